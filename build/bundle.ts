@@ -1,0 +1,75 @@
+/**
+ * Bundles src/main.ts into one CommonJS file for the binary, tree-shaken, and lists the packages that are
+ * in it (for the copyright file). rolldown, because it can shake the SDK's schemas without a plugin.
+ */
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { rolldown, type Plugin } from "rolldown";
+
+const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
+
+/** A package that is in the bundle. */
+export interface BundledPackage {
+  readonly name: string;
+  readonly version: string;
+  readonly license: string;
+}
+
+/** What is imported and never runs, with what stands in for it. */
+const STAND_INS: Readonly<Record<string, string>> = {
+  // The default chain of credential providers (profiles, SSO, processes …): ours are passed explicitly.
+  "@aws-sdk/credential-provider-node":
+    'export const defaultProvider = () => () => Promise.reject(new Error("no credential chain in eip-heal"));',
+  // A copy of Node's own streams for old Nodes.
+  "readable-stream": 'module.exports = require("node:stream");',
+  "readable-stream/lib/_stream_writable.js": 'module.exports = require("node:stream").Writable;',
+};
+
+const standIns: Plugin = {
+  name: "stand-ins",
+  resolveId: (id) => (Object.hasOwn(STAND_INS, id) ? `\0stand-in:${id}` : undefined),
+  load: (id) =>
+    id.startsWith("\0stand-in:") ? STAND_INS[id.slice("\0stand-in:".length)] : undefined,
+};
+
+/** Writes dist/eip-heal.cjs and dist/bundled-packages.json; returns the path of the bundle. */
+export async function bundle(): Promise<string> {
+  const file = join(ROOT, "dist/eip-heal.cjs");
+  await mkdir(dirname(file), { recursive: true });
+  const build = await rolldown({
+    input: join(ROOT, "src/main.ts"),
+    platform: "node",
+    // The SDK's ES modules can be shaken, its CommonJS cannot.
+    resolve: { mainFields: ["module", "main"] },
+    plugins: [standIns],
+  });
+  const { output } = await build.write({
+    file,
+    format: "cjs",
+    minify: true,
+    codeSplitting: false,
+  });
+  await build.close();
+
+  const modules = output.flatMap((chunk) => (chunk.type === "chunk" ? chunk.moduleIds : []));
+  const folders = new Set(
+    modules.flatMap(
+      (id) => /^.*\/node_modules\/(?:@[^/]+\/)?[^/]+/.exec(id.replace(/^\0/, "")) ?? [],
+    ),
+  );
+  const packages = await Promise.all([...folders].map(describePackage));
+  packages.sort((a, b) => a.name.localeCompare(b.name, "en"));
+  await writeFile(
+    join(ROOT, "dist/bundled-packages.json"),
+    `${JSON.stringify(packages, null, 2)}\n`,
+  );
+  return file;
+}
+
+async function describePackage(folder: string): Promise<BundledPackage> {
+  const { name, version, license } = JSON.parse(
+    await readFile(join(folder, "package.json"), "utf8"),
+  ) as BundledPackage;
+  return { name, version, license };
+}

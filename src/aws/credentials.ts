@@ -1,0 +1,117 @@
+/**
+ * Credentials from the environment if they are set there, else from the instance role; from nothing else,
+ * so that a profile file which lies on an image can never act in the role's place.
+ */
+import { Failure, EXIT } from "../core/failure.ts";
+import type { Metadata } from "./imds.ts";
+
+export interface Credentials {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly sessionToken?: string;
+}
+
+const NO_ROLE_CURE =
+  "attach an instance profile whose role allows the calls (see iam-policy.json in /usr/share/doc/eip-heal)";
+const ROLES = "meta-data/iam/security-credentials/";
+
+/**
+ * Credentials of the environment, or undefined if it has none.
+ *
+ * @throws Failure `misconfigured` if it has half of them
+ */
+export function environmentCredentials(
+  environment: Readonly<Record<string, string | undefined>>,
+): Credentials | undefined {
+  const accessKeyId = environment["AWS_ACCESS_KEY_ID"];
+  const secretAccessKey = environment["AWS_SECRET_ACCESS_KEY"];
+  const sessionToken = environment["AWS_SESSION_TOKEN"];
+  if (!accessKeyId && !secretAccessKey) return undefined;
+  if (!accessKeyId || !secretAccessKey) {
+    throw new Failure("misconfigured", {
+      why: `only one of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY is set`,
+      cure: "set both, or none to use the instance role",
+    });
+  }
+  return { accessKeyId, secretAccessKey, ...(sessionToken && { sessionToken }) };
+}
+
+/**
+ * Credentials of the instance role.
+ *
+ * @throws Failure `not-yet` (in the end 77) without a role, without trust or with expired credentials;
+ *   `unreachable` for anything that is not an answer
+ */
+export async function roleCredentials(metadata: Metadata, now: Date): Promise<Credentials> {
+  const role = (await metadata.read(ROLES))?.trim().split(/\s+/)[0];
+  if (!role) {
+    throw new Failure("not-yet", {
+      request: ROLES,
+      why: "this instance has no role, or not yet",
+      cure: NO_ROLE_CURE,
+      code: "NoRole",
+      meaning: EXIT.NOPERM,
+    });
+  }
+  if (!/^[\w+=,.@-]{1,128}$/.test(role)) {
+    throw new Failure("unreachable", {
+      request: ROLES,
+      why: "what was answered is not the name of a role",
+    });
+  }
+
+  const request = `${ROLES}${role}`;
+  const answer = parse(request, (await metadata.read(request)) ?? "{}");
+  const {
+    Code: code,
+    AccessKeyId: id,
+    SecretAccessKey: secret,
+    Token: token,
+    Expiration: expires,
+  } = answer;
+  if (code !== "Success") {
+    throw new Failure("not-yet", {
+      request,
+      why: `no credentials for the role, or not yet: ${describe(code)}`,
+      cure:
+        code === "AssumeRoleUnauthorizedAccess"
+          ? `let ec2.amazonaws.com assume ${role} in the role's trust policy`
+          : NO_ROLE_CURE,
+      code: describe(code),
+      meaning: EXIT.NOPERM,
+    });
+  }
+  if (typeof id !== "string" || typeof secret !== "string" || typeof token !== "string") {
+    throw new Failure("unreachable", { request, why: "the credentials are incomplete" });
+  }
+  // The clock of a machine that has just booted may be wrong: EC2 has the last word on what is expired,
+  // so that credentials are only turned away here when the metadata service is plainly behind.
+  const left = typeof expires === "string" ? Date.parse(expires) - now.getTime() : Number.NaN;
+  if (left < -CLOCK_SLACK_MS) {
+    throw new Failure("not-yet", {
+      request,
+      why: `the credentials of the role expired at ${String(expires)}`,
+      cure: "wait for their rotation, or check the clock of this instance",
+      code: "Expired",
+      meaning: EXIT.NOPERM,
+    });
+  }
+  return { accessKeyId: id, secretAccessKey: secret, sessionToken: token };
+}
+
+/** Milliseconds by which this machine's clock may be ahead before we call credentials expired. */
+const CLOCK_SLACK_MS = 3_600_000;
+
+function parse(request: string, text: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === "object" && value !== null) return value as Record<string, unknown>;
+  } catch {
+    // told below, without the text: it may hold a secret
+  }
+  throw new Failure("unreachable", { request, why: "what was answered are not credentials" });
+}
+
+function describe(code: unknown): string {
+  return typeof code === "string" && /^[A-Za-z]{1,64}$/.test(code) ? code : "no status code";
+}

@@ -1,0 +1,108 @@
+/** Who this instance is, as its metadata says. */
+import { Failure } from "../core/failure.ts";
+import { isInstanceId, isInterfaceId, isIpv4, isMac, isRegion, isZone } from "../core/ids.ts";
+import type { NetworkInterface, Self } from "../core/view.ts";
+import type { Metadata } from "./imds.ts";
+
+/**
+ * Reads the identity of this instance; everything that does not depend on something else at once.
+ *
+ * @param tags keys of the instance tags to read
+ * @param region the region if a variable gives it; else the metadata is asked
+ * @throws Failure `unreachable`, or `not-yet` for a part that is not there yet
+ */
+export async function readSelf(
+  metadata: Metadata,
+  tags: readonly string[],
+  region: string | undefined,
+): Promise<Self> {
+  const [instanceId, ownRegion, zone, interfaces, lifecycleState, ...values] = await Promise.all([
+    required(metadata, "meta-data/instance-id", isInstanceId),
+    region ?? required(metadata, "meta-data/placement/region", isRegion),
+    required(metadata, "meta-data/placement/availability-zone", isZone),
+    readInterfaces(metadata),
+    optional(metadata, "meta-data/autoscaling/target-lifecycle-state", isLifecycleState),
+    ...tags.map((key) =>
+      optional(metadata, `meta-data/tags/instance/${encodeURIComponent(key)}`, isTagValue),
+    ),
+  ]);
+  return {
+    instanceId,
+    region: ownRegion,
+    zone,
+    interfaces,
+    ...(lifecycleState !== undefined && { lifecycleState }),
+    tags: Object.fromEntries(
+      tags.flatMap((key, index) => {
+        const value = values[index];
+        return value === undefined || value === "" ? [] : [[key, value]];
+      }),
+    ),
+  };
+}
+
+async function readInterfaces(metadata: Metadata): Promise<NetworkInterface[]> {
+  const macs = await required(metadata, "meta-data/network/interfaces/macs/", (text) =>
+    lines(text).every((line) => isMac(line.replace(/\/$/, ""))),
+  );
+  const interfaces = await Promise.all(
+    lines(macs).map((line) => readInterface(metadata, line.replace(/\/$/, ""))),
+  );
+  return interfaces.sort((a, b) => a.cardIndex - b.cardIndex || a.deviceIndex - b.deviceIndex);
+}
+
+async function readInterface(metadata: Metadata, mac: string): Promise<NetworkInterface> {
+  const path = `meta-data/network/interfaces/macs/${mac}`;
+  const [interfaceId, deviceIndex, cardIndex, privateIps, publicIps] = await Promise.all([
+    required(metadata, `${path}/interface-id`, isInterfaceId),
+    required(metadata, `${path}/device-number`, isIndex),
+    optional(metadata, `${path}/network-card-index`, isIndex), // absent on older instances
+    required(metadata, `${path}/local-ipv4s`, areIpv4s),
+    optional(metadata, `${path}/public-ipv4s`, areIpv4s), // absent without a public address
+  ]);
+  return {
+    interfaceId,
+    mac,
+    deviceIndex: Number(deviceIndex),
+    cardIndex: Number(cardIndex ?? 0),
+    privateIps: lines(privateIps),
+    publicIps: lines(publicIps ?? ""),
+  };
+}
+
+/** A leaf that every instance has. Early in a boot it can be missing for a moment (404) though its parent lists it. */
+async function required(
+  metadata: Metadata,
+  path: string,
+  fits: (text: string) => boolean,
+): Promise<string> {
+  const text = await optional(metadata, path, fits);
+  if (text === undefined || text === "") {
+    throw new Failure("not-yet", { request: path, why: "instance metadata does not have it yet" });
+  }
+  return text;
+}
+
+/** A leaf that may be absent: undefined then. What is there has to look like what it is. */
+async function optional(
+  metadata: Metadata,
+  path: string,
+  fits: (text: string) => boolean,
+): Promise<string | undefined> {
+  const text = (await metadata.read(path))?.trim();
+  if (text !== undefined && text !== "" && !fits(text)) {
+    throw new Failure("unreachable", {
+      request: path,
+      why: `instance metadata answered with something else: ${JSON.stringify(text.slice(0, 40))}`,
+    });
+  }
+  return text;
+}
+
+const lines = (text: string): string[] => text.split(/\s+/).filter((line) => line !== "");
+const isIndex = (text: string): boolean => /^\d{1,3}$/.test(text);
+const areIpv4s = (text: string): boolean => lines(text).every(isIpv4);
+const isLifecycleState = (text: string): boolean => /^[A-Za-z]+(?::[A-Za-z]+)?$/.test(text);
+/** Tag values are at most 256 characters; a page of HTML with status 200 is none that anybody set. */
+const isTagValue = (text: string): boolean =>
+  text.length <= 256 && !/^<(?:!doctype|\?xml|html)/i.test(text);

@@ -1,0 +1,97 @@
+/**
+ * What an EC2 error code means for this agent, and what a person can do about it. Where EC2 uses one code
+ * for several things, the message decides. Codes: EC2 API reference, "Error codes for the Amazon EC2 API".
+ */
+import { EXIT, Failure, type FailureDetails, type Kind } from "./failure.ts";
+
+/** An error that EC2 answered with. */
+export interface ErrorAnswer {
+  readonly code: string;
+  readonly message: string;
+  /** HTTP status. */
+  readonly status: number;
+  /** The action, such as `AssociateAddress`. */
+  readonly action: string;
+  /** For people: `ec2:AssociateAddress at ec2.us-east-1.amazonaws.com`. */
+  readonly request: string;
+  /** ARN of what the action was to work on, for a refusal whose message names none. */
+  readonly resource: string;
+}
+
+type Meaning = readonly [kind: Kind, details?: Pick<FailureDetails, "cure" | "meaning">];
+
+const THROTTLED =
+  /^(RequestLimitExceeded|Throttling.*|ThrottledException|RequestThrottled.*|TooManyRequests.*|SlowDown|BandwidthLimitExceeded|EC2ThrottledException|PriorRequestNotComplete|TransactionInProgressException)$/;
+
+/** The same code whatever the action and message. */
+const MEANINGS: Readonly<Record<string, Meaning>> = {
+  "InvalidInstanceID.NotFound": ["not-yet"],
+  "InvalidNetworkInterfaceID.NotFound": ["not-yet"],
+  InvalidInstanceID: ["not-yet"],
+  IncorrectInstanceState: ["not-yet"],
+  "InvalidAllocationID.NotFound": [
+    "not-yet",
+    { meaning: EXIT.CONFIG, cure: "is it released, in another region or in another account?" },
+  ],
+  "Resource.AlreadyAssociated": ["held"],
+  "Gateway.NotAttached": [
+    "misconfigured",
+    { cure: "attach an internet gateway to the VPC and route the subnet to it" },
+  ],
+  RequestExpired: [
+    "not-yet",
+    { meaning: EXIT.NOPERM, cure: "check the clock of this instance (chronyc tracking)" },
+  ],
+  OptInRequired: ["denied", { cure: "this account may not use EC2 in this region" }],
+  Blocked: ["denied", { cure: "the account is blocked: ask AWS Support" }],
+  PendingVerification: ["denied", { cure: "the account is being verified by AWS" }],
+};
+
+const BAD_CREDENTIALS =
+  /^(AuthFailure|InvalidClientTokenId|UnrecognizedClientException|SignatureDoesNotMatch|IncompleteSignature|MissingAuthenticationToken|InvalidSecurityToken|ExpiredToken.*)$/;
+
+/** Turns an error answer of EC2 into the failure that it is. */
+export function classify(answer: ErrorAnswer): Failure {
+  const { code, message, status, action, request } = answer;
+  const why = message === "" ? `${code} (${status})` : `${code}: ${message}`;
+  const fail = ([kind, details]: Meaning) => new Failure(kind, { why, request, code, ...details });
+
+  if (
+    code === "UnauthorizedOperation" ||
+    code === "AccessDenied" ||
+    code === "AccessDeniedException"
+  ) {
+    return new Failure("denied", { request, code, ...refusal(answer) });
+  }
+  if (THROTTLED.test(code)) return fail(["throttled"]);
+  const known = Object.hasOwn(MEANINGS, code) ? MEANINGS[code] : undefined;
+  if (known !== undefined) return fail(known);
+  if (BAD_CREDENTIALS.test(code)) {
+    return fail([
+      "denied",
+      {
+        cure:
+          action === "AssociateAddress" && code === "AuthFailure"
+            ? "is the address this account's own, and not managed by a load balancer or NAT gateway?"
+            : "check the credentials (the instance role, or the AWS_ variables) and the clock",
+      },
+    ]);
+  }
+  // 503 without a code that says otherwise is EC2's way to say "later".
+  if (status === 503) return fail(["throttled"]);
+  if (status >= 500 || status < 400) return fail(["unreachable"]);
+  // What is left is a request that EC2 finds wrong and will find wrong again.
+  return fail(["misconfigured"]);
+}
+
+/** `… is not authorized to perform: ec2:X on resource: arn:… because …`, in the part that matters. */
+function refusal({ action, message, resource }: ErrorAnswer): Pick<FailureDetails, "why" | "cure"> {
+  const told = /perform: (\S+)(?: on resource: (\S+))?/.exec(message);
+  const permission = told?.[1] ?? `ec2:${action}`;
+  const arn = told?.[2] ?? resource;
+  const because = /because (.+?)\.?(?: Encoded authorization|$)/.exec(message)?.[1];
+  return {
+    why: `not allowed: ${permission} on ${arn}${because === undefined ? "" : ` (${because})`}`,
+    cure: `allow ${permission} on ${arn} in the policy of the instance role`,
+  };
+}

@@ -1,0 +1,135 @@
+/**
+ * The ownership rule: who may hold the address. Pure, and the same on every instance, so that no two
+ * instances can fight over an address. DESIGN: an address moves only when this table says so.
+ */
+import { borderGroupOf } from "./ids.ts";
+import type { HolderInstance, Place, Self, View } from "./view.ts";
+
+/** When may the address be taken from an instance that holds it? */
+export const TAKEOVERS = ["never", "if-gone", "newest", "always"] as const;
+export type Takeover = (typeof TAKEOVERS)[number];
+
+export type Decision =
+  /** The address is where it belongs. */
+  | { readonly do: "settled" }
+  /** Nobody holds it: associate, and fail if somebody is quicker. */
+  | { readonly do: "associate" }
+  /** Somebody or another interface of ours holds it and the rule gives it to us. */
+  | { readonly do: "take"; readonly from: HolderInstance; readonly because: string }
+  /** Somebody holds it and may keep it; look again later. */
+  | { readonly do: "wait"; readonly from: HolderInstance; readonly because: string }
+  /** A newer instance holds it: it is rightly there, stop. */
+  | { readonly do: "yield"; readonly to: HolderInstance; readonly because: string }
+  /** No policy may touch it. */
+  | { readonly do: "refuse"; readonly because: string; readonly cure: string };
+
+/**
+ * How long EC2 must have denied knowing the holder before it counts as gone, in milliseconds. EC2 is
+ * eventually consistent: an instance that is unknown in one answer may be a very new one, and a very new
+ * one is just what must not be robbed.
+ */
+export const UNKNOWN_FOR_MS = 3_000;
+
+/**
+ * Why this instance is to leave the address alone whoever holds it, or undefined if it is in service.
+ * Auto Scaling shows the target of the transition: a warm-pool member that is being prepared is not in
+ * service, nor is one in standby or on its way out.
+ */
+export function gate(self: Self): string | undefined {
+  const state = self.lifecycleState;
+  if (state === undefined || state === "InService") return undefined;
+  return `this instance is not in service (its Auto Scaling target state is ${state})`;
+}
+
+/**
+ * Decides what this instance does about the address that it sees in `view`.
+ *
+ * @param here where the address is to be
+ * @param zone availability zone of this instance
+ * @param unknownForMs how long EC2 has said that it does not know the holder, 0 when it does
+ */
+export function decide(
+  here: Place,
+  zone: string,
+  view: View,
+  takeover: Takeover,
+  unknownForMs: number,
+): Decision {
+  const { holder } = view;
+
+  if (holder.kind === "other") {
+    return {
+      do: "refuse",
+      because: `${view.allocationId} is held by ${holder.what}`,
+      cure: "give this group an Elastic IP of its own",
+    };
+  }
+  if (view.borderGroup !== undefined && view.borderGroup !== borderGroupOf(zone)) {
+    return {
+      do: "refuse",
+      because: `${view.allocationId} belongs to the network border group ${view.borderGroup}, this instance in ${zone} to ${borderGroupOf(zone)}`,
+      cure: `allocate an Elastic IP in ${borderGroupOf(zone)}`,
+    };
+  }
+  if (holder.kind === "nobody") return { do: "associate" };
+
+  if (holder.instanceId === here.instanceId) {
+    const there = holder.interfaceId ?? here.interfaceId;
+    const privateIp = holder.privateIp ?? here.privateIp;
+    return there === here.interfaceId && privateIp === here.privateIp
+      ? { do: "settled" }
+      : { do: "take", from: holder, because: `it is on ${there} ${privateIp} of this instance` };
+  }
+
+  if (takeover === "never") return wait(holder, "the takeover policy is never");
+
+  if (isGone(holder)) {
+    if (holder.state === "unknown" && unknownForMs < UNKNOWN_FOR_MS) {
+      return wait(holder, "EC2 does not know that instance, or not yet");
+    }
+    return {
+      do: "take",
+      from: holder,
+      because: `${holder.instanceId} is ${describeState(holder)}`,
+    };
+  }
+  if (takeover === "if-gone") return wait(holder, "the takeover policy is if-gone");
+  if (takeover === "always") {
+    return { do: "take", from: holder, because: "the takeover policy is always" };
+  }
+
+  if (view.selfLaunchedAt === undefined || holder.launchedAt === undefined) {
+    return wait(holder, "EC2 does not show both launch times yet");
+  }
+  const older =
+    holder.launchedAt < view.selfLaunchedAt ||
+    (holder.launchedAt === view.selfLaunchedAt && holder.instanceId < here.instanceId);
+  return older
+    ? {
+        do: "take",
+        from: holder,
+        because: `${holder.instanceId} was launched before this instance`,
+      }
+    : {
+        do: "yield",
+        to: holder,
+        because: `${holder.instanceId} (${holder.state}) was launched ${at(holder.launchedAt)}, after this instance (${at(view.selfLaunchedAt)})`,
+      };
+}
+
+/** How a holder is called in messages: its id, state and where known its interface. */
+export function describeState(holder: HolderInstance): string {
+  return holder.state === "unknown" ? "not known to EC2 any more" : holder.state;
+}
+
+function isGone(holder: HolderInstance): boolean {
+  return holder.state !== "running" && holder.state !== "pending";
+}
+
+function wait(from: HolderInstance, because: string): Decision {
+  return { do: "wait", from, because };
+}
+
+function at(milliseconds: number): string {
+  return new Date(milliseconds).toISOString().replace(".000Z", "Z");
+}

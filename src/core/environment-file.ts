@@ -1,0 +1,110 @@
+/**
+ * Reads text as systemd's EnvironmentFile= does (systemd.exec(5)), so that /etc/eip-heal.conf means the
+ * same to the program as to a unit that loads it. There are no inline comments: `A=b # c` is `b # c`.
+ */
+
+export interface EnvironmentFile {
+  readonly variables: Readonly<Record<string, string>>;
+  /** One sentence for each line that is not an assignment, with its line number. */
+  readonly problems: readonly string[];
+}
+
+type State =
+  | "before name"
+  | "name"
+  | "before value"
+  | "value"
+  | "escape"
+  | "single quotes"
+  | "double quotes"
+  | "escape in double quotes"
+  | "comment"
+  | "escape in comment";
+
+const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
+const WHITE = /\s/;
+
+/** @param text the content of the file */
+export function parseEnvironmentFile(text: string): EnvironmentFile {
+  const variables: Record<string, string> = {};
+  const problems: string[] = [];
+  let state: State = "before name";
+  let name = "";
+  let value = "";
+  let kept = 0; // length of the value without the white space that trails it outside quotes
+  let line = 1;
+  let startedAt = 1;
+
+  const keep = (more: string) => {
+    value += more;
+    kept = value.length;
+  };
+  const finish = () => {
+    if (state === "name" || !NAME.test(name.trim())) {
+      problems.push(`line ${startedAt}: not KEY=VALUE: ${name.trim().slice(0, 60)}`);
+    } else variables[name.trim()] = value.slice(0, kept);
+    [state, name, value, kept] = ["before name", "", "", 0];
+  };
+
+  for (const character of text.replaceAll("\r\n", "\n")) {
+    const newline = character === "\n";
+    switch (state) {
+      case "before name":
+        startedAt = line;
+        if (character === "#" || character === ";") state = "comment";
+        else if (!WHITE.test(character)) [state, name] = ["name", character];
+        break;
+      case "name":
+        if (newline) finish();
+        else if (character === "=") state = "before value";
+        else name += character;
+        break;
+      case "before value": // also between two quoted parts
+        if (newline) finish();
+        else if (character === "'") state = "single quotes";
+        else if (character === '"') state = "double quotes";
+        else if (character === "\\") state = "escape";
+        else if (!WHITE.test(character)) {
+          state = "value";
+          keep(character);
+        }
+        break;
+      case "value":
+        if (newline) finish();
+        else if (character === "\\") state = "escape";
+        else if (WHITE.test(character)) value += character;
+        else keep(character);
+        break;
+      case "escape": // an escaped newline continues the line
+        state = "value";
+        if (!newline) keep(character);
+        break;
+      case "single quotes":
+        if (character === "'") state = "before value";
+        else keep(character);
+        break;
+      case "double quotes":
+        if (character === '"') state = "before value";
+        else if (character === "\\") state = "escape in double quotes";
+        else keep(character);
+        break;
+      case "escape in double quotes": // special only before what a shell would honour
+        state = "double quotes";
+        if ('"\\`$'.includes(character)) keep(character);
+        else if (!newline) keep(`\\${character}`);
+        break;
+      case "comment":
+        if (newline) state = "before name";
+        else if (character === "\\") state = "escape in comment";
+        break;
+      case "escape in comment":
+        state = "comment";
+        break;
+    }
+    if (newline) line++;
+  }
+  if (state === "single quotes" || state === "double quotes") {
+    problems.push(`line ${startedAt}: a quote is opened and never closed: ${name.trim()}`);
+  } else if (name !== "") finish();
+  return { variables, problems };
+}

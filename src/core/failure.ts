@@ -1,0 +1,79 @@
+/**
+ * Everything that can go wrong and was foreseen is a Failure of one of seven kinds. The kind says whether
+ * another try is worth it (pacing.ts) and how the run ends if it is not. Whatever else is thrown is a bug.
+ */
+
+/** Exit statuses, from sysexits(3), so that `systemctl status` prints their names. */
+export const EXIT = {
+  /** Settled, or rightly nothing to do. */
+  OK: 0,
+  /** Bad command line. */
+  USAGE: 64,
+  /** A newer instance holds the address. */
+  UNAVAILABLE: 69,
+  /** A bug. */
+  SOFTWARE: 70,
+  /** Out of time, stopped, or out of reach: another run may well succeed. */
+  TEMPFAIL: 75,
+  /** A permission or the instance role is missing. */
+  NOPERM: 77,
+  /** A setting, a tag or the address itself has to be corrected by somebody. */
+  CONFIG: 78,
+} as const;
+export type ExitStatus = (typeof EXIT)[keyof typeof EXIT];
+
+export type Kind =
+  | "unreachable"
+  | "throttled"
+  | "not-yet"
+  | "denied"
+  | "held"
+  | "misconfigured"
+  | "yielded";
+
+export interface FailureDetails {
+  /** What went wrong, lower case, with the ids. */
+  readonly why: string;
+  /** Which request, if one was made: `GET http://…`, `ec2:AssociateAddress at https://…`. Never a secret. */
+  readonly request?: string | undefined;
+  /** What to do about it, where that is known. */
+  readonly cure?: string | undefined;
+  /** For `not-yet`: the status it turns into once its patience is over. Without one it is waited for to the deadline. */
+  readonly meaning?: typeof EXIT.CONFIG | typeof EXIT.NOPERM | typeof EXIT.OK | undefined;
+  /** The error code of the service, for those who catch it. */
+  readonly code?: string | undefined;
+  readonly cause?: unknown;
+}
+
+/** A foreseen failure. Its message is the whole sentence: step, request, why, cure. */
+export class Failure extends Error {
+  override readonly name = "Failure";
+  readonly kind: Kind;
+  readonly details: FailureDetails;
+  /** The step it happened in, a gerund phrase: `looking up eipalloc-1`. */
+  readonly step: string | undefined;
+
+  constructor(kind: Kind, details: FailureDetails, step?: string) {
+    super(
+      sentence(details, step),
+      details.cause === undefined ? undefined : { cause: details.cause },
+    );
+    this.kind = kind;
+    this.details = details;
+    this.step = step;
+  }
+
+  get code(): string | undefined {
+    return this.details.code;
+  }
+}
+
+/** The same failure, told as part of `step`, unless a step further in has already named itself. */
+export function inStep(failure: Failure, step: string): Failure {
+  return failure.step === undefined ? new Failure(failure.kind, failure.details, step) : failure;
+}
+
+function sentence({ request, why, cure }: FailureDetails, step: string | undefined): string {
+  const what = [step, request, why].filter((part) => part !== undefined).join(": ");
+  return cure === undefined ? what : `${what}; ${cure}`;
+}

@@ -1,0 +1,47 @@
+/**
+ * The shapes of the identifiers that reach us from settings, tags, instance metadata and EC2. Everything
+ * from outside is held against its pattern before it is used: old metadata services answer with HTML
+ * pages, and a tag can hold anything.
+ *
+ * EC2 ids are eight hexadecimal digits on old resources and seventeen on new ones; more are accepted, so
+ * that a longer format does not break an agent that is baked into images.
+ */
+
+const ID = {
+  allocation: /^eipalloc-[0-9a-f]{8,32}$/,
+  instance: /^i-[0-9a-f]{8,32}$/,
+  interface: /^eni-[0-9a-f]{8,32}$/,
+  mac: /^[0-9a-f]{2}(?::[0-9a-f]{2}){5}$/,
+  region: /^[a-z]{2,5}(?:-[a-z]+)+-\d{1,2}$/,
+  zone: /^[a-z]{2,5}(?:-[a-z0-9]+)+$/,
+} as const;
+
+const OCTET = "(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)";
+const IPV4 = new RegExp(`^${OCTET}(?:\\.${OCTET}){3}$`);
+
+export const isAllocationId = (text: string): boolean => ID.allocation.test(text);
+export const isInstanceId = (text: string): boolean => ID.instance.test(text);
+export const isInterfaceId = (text: string): boolean => ID.interface.test(text);
+export const isMac = (text: string): boolean => ID.mac.test(text);
+export const isRegion = (text: string): boolean => ID.region.test(text);
+export const isZone = (text: string): boolean => ID.zone.test(text);
+export const isIpv4 = (text: string): boolean => IPV4.test(text);
+
+/**
+ * The network border group of a zone: the region for an ordinary zone (`us-east-1a`), the zone's own group
+ * for a Local Zone (`us-west-2-lax-1a` → `us-west-2-lax-1`) and the zone itself for a Wavelength Zone
+ * (`us-east-1-wl1-bos-wlz-1`). An Elastic IP works only inside its own border group.
+ */
+export function borderGroupOf(zone: string): string {
+  return zone.replace(/(\d)[a-z]$/, "$1");
+}
+
+/** The ARN partition of a region, for messages that name a resource in an IAM policy. */
+export function partitionOf(region: string): string {
+  if (region.startsWith("cn-")) return "aws-cn";
+  if (region.startsWith("us-gov-")) return "aws-us-gov";
+  if (region.startsWith("eusc-")) return "aws-eusc";
+  if (region.startsWith("us-isob-")) return "aws-iso-b";
+  if (region.startsWith("us-iso-")) return "aws-iso";
+  return "aws";
+}

@@ -1,0 +1,114 @@
+/**
+ * How soon to try again, and when to stop. Pure: time and randomness are passed in.
+ *
+ * Delays are "full jitter" (uniform between nothing and an exponentially growing bound), which drains a
+ * throttled fleet with the fewest requests; see the AWS Architecture Blog on exponential backoff and jitter.
+ */
+import { EXIT, type ExitStatus, type Failure, type Kind } from "./failure.ts";
+
+/** Milliseconds that a refusal or a missing piece may last before it counts as meant: IAM and tags propagate within seconds to a minute. */
+export const PATIENCE_MS = 120_000;
+
+/** No two tries closer than this, in milliseconds, whatever the dice say. */
+const FLOOR_MS = 100;
+
+/** The last try is made this long before the deadline, so that it has time to end, in milliseconds. */
+const LAST_TRY_MS = 1_000;
+
+interface Pace {
+  readonly firstMs: number;
+  readonly capMs: number;
+}
+
+const PACES: Record<Exclude<Kind, "held" | "misconfigured" | "yielded">, Pace> = {
+  unreachable: { firstMs: 500, capMs: 10_000 },
+  throttled: { firstMs: 2_000, capMs: 60_000 },
+  "not-yet": { firstMs: 1_000, capMs: 10_000 },
+  denied: { firstMs: 2_000, capMs: 15_000 },
+};
+
+/** An address that somebody else holds is looked at this often, in milliseconds. */
+const HELD_MS = 5_000;
+
+/** What a run remembers of its failures: clocks and counters, no facts. */
+export interface Trail {
+  /** Failures of the same kind in a row. */
+  readonly inARow: number;
+  readonly kind?: Kind;
+  /** The cause that is being waited out, and since when (milliseconds of the run's clock). */
+  readonly waitingFor?: { readonly cause: string; readonly since: number };
+}
+
+export const NO_TRAIL: Trail = { inARow: 0 };
+
+export type Verdict =
+  | { readonly again: true; readonly afterMs: number; readonly trail: Trail }
+  | { readonly again: false; readonly status: ExitStatus };
+
+/**
+ * What follows from a failure.
+ *
+ * @param now milliseconds of the run's clock; `deadline` on the same clock
+ * @param random a number in [0, 1)
+ */
+export function pace(
+  failure: Failure,
+  trail: Trail,
+  now: number,
+  deadline: number,
+  random: () => number,
+): Verdict {
+  if (failure.kind === "misconfigured") return { again: false, status: EXIT.CONFIG };
+  if (failure.kind === "yielded") return { again: false, status: EXIT.UNAVAILABLE };
+
+  // Trouble on the way says nothing about the cause that is being waited out, so it does not restart its clock.
+  const patient = failure.kind === "denied" || failure.details.meaning !== undefined;
+  const cause = `${failure.kind} ${failure.step ?? ""} ${failure.code ?? ""}`;
+  const waitingFor = !patient
+    ? trail.waitingFor
+    : trail.waitingFor?.cause === cause
+      ? trail.waitingFor
+      : { cause, since: now };
+  if (patient && waitingFor !== undefined && now - waitingFor.since >= PATIENCE_MS) {
+    return { again: false, status: statusOf(failure) };
+  }
+
+  const left = deadline - now - LAST_TRY_MS;
+  if (left <= 0) return { again: false, status: statusOf(failure) };
+
+  const inARow = trail.kind === failure.kind ? trail.inARow + 1 : 1;
+  return {
+    again: true,
+    afterMs: Math.min(delay(failure.kind, inARow, random), left),
+    trail: { inARow, kind: failure.kind, ...(waitingFor && { waitingFor }) },
+  };
+}
+
+/** The exit status of a run that ends with this failure: the cause counts, even if the deadline came first. */
+export function statusOf(failure: Failure): ExitStatus {
+  switch (failure.kind) {
+    case "misconfigured":
+      return EXIT.CONFIG;
+    case "yielded":
+      return EXIT.UNAVAILABLE;
+    case "denied":
+      return EXIT.NOPERM;
+    case "not-yet":
+      return failure.details.meaning ?? EXIT.TEMPFAIL;
+    case "held":
+    case "throttled":
+    case "unreachable":
+      return EXIT.TEMPFAIL;
+  }
+}
+
+function delay(
+  kind: Exclude<Kind, "misconfigured" | "yielded">,
+  inARow: number,
+  random: () => number,
+): number {
+  if (kind === "held") return HELD_MS;
+  const { firstMs, capMs } = PACES[kind];
+  const bound = Math.min(capMs, firstMs * 2 ** Math.min(inARow - 1, 16));
+  return FLOOR_MS + random() * (bound - FLOOR_MS);
+}

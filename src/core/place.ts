@@ -1,0 +1,47 @@
+/** Where on this instance the address is to be. */
+import { Failure } from "./failure.ts";
+import type { NetworkInterface, Place, Self } from "./view.ts";
+
+/**
+ * The interface and private address that the settings name.
+ *
+ * @param wanted device index, interface id or MAC
+ * @param privateIp a private IPv4 address of that interface; without it the primary one
+ * @throws Failure `misconfigured` with a list of those that the instance has
+ */
+export function placeOn(self: Self, wanted: number | string, privateIp: string | undefined): Place {
+  const found = self.interfaces.find((networkInterface) => isMeant(networkInterface, wanted));
+  if (found === undefined) {
+    throw new Failure("misconfigured", {
+      why: `${self.instanceId} has no network interface ${wanted}`,
+      cure: `set EIP_HEAL_INTERFACE to one of: ${self.interfaces.map(describe).join(", ")}`,
+    });
+  }
+  const [primary] = found.privateIps;
+  const address = privateIp ?? primary;
+  if (address === undefined || !found.privateIps.includes(address)) {
+    throw new Failure("misconfigured", {
+      why: `${found.interfaceId} has no private address ${address}`,
+      cure: `set EIP_HEAL_PRIVATE_IP to one of: ${found.privateIps.join(", ")}`,
+    });
+  }
+  return {
+    instanceId: self.instanceId,
+    interfaceId: found.interfaceId,
+    privateIp: address,
+    onlyInterface: self.interfaces.length === 1,
+    primaryIp: address === primary,
+  };
+}
+
+/** A device index is one of network card 0: the other cards count their own from 0 too. */
+function isMeant(networkInterface: NetworkInterface, wanted: number | string): boolean {
+  return typeof wanted === "number"
+    ? networkInterface.cardIndex === 0 && networkInterface.deviceIndex === wanted
+    : networkInterface.interfaceId === wanted || networkInterface.mac === wanted;
+}
+
+function describe({ interfaceId, mac, deviceIndex, cardIndex }: NetworkInterface): string {
+  const card = cardIndex === 0 ? "" : ` of card ${cardIndex}`;
+  return `${interfaceId} (index ${deviceIndex}${card}, ${mac})`;
+}

@@ -1,0 +1,162 @@
+/**
+ * What a run tells: one line for the journal, a record for programs, and variables for other units.
+ */
+import { describeState } from "./decide.ts";
+import { EXIT, type ExitStatus, type Failure } from "./failure.ts";
+import type { HolderInstance } from "./view.ts";
+
+/** What a run has found out, as far as it came. */
+export interface Facts {
+  readonly instanceId?: string;
+  readonly region?: string;
+  readonly allocationId?: string;
+  readonly publicIp?: string;
+  readonly interfaceId?: string;
+  readonly privateIp?: string;
+}
+
+/** What was done to the address: nothing, given to us while free, or taken from where it was. */
+export type Change =
+  | { readonly change: "none" }
+  | { readonly change: "associated" }
+  | { readonly change: "taken"; readonly from: HolderInstance };
+
+export type End =
+  /** EC2 shows the address at its place here. */
+  | ({ readonly end: "settled" } & Change)
+  /** A dry run: what a real one would do. */
+  | ({ readonly end: "would" } & Change)
+  /** There is rightly nothing to do. */
+  | { readonly end: "idle"; readonly because: string }
+  | { readonly end: "failed"; readonly failure: Failure; readonly status: ExitStatus }
+  /** Somebody ended the run. */
+  | { readonly end: "stopped"; readonly because: string };
+
+export type Outcome = End & {
+  readonly facts: Facts;
+  readonly tries: number;
+  /** Milliseconds from start to end. */
+  readonly ms: number;
+};
+
+export type Level = "info" | "warn" | "error";
+
+export interface Report {
+  readonly level: Level;
+  readonly line: string;
+  readonly status: ExitStatus;
+}
+
+/** The one line and the exit status of a run. */
+export function report(outcome: Outcome): Report {
+  const { tries, ms } = outcome;
+  const spent = `${tries} ${tries === 1 ? "try" : "tries"}, ${seconds(ms)}`;
+  switch (outcome.end) {
+    case "settled":
+      return {
+        level: "info",
+        status: EXIT.OK,
+        line: `${settled(outcome, outcome.facts)}, ${spent}`,
+      };
+    case "would":
+      return { level: "info", status: EXIT.OK, line: would(outcome, outcome.facts) };
+    case "idle":
+      return { level: "info", status: EXIT.OK, line: `nothing to do: ${outcome.because}` };
+    case "stopped":
+      return { level: "warn", status: EXIT.TEMPFAIL, line: `${outcome.because}, ${spent}` };
+    case "failed": {
+      const { failure, status } = outcome;
+      if (failure.kind === "yielded") {
+        return { level: "warn", status, line: `yielded: ${failure.details.why}, ${spent}` };
+      }
+      return { level: "error", status, line: `${failure.message}; gave up after ${spent}` };
+    }
+  }
+}
+
+/** Version of the schema of `/run/eip-heal/result.json`; it changes when a field changes its meaning or goes. */
+export const RESULT_VERSION = 1;
+
+/** The record that `/run/eip-heal/result.json` and `--json` hold. Absent fields were not found out. */
+export function resultRecord(outcome: Outcome, at: Date): Record<string, unknown> {
+  const { line, status } = report(outcome);
+  const from = "change" in outcome && outcome.change === "taken" ? outcome.from : undefined;
+  return {
+    version: RESULT_VERSION,
+    at: at.toISOString(),
+    outcome:
+      outcome.end === "failed" && outcome.failure.kind === "yielded" ? "yielded" : outcome.end,
+    ...("change" in outcome && { change: outcome.change }),
+    ...(outcome.end === "failed" && { failure: outcome.failure.kind }),
+    exitStatus: status,
+    message: line,
+    tries: outcome.tries,
+    durationMs: Math.round(outcome.ms),
+    ...outcome.facts,
+    ...(from && { takenFrom: { instanceId: from.instanceId, state: from.state } }),
+  };
+}
+
+/** The variables of `/run/eip-heal/env`, for EnvironmentFile= of other units; undefined unless the address is here. */
+export function resultVariables(outcome: Outcome): Record<string, string> | undefined {
+  if (outcome.end !== "settled") return undefined;
+  const { publicIp, allocationId, instanceId, interfaceId, privateIp } = outcome.facts;
+  return Object.fromEntries(
+    Object.entries({
+      EIP_HEAL_PUBLIC_IP: publicIp,
+      EIP_HEAL_ALLOCATION_ID: allocationId,
+      EIP_HEAL_INSTANCE_ID: instanceId,
+      EIP_HEAL_INTERFACE_ID: interfaceId,
+      EIP_HEAL_PRIVATE_IP: privateIp,
+    }).filter((entry): entry is [string, string] => entry[1] !== undefined),
+  );
+}
+
+/** `eipalloc-1 (203.0.113.7)`, or the id alone while the address is not known. */
+export function nameAddress(allocationId: string, publicIp: string | undefined): string {
+  return publicIp === undefined ? allocationId : `${allocationId} (${publicIp})`;
+}
+
+/** A time for people: `1.4 s`, `2 min 5 s`. */
+export function seconds(ms: number): string {
+  if (ms < 60_000) return `${(ms / 1_000).toFixed(1)} s`;
+  const whole = Math.round(ms / 1_000);
+  return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+}
+
+function settled(change: Change, facts: Facts): string {
+  const { address, place } = names(facts);
+  switch (change.change) {
+    case "none":
+      return `${address} is already associated with ${place}`;
+    case "associated":
+      return `associated ${address} with ${place}`;
+    case "taken":
+      return `associated ${address} with ${place}, ${origin(change.from, facts)}`;
+  }
+}
+
+function would(change: Change, facts: Facts): string {
+  const { address, place } = names(facts);
+  switch (change.change) {
+    case "none":
+      return `${address} is already associated with ${place}; a run would change nothing`;
+    case "associated":
+      return `would associate ${address} with ${place}; dry run, nothing was changed`;
+    case "taken":
+      return `would associate ${address} with ${place}, ${origin(change.from, facts)}; dry run, nothing was changed`;
+  }
+}
+
+function names({ allocationId = "", publicIp, instanceId, interfaceId, privateIp }: Facts) {
+  return {
+    address: nameAddress(allocationId, publicIp),
+    place: `${instanceId} ${interfaceId} ${privateIp}`,
+  };
+}
+
+function origin(from: HolderInstance, { instanceId }: Facts): string {
+  return from.instanceId === instanceId
+    ? `moved from ${from.interfaceId ?? ""} ${from.privateIp ?? ""}`.trimEnd()
+    : `taken from ${from.instanceId} (${describeState(from)})`;
+}

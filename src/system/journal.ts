@@ -1,0 +1,85 @@
+/**
+ * The log: one line per event to stderr. When stderr is the journal each line carries its priority as
+ * `<N>` (sd-daemon(3)); on a terminal warnings and errors are coloured, unless NO_COLOR says otherwise.
+ */
+import { fstatSync } from "node:fs";
+import { format } from "logform";
+import createLogger from "winston/lib/winston/create-logger.js";
+import Console from "winston/lib/winston/transports/console.js";
+import { LOG_LEVELS, type LogLevel } from "../core/settings.ts";
+
+/** syslog(3) priorities of winston's levels. */
+const PRIORITY: Readonly<Record<LogLevel, number>> = {
+  error: 3,
+  warn: 4,
+  info: 6,
+  http: 7,
+  verbose: 7,
+  debug: 7,
+  silly: 7,
+};
+
+const COLOUR: Partial<Record<LogLevel, string>> = { error: "\x1b[31m", warn: "\x1b[33m" };
+const PLAIN = "\x1b[0m";
+
+export type Manner = "journal" | "terminal" | "plain";
+
+export type Log = Record<"error" | "warn" | "info" | "debug", (message: string) => void> & {
+  /** Resolves when everything has been written. */
+  close(): Promise<void>;
+};
+
+/** One event as it is written: each of its lines marked as the manner wants it. */
+export function formatEvent(level: LogLevel, message: string, manner: Manner): string {
+  switch (manner) {
+    case "journal": // every line is a record of its own there
+      return message
+        .split("\n")
+        .map((line) => `<${PRIORITY[level]}>${line}`)
+        .join("\n");
+    case "terminal": {
+      const colour = COLOUR[level];
+      return colour === undefined ? message : `${colour}${message}${PLAIN}`;
+    }
+    case "plain":
+      return message;
+  }
+}
+
+/**
+ * How stderr wants its lines. systemd tells by JOURNAL_STREAM which file it has connected to the journal
+ * (device:inode); the variable is inherited, so it only counts if stderr still is that file.
+ */
+export function mannerOf(environment: Readonly<Record<string, string | undefined>>): Manner {
+  const journal = environment["JOURNAL_STREAM"];
+  if (journal !== undefined) {
+    try {
+      const { dev, ino } = fstatSync(2);
+      if (journal === `${dev}:${ino}`) return "journal";
+    } catch {
+      // no stderr at all
+    }
+  }
+  return process.stderr.isTTY && !environment["NO_COLOR"] ? "terminal" : "plain";
+}
+
+export function openLog(level: LogLevel, manner: Manner): Log {
+  const logger = createLogger({
+    level,
+    format: format.printf((event) =>
+      formatEvent(event.level as LogLevel, String(event.message), manner),
+    ),
+    transports: [new Console({ stderrLevels: [...LOG_LEVELS] })],
+  });
+  return {
+    error: (message) => void logger.error(message),
+    warn: (message) => void logger.warn(message),
+    info: (message) => void logger.info(message),
+    debug: (message) => void logger.debug(message),
+    close: () =>
+      new Promise((resolve) => {
+        logger.once("finish", resolve);
+        logger.end();
+      }),
+  };
+}
