@@ -3,7 +3,8 @@ import { readFileSync } from "node:fs";
 import tls from "node:tls";
 import manifest from "../package.json" with { type: "json" };
 import { environmentCredentials, roleCredentials } from "./aws/credentials.ts";
-import { connectEc2 } from "./aws/ec2.ts";
+import { connectApi } from "./aws/ec2-api.ts";
+import { ec2Over } from "./aws/ec2.ts";
 import { metadataEndpoint, openMetadata } from "./aws/imds.ts";
 import { readSelf } from "./aws/self.ts";
 import { type CommandLine, helpText, parseCommandLine, UsageError } from "./command-line.ts";
@@ -12,7 +13,8 @@ import { EXIT, type ExitStatus, Failure } from "./core/failure.ts";
 import { isRegion } from "./core/ids.ts";
 import { report, resultRecord, resultVariables } from "./core/report.ts";
 import { readSettings, type Settings } from "./core/settings.ts";
-import { heal, type Ports } from "./heal.ts";
+import { heal } from "./heal.ts";
+import type { Ports } from "./ports.ts";
 import { systemClock } from "./system/clock.ts";
 import { type Log, mannerOf, openLog } from "./system/journal.ts";
 import { writeResults } from "./system/results.ts";
@@ -189,16 +191,19 @@ function makePorts(environment: Environment): Ports {
       return {
         self,
         connect: () =>
-          connectEc2({
+          ec2Over(
+            connectApi({
+              self,
+              credentials: () => credentials,
+              ...(ec2Endpoint !== undefined && { endpoint: ec2Endpoint }),
+              dualStack: isOn("AWS_USE_DUALSTACK_ENDPOINT"),
+              fips: isOn("AWS_USE_FIPS_ENDPOINT"),
+              signal,
+              version: manifest.version,
+            }),
             self,
-            credentials: () => credentials,
-            ...(ec2Endpoint !== undefined && { endpoint: ec2Endpoint }),
-            dualStack: isOn("AWS_USE_DUALSTACK_ENDPOINT"),
-            fips: isOn("AWS_USE_FIPS_ENDPOINT"),
-            signal,
-            version: manifest.version,
             denied,
-          }),
+          ),
       };
     },
   };

@@ -1,215 +1,226 @@
-/**
- * The three calls of the EC2 API that the agent makes, through the AWS SDK: wire shapes in, core types and
- * Failures out. One client is one connection; a client is closed after it has written, because the answer
- * may have changed the very public address that the connection runs over.
- */
-import {
-  type Address,
-  AssociateAddressCommand,
-  DescribeAddressesCommand,
-  DescribeInstancesCommand,
-  EC2Client,
-  type Instance,
-} from "@aws-sdk/client-ec2";
-import { classify } from "../core/classify.ts";
+/** What the agent asks of EC2, put together from the calls of ec2-api.ts: wire shapes in, core types out. */
+import type { Address, Instance } from "@aws-sdk/client-ec2";
 import { EXIT, Failure } from "../core/failure.ts";
-import { partitionOf } from "../core/ids.ts";
-import type { Holder, HolderInstance, InstanceState, Place, Self, View } from "../core/view.ts";
-import type { Credentials } from "./credentials.ts";
+import { isFor, isFree } from "../core/pool.ts";
+import type { Holder, InstanceState, Look, Place, Self, View, Wanted } from "../core/view.ts";
 
-/** Milliseconds to connect, and for one request in all, body included. */
-const CONNECT_MS = 3_000;
-const REQUEST_MS = 6_000;
-
-/** Of EC2, for one try: where it is and who asks. */
-export interface Ec2Options {
-  readonly self: Self;
-  readonly credentials: () => Promise<Credentials>;
-  /** Another endpoint than the region's own. */
-  readonly endpoint?: string;
-  readonly dualStack: boolean;
-  readonly fips: boolean;
-  /** Ends every request when it is aborted. */
-  readonly signal: AbortSignal;
-  readonly version: string;
-  /** What the role turned out not to allow in this try: shared by all connections of the try. */
-  readonly denied: Set<string>;
-}
-
-export interface Ec2 {
-  /** The value of an instance tag of this instance, as EC2 knows it. */
-  tag(key: string): Promise<string | undefined>;
-  /** The address and its holder. */
-  look(allocationId: string, here: Place): Promise<View>;
-  /** Associates; `reassociate` takes the address from whoever holds it, without it that is an error. */
-  associate(allocationId: string, here: Place, reassociate: boolean): Promise<void>;
+/** The calls of the EC2 API that are made, each one request. They throw Failures. */
+export interface Ec2Api {
+  /** For messages: `ec2.us-east-1.amazonaws.com`. */
+  readonly host: string;
+  describeAddresses(filter: string, values: readonly string[]): Promise<Address[]>;
+  describeInstances(
+    filter: string,
+    values: readonly string[],
+  ): Promise<{ instance: Instance; ownerId?: string }[]>;
+  associateAddress(input: {
+    allocationId: string;
+    instanceId?: string;
+    networkInterfaceId?: string;
+    privateIpAddress?: string;
+    allowReassociation: boolean;
+  }): Promise<void>;
   close(): void;
 }
 
-/** Opens a connection of its own to EC2; the first call connects. All calls throw Failures. */
-export function connectEc2(options: Ec2Options): Ec2 {
-  const { self, signal, denied } = options;
-  // The SDK reads profile files for a dozen settings, whatever it is given: point it at nothing.
-  process.env["AWS_CONFIG_FILE"] = process.env["AWS_SHARED_CREDENTIALS_FILE"] = "/dev/null";
-  const client = new EC2Client({
-    region: self.region,
-    credentials: options.credentials,
-    ...(options.endpoint !== undefined && { endpoint: options.endpoint }),
-    // With an endpoint of its own the SDK refuses both: the endpoint is then taken as it is, as by the AWS CLI.
-    useDualstackEndpoint: options.endpoint === undefined && options.dualStack,
-    useFipsEndpoint: options.endpoint === undefined && options.fips,
-    // Every retry is ours: it starts with a new look, and a take must not be sent again later by itself.
-    maxAttempts: 1,
-    requestHandler: {
-      connectionTimeout: CONNECT_MS,
-      requestTimeout: REQUEST_MS,
-      throwOnRequestTimeout: true,
-      socketTimeout: REQUEST_MS,
-    },
-    customUserAgent: [["eip-heal", options.version]],
-  });
-  const host = hostOf(options, client);
+/** Tag of an address that is reserved for an availability zone. */
+const ZONE_TAG = "eip-zone";
 
-  /** Runs one action and turns whatever it throws into a Failure. */
-  async function call<T>(
-    action: string,
-    resource: string,
-    send: (limits: { abortSignal: AbortSignal }) => Promise<T>,
-  ): Promise<T> {
-    const request = `ec2:${action} at ${host}`;
-    const limit = AbortSignal.timeout(REQUEST_MS);
-    try {
-      return await send({ abortSignal: AbortSignal.any([signal, limit]) });
-    } catch (error) {
-      if (signal.aborted) throw signal.reason as Error;
-      if (error instanceof Failure) throw error;
-      throw translate(error, { action, request, resource, timedOut: limit.aborted, self, host });
-    }
-  }
+/** DescribeInstances takes at most this many values in a filter. */
+const MOST_VALUES = 200;
 
-  async function describeInstances(filter: string, values: string[]): Promise<Instance[]> {
-    const { Reservations = [] } = await call("DescribeInstances", "*", (limits) =>
-      client.send(
-        // By filter, not by id: an unknown id then is a missing row and not an error for the whole answer.
-        new DescribeInstancesCommand({ Filters: [{ Name: filter, Values: values }] }),
-        limits,
-      ),
-    );
-    return Reservations.flatMap(({ Instances = [] }) => Instances);
-  }
-
-  /** The address by DescribeAddresses, or undefined where the role does not allow that. */
-  async function describeAddress(allocationId: string): Promise<Address | undefined> {
+/**
+ * EC2 for one instance over one connection.
+ *
+ * @param denied what the role turned out not to allow in this try; shared by its connections
+ */
+export function ec2Over(api: Ec2Api, self: Self, denied: Set<string>) {
+  /** By DescribeAddresses, or undefined where the role does not allow that. */
+  async function describeAddresses(
+    filter: string,
+    values: readonly string[],
+  ): Promise<Address[] | undefined> {
     if (denied.has("DescribeAddresses")) return undefined;
-    let answer;
     try {
-      answer = await call("DescribeAddresses", "*", (limits) =>
-        client.send(
-          new DescribeAddressesCommand({
-            Filters: [{ Name: "allocation-id", Values: [allocationId] }],
-          }),
-          limits,
-        ),
-      );
+      return await api.describeAddresses(filter, values);
     } catch (error) {
       if (!(error instanceof Failure) || error.code !== "UnauthorizedOperation") throw error;
       denied.add("DescribeAddresses");
       return undefined;
     }
-    const address = answer.Addresses?.find(({ AllocationId }) => AllocationId === allocationId);
-    if (address === undefined) {
-      throw new Failure("not-yet", {
-        request: `ec2:DescribeAddresses at ${host}`,
-        why: `EC2 does not know ${allocationId} in ${self.region}`,
-        cure: "is it released, in another region or in another account?",
-        code: "InvalidAllocationID.NotFound",
-        meaning: EXIT.CONFIG,
-      });
-    }
-    return address;
   }
 
-  /** The holder's state and both launch times, from one answer. */
-  async function compare(
-    view: Omit<View, "holder" | "selfLaunchedAt">,
-    holder: Omit<HolderInstance, "kind" | "state" | "launchedAt">,
-  ): Promise<View> {
-    const instances = await describeInstances("instance-id", [holder.instanceId, self.instanceId]);
-    const find = (id: string) => instances.find(({ InstanceId }) => InstanceId === id);
-    const other = find(holder.instanceId);
-    const launchedAt = other?.LaunchTime?.getTime();
-    const selfLaunchedAt = find(self.instanceId)?.LaunchTime?.getTime();
-    return {
-      ...view,
+  /** Fills in what only DescribeInstances knows of holders: state, and both launch times from one answer. */
+  async function withStates(
+    views: readonly View[],
+    owners: ReadonlyMap<string, string>,
+  ): Promise<View[]> {
+    const ids = views.flatMap(({ holder }) =>
+      holder.kind === "instance" && holder.instanceId !== self.instanceId
+        ? [holder.instanceId]
+        : [],
+    );
+    if (ids.length === 0) return [...views];
+    const values = [self.instanceId, ...new Set(ids)].slice(0, MOST_VALUES);
+    const found = new Map(
+      (await api.describeInstances("instance-id", values)).map((row) => [
+        row.instance.InstanceId,
+        row,
+      ]),
+    );
+    const me = found.get(self.instanceId);
+    const selfLaunchedAt = me?.instance.LaunchTime?.getTime();
+    return views.map((view): View => {
+      const { holder } = view;
+      if (holder.kind !== "instance" || !values.includes(holder.instanceId)) return view;
+      const row = found.get(holder.instanceId);
+      const owner = owners.get(view.allocationId);
+      if (
+        row === undefined &&
+        owner !== undefined &&
+        me?.ownerId !== undefined &&
+        owner !== me.ownerId
+      ) {
+        return {
+          ...view,
+          holder: { kind: "other", what: `${holder.instanceId} of account ${owner}` },
+        };
+      }
+      const launchedAt = row?.instance.LaunchTime?.getTime();
+      return {
+        ...view,
+        ...(selfLaunchedAt !== undefined && { selfLaunchedAt }),
+        holder: {
+          ...holder,
+          state: (row?.instance.State?.Name as InstanceState | undefined) ?? "unknown",
+          ...(launchedAt !== undefined && { launchedAt }),
+        },
+      };
+    });
+  }
+
+  async function lookAtAddress(
+    allocationId: string,
+    here: Place,
+    former: { wanted: string; former: string } | undefined,
+  ): Promise<Look> {
+    const rows =
+      former === undefined
+        ? await describeAddresses("allocation-id", [allocationId])
+        : await describeAddresses("public-ip", [former.wanted, former.former]);
+    if (rows !== undefined) {
+      const row = rows.find(({ AllocationId }) => AllocationId === allocationId);
+      if (row === undefined) throw unknownAllocation(allocationId);
+      const displaced = former && displacedIn(rows, former.former);
+      return {
+        views: await withStates([viewOf(row)], ownersOf([row])),
+        ...(displaced && { displaced }),
+      };
+    }
+
+    const [holder] = await api.describeInstances(
+      "network-interface.addresses.association.allocation-id",
+      [allocationId],
+    );
+    if (holder?.instance.InstanceId === undefined) {
+      return { views: [{ allocationId, holder: { kind: "nobody" } }] };
+    }
+    const { publicIp, ...place } = placeOf(holder.instance, here);
+    const view: View = {
+      allocationId,
+      ...(publicIp !== undefined && { publicIp }),
       holder: {
-        ...holder,
         kind: "instance",
-        state: (other?.State?.Name as InstanceState | undefined) ?? "unknown",
-        ...(launchedAt !== undefined && { launchedAt }),
+        state: "running",
+        instanceId: holder.instance.InstanceId,
+        ...place,
       },
-      ...(selfLaunchedAt !== undefined && { selfLaunchedAt }),
     };
+    return { views: await withStates([view], new Map()) };
+  }
+
+  async function lookAtPool(key: string, value: string): Promise<Look> {
+    const rows = await describeAddresses(`tag:${key}`, [value]);
+    if (rows === undefined) {
+      throw new Failure("denied", {
+        request: `ec2:DescribeAddresses at ${api.host}`,
+        why: "not allowed: ec2:DescribeAddresses, and without it the addresses of a pool cannot be found",
+        cure: "allow ec2:DescribeAddresses on * in the policy of the instance role",
+        code: "UnauthorizedOperation",
+      });
+    }
+    const views = rows.map(viewOf);
+    const isOwn = ({ holder }: View) =>
+      holder.kind === "instance" && holder.instanceId === self.instanceId;
+    // Who holds the others matters only when there is nothing else to be had.
+    const enough = views.some((view) => isOwn(view) || (isFree(view) && isFor(view, self.zone)));
+    return { views: enough ? views : await withStates(views, ownersOf(rows)) };
+  }
+
+  function unknownAllocation(allocationId: string): Failure {
+    return new Failure("not-yet", {
+      request: `ec2:DescribeAddresses at ${api.host}`,
+      why: `EC2 does not know ${allocationId} in ${self.region}`,
+      cure: "is it released, in another region or in another account?",
+      code: "InvalidAllocationID.NotFound",
+      meaning: EXIT.CONFIG,
+    });
   }
 
   return {
-    async tag(key) {
-      const [instance] = await describeInstances("instance-id", [self.instanceId]);
-      return instance?.Tags?.find(({ Key }) => Key === key)?.Value?.trim() || undefined;
-    },
-
-    async look(allocationId, here) {
-      const address = await describeAddress(allocationId);
-      if (address !== undefined) {
-        const view = {
-          allocationId,
-          ...(address.PublicIp && { publicIp: address.PublicIp }),
-          ...(address.NetworkBorderGroup && { borderGroup: address.NetworkBorderGroup }),
-        };
-        const holder = holderOf(address);
-        return holder.kind === "instance" && holder.instanceId !== self.instanceId
-          ? compare(view, holder)
-          : { ...view, holder };
-      }
-
-      const [instance] = await describeInstances(
-        "network-interface.addresses.association.allocation-id",
-        [allocationId],
-      );
-      if (instance?.InstanceId === undefined) return { allocationId, holder: { kind: "nobody" } };
-      const { publicIp, ...place } = placeOf(instance, here);
-      const view = { allocationId, ...(publicIp !== undefined && { publicIp }) };
-      const holder = { instanceId: instance.InstanceId, ...place };
-      return instance.InstanceId === self.instanceId
-        ? { ...view, holder: { ...holder, kind: "instance", state: "running" } }
-        : compare(view, holder);
-    },
-
-    async associate(allocationId, here, reassociate) {
-      const arn = `arn:${partitionOf(self.region)}:ec2:${self.region}:*:elastic-ip/${allocationId}`;
-      await call("AssociateAddress", arn, (limits) =>
-        client.send(
-          new AssociateAddressCommand({
-            AllocationId: allocationId,
-            ...(here.onlyInterface
-              ? { InstanceId: here.instanceId }
-              : { NetworkInterfaceId: here.interfaceId }),
-            ...(!here.primaryIp && { PrivateIpAddress: here.privateIp }),
-            // Left out it means true.
-            AllowReassociation: reassociate,
-          }),
-          limits,
-        ),
+    async tags(): Promise<Readonly<Record<string, string>>> {
+      const [row] = await api.describeInstances("instance-id", [self.instanceId]);
+      return Object.fromEntries(
+        (row?.instance.Tags ?? []).map(({ Key = "", Value = "" }) => [Key, Value.trim()]),
       );
     },
 
-    close: () => client.destroy(),
+    look: (
+      wanted: Wanted,
+      here: Place,
+      former?: { wanted: string; former: string },
+    ): Promise<Look> =>
+      wanted.kind === "pool"
+        ? lookAtPool(wanted.key, wanted.value)
+        : lookAtAddress(wanted.allocationId, here, former),
+
+    async present(here: Place & { publicIp: string }): Promise<Look["displaced"]> {
+      const rows = await describeAddresses("public-ip", [here.publicIp]);
+      if (rows !== undefined) return displacedIn(rows, here.publicIp);
+      // An address that EC2 has assigned by itself belongs to "amazon", an Elastic one to its account.
+      const [row] = await api.describeInstances("instance-id", [self.instanceId]);
+      const at = placeOf(row?.instance ?? {}, here);
+      return at.publicIp === here.publicIp ? { publicIp: here.publicIp } : undefined;
+    },
+
+    associate: (allocationId: string, here: Place, reassociate: boolean): Promise<void> =>
+      api.associateAddress({
+        allocationId,
+        ...(here.onlyInterface
+          ? { instanceId: here.instanceId }
+          : { networkInterfaceId: here.interfaceId }),
+        ...(!here.primaryIp && { privateIpAddress: here.privateIp }),
+        allowReassociation: reassociate,
+      }),
+
+    close: () => api.close(),
+  };
+}
+
+function viewOf(row: Address): View {
+  const zone = row.Tags?.find(({ Key }) => Key === ZONE_TAG)?.Value?.trim();
+  return {
+    allocationId: row.AllocationId ?? "",
+    ...(row.PublicIp && { publicIp: row.PublicIp }),
+    ...(row.NetworkBorderGroup && { borderGroup: row.NetworkBorderGroup }),
+    ...(zone && { zone }),
+    holder: holderOf(row),
   };
 }
 
 /** Who holds the address, as DescribeAddresses tells: by the association, since a NAT gateway has no instance id. */
-function holderOf(address: Address): Holder {
-  const { AssociationId, InstanceId, NetworkInterfaceId, PrivateIpAddress, ServiceManaged } =
-    address;
+function holderOf(row: Address): Holder {
+  const { AssociationId, InstanceId, NetworkInterfaceId, PrivateIpAddress, ServiceManaged } = row;
   if (ServiceManaged !== undefined) {
     return {
       kind: "other",
@@ -232,6 +243,19 @@ function holderOf(address: Address): Holder {
     };
   }
   return { kind: "nobody" };
+}
+
+function ownersOf(rows: readonly Address[]): Map<string, string> {
+  return new Map(
+    rows.flatMap(({ AllocationId, NetworkInterfaceOwnerId }) =>
+      AllocationId && NetworkInterfaceOwnerId ? [[AllocationId, NetworkInterfaceOwnerId]] : [],
+    ),
+  );
+}
+
+function displacedIn(rows: readonly Address[], publicIp: string): Look["displaced"] {
+  const row = rows.find(({ PublicIp }) => PublicIp === publicIp);
+  return row && { publicIp, ...(row.AllocationId && { allocationId: row.AllocationId }) };
 }
 
 /**
@@ -260,60 +284,4 @@ function placeOf(
       interfaceId === here.interfaceId && privateIp === here.privateIp,
   );
   return own ?? (places.length === 1 ? places[0] : undefined) ?? {};
-}
-
-function hostOf({ endpoint, self, dualStack, fips }: Ec2Options, client: EC2Client): string {
-  if (endpoint !== undefined) return new URL(endpoint).host;
-  return client.config.endpointProvider({
-    Region: self.region,
-    UseDualStack: dualStack,
-    UseFIPS: fips,
-  }).url.host;
-}
-
-interface Context {
-  readonly action: string;
-  readonly request: string;
-  readonly resource: string;
-  readonly timedOut: boolean;
-  readonly self: Self;
-  readonly host: string;
-}
-
-function translate(error: unknown, context: Context): Failure {
-  const { action, request, resource, timedOut, self } = context;
-  const { name, message, code, $metadata } = error as {
-    name?: string;
-    message?: string;
-    code?: string;
-    $metadata?: { httpStatusCode?: number };
-  };
-  const status = $metadata?.httpStatusCode;
-  const isAnswer =
-    status !== undefined && name !== undefined && name !== "Error" && name !== "TimeoutError";
-  if (isAnswer && !timedOut) {
-    if (name === "Unknown" || name === "SyntaxError") {
-      return new Failure(status === 503 ? "throttled" : "unreachable", {
-        request,
-        why: `status ${status} without an answer of EC2 in it`,
-        cause: error,
-      });
-    }
-    return classify({ code: name, message: message ?? "", status, action, request, resource });
-  }
-  return new Failure("unreachable", {
-    request,
-    why:
-      timedOut || name === "TimeoutError"
-        ? `no complete answer within ${(code === "ETIMEDOUT" ? CONNECT_MS : REQUEST_MS) / 1_000} s`
-        : (code ?? message ?? "no answer"),
-    cure: wayOut(self),
-    cause: error,
-  });
-}
-
-/** What people whose instance cannot reach EC2 lack most often. */
-function wayOut(self: Self): string | undefined {
-  if (self.interfaces.some(({ publicIps }) => publicIps.length > 0)) return undefined;
-  return "this instance has no public IPv4 address: let its subnet assign one, add an interface endpoint for EC2 to the VPC, or give it IPv6";
 }

@@ -7,7 +7,7 @@ import type { Metadata } from "./imds.ts";
 /**
  * Reads the identity of this instance; everything that does not depend on something else at once.
  *
- * @param tags keys of the instance tags to read
+ * @param tags keys of instance tags; the first one that the instance has is read
  * @param region the region if a variable gives it; else the metadata is asked
  * @throws Failure `unreachable`, or `not-yet` for a part that is not there yet
  */
@@ -16,15 +16,13 @@ export async function readSelf(
   tags: readonly string[],
   region: string | undefined,
 ): Promise<Self> {
-  const [instanceId, ownRegion, zone, interfaces, lifecycleState, ...values] = await Promise.all([
+  const [instanceId, ownRegion, zone, interfaces, lifecycleState, tag] = await Promise.all([
     required(metadata, "meta-data/instance-id", isInstanceId),
     region ?? required(metadata, "meta-data/placement/region", isRegion),
     required(metadata, "meta-data/placement/availability-zone", isZone),
     readInterfaces(metadata),
     optional(metadata, "meta-data/autoscaling/target-lifecycle-state", isLifecycleState),
-    ...tags.map((key) =>
-      optional(metadata, `meta-data/tags/instance/${encodeURIComponent(key)}`, isTagValue),
-    ),
+    firstTag(metadata, tags),
   ]);
   return {
     instanceId,
@@ -32,13 +30,20 @@ export async function readSelf(
     zone,
     interfaces,
     ...(lifecycleState !== undefined && { lifecycleState }),
-    tags: Object.fromEntries(
-      tags.flatMap((key, index) => {
-        const value = values[index];
-        return value === undefined || value === "" ? [] : [[key, value]];
-      }),
-    ),
+    ...(tag !== undefined && { tag }),
   };
+}
+
+async function firstTag(metadata: Metadata, keys: readonly string[]): Promise<Self["tag"]> {
+  for (const key of keys) {
+    const value = await optional(
+      metadata,
+      `meta-data/tags/instance/${encodeURIComponent(key)}`,
+      isTagValue,
+    );
+    if (value) return { key, value };
+  }
+  return undefined;
 }
 
 async function readInterfaces(metadata: Metadata): Promise<NetworkInterface[]> {
@@ -66,8 +71,28 @@ async function readInterface(metadata: Metadata, mac: string): Promise<NetworkIn
     deviceIndex: Number(deviceIndex),
     cardIndex: Number(cardIndex ?? 0),
     privateIps: lines(privateIps),
-    publicIps: lines(publicIps ?? ""),
+    publicIps: await readAssociations(metadata, path, lines(privateIps), lines(publicIps ?? "")),
   };
+}
+
+/** Which private address each public one belongs to: plain with one of each, asked for otherwise. */
+async function readAssociations(
+  metadata: Metadata,
+  path: string,
+  privateIps: readonly string[],
+  publicIps: readonly string[],
+): Promise<Record<string, string>> {
+  const [only, ...more] = privateIps;
+  const pairs = await Promise.all(
+    publicIps.map(async (publicIp) => {
+      const privateIp =
+        more.length === 0
+          ? only
+          : await optional(metadata, `${path}/ipv4-associations/${publicIp}`, isIpv4);
+      return privateIp ? [[privateIp, publicIp]] : [];
+    }),
+  );
+  return Object.fromEntries(pairs.flat()) as Record<string, string>;
 }
 
 /** A leaf that every instance has. Early in a boot it can be missing for a moment (404) though its parent lists it. */

@@ -25,12 +25,14 @@ export function placeOn(self: Self, wanted: number | string, privateIp: string |
       cure: `set EIP_HEAL_PRIVATE_IP to one of: ${found.privateIps.join(", ")}`,
     });
   }
+  const publicIp = found.publicIps[address];
   return {
     instanceId: self.instanceId,
     interfaceId: found.interfaceId,
     privateIp: address,
     onlyInterface: self.interfaces.length === 1,
     primaryIp: address === primary,
+    ...(publicIp !== undefined && { publicIp }),
   };
 }
 

@@ -12,8 +12,8 @@ export interface NetworkInterface {
   readonly cardIndex: number;
   /** Private IPv4 addresses, the primary one first. */
   readonly privateIps: readonly string[];
-  /** Public IPv4 addresses that are mapped to this interface now, Elastic or not. */
-  readonly publicIps: readonly string[];
+  /** The public IPv4 address, Elastic or not, that each private address is mapped to now. */
+  readonly publicIps: Readonly<Record<string, string>>;
 }
 
 /** Who this instance is. */
@@ -24,8 +24,8 @@ export interface Self {
   readonly interfaces: readonly NetworkInterface[];
   /** `autoscaling/target-lifecycle-state`; absent outside an Auto Scaling group. */
   readonly lifecycleState?: string;
-  /** The instance tags that were asked for and that instance metadata shows. */
-  readonly tags: Readonly<Record<string, string>>;
+  /** The first of the instance tags that were asked for, if instance metadata shows one. */
+  readonly tag?: { readonly key: string; readonly value: string };
 }
 
 /** Where the address is to be: one private IPv4 address of one interface of this instance. */
@@ -37,7 +37,14 @@ export interface Place {
   readonly onlyInterface: boolean;
   /** Is it the primary private address of its interface, the one that EC2 takes if none is named? */
   readonly primaryIp: boolean;
+  /** The public address, Elastic or not, that instance metadata shows there now. */
+  readonly publicIp?: string;
 }
+
+/** What is to be brought here: one address, or any one of those that carry a tag. */
+export type Wanted =
+  | { readonly kind: "address"; readonly allocationId: string }
+  | { readonly kind: "pool"; readonly key: string; readonly value: string };
 
 /** EC2's instance states, and `unknown` for an instance that EC2 does not know. */
 export type InstanceState =
@@ -69,13 +76,23 @@ export interface HolderOther {
 
 export type Holder = { readonly kind: "nobody" } | HolderInstance | HolderOther;
 
-/** One look at EC2: the address and who holds it, as EC2 showed them together. */
+/** One address and who holds it, as EC2 showed them together. */
 export interface View {
   readonly allocationId: string;
   /** The public IPv4 address; absent while EC2 has not shown it (the role may not describe addresses). */
   readonly publicIp?: string;
   readonly borderGroup?: string;
+  /** Availability zone that the address is reserved for (its tag `eip-zone`); only in a pool. */
+  readonly zone?: string;
   readonly holder: Holder;
   /** This instance's LaunchTime from the same answer as the holder's; only where a comparison needs it. */
   readonly selfLaunchedAt?: number;
+}
+
+/** One look at EC2. */
+export interface Look {
+  /** The address that is wanted, or all of the pool. */
+  readonly views: readonly View[];
+  /** The Elastic IP with the public address that was asked about, if that is one. */
+  readonly displaced?: { readonly allocationId?: string; readonly publicIp: string };
 }

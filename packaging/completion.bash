@@ -1,0 +1,40 @@
+# shellcheck shell=bash
+# Completion of eip-heal(8) for bash. Needs nothing but bash itself.
+
+_eip_heal() {
+	local current=$2 previous=$3
+	COMPREPLY=()
+
+	# bash takes the = of --flag=value for a word of its own.
+	if [[ $current == '=' ]]; then
+		current=''
+	elif [[ $previous == '=' ]]; then
+		previous=${COMP_WORDS[COMP_CWORD - 2]}
+	fi
+
+	local words
+	case $previous in
+	--config)
+		compopt -o filenames 2>/dev/null
+		mapfile -t COMPREPLY < <(compgen -f -- "$current")
+		return
+		;;
+	--takeover) words='never if-gone newest always' ;;
+	--displace | --optional) words='yes no' ;;
+	--log-level) words='error warn info http verbose debug silly' ;;
+	--tag) words='allocation-id' ;;
+	--pool-tag) words='eip-pool' ;;
+	--interface) words='0' ;;
+	--deadline) words='90s 10min 1h' ;;
+	# Only the machine's owner knows these.
+	--allocation-id | --pool | --private-ip) return ;;
+	*)
+		words='heal --config --dry-run --json --verbose --version --help
+			--allocation-id --tag --pool --pool-tag --takeover --displace
+			--interface --private-ip --deadline --optional --log-level'
+		;;
+	esac
+	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
+}
+
+complete -F _eip_heal eip-heal

@@ -1,0 +1,37 @@
+/** What the story needs from the world; aws/ and system/ provide it, tests do too. */
+import type { Look, Place, Self, Wanted } from "./core/view.ts";
+
+/** EC2, over one connection. Every method throws Failures. */
+export interface Ec2 {
+  /** The tags of this instance. */
+  tags(): Promise<Readonly<Record<string, string>>>;
+  /**
+   * Looks at what is wanted.
+   *
+   * @param former where a public address was before, together with the wanted one's: the look also says
+   *   whether the former is an Elastic IP, if that costs no further request
+   */
+  look(wanted: Wanted, here: Place, former?: { wanted: string; former: string }): Promise<Look>;
+  /** The Elastic IP at this place now, if there is one. */
+  present(here: Place & { publicIp: string }): Promise<Look["displaced"]>;
+  /** Associates. With `reassociate` it takes the address from whoever holds it; without, that is a Failure `held`. */
+  associate(allocationId: string, here: Place, reassociate: boolean): Promise<void>;
+  close(): void;
+}
+
+/** What one try stands on: this instance, read afresh, and connections to EC2 in its name. */
+export interface Footing {
+  readonly self: Self;
+  connect(): Ec2;
+}
+
+export interface Ports {
+  /** Reads who this instance is, and the first of these tags that it has; `signal` ends whatever is done on this footing. */
+  stand(tags: readonly string[], signal: AbortSignal): Promise<Footing>;
+  readonly clock: {
+    now: () => number;
+    random: () => number;
+    sleep: (ms: number, signal: AbortSignal) => Promise<void>;
+  };
+  readonly log: Readonly<Record<"warn" | "debug", (line: string) => void>>;
+}

@@ -1,0 +1,86 @@
+/** Runs the real binary as an instance of a simulated region would, and reads back all that it told. */
+import { execFile } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import type { RunningRegion } from "../region/server.ts";
+
+export const BINARY = resolve(import.meta.dirname, "../../dist/eip-heal");
+
+export interface AgentOptions {
+  readonly flags?: readonly string[];
+  /** Settings and other variables of the environment. */
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Text of the settings file. */
+  readonly conf?: string;
+  /** Where EC2 is, if not in the region. */
+  readonly ec2Url?: string;
+  /** Sent SIGTERM after so many milliseconds. */
+  readonly stopAfterMs?: number;
+}
+
+export interface AgentRun {
+  readonly status: number | null;
+  /** Lines on standard error: the log. */
+  readonly log: readonly string[];
+  readonly stdout: string;
+  /** result.json, if it was written. */
+  readonly result: Record<string, unknown> | undefined;
+  /** The variables of the env file, if it was written. */
+  readonly env: string | undefined;
+  readonly ms: number;
+}
+
+/** Runs `eip-heal` on an instance, with its metadata and EC2 being those of the region. */
+export function runAgent(
+  region: RunningRegion,
+  instanceId: string,
+  options: AgentOptions = {},
+): Promise<AgentRun> {
+  return run(
+    {
+      AWS_EC2_METADATA_SERVICE_ENDPOINT: region.imdsUrl(instanceId),
+      AWS_ENDPOINT_URL_EC2: options.ec2Url ?? region.ec2Url,
+    },
+    options,
+  );
+}
+
+/** Runs `eip-heal` with these variables and nothing of this process's environment. */
+export async function run(
+  environment: Readonly<Record<string, string>>,
+  { flags = [], conf, stopAfterMs, ...options }: AgentOptions = {},
+): Promise<AgentRun> {
+  const folder = mkdtempSync(join(tmpdir(), "eip-heal-"));
+  try {
+    const config = join(folder, "eip-heal.conf");
+    writeFileSync(config, conf ?? "");
+    const startedAt = performance.now();
+    const { status, stdout, stderr } = await new Promise<{
+      status: number | null;
+      stdout: string;
+      stderr: string;
+    }>((done) => {
+      const child = execFile(
+        BINARY,
+        [...(flags.includes("--config") ? [] : ["--config", config]), ...flags],
+        { env: { RUNTIME_DIRECTORY: folder, ...environment, ...options.environment } },
+        (_, stdout, stderr) => done({ status: child.exitCode, stdout, stderr }),
+      );
+      if (stopAfterMs !== undefined) setTimeout(() => child.kill("SIGTERM"), stopAfterMs);
+    });
+    const read = (name: string) =>
+      existsSync(join(folder, name)) ? readFileSync(join(folder, name), "utf8") : undefined;
+    const result = read("result.json");
+    return {
+      status,
+      log: stderr.split("\n").filter((line) => line !== ""),
+      stdout,
+      result: result === undefined ? undefined : (JSON.parse(result) as Record<string, unknown>),
+      env: read("env"),
+      ms: performance.now() - startedAt,
+    };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}

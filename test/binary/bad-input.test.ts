@@ -1,0 +1,206 @@
+/** Bad input: the message names the thing and what to do, the exit status is the contract's, EC2 is untouched. */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type RunningRegion, startRegion } from "../region/server.ts";
+import { aWorld } from "../region/world.ts";
+import { type AgentOptions, run, runAgent } from "./agent.ts";
+
+let region: RunningRegion;
+let tagged: string;
+let plain: string;
+let roleless: string;
+let forbidden: string;
+let mistagged: string;
+const UNKNOWN = "eipalloc-0ffffffffffffffff";
+
+beforeAll(async () => {
+  const world = aWorld();
+  const { allocationId } = world.address();
+  const tags = { "allocation-id": allocationId };
+  world.role("nothing", { Statement: [] });
+  tagged = world.instance({ tags, role: "full", metadataTags: true }).instanceId;
+  plain = world.instance({ role: "full", metadataTags: true }).instanceId;
+  roleless = world.instance({ tags, role: null, metadataTags: true }).instanceId;
+  forbidden = world.instance({ tags, role: "nothing", metadataTags: true }).instanceId;
+  mistagged = world.instance({
+    tags: { "allocation-id": "203.0.113.7" },
+    role: "full",
+    metadataTags: true,
+  }).instanceId;
+  region = await startRegion(world);
+});
+afterAll(async () => {
+  expect(region.calls.filter(({ action }) => action === "AssociateAddress")).toEqual([]);
+  await region.close();
+});
+
+const QUICK = { EIP_HEAL_DEADLINE: "1s" };
+
+describe("settings", () => {
+  it.concurrent.each<[string, AgentOptions, number, string[]]>([
+    ["an unknown flag", { flags: ["--takeovr", "never"] }, 64, ["--takeovr", "eip-heal --help"]],
+    ["an unknown command", { flags: ["hael"] }, 64, ["'hael'", "heal"]],
+    ["a flag without its value", { flags: ["--takeover"] }, 64, ["--takeover"]],
+    [
+      "a bad value by flag",
+      { flags: ["--takeover", "newst"] },
+      64,
+      ['--takeover is "newst"', "never, if-gone, newest, always"],
+    ],
+    [
+      "an unknown key in the file",
+      { conf: "EIP_HEAL_TAKE_OVER=never" },
+      78,
+      ["EIP_HEAL_TAKE_OVER", "known settings: EIP_HEAL_ALLOCATION_ID"],
+    ],
+    [
+      "an unknown key in the environment",
+      { environment: { EIP_HEAL_X: "1" } },
+      78,
+      ["EIP_HEAL_X in the environment"],
+    ],
+    [
+      "a bad value in the file",
+      { conf: "EIP_HEAL_DEADLINE=1 week" },
+      78,
+      ["EIP_HEAL_DEADLINE", '"1 week"', "1s to 1h"],
+    ],
+    [
+      "a malformed id",
+      { environment: { EIP_HEAL_ALLOCATION_ID: "eipalloc-zz" } },
+      78,
+      ["EIP_HEAL_ALLOCATION_ID", '"eipalloc-zz"', "eipalloc-0123456789abcdef0"],
+    ],
+    [
+      "a line that is no assignment",
+      { conf: "EIP_HEAL_TAKEOVER never" },
+      78,
+      ["line 1", "KEY=VALUE"],
+    ],
+    [
+      "a settings file that is not there",
+      { flags: ["--config", "/nonexistent/eip-heal.conf"] },
+      78,
+      ["/nonexistent/eip-heal.conf", "no such file"],
+    ],
+    ["a settings file that is a folder", { flags: ["--config", "/"] }, 78, ["cannot read /"]],
+    [
+      "a region that is none",
+      { environment: { AWS_REGION: "Tokyo" } },
+      78,
+      ['AWS_REGION is "Tokyo"', "eu-central-1"],
+    ],
+    [
+      "an endpoint that is no URL",
+      { environment: { AWS_ENDPOINT_URL: "ec2", AWS_ENDPOINT_URL_EC2: "" } },
+      78,
+      ["AWS_ENDPOINT_URL", '"ec2"', "https://"],
+    ],
+    [
+      "half of a key pair",
+      { environment: { AWS_ACCESS_KEY_ID: "AKIA0" } },
+      78,
+      ["only one of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"],
+    ],
+    [
+      "an extra CA that is not there",
+      { conf: "NODE_EXTRA_CA_CERTS=/nonexistent.pem" },
+      78,
+      ["NODE_EXTRA_CA_CERTS", "/nonexistent.pem"],
+    ],
+  ])("%s", async (_, options, status, told) => {
+    const { status: got, log } = await runAgent(region, tagged, options);
+    expect(got, log.join("\n")).toBe(status);
+    for (const part of told) expect(log.join("\n")).toContain(part);
+  });
+
+  it("every problem at once", async () => {
+    const { status, log } = await runAgent(region, tagged, {
+      conf: "EIP_HEAL_TAKEOVER=x\nEIP_HEAL_DISPLACE=x\nnonsense\n",
+    });
+    expect(status).toBe(78);
+    expect(log).toHaveLength(3);
+  });
+});
+
+describe("what is missing around the instance", () => {
+  it.concurrent.each<[string, () => string, AgentOptions, number, string[]]>([
+    [
+      "no tag",
+      () => plain,
+      {},
+      78,
+      ["has no tag allocation-id", "tag the Auto Scaling group", "EIP_HEAL_ALLOCATION_ID"],
+    ],
+    [
+      "a tag that is an IP address",
+      () => mistagged,
+      {},
+      78,
+      ['"203.0.113.7"', "not the address itself"],
+    ],
+    [
+      "an id that EC2 does not know",
+      () => tagged,
+      { environment: { EIP_HEAL_ALLOCATION_ID: UNKNOWN } },
+      78,
+      [`EC2 does not know ${UNKNOWN} in us-east-1`, "another region"],
+    ],
+    ["no role", () => roleless, {}, 77, ["no role", "instance profile"]],
+    [
+      "no permission",
+      () => forbidden,
+      {},
+      77,
+      ["not allowed: ec2:DescribeInstances", "allow ec2:DescribeInstances on"],
+    ],
+    [
+      "no tag, and that is in order",
+      () => plain,
+      { environment: { EIP_HEAL_OPTIONAL: "yes" } },
+      0,
+      ["nothing to do", "has no tag allocation-id"],
+    ],
+  ])("%s", async (_, who, options, status, told) => {
+    const { status: got, log } = await runAgent(region, who(), {
+      ...options,
+      environment: { ...QUICK, ...options.environment },
+    });
+    expect(got, log.join("\n")).toBe(status);
+    for (const part of told) expect(log.at(-1)).toContain(part);
+  });
+
+  it("no permission to associate: named with the ARN", async () => {
+    const world = aWorld();
+    const { allocationId } = world.address();
+    world.role("looker", {
+      Statement: [{ Effect: "Allow", Action: "ec2:Describe*", Resource: "*" }],
+    });
+    const me = world.instance({
+      tags: { "allocation-id": allocationId },
+      role: "looker",
+      metadataTags: true,
+    });
+    const own = await startRegion(world);
+    const { status, log } = await runAgent(own, me.instanceId, { environment: QUICK });
+    await own.close();
+    expect(status).toBe(77);
+    expect(log.at(-1)).toContain(
+      `allow ec2:AssociateAddress on arn:aws:ec2:us-east-1:111122223333:elastic-ip/${allocationId}`,
+    );
+    expect(own.holder(allocationId)).toBeUndefined();
+  });
+
+  it("no instance metadata", async () => {
+    const { status, log } = await run(
+      {
+        AWS_EC2_METADATA_SERVICE_ENDPOINT: "http://127.0.0.1:9",
+        AWS_ENDPOINT_URL_EC2: region.ec2Url,
+      },
+      { environment: QUICK },
+    );
+    expect(status).toBe(75);
+    expect(log.at(-1)).toMatch(
+      /^reading instance metadata: PUT http:\/\/127\.0\.0\.1:9\/latest\/api\/token: ECONNREFUSED; is this an EC2 instance/,
+    );
+  });
+});

@@ -1,0 +1,281 @@
+/**
+ * The main job, row by row of the table in DESIGN section 2: the real binary against the simulated region,
+ * for each takeover policy and under both roles, with every call counted.
+ */
+import { describe, expect, it } from "vitest";
+import { TAKEOVERS, type Takeover } from "../../src/core/decide.ts";
+import type { InstanceState } from "../region/model.ts";
+import { type RunningRegion, startRegion } from "../region/server.ts";
+import { aWorld } from "../region/world.ts";
+import { type AgentOptions, type AgentRun, runAgent } from "./agent.ts";
+
+const MINE = Date.UTC(2026, 10, 1, 12);
+const OLDER = MINE - 60_000;
+const NEWER = MINE + 60_000;
+
+type Holder = "nobody" | "self" | { state: InstanceState; launchTime: number };
+type End = "associated" | "taken" | "none" | "held" | "yielded";
+
+const ROWS: [name: string, holder: Holder, ends: Record<Takeover, End>][] = [
+  [
+    "nobody",
+    "nobody",
+    { never: "associated", "if-gone": "associated", newest: "associated", always: "associated" },
+  ],
+  ["this instance", "self", { never: "none", "if-gone": "none", newest: "none", always: "none" }],
+  ...(["terminated", "stopped", "stopping", "shutting-down"] as const).map(
+    (state): (typeof ROWS)[number] => [
+      `a newer instance that is ${state}`,
+      { state, launchTime: NEWER },
+      { never: "held", "if-gone": "taken", newest: "taken", always: "taken" },
+    ],
+  ),
+  [
+    "an older running instance",
+    { state: "running", launchTime: OLDER },
+    { never: "held", "if-gone": "held", newest: "taken", always: "taken" },
+  ],
+  [
+    "a newer running instance",
+    { state: "running", launchTime: NEWER },
+    { never: "held", "if-gone": "held", newest: "yielded", always: "taken" },
+  ],
+];
+
+/** EC2 calls by end: with a role that may describe addresses and the tag in IMDS; with the old role and the tag in EC2 only. */
+const MOST_CALLS: Record<End, { full: number; old: number }> = {
+  none: { full: 1, old: 3 },
+  associated: { full: 3, old: 5 },
+  taken: { full: 5, old: 8 },
+  held: { full: 2, old: 4 },
+  yielded: { full: 2, old: 4 },
+};
+const STATUS: Record<End, number> = { none: 0, associated: 0, taken: 0, held: 75, yielded: 69 };
+
+interface Scene {
+  readonly region: RunningRegion;
+  readonly run: AgentRun;
+  readonly allocationId: string;
+  readonly me: string;
+  readonly other: string | undefined;
+}
+
+async function play(holder: Holder, role: "full" | "old", options: AgentOptions): Promise<Scene> {
+  const world = aWorld();
+  const { allocationId } = world.address();
+  const me = world.instance({
+    tags: { "allocation-id": allocationId },
+    launchTime: MINE,
+    role,
+    metadataTags: role === "full",
+  });
+  let other: string | undefined;
+  if (holder === "self") world.hold({ allocationId }, me);
+  else if (holder !== "nobody") {
+    const instance = world.instance({ ...holder, keepsAssociation: true });
+    other = instance.instanceId;
+    world.hold({ allocationId }, instance);
+  }
+  const region = await startRegion(world);
+  try {
+    return {
+      region,
+      run: await runAgent(region, me.instanceId, options),
+      allocationId,
+      me: me.instanceId,
+      other,
+    };
+  } finally {
+    await region.close();
+    expect(region.bugs).toEqual([]);
+  }
+}
+
+const actions = (region: RunningRegion) => region.calls.map(({ action }) => action);
+const associations = (region: RunningRegion) =>
+  region.calls
+    .filter(({ action }) => action === "AssociateAddress")
+    .map(({ params }) => params["AllowReassociation"]);
+
+describe.each(["full", "old"] as const)("with the %s role", (role) => {
+  describe.each(ROWS)("held by %s", (_, holder, ends) => {
+    it.concurrent.each(TAKEOVERS)("policy %s", async (takeover) => {
+      const end = ends[takeover];
+      const { region, run, allocationId, me, other } = await play(holder, role, {
+        environment: {
+          EIP_HEAL_TAKEOVER: takeover,
+          EIP_HEAL_DEADLINE: end === "held" ? "1s" : "30s",
+        },
+      });
+      expect(run.status, run.log.join("\n")).toBe(STATUS[end]);
+      expect(run.log).toHaveLength(1);
+      expect(run.log[0]).toContain(allocationId);
+
+      // Taking says so to EC2; everything else asks it to refuse if somebody is quicker.
+      expect(associations(region)).toEqual(
+        { taken: ["true"], associated: ["false"] }[end as string] ?? [],
+      );
+      const mine = end === "none" || end === "associated" || end === "taken";
+      expect(region.holder(allocationId)?.instanceId).toBe(mine ? me : other);
+      expect(region.calls.length, actions(region).join(" ")).toBeLessThanOrEqual(
+        MOST_CALLS[end][role],
+      );
+      expect(
+        region.imdsRequests.filter(({ token }) => token !== "valid").map(({ method }) => method),
+      ).toEqual(["PUT"]);
+
+      if (mine) {
+        expect(run.result).toMatchObject({
+          version: 1,
+          outcome: "settled",
+          change: end,
+          exitStatus: 0,
+          allocationId,
+          instanceId: me,
+        });
+        expect(run.env).toContain(`EIP_HEAL_PUBLIC_IP=${run.result?.["publicIp"] as string}\n`);
+      } else {
+        expect(run.result).toMatchObject({
+          outcome: end === "yielded" ? "yielded" : "failed",
+          exitStatus: STATUS[end],
+        });
+        expect(run.env).toBeUndefined();
+        expect(run.log[0]).toContain(other);
+      }
+    });
+  });
+});
+
+describe("what is called, in order", () => {
+  it("already ours: one look", async () => {
+    const { region } = await play("self", "full", {});
+    expect(actions(region)).toEqual(["DescribeAddresses"]);
+  });
+
+  it("free: look, associate, look again on another connection", async () => {
+    const { region } = await play("nobody", "full", {});
+    expect(actions(region)).toEqual(["DescribeAddresses", "AssociateAddress", "DescribeAddresses"]);
+  });
+
+  it("free, old role: five at most, each asked once for what the role does not allow", async () => {
+    const { region } = await play("nobody", "old", {});
+    expect(actions(region)).toEqual([
+      "DescribeInstances",
+      "DescribeAddresses",
+      "DescribeInstances",
+      "AssociateAddress",
+      "DescribeInstances",
+    ]);
+  });
+
+  it("with one interface the instance id is the target, as in the old script", async () => {
+    const { region, me } = await play("nobody", "full", {});
+    expect(region.calls.find(({ action }) => action === "AssociateAddress")?.params).toMatchObject({
+      InstanceId: me,
+    });
+  });
+});
+
+describe("where the allocation id comes from", () => {
+  const other = "eipalloc-0fffffffffffffff0";
+  it.each<[string, (id: string) => AgentOptions]>([
+    [
+      "flag",
+      (id) => ({
+        flags: ["--allocation-id", id],
+        environment: { EIP_HEAL_ALLOCATION_ID: other },
+        conf: `EIP_HEAL_ALLOCATION_ID=${other}`,
+      }),
+    ],
+    [
+      "environment",
+      (id) => ({
+        environment: { EIP_HEAL_ALLOCATION_ID: id },
+        conf: `EIP_HEAL_ALLOCATION_ID=${other}`,
+      }),
+    ],
+    ["file", (id) => ({ conf: `# the address\nEIP_HEAL_ALLOCATION_ID=${id}\n` })],
+  ])("%s, over the tag", async (_, options) => {
+    const world = aWorld();
+    const { allocationId } = world.address();
+    const me = world.instance({
+      tags: { "allocation-id": other },
+      role: "full",
+      metadataTags: true,
+    });
+    const region = await startRegion(world);
+    const run = await runAgent(region, me.instanceId, options(allocationId));
+    await region.close();
+    expect(run.status, run.log.join("\n")).toBe(0);
+    expect(region.holder(allocationId)?.instanceId).toBe(me.instanceId);
+    // Who knows the address does not ask for tags.
+    expect(region.imdsRequests.filter(({ path }) => path.includes("/tags/"))).toEqual([]);
+  });
+
+  it("a tag of another name", async () => {
+    const world = aWorld();
+    const { allocationId } = world.address();
+    const me = world.instance({
+      tags: { "my:tag": allocationId },
+      role: "full",
+      metadataTags: true,
+    });
+    const region = await startRegion(world);
+    const run = await runAgent(region, me.instanceId, { conf: "EIP_HEAL_TAG=my:tag" });
+    await region.close();
+    expect(run.status, run.log.join("\n")).toBe(0);
+  });
+});
+
+describe("not in service", () => {
+  it.concurrent.each(["Warmed:Stopped", "Warmed:Running", "Standby", "Terminated", "Detached"])(
+    "%s: says so, touches nothing, exit status 0",
+    async (lifecycle) => {
+      const world = aWorld();
+      const { allocationId } = world.address();
+      const holder = world.instance({});
+      const me = world.instance({
+        tags: { "allocation-id": allocationId },
+        role: "full",
+        metadataTags: true,
+        lifecycle,
+      });
+      world.hold({ allocationId }, holder);
+      const region = await startRegion(world);
+      const run = await runAgent(region, me.instanceId);
+      await region.close();
+      expect(run.status).toBe(0);
+      expect(run.log).toEqual([
+        `nothing to do: this instance is not in service (its Auto Scaling target state is ${lifecycle})`,
+      ]);
+      expect(region.calls).toEqual([]);
+    },
+  );
+});
+
+describe("the manner of speaking", () => {
+  it("--json prints the record that result.json holds", async () => {
+    const { run } = await play("nobody", "full", { flags: ["--json"] });
+    expect(JSON.parse(run.stdout)).toEqual(run.result);
+  });
+
+  it("--dry-run says what it would do and does not", async () => {
+    const { run, region } = await play("nobody", "full", { flags: ["--dry-run"] });
+    expect(run.status).toBe(0);
+    expect(run.log[0]).toMatch(
+      /^would associate eipalloc-\w+ \(203\.0\.113\.1\) with i-\w+ eni-\w+ 10\.0\.\d+\.\d+; dry run/,
+    );
+    expect(actions(region)).toEqual(["DescribeAddresses"]);
+    expect(run.result).toBeUndefined();
+  });
+
+  it("no secret in the log, at any level", async () => {
+    const { run, region } = await play({ state: "running", launchTime: OLDER }, "old", {
+      flags: ["--log-level", "silly"],
+    });
+    expect(run.log.length).toBeGreaterThan(3);
+    expect(region.secrets.length).toBeGreaterThan(1);
+    for (const secret of region.secrets)
+      expect(run.log.join("\n") + run.stdout).not.toContain(secret);
+  });
+});

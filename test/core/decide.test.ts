@@ -1,0 +1,184 @@
+import { describe, expect, it } from "vitest";
+import { decide, gate, TAKEOVERS, type Takeover, UNKNOWN_FOR_MS } from "../../src/core/decide.ts";
+import type {
+  Holder,
+  HolderInstance,
+  InstanceState,
+  Place,
+  Self,
+  View,
+} from "../../src/core/view.ts";
+
+const ME = "i-0000000000000005a";
+const HERE: Place = {
+  instanceId: ME,
+  interfaceId: "eni-00000000000000001",
+  privateIp: "10.0.0.5",
+  onlyInterface: true,
+  primaryIp: true,
+};
+const LAUNCHED = Date.parse("2026-11-23T10:00:00Z");
+
+const view = (holder: Holder, more: Partial<View> = {}): View => ({
+  allocationId: "eipalloc-00000000000000001",
+  publicIp: "203.0.113.7",
+  borderGroup: "us-east-1",
+  selfLaunchedAt: LAUNCHED,
+  holder,
+  ...more,
+});
+const other = (
+  state: InstanceState,
+  seconds = 0,
+  instanceId = "i-00000000000000007",
+): HolderInstance => ({
+  kind: "instance",
+  instanceId,
+  interfaceId: "eni-00000000000000009",
+  privateIp: "10.0.0.9",
+  state,
+  launchedAt: LAUNCHED + seconds * 1_000,
+});
+const mine = (interfaceId: string, privateIp: string): Holder => ({
+  kind: "instance",
+  instanceId: ME,
+  interfaceId,
+  privateIp,
+  state: "running",
+});
+const verdict = (holder: Holder, takeover: Takeover, more: Partial<View> = {}, unknownForMs = 0) =>
+  decide(HERE, "us-east-1a", view(holder, more), takeover, unknownForMs).do;
+
+// The table of DESIGN section 2, row by row; columns in the order of TAKEOVERS.
+const ROWS: [string, Holder, Partial<View>, string[]][] = [
+  ["nobody", { kind: "nobody" }, {}, ["associate", "associate", "associate", "associate"]],
+  [
+    "here",
+    mine(HERE.interfaceId, HERE.privateIp),
+    {},
+    ["settled", "settled", "settled", "settled"],
+  ],
+  [
+    "another interface of ours",
+    mine("eni-00000000000000002", "10.0.0.5"),
+    {},
+    ["take", "take", "take", "take"],
+  ],
+  [
+    "another private address of ours",
+    mine(HERE.interfaceId, "10.0.0.6"),
+    {},
+    ["take", "take", "take", "take"],
+  ],
+  ...(["stopping", "stopped", "shutting-down", "terminated"] as const).map(
+    (state): [string, Holder, Partial<View>, string[]] => [
+      `a newer instance that is ${state}`,
+      other(state, 60),
+      {},
+      ["wait", "take", "take", "take"],
+    ],
+  ),
+  ["running, older", other("running", -1), {}, ["wait", "wait", "take", "take"]],
+  ["pending, older", other("pending", -1), {}, ["wait", "wait", "take", "take"]],
+  ["running, newer", other("running", 1), {}, ["wait", "wait", "yield", "take"]],
+  ["pending, newer", other("pending", 1), {}, ["wait", "wait", "yield", "take"]],
+  [
+    "same second, higher id",
+    other("running", 0, "i-0000000000000005b"),
+    {},
+    ["wait", "wait", "yield", "take"],
+  ],
+  [
+    "same second, lower id",
+    other("running", 0, "i-00000000000000059"),
+    {},
+    ["wait", "wait", "take", "take"],
+  ],
+  [
+    "something that is no instance",
+    { kind: "other", what: "eni-1" },
+    {},
+    ["refuse", "refuse", "refuse", "refuse"],
+  ],
+  [
+    "another border group",
+    { kind: "nobody" },
+    { borderGroup: "us-east-1-bos-1" },
+    ["refuse", "refuse", "refuse", "refuse"],
+  ],
+];
+
+describe("the ownership rule", () => {
+  it.each(ROWS)("held by %s", (_name, holder, more, expected) => {
+    expect(TAKEOVERS.map((takeover) => verdict(holder, takeover, more))).toEqual(expected);
+  });
+
+  it("does not rob an instance that EC2 does not know yet, only one that it does not know any more", () => {
+    const { launchedAt: _, ...unknown } = other("unknown");
+    for (const [takeover, expected] of [
+      ["never", "wait"],
+      ["if-gone", "take"],
+      ["newest", "take"],
+      ["always", "take"],
+    ] as const) {
+      expect(verdict(unknown, takeover, {}, UNKNOWN_FOR_MS - 1)).toBe("wait");
+      expect(verdict(unknown, takeover, {}, UNKNOWN_FOR_MS)).toBe(expected);
+    }
+  });
+
+  it("waits while EC2 does not show both launch times", () => {
+    const { launchedAt: _, ...timeless } = other("running", -60);
+    expect(verdict(timeless, "newest")).toBe("wait");
+    const { selfLaunchedAt: __, ...newborn } = view(other("running", -60));
+    expect(decide(HERE, "us-east-1a", newborn, "newest", 0).do).toBe("wait");
+  });
+
+  it("gives the same answer on both sides: of two instances exactly one may hold it", () => {
+    const times = [-1, 0, 1];
+    for (const seconds of times) {
+      const them = other("running", seconds);
+      const there: Place = {
+        ...HERE,
+        instanceId: them.instanceId,
+        interfaceId: "eni-9",
+        privateIp: "10.0.0.9",
+      };
+      const mineSeenByThem: Holder = { ...other("running", 0, ME) };
+      const fromMe = verdict(them, "newest");
+      const fromThem = decide(
+        there,
+        "us-east-1a",
+        view(mineSeenByThem, { selfLaunchedAt: LAUNCHED + seconds * 1_000 }),
+        "newest",
+        0,
+      ).do;
+      expect([fromMe, fromThem].toSorted()).toEqual(["take", "yield"]);
+    }
+  });
+});
+
+describe("the gate", () => {
+  const self = (lifecycleState?: string): Self => ({
+    instanceId: ME,
+    region: "us-east-1",
+    zone: "us-east-1a",
+    interfaces: [],
+    ...(lifecycleState !== undefined && { lifecycleState }),
+  });
+
+  it.each([undefined, "InService"])("opens for %s", (state) => {
+    expect(gate(self(state))).toBeUndefined();
+  });
+
+  it.each([
+    "Warmed:Stopped",
+    "Warmed:Running",
+    "Warmed:Hibernated",
+    "Warmed:Terminated",
+    "Standby",
+    "Detached",
+    "Terminated",
+  ])("is closed for %s", (state) => {
+    expect(gate(self(state))).toContain(state);
+  });
+});

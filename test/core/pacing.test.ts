@@ -1,0 +1,115 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { EXIT, Failure, type Kind } from "../../src/core/failure.ts";
+import { NO_TRAIL, pace, PATIENCE_MS, statusOf, type Trail } from "../../src/core/pacing.ts";
+
+const failure = (kind: Kind, meaning?: 77 | 78) =>
+  new Failure(kind, { why: "x", code: "C", meaning });
+
+/** The delays of a run in which the same failure comes again and again, with the worst dice. */
+function run(f: Failure, deadline = 600_000, random = () => 1 - Number.EPSILON) {
+  const delays: number[] = [];
+  let now = 0;
+  let trail: Trail = NO_TRAIL;
+  for (;;) {
+    const verdict = pace(f, trail, now, deadline, random);
+    if (!verdict.again) return { delays, endedAt: now, status: verdict.status };
+    delays.push(verdict.afterMs);
+    now += verdict.afterMs;
+    trail = verdict.trail;
+  }
+}
+
+describe("how far tries are apart at most", () => {
+  it.each([
+    ["unreachable", 10_000],
+    ["throttled", 60_000],
+    ["not-yet", 10_000],
+    ["denied", 15_000],
+    ["held", 5_000],
+  ] as const)("%s: %d ms", (kind, cap) => {
+    expect(Math.max(...run(failure(kind)).delays)).toBeCloseTo(cap, 0);
+  });
+
+  it("is uniform between nothing and the bound, so that a fleet does not come back in step", () => {
+    expect(run(failure("throttled"), 600_000, () => 0).delays.slice(0, 5)).toEqual([
+      100, 100, 100, 100, 100,
+    ]);
+  });
+});
+
+describe("when a run ends, and how", () => {
+  it.each([
+    ["misconfigured", undefined, 0, EXIT.CONFIG],
+    ["yielded", undefined, 0, EXIT.UNAVAILABLE],
+    ["denied", undefined, PATIENCE_MS, EXIT.NOPERM],
+    ["not-yet", EXIT.CONFIG, PATIENCE_MS, EXIT.CONFIG],
+    ["not-yet", EXIT.NOPERM, PATIENCE_MS, EXIT.NOPERM],
+    ["not-yet", undefined, 599_000, EXIT.TEMPFAIL],
+    ["held", undefined, 599_000, EXIT.TEMPFAIL],
+    ["throttled", undefined, 599_000, EXIT.TEMPFAIL],
+    ["unreachable", undefined, 599_000, EXIT.TEMPFAIL],
+  ] as const)("%s meaning %s: not before %d ms, with %d", (kind, meaning, earliest, status) => {
+    const end = run(failure(kind, meaning));
+    expect(end.status).toBe(status);
+    expect(end.endedAt).toBeGreaterThanOrEqual(earliest);
+    expect(end.endedAt).toBeLessThanOrEqual(Math.max(earliest, 1) + 15_000);
+  });
+
+  it("a deadline before the patience ends with the status of the patience: the cause counts", () => {
+    expect(run(failure("denied"), 10_000).status).toBe(EXIT.NOPERM);
+    expect(run(failure("not-yet", EXIT.CONFIG), 10_000).status).toBe(EXIT.CONFIG);
+  });
+
+  it("trouble on the way does not restart the patience with a cause", () => {
+    let trail: Trail = NO_TRAIL;
+    let now = 0;
+    for (let i = 0; ; i++) {
+      const verdict = pace(
+        failure(i % 2 ? "unreachable" : "denied"),
+        trail,
+        now,
+        600_000,
+        () => 0.5,
+      );
+      if (!verdict.again) break;
+      now += verdict.afterMs;
+      trail = verdict.trail;
+    }
+    expect(now).toBeLessThan(PATIENCE_MS + 20_000);
+  });
+
+  it("never goes past the deadline, and always leaves time for the last try", () => {
+    const kinds = fc.constantFrom<Kind>("unreachable", "throttled", "not-yet", "denied", "held");
+    fc.assert(
+      fc.property(
+        fc.array(kinds, { maxLength: 200 }),
+        fc.integer({ min: 1_000, max: 3_600_000 }),
+        fc.infiniteStream(fc.double({ min: 0, max: 0.999, noNaN: true })),
+        (sequence, deadline, dice) => {
+          let trail: Trail = NO_TRAIL;
+          let now = 0;
+          for (const kind of sequence) {
+            const verdict = pace(
+              failure(kind),
+              trail,
+              now,
+              deadline,
+              () => dice.next().value as number,
+            );
+            if (!verdict.again) return;
+            expect(verdict.afterMs).toBeGreaterThan(0);
+            now += verdict.afterMs;
+            trail = verdict.trail;
+            expect(now).toBeLessThanOrEqual(deadline - 1_000);
+          }
+        },
+      ),
+    );
+  });
+});
+
+it("every kind has an exit status", () => {
+  expect(statusOf(failure("not-yet", 78))).toBe(78);
+  expect(statusOf(failure("held"))).toBe(75);
+});

@@ -1,0 +1,146 @@
+import { describe, expect, it } from "vitest";
+import { readSettings, SETTINGS, type Sources } from "../../src/core/settings.ts";
+
+const ID = "eipalloc-0123456789abcdef0";
+const FILE = "/etc/eip-heal.conf";
+
+function read(sources: {
+  flags?: Sources["flags"];
+  environment?: Sources["environment"];
+  file?: Record<string, string>;
+}) {
+  return readSettings({
+    flags: sources.flags ?? {},
+    environment: sources.environment ?? {},
+    file: { path: FILE, variables: sources.file ?? {} },
+  });
+}
+function settings(sources: Parameters<typeof read>[0]) {
+  const result = read(sources);
+  if ("problems" in result) throw new Error(result.problems.join("\n"));
+  return result.settings;
+}
+function problems(sources: Parameters<typeof read>[0]) {
+  const result = read(sources);
+  return "problems" in result ? result.problems : [];
+}
+
+it("defaults are those of the contract", () => {
+  expect(settings({})).toEqual({
+    tag: "allocation-id",
+    poolTag: "eip-pool",
+    takeover: "newest",
+    displace: true,
+    interface: 0,
+    deadlineMs: 600_000,
+    optional: false,
+    logLevel: "info",
+  });
+});
+
+it("flag over environment over file", () => {
+  const file = { EIP_HEAL_TAKEOVER: "never" };
+  const environment = { EIP_HEAL_TAKEOVER: "if-gone" };
+  expect(settings({ file }).takeover).toBe("never");
+  expect(settings({ file, environment }).takeover).toBe("if-gone");
+  expect(settings({ file, environment, flags: { takeover: "always" } }).takeover).toBe("always");
+});
+
+it("an empty value is no value", () => {
+  expect(
+    settings({ environment: { EIP_HEAL_TAKEOVER: "" }, file: { EIP_HEAL_TAKEOVER: "never" } })
+      .takeover,
+  ).toBe("never");
+});
+
+describe("accepted", () => {
+  it.each([
+    ["90s", 90_000],
+    ["10min", 600_000],
+    ["1h", 3_600_000],
+    ["1min 30s", 90_000],
+    ["1min30s", 90_000],
+    ["45", 45_000],
+    ["1.5min", 90_000],
+  ])("a deadline of %s", (text, ms) => {
+    expect(settings({ environment: { EIP_HEAL_DEADLINE: text } }).deadlineMs).toBe(ms);
+  });
+
+  it.each([
+    ["1", 1],
+    ["ENI-0123456789ABCDEF0", "eni-0123456789abcdef0"],
+    ["0A:00:00:00:00:01", "0a:00:00:00:00:01"],
+  ])("an interface %s", (text, value) => {
+    expect(settings({ environment: { EIP_HEAL_INTERFACE: text } }).interface).toBe(value);
+  });
+
+  it("a pool tag whose value holds an equals sign", () => {
+    expect(settings({ environment: { EIP_HEAL_POOL: "a=b=c" } }).pool).toEqual({
+      key: "a",
+      value: "b=c",
+    });
+  });
+
+  it("variables of others, and the result variables in the environment", () => {
+    expect(
+      problems({
+        environment: { PATH: "/bin", EIP_HEAL_PUBLIC_IP: "1.2.3.4" },
+        file: { AWS_REGION: "x" },
+      }),
+    ).toEqual([]);
+  });
+});
+
+describe("refused, with what is accepted", () => {
+  it.each([
+    ["EIP_HEAL_ALLOCATION_ID", "eipalloc-xyz", "eipalloc-0123456789abcdef0"],
+    ["EIP_HEAL_ALLOCATION_ID", "203.0.113.7", "not the address itself"],
+    ["EIP_HEAL_ALLOCATION_ID", "eipassoc-0123456789abcdef0", "not an association id"],
+    ["EIP_HEAL_TAKEOVER", "Newest", "never, if-gone, newest, always"],
+    ["EIP_HEAL_DISPLACE", "true", "yes, no"],
+    ["EIP_HEAL_OPTIONAL", "1", "yes, no"],
+    ["EIP_HEAL_DEADLINE", "2h", "1s to 1h"],
+    ["EIP_HEAL_DEADLINE", "0", "1s to 1h"],
+    ["EIP_HEAL_DEADLINE", "10 minutes", "1s to 1h"],
+    ["EIP_HEAL_DEADLINE", "-5s", "1s to 1h"],
+    ["EIP_HEAL_DEADLINE", "5constructor", "1s to 1h"],
+    ["EIP_HEAL_INTERFACE", "eth0", "a device index"],
+    ["EIP_HEAL_PRIVATE_IP", "10.0.0.256", "an IPv4 address"],
+    ["EIP_HEAL_POOL", "web", "key=value"],
+    ["EIP_HEAL_LOG_LEVEL", "trace", "error, warn, info"],
+  ])("%s=%s", (key, value, accepted) => {
+    const [problem, ...more] = problems({ file: { [key]: value } });
+    expect(more).toEqual([]);
+    expect(problem).toContain(`${key} in ${FILE} is ${JSON.stringify(value)}`);
+    expect(problem).toContain(accepted);
+  });
+
+  it("every problem at once", () => {
+    expect(
+      problems({
+        flags: { takeover: "x" },
+        environment: { EIP_HEAL_DISPLACE: "x", EIP_HEAL_WHAT: "" },
+        file: { EIP_HEAL_OPTIONAL: "x", EIP_HEAL_TAKE_OVER: "never" },
+      }),
+    ).toHaveLength(5);
+  });
+
+  it("an unknown key, with the known ones", () => {
+    const [problem] = problems({ file: { EIP_HEAL_TAKE_OVER: "never" } });
+    expect(problem).toContain("unknown setting EIP_HEAL_TAKE_OVER in /etc/eip-heal.conf");
+    for (const { key } of SETTINGS) expect(problem).toContain(key);
+  });
+
+  it("an address and a pool at the same time", () => {
+    expect(
+      problems({ environment: { EIP_HEAL_ALLOCATION_ID: ID, EIP_HEAL_POOL: "a=b" } }),
+    ).toHaveLength(1);
+  });
+
+  it("is a matter of the command line only if all of it is", () => {
+    expect(read({ flags: { takeover: "x" } })).toMatchObject({ onlyFlags: true });
+    expect(read({ flags: { takeover: "x" }, file: { EIP_HEAL_DISPLACE: "x" } })).toMatchObject({
+      onlyFlags: false,
+    });
+  });
+});

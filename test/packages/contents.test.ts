@@ -1,0 +1,170 @@
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { attempt, BINARY, DEB, missing, read, ROOT, RPM, run, SLOW } from "./tools.ts";
+
+/** path → mode and owner, as in `ls -l`. */
+type Listing = Record<string, string>;
+
+const PROGRAM = "-rwxr-xr-x root/root";
+const FILE = "-rw-r--r-- root/root";
+const FOLDER = "drwxr-xr-x root/root";
+
+const IN_BOTH: Listing = {
+  "/etc/eip-heal.conf": FILE,
+  "/usr/bin/eip-heal": PROGRAM,
+  "/usr/lib/systemd/system/eip-heal.service": FILE,
+  "/usr/share/bash-completion/completions/eip-heal": FILE,
+  "/usr/share/doc/eip-heal": FOLDER,
+  "/usr/share/doc/eip-heal/copyright": FILE,
+  "/usr/share/doc/eip-heal/iam-policy-minimal.json": FILE,
+  "/usr/share/doc/eip-heal/iam-policy.json": FILE,
+  "/usr/share/man/man8/eip-heal.8.gz": FILE,
+};
+
+/** Files that are shipped as they are in the repository. */
+const VERBATIM: Record<string, string> = {
+  "/etc/eip-heal.conf": "packaging/eip-heal.conf",
+  "/usr/bin/eip-heal": "dist/eip-heal",
+  "/usr/lib/systemd/system/eip-heal.service": "systemd/eip-heal.service",
+  "/usr/share/bash-completion/completions/eip-heal": "packaging/completion.bash",
+  "/usr/share/doc/eip-heal/iam-policy-minimal.json": "packaging/iam-policy-minimal.json",
+  "/usr/share/doc/eip-heal/iam-policy.json": "packaging/iam-policy.json",
+};
+
+describe.skipIf(missing("dpkg-deb", DEB, BINARY))("deb", () => {
+  test("installs exactly these files, owned by root", { timeout: SLOW }, () => {
+    const listing: Listing = {};
+    for (const line of run("dpkg-deb", "--contents", DEB).trimEnd().split("\n")) {
+      const [mode, owner, , , , path = ""] = line.split(/\s+/);
+      listing[path.replace(/^\.|\/$/g, "")] = `${mode} ${owner}`;
+    }
+    // A deb lists the folders of others that its files are in; dpkg counts their users.
+    const foreign = Object.keys(listing).filter(
+      (path) => listing[path] === FOLDER && !path.endsWith("/eip-heal"),
+    );
+    for (const path of foreign) delete listing[path];
+    expect(listing).toEqual({
+      ...IN_BOTH,
+      "/usr/share/doc/eip-heal/changelog.gz": FILE,
+      "/usr/share/lintian/overrides/eip-heal": FILE,
+    });
+  });
+
+  test("ships the bytes of the repository, the binary unstripped", { timeout: SLOW }, () => {
+    const sums = new Map(
+      run("dpkg-deb", "--info", DEB, "md5sums")
+        .trimEnd()
+        .split("\n")
+        .map((line) => line.split(/ +/).toReversed() as [string, string]),
+    );
+    for (const [path, source] of Object.entries(VERBATIM)) {
+      if (path === "/etc/eip-heal.conf") continue; // dpkg keeps the sums of conffiles elsewhere
+      expect(sums.get(path.slice(1)), path).toBe(digest("md5", source));
+    }
+  });
+
+  test("has the settings as its only conffile", () => {
+    expect(run("dpkg-deb", "--info", DEB, "conffiles")).toBe("/etc/eip-heal.conf\n");
+  });
+
+  test("says what it is", () => {
+    const field = (name: string) => run("dpkg-deb", "--field", DEB, name).trimEnd();
+    expect(field("Package")).toBe("eip-heal");
+    expect(field("Version")).toBe(JSON.parse(read("package.json")).version);
+    expect(field("Architecture")).toBe("amd64");
+    expect(field("Section")).toBe("admin");
+    expect(field("Maintainer")).toMatch(/^eip-heal maintainers <.+@.+>$/);
+  });
+
+  test("is compressed with what every dpkg reads", () => {
+    expect(run("ar", "t", DEB).trimEnd().split("\n")).toEqual([
+      "debian-binary",
+      "control.tar.gz",
+      "data.tar.xz",
+    ]);
+  });
+
+  test("has a changelog that dpkg can parse", { timeout: SLOW }, () => {
+    const text = run(
+      "sh",
+      "-c",
+      `dpkg-deb --fsys-tarfile '${DEB}' | tar -xO ./usr/share/doc/eip-heal/changelog.gz | gzip -d`,
+    );
+    expect(text).toMatch(/^eip-heal \(\d+\.\d+\.\d+\S*\) stable; urgency=medium\n\n {2}\S/);
+    expect(text).toMatch(/\n -- .+ <.+@.+> {2}\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d \+0000\n/);
+  });
+});
+
+describe.skipIf(missing("lintian", DEB))("deb, by the Debian policy", () => {
+  test("lintian finds no error", { timeout: SLOW }, () => {
+    const { status, output } = attempt(
+      "lintian",
+      "--fail-on",
+      "error",
+      "--tag-display-limit",
+      "0",
+      DEB,
+    );
+    expect(status, output).toBe(0);
+  });
+});
+
+describe.skipIf(missing("rpm", RPM, BINARY))("rpm", () => {
+  const query = (format: string) => run("rpm", "-qp", "--nosignature", "--qf", format, RPM);
+  const files = () =>
+    query(
+      "[%{FILENAMES}\t%{FILEMODES:perms}\t%{FILEUSERNAME}/%{FILEGROUPNAME}\t%{FILEFLAGS:fflags}\t%{FILEDIGESTS}\n]",
+    )
+      .trimEnd()
+      .split("\n")
+      .map((line) => {
+        const [path = "", mode = "", owner = "", flags = "", sum = ""] = line.split("\t");
+        return { path, mode, owner, flags, sum };
+      });
+
+  test("installs exactly these files, owned by root", () => {
+    expect(
+      Object.fromEntries(files().map(({ path, mode, owner }) => [path, `${mode} ${owner}`])),
+    ).toEqual({
+      ...IN_BOTH,
+      "/usr/share/doc/eip-heal/CHANGELOG.md": FILE,
+      "/usr/share/licenses/eip-heal": FOLDER,
+      "/usr/share/licenses/eip-heal/LICENSE": FILE,
+    });
+  });
+
+  test("ships the bytes of the repository, the binary unstripped", () => {
+    const sums = Object.fromEntries(files().map(({ path, sum }) => [path, sum]));
+    for (const [path, source] of Object.entries(VERBATIM)) {
+      expect(sums[path], path).toBe(digest("sha256", source));
+    }
+  });
+
+  test("keeps changed settings on upgrade and removal, and knows its licence", () => {
+    const flagged = files().filter(({ flags }) => flags !== "");
+    expect(Object.fromEntries(flagged.map(({ path, flags }) => [path, flags]))).toEqual({
+      "/etc/eip-heal.conf": "cn",
+      "/usr/share/licenses/eip-heal/LICENSE": "l",
+    });
+  });
+
+  test("says what it is, and nothing about the machine it was built on", () => {
+    const { version } = JSON.parse(read("package.json"));
+    expect(query("%{NAME} %{VERSION}-%{RELEASE} %{ARCH} %{LICENSE} %{BUILDHOST}")).toBe(
+      `eip-heal ${version}-1 x86_64 Apache-2.0 eip-heal.example`,
+    );
+  });
+
+  test("is compressed with what every rpm reads, and whole", { timeout: SLOW }, () => {
+    expect(query("%{PAYLOADCOMPRESSOR}")).toBe("xz");
+    const { status, output } = attempt("rpm", "-K", "--nosignature", RPM);
+    expect(status, output).toBe(0);
+  });
+});
+
+function digest(algorithm: string, source: string): string {
+  return createHash(algorithm)
+    .update(readFileSync(`${ROOT}${source}`))
+    .digest("hex");
+}

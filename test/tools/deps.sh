@@ -1,0 +1,121 @@
+#!/bin/bash
+# Installs what `make test` needs on a fresh Debian or Ubuntu beyond Node, npm and Python.
+#
+# usage: deps.sh [GROUP]...       all groups without an argument
+#
+#   boot      boots machines (test/boot)
+#   packages  inspects the built packages (test/packages) and shell scripts
+#   aws       the aws command line, a real client for the simulated region
+#   moto      the independent region: a Python that makes virtual environments
+#
+# Does nothing, quickly, when all is there. Without root, or on another system, it names what is missing, and the
+# tests that need it say that they are skipped. What the archive does not have is named too. Either is no failure.
+set -euo pipefail
+export LC_ALL=C
+
+groups=("$@")
+if [ $# = 0 ]; then
+	groups=(boot packages aws moto)
+fi
+
+# A line for each need: what has to be there, and the package that brings it. A need is a command in the PATH;
+# "venv" is the module, which Debian packages apart from Python.
+needs() {
+	case $1 in
+	boot)
+		cat <<'NEEDS'
+systemd-nspawn systemd-container
+mmdebstrap mmdebstrap
+arch-test arch-test
+ip iproute2
+dnsmasq dnsmasq-base
+openssl openssl
+unshare util-linux
+nsenter util-linux
+setpriv util-linux
+findmnt util-linux
+flock util-linux
+NEEDS
+		;;
+	packages)
+		cat <<'NEEDS'
+rpm rpm
+lintian lintian
+shellcheck shellcheck
+mandoc mandoc
+readelf binutils
+xz xz-utils
+systemd-analyze systemd
+dbus-daemon dbus
+NEEDS
+		;;
+	aws)
+		echo aws awscli
+		;;
+	moto)
+		cat <<'NEEDS'
+python3 python3
+venv python3-venv
+NEEDS
+		;;
+	*)
+		echo "deps.sh: unknown group $1; known: boot packages aws moto" >&2
+		return 64
+		;;
+	esac
+}
+
+is_there() {
+	case $1 in
+	venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
+	*) command -v "$1" >/dev/null ;;
+	esac
+}
+
+# Packages of the groups' needs that are not met.
+missing() {
+	local group list need package
+	for group in "${groups[@]}"; do
+		list=$(needs "$group")
+		while read -r need package; do
+			is_there "$need" || echo "$package"
+		done <<<"$list"
+	done | sort -u
+}
+
+apt() {
+	DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 -o Dpkg::Use-Pty=0 -qq "$@"
+}
+
+# Before anything else, so that a wrong argument is an error whatever is installed.
+for group in "${groups[@]}"; do
+	needs "$group" >/dev/null
+done
+
+mapfile -t packages < <(missing)
+if [ ${#packages[@]} = 0 ]; then
+	exit 0
+fi
+if ! command -v apt-get >/dev/null || [ "$(id -u)" != 0 ]; then
+	echo "deps.sh: missing, and not installed because this is not root on Debian or Ubuntu: ${packages[*]}" >&2
+	exit 0
+fi
+
+echo "deps.sh: installing ${packages[*]}" >&2
+apt update
+available=()
+for package in "${packages[@]}"; do
+	if [ -n "$(apt-cache --no-all-versions show "$package" 2>/dev/null)" ]; then
+		available+=("$package")
+	else
+		echo "deps.sh: the archive has no package $package" >&2
+	fi
+done
+if [ ${#available[@]} != 0 ]; then
+	apt install --yes --no-install-recommends "${available[@]}" >&2
+fi
+
+mapfile -t packages < <(missing)
+if [ ${#packages[@]} != 0 ]; then
+	echo "deps.sh: still missing: ${packages[*]}" >&2
+fi
