@@ -1,7 +1,7 @@
 import { defineConfig } from "vitest/config";
 
 /**
- * Projects by what they need: `unit` nothing, `region` loopback, `binary` the built binary, `packages` the
+ * Projects by what they need: `unit` and `simulation` nothing, `region` loopback, `binary` the built binary, `packages` the
  * built packages and the tools that inspect them, `boot` a machine that may boot a container.
  */
 const project = (name: string, include: string[], testTimeout = 10_000) => ({
@@ -12,6 +12,7 @@ export default defineConfig({
   test: {
     projects: [
       project("unit", ["test/core/**/*.test.ts"], 30_000),
+      project("simulation", ["test/simulation/**/*.test.ts"], 300_000),
       project("region", ["test/region/**/*.test.ts"], 60_000),
       project("binary", ["test/binary/**/*.test.ts"], 60_000),
       project("packages", ["test/packages/**/*.test.ts"], 60_000),

@@ -66,6 +66,7 @@ export async function heal(
   try {
     for (;;) {
       tries++;
+      const triedAt = clock.now();
       try {
         return end(await attempt());
       } catch (error) {
@@ -74,7 +75,7 @@ export async function heal(
         last = error;
       }
 
-      const verdict = pace(last, trail, clock.now(), deadline, clock.random);
+      const verdict = pace(last, trail, triedAt, clock.now(), deadline, clock.random);
       if (!verdict.again) return end(giveUp(last, verdict.status));
       trail = verdict.trail;
       const news = said?.message !== last.message || clock.now() - said.at >= QUIET_MS;

@@ -174,6 +174,7 @@ function makePorts(environment: Environment): Ports {
       why: `the endpoint for EC2 (AWS_ENDPOINT_URL_EC2 or AWS_ENDPOINT_URL) is ${JSON.stringify(ec2Endpoint)}; accepted: an https:// or http:// URL`,
     });
   }
+  const skew = { offsetMs: 0 };
   const isOn = (name: string) => /^true$/i.test(environment[name] ?? "");
 
   return {
@@ -200,6 +201,7 @@ function makePorts(environment: Environment): Ports {
               fips: isOn("AWS_USE_FIPS_ENDPOINT"),
               signal,
               version: manifest.version,
+              skew,
             }),
             self,
             denied,

@@ -12,6 +12,7 @@ import {
 import { classify } from "../core/classify.ts";
 import { Failure } from "../core/failure.ts";
 import { partitionOf } from "../core/ids.ts";
+import { errorCode, networkTrouble } from "../core/network.ts";
 import type { Self } from "../core/view.ts";
 import type { Credentials } from "./credentials.ts";
 import type { Ec2Api } from "./ec2.ts";
@@ -30,6 +31,8 @@ export interface ConnectOptions {
   /** Ends every request when it is aborted. */
   readonly signal: AbortSignal;
   readonly version: string;
+  /** By how much this machine's clock is off, in milliseconds, as EC2's answers have told: kept for the next connection. */
+  readonly skew: { offsetMs: number };
 }
 
 /** Opens a connection of its own; the first call connects. */
@@ -52,6 +55,7 @@ export function connectApi(options: ConnectOptions): Ec2Api {
       throwOnRequestTimeout: true,
       socketTimeout: REQUEST_MS,
     },
+    systemClockOffset: options.skew.offsetMs,
     customUserAgent: [["eip-heal", options.version]],
   });
   const host = hostOf(options, client);
@@ -64,8 +68,17 @@ export function connectApi(options: ConnectOptions): Ec2Api {
   ): Promise<T> {
     const request = `ec2:${action} at ${host}`;
     const limit = AbortSignal.timeout(REQUEST_MS);
+    const limits = { abortSignal: AbortSignal.any([signal, limit]) };
     try {
-      return await send({ abortSignal: AbortSignal.any([signal, limit]) });
+      try {
+        return await send(limits);
+      } catch (error) {
+        // A refusal because of a wrong clock tells the right time: signed with that, the request is another one.
+        if (!isClockNews(error)) throw error;
+        return await send(limits);
+      } finally {
+        options.skew.offsetMs = client.config.systemClockOffset;
+      }
     } catch (error) {
       if (signal.aborted) throw signal.reason as Error;
       if (error instanceof Failure) throw error;
@@ -129,6 +142,12 @@ function hostOf({ endpoint, self, dualStack, fips }: ConnectOptions, client: EC2
   }).url.host;
 }
 
+/** Has the SDK learnt from this error answer that the clock is off by minutes? */
+function isClockNews(error: unknown): boolean {
+  const { $metadata } = error as { $metadata?: { clockSkewCorrected?: boolean } };
+  return $metadata?.clockSkewCorrected === true;
+}
+
 interface Context {
   readonly action: string;
   readonly request: string;
@@ -160,13 +179,15 @@ function translate(
     }
     return classify({ code: name, message: message ?? "", status, action, request, resource });
   }
+  const wasSlow = timedOut || name === "TimeoutError";
+  const waited = code === "ETIMEDOUT" ? CONNECT_MS : REQUEST_MS;
+  const trouble = networkTrouble(errorCode(error) ?? "");
   return new Failure("unreachable", {
     request,
-    why:
-      timedOut || name === "TimeoutError"
-        ? `no complete answer within ${(code === "ETIMEDOUT" ? CONNECT_MS : REQUEST_MS) / 1_000} s`
-        : (code ?? message ?? "no answer"),
-    cure: wayOut(self),
+    why: wasSlow
+      ? `no complete answer within ${waited / 1_000} s`
+      : (trouble?.why ?? message ?? "no answer"),
+    cure: trouble?.cure ?? wayOut(self),
     cause: error,
   });
 }

@@ -10,6 +10,7 @@ import { subscribe } from "node:diagnostics_channel";
 import type { ClientRequest } from "node:http";
 import { MetadataService } from "@aws-sdk/ec2-metadata-service";
 import { Failure, type FailureDetails } from "../core/failure.ts";
+import { networkTrouble } from "../core/network.ts";
 
 /** Milliseconds for one request, body included. The service answers in single milliseconds or not at all. */
 const REQUEST_MS = 2_000;
@@ -179,7 +180,11 @@ function statusOf(error: unknown): number | undefined {
 function networkCause(error: unknown): string {
   const message = error instanceof Error ? error.message : "";
   const code = /\b(E[A-Z]{3,}[A-Z_]*)\b/.exec(message)?.[1];
-  return code ?? message.replace(/^(?:Error[^:]*: )+/i, "").slice(0, 200);
+  return (
+    (code && networkTrouble(code)?.why) ??
+    code ??
+    message.replace(/^(?:Error[^:]*: )+/i, "").slice(0, 200)
+  );
 }
 
 /**

@@ -48,12 +48,13 @@ export type Verdict =
 /**
  * What follows from a failure.
  *
- * @param now milliseconds of the run's clock; `deadline` on the same clock
+ * @param triedAt when the try that failed began, in milliseconds of the run's clock; `now` and `deadline` too
  * @param random a number in [0, 1)
  */
 export function pace(
   failure: Failure,
   trail: Trail,
+  triedAt: number,
   now: number,
   deadline: number,
   random: () => number,
@@ -79,7 +80,11 @@ export function pace(
   const inARow = trail.kind === failure.kind ? trail.inARow + 1 : 1;
   return {
     again: true,
-    afterMs: Math.min(delay(failure.kind, inARow, random), left),
+    // Tries are so far apart from start to start: one that has waited for an answer has waited already.
+    afterMs: Math.min(
+      Math.max(FLOOR_MS, delay(failure.kind, inARow, random) - (now - triedAt)),
+      left,
+    ),
     trail: { inARow, kind: failure.kind, ...(waitingFor && { waitingFor }) },
   };
 }

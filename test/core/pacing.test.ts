@@ -12,7 +12,7 @@ function run(f: Failure, deadline = 600_000, random = () => 1 - Number.EPSILON) 
   let now = 0;
   let trail: Trail = NO_TRAIL;
   for (;;) {
-    const verdict = pace(f, trail, now, deadline, random);
+    const verdict = pace(f, trail, now, now, deadline, random);
     if (!verdict.again) return { delays, endedAt: now, status: verdict.status };
     delays.push(verdict.afterMs);
     now += verdict.afterMs;
@@ -29,6 +29,20 @@ describe("how far tries are apart at most", () => {
     ["held", 5_000],
   ] as const)("%s: %d ms", (kind, cap) => {
     expect(Math.max(...run(failure(kind)).delays)).toBeCloseTo(cap, 0);
+  });
+
+  it("is measured from start to start: a try that waited for an answer has waited already", () => {
+    const after = (spent: number) =>
+      pace(
+        failure("unreachable"),
+        { inARow: 9, kind: "unreachable" },
+        0,
+        spent,
+        600_000,
+        () => 1 - Number.EPSILON,
+      );
+    expect(after(6_000)).toMatchObject({ afterMs: expect.closeTo(4_000, 0) as number });
+    expect(after(60_000)).toMatchObject({ afterMs: 100 });
   });
 
   it("is uniform between nothing and the bound, so that a fleet does not come back in step", () => {
@@ -69,6 +83,7 @@ describe("when a run ends, and how", () => {
         failure(i % 2 ? "unreachable" : "denied"),
         trail,
         now,
+        now,
         600_000,
         () => 0.5,
       );
@@ -93,6 +108,7 @@ describe("when a run ends, and how", () => {
             const verdict = pace(
               failure(kind),
               trail,
+              now,
               now,
               deadline,
               () => dice.next().value as number,

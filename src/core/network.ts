@@ -1,0 +1,48 @@
+/** What the system's and TLS's error codes mean in words, and what can be done about them. */
+
+const WORDS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "connection refused",
+  ECONNRESET: "connection reset",
+  EPIPE: "connection closed",
+  ENOTFOUND: "the name does not resolve",
+  EAI_AGAIN: "no answer from the DNS resolver",
+  ENETUNREACH: "no route to it",
+  EHOSTUNREACH: "no route to it",
+  EADDRNOTAVAIL: "no address to reach it from",
+  ETIMEDOUT: "no connection in time",
+  EACCES: "blocked on this machine",
+  EPERM: "blocked on this machine",
+};
+
+const CERTIFICATE =
+  /^(CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERR_TLS_|HOSTNAME_MISMATCH|INVALID_CA)/;
+
+export interface NetworkTrouble {
+  readonly why: string;
+  readonly cure?: string;
+}
+
+/** Words for an error code of Node's network functions; undefined if it is none that we know. */
+export function networkTrouble(code: string): NetworkTrouble | undefined {
+  if (CERTIFICATE.test(code)) {
+    return {
+      why: `its certificate is not trusted (${code})`,
+      cure: "is TLS intercepted here? name the CA's file in NODE_EXTRA_CA_CERTS; is the clock right?",
+    };
+  }
+  const words = Object.hasOwn(WORDS, code) ? WORDS[code] : undefined;
+  return words === undefined ? undefined : { why: `${words} (${code})` };
+}
+
+/** The first error code that an error, its causes or its parts carry. */
+export function errorCode(error: unknown, depth = 4): string | undefined {
+  if (typeof error !== "object" || error === null || depth === 0) return undefined;
+  const { code, cause, errors } = error as { code?: unknown; cause?: unknown; errors?: unknown };
+  if (typeof code === "string") return code;
+  const parts: unknown[] = [cause, ...(Array.isArray(errors) ? (errors as unknown[]) : [])];
+  for (const part of parts) {
+    const found = errorCode(part, depth - 1);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}

@@ -1,0 +1,216 @@
+/**
+ * The real heal code of one instance on virtual time: its ports lead to the simulated region directly,
+ * over a network that delays every request and answer and may lose them.
+ */
+import type { Address as WireAddress, Instance as WireInstance } from "@aws-sdk/client-ec2";
+import { type Ec2Api, ec2Over } from "../../src/aws/ec2.ts";
+import { classify } from "../../src/core/classify.ts";
+import { Failure } from "../../src/core/failure.ts";
+import type { Outcome } from "../../src/core/report.ts";
+import { readSettings, type Settings } from "../../src/core/settings.ts";
+import type { Self } from "../../src/core/view.ts";
+import { heal } from "../../src/heal.ts";
+import type { Ports } from "../../src/ports.ts";
+import { Ec2Error } from "../region/errors.ts";
+import type { Address, Instance } from "../region/model.ts";
+import type { Region } from "../region/region.ts";
+import type { VirtualTime } from "./time.ts";
+
+/** What the network does to one request. */
+export interface Passage {
+  /** Milliseconds to EC2, and back. */
+  readonly thereMs: number;
+  readonly backMs: number;
+  /** The request does not arrive, or its answer does not. */
+  readonly lose?: "request" | "answer";
+}
+
+export interface AgentOptions {
+  readonly region: Region;
+  readonly time: VirtualTime;
+  readonly instanceId: string;
+  readonly settings?: Readonly<Record<string, string>>;
+  readonly random: () => number;
+  /** What the network does to the next request. */
+  readonly passage: () => Passage;
+  /** Told of every request that EC2 has carried out, at that moment. */
+  readonly onApplied?: (action: string, instanceId: string) => void;
+  /** Ends the agent as `kill -9` does: it never hears of anything again. */
+  readonly killed?: AbortSignal;
+}
+
+/** Milliseconds after which the agent gives up on an answer, as aws/ec2-api.ts does. */
+const REQUEST_MS = 6_000;
+
+/** One run of the agent. A killed one never resolves. */
+export function runOnVirtualTime(options: AgentOptions): Promise<Outcome> {
+  return heal(
+    settingsOf(options.settings ?? {}),
+    portsOf(options),
+    false,
+    new AbortController().signal,
+  );
+}
+
+export function settingsOf(environment: Readonly<Record<string, string>>): Settings {
+  const result = readSettings({ flags: {}, environment, file: { path: "none", variables: {} } });
+  if ("problems" in result) throw new Error(result.problems.join("\n"));
+  return result.settings;
+}
+
+function portsOf(options: AgentOptions): Ports {
+  const { time, region, instanceId, killed, random } = options;
+  const never = new Promise<never>(() => {});
+  const sleep = async (ms: number, signal?: AbortSignal) => {
+    await time.sleep(ms, signal);
+    if (killed?.aborted) await never;
+  };
+  return {
+    clock: { now: time.now, random, sleep },
+    log: { warn: () => {}, debug: () => {} },
+    async stand(tags, signal) {
+      await sleep(2, signal);
+      const self = selfOf(region.instance(instanceId), region, tags);
+      const denied = new Set<string>();
+      return { self, connect: () => ec2Over(apiOf(options, self, sleep, signal), self, denied) };
+    },
+  };
+}
+
+function apiOf(
+  { region, instanceId, passage, onApplied }: AgentOptions,
+  self: Self,
+  sleep: (ms: number, signal?: AbortSignal) => Promise<void>,
+  signal: AbortSignal,
+): Ec2Api {
+  const caller = { instanceId };
+
+  async function call<T>(action: string, work: () => T): Promise<T> {
+    const { thereMs, backMs, lose } = passage();
+    const request = `ec2:${action}`;
+    const noAnswer = new Failure("unreachable", { request, why: "no complete answer" });
+    await sleep(thereMs, signal);
+    if (lose === "request") {
+      await sleep(REQUEST_MS - thereMs, signal);
+      throw noAnswer;
+    }
+    let answer: { value: T } | { error: Ec2Error };
+    try {
+      answer = { value: work() };
+    } catch (error) {
+      if (!(error instanceof Ec2Error)) throw error;
+      answer = { error };
+    }
+    onApplied?.(action, instanceId);
+    if (lose === "answer") {
+      await sleep(REQUEST_MS - thereMs, signal);
+      throw noAnswer;
+    }
+    await sleep(backMs, signal);
+    if ("value" in answer) return answer.value;
+    const { code, message, httpStatus: status } = answer.error;
+    throw classify({ code, message, status, action, request, resource: "*" });
+  }
+
+  return {
+    host: "the simulated region",
+    describeAddresses: (name, values) =>
+      call("DescribeAddresses", () =>
+        region
+          .describeAddresses(caller, { filters: [{ name, values: [...values] }] })
+          .map(wireAddress),
+      ),
+    describeInstances: (name, values) =>
+      call("DescribeInstances", () =>
+        region
+          .describeInstances(caller, { filters: [{ name, values: [...values] }] })
+          .items.map(({ instance, tags, elasticIp }) => ({
+            instance: wireInstance(instance, tags, elasticIp, region.account),
+            ownerId: region.account,
+          })),
+      ),
+    associateAddress: (input) =>
+      call("AssociateAddress", () => {
+        region.associateAddress(caller, {
+          allocationId: input.allocationId,
+          instanceId: input.instanceId,
+          networkInterfaceId: input.networkInterfaceId,
+          privateIpAddress: input.privateIpAddress,
+          allowReassociation: input.allowReassociation,
+        });
+      }),
+    close: () => {},
+  };
+}
+
+function selfOf(instance: Instance, region: Region, tags: readonly string[]): Self {
+  const key = tags.find((name) => instance.metadataTags && instance.tags[name] !== undefined);
+  return {
+    instanceId: instance.instanceId,
+    region: region.name,
+    zone: instance.zone,
+    interfaces: instance.interfaces.map((one) => ({
+      interfaceId: one.networkInterfaceId,
+      mac: one.mac,
+      deviceIndex: one.deviceIndex,
+      cardIndex: one.networkCardIndex,
+      privateIps: one.addresses.map(({ privateIp }) => privateIp),
+      publicIps: Object.fromEntries(
+        one.addresses.flatMap(({ privateIp, allocationId, autoPublicIp }) => {
+          const publicIp =
+            allocationId === undefined ? autoPublicIp : region.address(allocationId).publicIp;
+          return publicIp === undefined ? [] : [[privateIp, publicIp]];
+        }),
+      ),
+    })),
+    ...(instance.lifecycle !== undefined && { lifecycleState: instance.lifecycle }),
+    ...(key !== undefined && { tag: { key, value: instance.tags[key] ?? "" } }),
+  };
+}
+
+function wireAddress(address: Address): WireAddress {
+  const { association } = address;
+  return {
+    AllocationId: address.allocationId,
+    PublicIp: address.publicIp,
+    NetworkBorderGroup: address.networkBorderGroup,
+    Tags: wireTags(address.tags),
+    ServiceManaged: address.serviceManaged,
+    AssociationId: association?.associationId,
+    NetworkInterfaceId: association?.networkInterfaceId,
+    NetworkInterfaceOwnerId: association?.networkInterfaceOwnerId,
+    PrivateIpAddress: association?.privateIp,
+    InstanceId: association?.instanceId,
+  };
+}
+
+function wireInstance(
+  instance: Instance,
+  tags: Readonly<Record<string, string>>,
+  elasticIp: (allocationId: string) => string | undefined,
+  account: string,
+): WireInstance {
+  return {
+    InstanceId: instance.instanceId,
+    State: { Name: instance.state },
+    LaunchTime: new Date(instance.launchTime),
+    Tags: wireTags(tags),
+    NetworkInterfaces: instance.interfaces.map((one) => ({
+      NetworkInterfaceId: one.networkInterfaceId,
+      PrivateIpAddresses: one.addresses.map(({ privateIp, allocationId, autoPublicIp }) => {
+        const elastic = allocationId === undefined ? undefined : elasticIp(allocationId);
+        return {
+          PrivateIpAddress: privateIp,
+          ...(elastic !== undefined
+            ? { Association: { PublicIp: elastic, IpOwnerId: account } }
+            : autoPublicIp !== undefined && {
+                Association: { PublicIp: autoPublicIp, IpOwnerId: "amazon" },
+              }),
+        };
+      }),
+    })),
+  };
+}
+
+const wireTags = (tags: Readonly<Record<string, string>>) =>
+  Object.entries(tags).map(([Key, Value]) => ({ Key, Value }));

@@ -1,0 +1,369 @@
+/**
+ * Nobody fights: two to six agents of the real heal code race for addresses on virtual time, with every
+ * request delayed, some lost, some agents killed; whatever the interleaving, the rule decides.
+ */
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import type { Outcome } from "../../src/core/report.ts";
+import { Region } from "../region/region.ts";
+import { aWorld, type BuiltInstance, type World } from "../region/world.ts";
+import { type Passage, runOnVirtualTime } from "./agent.ts";
+import { dice, VirtualTime } from "./time.ts";
+
+const START = Date.UTC(2026, 10, 1);
+/** How many races are run, each about a millisecond; and which, so that a failure can be seen again. */
+const RUNS = Number(process.env["EIP_HEAL_TEST_RUNS"] ?? 3_000);
+const PARAMETERS = { numRuns: RUNS, seed: Number(process.env["EIP_HEAL_TEST_SEED"] ?? 20_261_123) };
+
+interface Racer {
+  /** Seconds before the start at which EC2 launched it; several may share a second. */
+  readonly launchedBefore: number;
+  /** Milliseconds after the start at which its agent begins. */
+  readonly beginsAt: number;
+  /** Milliseconds after that at which the agent is killed once; systemd starts it again 30 s later. */
+  readonly killedAfter: number | undefined;
+}
+
+interface Race {
+  readonly racers: readonly Racer[];
+  /** Who holds the address at the start: a racer, an instance from before in some state, or nobody. */
+  readonly holder: number | "running" | "stopped" | "shutting-down" | "nobody";
+  /** Shapes the delays and losses. */
+  readonly seed: number;
+  /** Longest time that a request and its answer take together, in milliseconds. */
+  readonly slowestMs: number;
+  /** One in so many requests or answers is lost; 0: none. */
+  readonly loseOneIn: number;
+  /** After one in so many answers the whole agent is paused for up to ten seconds before it goes on; 0: never. */
+  readonly pauseOneIn: number;
+}
+
+const racer = fc.record<Racer>({
+  launchedBefore: fc.integer({ min: 30, max: 34 }),
+  beginsAt: fc.integer({ min: 0, max: 8_000 }),
+  killedAfter: fc.option(fc.integer({ min: 0, max: 6_000 }), { nil: undefined, freq: 4 }),
+});
+const race = (
+  most: number,
+  slowest: readonly number[] = [20, 200, 1_000, 2_000],
+): fc.Arbitrary<Race> =>
+  fc.record<Race>({
+    racers: fc.array(racer, { minLength: 2, maxLength: most }),
+    holder: fc.constantFrom<Race["holder"]>(0, 1, "running", "stopped", "shutting-down", "nobody"),
+    seed: fc.nat(),
+    slowestMs: fc.constantFrom(...slowest),
+    loseOneIn: fc.constantFrom(0, 0, 20, 6),
+    pauseOneIn: fc.constantFrom(0, 0, 10, 3),
+  });
+
+/** A network with that much delay and loss. */
+function network({ seed, slowestMs, loseOneIn, pauseOneIn }: Omit<Race, "racers" | "holder">) {
+  const random = dice(seed);
+  const happens = (oneIn: number) => oneIn > 0 && random() * oneIn < 1;
+  return {
+    random,
+    passage: (): Passage => {
+      const total = random() * slowestMs;
+      const thereMs = random() * total;
+      const lose = happens(loseOneIn) ? (random() < 0.5 ? "request" : "answer") : undefined;
+      return {
+        thereMs,
+        backMs: total - thereMs + (happens(pauseOneIn) ? 10_000 * random() : 0),
+        ...(lose !== undefined && { lose }),
+      };
+    },
+  };
+}
+
+interface Ending {
+  readonly region: Region;
+  readonly time: VirtualTime;
+  readonly instances: readonly BuiltInstance[];
+  /** The last outcome of each agent. */
+  readonly outcomes: readonly Outcome[];
+  /** For each agent that reported success: did EC2 show it the address in the last look it made? */
+  readonly heldAtLastLook: readonly (boolean | undefined)[];
+  /** Moves of an address from one instance to another. */
+  readonly moves: readonly { allocationId: string; from: string; to: string; at: number }[];
+  /** When each success was reported. */
+  readonly settledAt: readonly (number | undefined)[];
+}
+
+/** Runs the race to its end: every agent has come to one that systemd does not restart, or has settled. */
+async function run(
+  { racers, holder: _, ...conditions }: Race,
+  prepare: (world: World, instances: readonly BuiltInstance[]) => Record<string, string>,
+  meanwhile: (stage: Pick<Ending, "region" | "time" | "instances">) => void = () => {},
+): Promise<Ending> {
+  const world = aWorld();
+  const instances = racers.map(({ launchedBefore }) =>
+    world.instance({
+      launchTime: START - launchedBefore * 1_000,
+      role: "full",
+      metadataTags: true,
+    }),
+  );
+  const settings = prepare(world, instances);
+  const time = new VirtualTime(START);
+  const region = new Region(world.data, time.now);
+  const { passage, random } = network(conditions);
+
+  const holders = new Map(
+    region.addresses().map((one) => [one.allocationId, one.association?.instanceId]),
+  );
+  const moves: { allocationId: string; from: string; to: string; at: number }[] = [];
+  const lookedWhileHolding = new Map<string, boolean>();
+  const onApplied = (action: string, instanceId: string) => {
+    const now = region
+      .addresses()
+      .map((one) => [one.allocationId, one.association?.instanceId] as const);
+    for (const [allocationId, to] of now) {
+      const from = holders.get(allocationId);
+      if (from !== undefined && to !== undefined && from !== to) {
+        moves.push({ allocationId, from, to, at: time.now() });
+      }
+      holders.set(allocationId, to);
+    }
+    if (action === "DescribeAddresses") {
+      lookedWhileHolding.set(
+        instanceId,
+        now.some(([, holder]) => holder === instanceId),
+      );
+    }
+  };
+
+  const outcomes: Outcome[] = [];
+  const heldAtLastLook: (boolean | undefined)[] = [];
+  const settledAt: (number | undefined)[] = [];
+  instances.forEach(({ instanceId }, index) => {
+    const { beginsAt, killedAfter } = racers[index] as Racer;
+    const agent = async () => {
+      await time.sleep(beginsAt);
+      for (let life = 0; ; life++) {
+        const kill = new AbortController();
+        const end = runOnVirtualTime({
+          region,
+          time,
+          instanceId,
+          settings,
+          random,
+          passage,
+          onApplied,
+          killed: kill.signal,
+        });
+        const outcome = await (life === 0 && killedAfter !== undefined
+          ? Promise.race([end, time.sleep(killedAfter).then(() => kill.abort())])
+          : end);
+        if (outcome !== undefined) {
+          outcomes[index] = outcome;
+          heldAtLastLook[index] =
+            outcome.end === "settled" ? lookedWhileHolding.get(instanceId) : undefined;
+          settledAt[index] = outcome.end === "settled" ? time.now() : undefined;
+          const restarts =
+            outcome.end === "failed" && (outcome.status === 75 || outcome.status === 77);
+          if (!restarts || life > 3) return;
+        }
+        await time.sleep(30_000); // RestartSec= of the unit
+      }
+    };
+    void agent();
+  });
+  meanwhile({ region, time, instances });
+  await time.run();
+  return { region, time, instances, outcomes, heldAtLastLook, moves, settledAt };
+}
+
+/** The newest instance: the later launch, or the higher id in the same second. */
+const newest = (instances: readonly BuiltInstance[]) =>
+  instances.reduce((a, b) =>
+    b.launchTime > a.launchTime || (b.launchTime === a.launchTime && b.instanceId > a.instanceId)
+      ? b
+      : a,
+  );
+
+const fixed =
+  (holder: Race["holder"]) =>
+  (world: World, instances: readonly BuiltInstance[]): Record<string, string> => {
+    const address = world.address();
+    if (typeof holder === "number") {
+      const first = instances[holder];
+      if (first !== undefined) world.hold(address, first);
+    } else if (holder !== "nobody") {
+      world.hold(
+        address,
+        world.instance({ state: holder, launchTime: START - 3_600_000, keepsAssociation: true }),
+      );
+    }
+    return { EIP_HEAL_ALLOCATION_ID: address.allocationId };
+  };
+
+describe("one fixed address, policy newest", () => {
+  it("the newest ends as its holder, and nobody has claimed what it did not have", async () => {
+    await fc.assert(
+      fc.asyncProperty(race(6), async (conditions) => {
+        const { region, instances, outcomes, heldAtLastLook, moves } = await run(
+          conditions,
+          fixed(conditions.holder),
+        );
+        const [address] = region.addresses();
+        const winner = newest(instances);
+        expect(outcomes.filter(Boolean)).toHaveLength(instances.length);
+        expect(address?.association?.instanceId).toBe(winner.instanceId);
+        expect(outcomes[instances.indexOf(winner)]?.end).toBe("settled");
+        for (const held of heldAtLastLook) expect(held).not.toBe(false);
+        expect(moves.length).toBeLessThanOrEqual(2 * instances.length);
+      }),
+      PARAMETERS,
+    );
+  });
+});
+
+/**
+ * What no rule can exclude while EC2 has no compare-and-swap: a take that travels for longer than the
+ * holder held it, or that meets an address which its old holder has just freed. The next run of each agent,
+ * on a network that works again, puts it right.
+ */
+describe("the next recheck puts right", () => {
+  const recheckAll = async (
+    { region, time, instances }: Ending,
+    settings: Record<string, string>,
+  ) => {
+    const random = dice(1);
+    const alive = instances.filter(
+      ({ instanceId }) => region.instance(instanceId).state === "running",
+    );
+    const ends = alive.map(async ({ instanceId }, index) => {
+      await time.sleep(index * 500);
+      const passage = () => ({ thereMs: 20 * random(), backMs: 20 * random() });
+      return runOnVirtualTime({ region, time, instanceId, settings, random, passage });
+    });
+    await time.run();
+    await Promise.all(ends);
+    return newest(alive);
+  };
+
+  it("requests that took up to ten seconds", async () => {
+    let late = 0;
+    await fc.assert(
+      fc.asyncProperty(race(6, [5_000, 10_000]), async (conditions) => {
+        let settings: Record<string, string> = {};
+        const ending = await run(
+          conditions,
+          (...world) => (settings = fixed(conditions.holder)(...world)),
+        );
+        const holder = () => ending.region.addresses()[0]?.association?.instanceId;
+        if (holder() !== newest(ending.instances).instanceId) late++;
+        const winner = await recheckAll(ending, settings);
+        expect(holder()).toBe(winner.instanceId);
+      }),
+      PARAMETERS,
+    );
+    expect(late, "the conditions are so that there is something to put right").toBeGreaterThan(0);
+  });
+
+  it("instances that died at any moment, their address freed", async () => {
+    const deaths = fc.array(
+      fc.record({ who: fc.nat({ max: 5 }), at: fc.integer({ min: 0, max: 15_000 }) }),
+      { maxLength: 3 },
+    );
+    await fc.assert(
+      fc.asyncProperty(race(6), deaths, async (conditions, dying) => {
+        let settings: Record<string, string> = {};
+        const ending = await run(
+          conditions,
+          (...world) => (settings = fixed(conditions.holder)(...world)),
+          ({ region, time, instances }) => {
+            for (const { who, at } of dying) {
+              const instance = instances[who];
+              // One has to live.
+              if (instance === undefined || who === 0) continue;
+              void time.sleep(at).then(() => {
+                if (region.instance(instance.instanceId).state !== "running") return;
+                region.terminate(instance.instanceId);
+                region.terminated(instance.instanceId);
+              });
+            }
+          },
+        );
+        const winner = await recheckAll(ending, settings);
+        expect(ending.region.addresses()[0]?.association?.instanceId).toBe(winner.instanceId);
+      }),
+      PARAMETERS,
+    );
+  });
+});
+
+describe("a pool", () => {
+  /** A pool of so many addresses, the first few of them held by instances that are stopped. */
+  const pool =
+    (size: number, stopped = 0, deadline = "10min") =>
+    (world: World): Record<string, string> => {
+      for (let i = 0; i < size; i++) {
+        const address = world.address({ tags: { "eip-pool": "web" } });
+        if (i < stopped) world.hold(address, world.instance({ state: "stopped" }));
+      }
+      return { EIP_HEAL_POOL: "eip-pool=web", EIP_HEAL_DEADLINE: deadline };
+    };
+
+  it("large enough: everyone ends with an address of its own, and none is taken from anybody", async () => {
+    await fc.assert(
+      fc.asyncProperty(race(6), fc.integer({ min: 0, max: 2 }), async (conditions, spare) => {
+        const { region, instances, outcomes, moves } = await run(
+          conditions,
+          pool(conditions.racers.length + spare),
+        );
+        const held = region.addresses().flatMap(({ association }) => association?.instanceId ?? []);
+        expect(held.toSorted()).toEqual(instances.map(({ instanceId }) => instanceId).toSorted());
+        expect(new Set(outcomes.map(({ facts }) => facts.allocationId)).size).toBe(
+          instances.length,
+        );
+        expect(outcomes.map(({ end }) => end)).toEqual(instances.map(() => "settled"));
+        expect(moves).toEqual([]);
+      }),
+      PARAMETERS,
+    );
+  });
+
+  it("partly held by stopped instances: taken from those, never from an instance that has settled", async () => {
+    await fc.assert(
+      fc.asyncProperty(race(4), fc.integer({ min: 1, max: 4 }), async (conditions, stopped) => {
+        const size = conditions.racers.length;
+        const { region, instances, outcomes, moves, settledAt } = await run(
+          conditions,
+          pool(size, Math.min(stopped, size)),
+        );
+        expect(outcomes.map(({ end }) => end)).toEqual(instances.map(() => "settled"));
+        expect(new Set(outcomes.map(({ facts }) => facts.allocationId)).size).toBe(size);
+        for (const { from, at } of moves) {
+          if (region.instance(from).state === "stopped") continue;
+          // Two who take from the same stopped instance meet; the one that has lost has not claimed success.
+          const robbed = instances.findIndex(({ instanceId }) => instanceId === from);
+          expect(settledAt[robbed] ?? Number.POSITIVE_INFINITY).toBeGreaterThan(at);
+        }
+      }),
+      PARAMETERS,
+    );
+  });
+
+  it("too small: as many as there are get one, the others say so, and nobody loses what it has", async () => {
+    await fc.assert(
+      fc.asyncProperty(race(6), async (conditions) => {
+        const size = conditions.racers.length - 1;
+        const { region, outcomes, moves } = await run(conditions, pool(size, 0, "2min"));
+        expect(
+          region.addresses().filter(({ association }) => association !== undefined),
+        ).toHaveLength(size);
+        const settled = outcomes.filter(({ end }) => end === "settled");
+        expect(settled).toHaveLength(size);
+        expect(new Set(settled.map(({ facts }) => facts.allocationId)).size).toBe(size);
+        for (const outcome of outcomes) {
+          // The last failure is what ended the run: somebody holds them all, or EC2 did not answer the last look.
+          if (outcome.end !== "settled")
+            expect(outcome).toMatchObject({ end: "failed", status: 75 });
+        }
+        expect(moves).toEqual([]);
+      }),
+      { ...PARAMETERS, numRuns: Math.ceil(RUNS / 4) },
+    );
+  });
+});
