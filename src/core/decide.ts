@@ -1,6 +1,6 @@
 /**
  * The ownership rule: who may hold the address. Pure, and the same on every instance, so that no two
- * instances can fight over an address. DESIGN: an address moves only when this table says so.
+ * instances can fight over an address. An address moves only when this table says so.
  */
 import { borderGroupOf } from "./ids.ts";
 import type { HolderInstance, Place, Self, View } from "./view.ts";

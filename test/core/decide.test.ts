@@ -49,7 +49,7 @@ const mine = (interfaceId: string, privateIp: string): Holder => ({
 const verdict = (holder: Holder, takeover: Takeover, more: Partial<View> = {}, unknownForMs = 0) =>
   decide(HERE, "us-east-1a", view(holder, more), takeover, unknownForMs).do;
 
-// The table of DESIGN section 2, row by row; columns in the order of TAKEOVERS.
+// The table of the README, row by row; columns in the order of TAKEOVERS.
 const ROWS: [string, Holder, Partial<View>, string[]][] = [
   ["nobody", { kind: "nobody" }, {}, ["associate", "associate", "associate", "associate"]],
   [

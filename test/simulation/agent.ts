@@ -13,6 +13,7 @@ import { heal } from "../../src/heal.ts";
 import type { Ports } from "../../src/ports.ts";
 import { Ec2Error } from "../region/errors.ts";
 import type { Address, Instance } from "../region/model.ts";
+import type { DescribedInstance } from "../region/actions.ts";
 import type { Region } from "../region/region.ts";
 import type { VirtualTime } from "./time.ts";
 
@@ -124,8 +125,8 @@ function apiOf(
       call("DescribeInstances", () =>
         region
           .describeInstances(caller, { filters: [{ name, values: [...values] }] })
-          .items.map(({ instance, tags, elasticIp }) => ({
-            instance: wireInstance(instance, tags, elasticIp, region.account),
+          .items.map((row) => ({
+            instance: wireInstance(row, region.account),
             ownerId: region.account,
           })),
       ),
@@ -184,12 +185,8 @@ function wireAddress(address: Address): WireAddress {
   };
 }
 
-function wireInstance(
-  instance: Instance,
-  tags: Readonly<Record<string, string>>,
-  elasticIp: (allocationId: string) => string | undefined,
-  account: string,
-): WireInstance {
+function wireInstance(row: DescribedInstance, account: string): WireInstance {
+  const { instance, tags } = row;
   return {
     InstanceId: instance.instanceId,
     State: { Name: instance.state },
@@ -198,7 +195,7 @@ function wireInstance(
     NetworkInterfaces: instance.interfaces.map((one) => ({
       NetworkInterfaceId: one.networkInterfaceId,
       PrivateIpAddresses: one.addresses.map(({ privateIp, allocationId, autoPublicIp }) => {
-        const elastic = allocationId === undefined ? undefined : elasticIp(allocationId);
+        const elastic = allocationId === undefined ? undefined : row.elasticIp(allocationId);
         return {
           PrivateIpAddress: privateIp,
           ...(elastic !== undefined

@@ -57,7 +57,7 @@ const race = (
   });
 
 /** A network with that much delay and loss. */
-function network({ seed, slowestMs, loseOneIn, pauseOneIn }: Omit<Race, "racers" | "holder">) {
+function network({ seed, slowestMs, loseOneIn, pauseOneIn }: Omit<Race, "racers">) {
   const random = dice(seed);
   const happens = (oneIn: number) => oneIn > 0 && random() * oneIn < 1;
   return {
@@ -91,7 +91,7 @@ interface Ending {
 
 /** Runs the race to its end: every agent has come to one that systemd does not restart, or has settled. */
 async function run(
-  { racers, holder: _, ...conditions }: Race,
+  { racers, ...conditions }: Race,
   prepare: (world: World, instances: readonly BuiltInstance[]) => Record<string, string>,
   meanwhile: (stage: Pick<Ending, "region" | "time" | "instances">) => void = () => {},
 ): Promise<Ending> {

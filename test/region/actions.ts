@@ -1,0 +1,261 @@
+/** The actions of the EC2 API as functions on the region's state: typed in, typed out, errors as EC2's. */
+
+import { checkForm, checkInstanceId, planAssociation } from "./association.ts";
+import type { AssociateInput, Lookups } from "./association.ts";
+import * as errors from "./errors.ts";
+import { Ec2Error } from "./errors.ts";
+import {
+  addressField,
+  exactly,
+  instanceField,
+  publicIpOf,
+  select,
+  tagRowField,
+} from "./filters.ts";
+import type { Filter, TagRow } from "./filters.ts";
+import type { Address, Instance } from "./model.ts";
+import type { View } from "./past.ts";
+import { addressResource, admit, touchedBy } from "./permission.ts";
+import type { Caller } from "./permission.ts";
+import type { State } from "./state.ts";
+
+/** How a Describe call is answered; tests of stale answers and the fault of that name look back. */
+export interface Looking {
+  /** Answer from this long ago instead of from the region's usual staleness. */
+  readonly backMs?: number | undefined;
+}
+
+export interface DescribeAddressesInput {
+  readonly allocationIds?: readonly string[] | undefined;
+  readonly publicIps?: readonly string[] | undefined;
+  readonly filters?: readonly Filter[] | undefined;
+  readonly dryRun?: boolean | undefined;
+}
+
+export interface Paging {
+  readonly maxResults?: number | undefined;
+  readonly nextToken?: string | undefined;
+}
+
+export interface DescribeInstancesInput extends Paging {
+  readonly instanceIds?: readonly string[] | undefined;
+  readonly filters?: readonly Filter[] | undefined;
+  readonly dryRun?: boolean | undefined;
+}
+
+export interface DescribeTagsInput extends Paging {
+  readonly filters?: readonly Filter[] | undefined;
+  readonly dryRun?: boolean | undefined;
+}
+
+export interface DisassociateInput {
+  readonly associationId: string;
+  readonly dryRun?: boolean | undefined;
+}
+
+/** An instance as DescribeInstances shows it: with the tags and public addresses known at the moment it looks at. */
+export interface DescribedInstance {
+  readonly instance: Instance;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly publicIp: string | undefined;
+  /** Public addresses of Elastic IPs by allocation id. The allocation id itself is not part of EC2's answer. */
+  elasticIp(allocationId: string): string | undefined;
+}
+
+export interface Page<T> {
+  readonly items: readonly T[];
+  readonly nextToken?: string | undefined;
+}
+
+/** DescribeAddresses. An unknown id is an error, an unknown value of a filter an empty answer. */
+export function describeAddresses(
+  state: State,
+  caller: Caller,
+  input: DescribeAddressesInput,
+  looking: Looking,
+): Address[] {
+  admit(state, caller, "DescribeAddresses", [], input.dryRun);
+  const view = viewOf(state, looking);
+  const filters = input.filters ?? [];
+  const visible = (address: Address | undefined): address is Address =>
+    address !== undefined && address.ownerId === state.account && address.knownFrom <= state.now();
+
+  let candidates: Iterable<Address>;
+  if (input.allocationIds?.length) {
+    candidates = input.allocationIds.map((id) => {
+      const address = view.address(id);
+      if (!visible(address)) throw errors.noSuchAllocation(id);
+      return address;
+    });
+  } else if (input.publicIps?.length) {
+    const all = [...view.addresses()].filter(visible);
+    candidates = input.publicIps.map((ip) => {
+      const address = all.find((one) => one.publicIp === ip);
+      if (address === undefined) throw errors.noSuchAddress(ip);
+      return address;
+    });
+  } else {
+    const id = exactly(filters, "allocation-id");
+    candidates = (id === undefined ? [...view.addresses()] : [view.address(id)]).filter(visible);
+  }
+  return select(candidates, filters, addressField);
+}
+
+/** DescribeInstances. */
+export function describeInstances(
+  state: State,
+  caller: Caller,
+  input: DescribeInstancesInput,
+  looking: Looking,
+): Page<DescribedInstance> {
+  const filters = input.filters ?? [];
+  const bare = filters.length === 0 && input.maxResults === undefined && !input.instanceIds?.length;
+  admit(
+    state,
+    caller,
+    "DescribeInstances",
+    [],
+    input.dryRun,
+    bare ? "DescribeInstances:unfiltered" : undefined,
+  );
+  const view = viewOf(state, looking);
+  const visible = (instance: Instance | undefined): instance is Instance =>
+    instance !== undefined && instance.knownFrom <= state.now();
+
+  let candidates: Iterable<Instance>;
+  if (input.instanceIds?.length) {
+    if (input.maxResults !== undefined) {
+      throw new Ec2Error(
+        "InvalidParameterCombination",
+        "The parameter instancesSet cannot be used with the parameter maxResults",
+      );
+    }
+    for (const id of input.instanceIds) checkInstanceId(id);
+    const missing = input.instanceIds.filter((id) => !visible(view.instance(id)));
+    if (missing.length > 0) throw errors.noSuchInstance(missing);
+    candidates = input.instanceIds.map((id) => view.instance(id)).filter(visible);
+  } else {
+    candidates = candidatesFor(filters, view).filter(visible);
+  }
+  const tagsShown = (instance: Instance): Instance["tags"] =>
+    instance.tagsFrom <= state.now() ? instance.tags : {};
+  const matching = select(candidates, filters, instanceField(view, tagsShown));
+  const page = pageOf(state, matching, input);
+  return {
+    items: page.items.map((instance) => ({
+      instance,
+      tags: tagsShown(instance),
+      publicIp: publicIpOf(instance, view),
+      elasticIp: (allocationId) => view.address(allocationId)?.publicIp,
+    })),
+    nextToken: page.nextToken,
+  };
+}
+
+/** DescribeTags, of instances and addresses. */
+export function describeTags(
+  state: State,
+  caller: Caller,
+  input: DescribeTagsInput,
+  looking: Looking,
+): Page<TagRow> {
+  admit(state, caller, "DescribeTags", [], input.dryRun);
+  const view = viewOf(state, looking);
+  const rows: TagRow[] = [];
+  const add = (
+    resourceType: TagRow["resourceType"],
+    resourceId: string,
+    tags: Instance["tags"],
+  ): void => {
+    for (const [key, value] of Object.entries(tags))
+      rows.push({ resourceId, resourceType, key, value });
+  };
+  for (const one of view.instances()) {
+    if (Math.max(one.knownFrom, one.tagsFrom) <= state.now())
+      add("instance", one.instanceId, one.tags);
+  }
+  for (const one of view.addresses()) {
+    if (one.ownerId === state.account && one.knownFrom <= state.now())
+      add("elastic-ip", one.allocationId, one.tags);
+  }
+  return pageOf(state, select(rows, input.filters ?? [], tagRowField), input);
+}
+
+/** AssociateAddress; the association id. See association.ts for when it is refused. */
+export function associateAddress(state: State, caller: Caller, input: AssociateInput): string {
+  checkForm(input);
+  admit(state, caller, "AssociateAddress", touchedBy(state, input), input.dryRun);
+  const plan = planAssociation(input, lookups(state));
+  if (!plan.change) return plan.associationId;
+  return state.link(plan.address, plan.target, plan.privateIp);
+}
+
+/** DisassociateAddress. */
+export function disassociateAddress(state: State, caller: Caller, input: DisassociateInput): void {
+  const allocationId = state.allocationOf(input.associationId);
+  const address = allocationId === undefined ? undefined : state.records.address(allocationId);
+  admit(
+    state,
+    caller,
+    "DisassociateAddress",
+    address === undefined ? [] : [addressResource(state, address)],
+    input.dryRun,
+  );
+  if (address === undefined) throw errors.noSuchAssociation(input.associationId);
+  const holder = state.findInterface(address.association?.networkInterfaceId ?? "");
+  if (address.serviceManaged !== undefined || holder?.manager !== undefined)
+    throw errors.notYours();
+  state.disassociate(address.allocationId);
+}
+
+// Auto Scaling's API (CompleteLifecycleAction, RecordLifecycleActionHeartbeat) belongs here, served by its own
+// autoscaling-api.ts beside ec2-api.ts: it is another service with another endpoint.
+
+// --- internal ---
+
+function lookups(state: State): Lookups {
+  const known = <T extends { knownFrom: number }>(record: T | undefined): T | undefined =>
+    record !== undefined && record.knownFrom <= state.now() ? record : undefined;
+  return {
+    account: state.account,
+    address: (input) => known(state.addressFor(input)),
+    instance: (id) => known(state.records.instance(id)),
+    interface: (id) => state.findInterface(id),
+    vpc: (id) => state.vpc(id),
+  };
+}
+
+function viewOf(state: State, looking: Looking): View {
+  return state.lookingBack(looking.backMs ?? state.settings.describeStalenessMs);
+}
+
+/** A fleet of thousands asks by id or by address: no search through all of it. */
+function candidatesFor(filters: readonly Filter[], view: View): (Instance | undefined)[] {
+  const instanceId = exactly(filters, "instance-id");
+  if (instanceId !== undefined) return [view.instance(instanceId)];
+  const allocationId = exactly(filters, "network-interface.addresses.association.allocation-id");
+  if (allocationId !== undefined)
+    return [view.instance(view.address(allocationId)?.association?.instanceId ?? "")];
+  return [...view.instances()];
+}
+
+function pageOf<T>(state: State, items: readonly T[], { maxResults, nextToken }: Paging): Page<T> {
+  if (maxResults === undefined && nextToken === undefined) return { items };
+  if (maxResults !== undefined && (maxResults < 5 || maxResults > 1000)) {
+    throw new Ec2Error(
+      "InvalidParameterValue",
+      `Value ( ${maxResults} ) for parameter maxResults is invalid. Expecting a value between 5 and 1000.`,
+    );
+  }
+  const from =
+    nextToken === undefined ? 0 : Number(/^page-(\d+)$/.exec(nextToken)?.[1] ?? Number.NaN);
+  if (Number.isNaN(from))
+    throw new Ec2Error("InvalidParameterValue", "Unable to parse pagination token");
+  if (state.settings.emptyFirstPage && nextToken === undefined)
+    return { items: [], nextToken: "page-0" };
+  const to = from + (maxResults ?? 1000);
+  return {
+    items: items.slice(from, to),
+    nextToken: to < items.length ? `page-${to}` : undefined,
+  };
+}

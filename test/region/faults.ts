@@ -1,0 +1,167 @@
+/** Faults on demand: which requests go wrong, for how long, and how. The servers ask for each request and obey. */
+
+/** How a request goes wrong. What says "applied" still does what the request asked for. */
+export type Effect =
+  /** A fixed answer. Not applied. */
+  | {
+      readonly do: "status";
+      readonly status: number;
+      readonly body?: string;
+      readonly headers?: Readonly<Record<string, string>>;
+    }
+  /** An EC2 error. Not applied. */
+  | {
+      readonly do: "error";
+      readonly code: string;
+      readonly message?: string;
+      readonly status?: number;
+    }
+  /** The connection is reset before there is an answer. Not applied. */
+  | { readonly do: "reset" }
+  /** The connection is closed before there is an answer. Not applied. */
+  | { readonly do: "hang-up" }
+  /** Never any answer. Not applied. */
+  | { readonly do: "silence" }
+  /** Applied; the answer stops in the middle of its body and never goes on. */
+  | { readonly do: "stall" }
+  /** Applied; then the connection is reset, or nothing ever comes: the answer travelled over the address just moved. */
+  | { readonly do: "lose-answer"; readonly how: "reset" | "silence" }
+  /** Slower: before it is applied, and between that and the answer. Goes together with other effects. */
+  | { readonly do: "delay"; readonly beforeMs?: number; readonly afterMs?: number }
+  /** 200 with somebody's HTML page: a captive portal, a proxy. Not applied. */
+  | { readonly do: "html" }
+  /** 200 with bytes that mean nothing. Not applied. */
+  | { readonly do: "garbage" }
+  /** 200 with a body of so many bytes (64 MiB). Not applied. */
+  | { readonly do: "overlong"; readonly bytes?: number }
+  /** Applied; the answer to AssociateAddress is 200 but has no association id. */
+  | { readonly do: "no-association-id" }
+  /** A flawless 200, but nothing was applied. */
+  | { readonly do: "lie" }
+  /** Describe calls, and IMDS, answer from so long ago. Goes together with other effects. */
+  | { readonly do: "stale"; readonly byMs: number };
+
+/** Which requests. What is not said matches every request. */
+export interface FaultRule {
+  readonly service: "ec2" | "imds";
+  /** EC2: the action. */
+  readonly action?: string;
+  /** IMDS: how the path begins, as "/latest/meta-data/tags". */
+  readonly path?: string;
+  readonly method?: "GET" | "PUT";
+  /** The instance that asks. */
+  readonly instanceId?: string;
+  /** Lets so many requests pass first. */
+  readonly skip?: number;
+  /** Hits at most so many requests. */
+  readonly count?: number;
+  /** Only from and until these moments, in the region's time. */
+  readonly from?: number;
+  readonly until?: number;
+  readonly effect: Effect;
+}
+
+/** A fault that was added. */
+export interface Fault {
+  readonly id: number;
+  readonly rule: FaultRule;
+  /** How many requests it hit. */
+  hits: number;
+  /** How many more requests it lets pass. */
+  toSkip: number;
+}
+
+/** What is known of a request when faults are looked up. */
+export interface Occasion {
+  readonly service: "ec2" | "imds";
+  readonly action?: string | undefined;
+  readonly path?: string | undefined;
+  readonly method?: string | undefined;
+  readonly instanceId?: string | undefined;
+}
+
+/** What happens to one request. */
+export interface Verdict {
+  readonly beforeMs: number;
+  readonly afterMs: number;
+  readonly staleMs: number | undefined;
+  /** The one effect on the answer; undefined: it is as it should be. */
+  readonly effect: Exclude<Effect, { do: "delay" | "stale" }> | undefined;
+}
+
+/** "The token is good, but every read with it answers 401" (seen for 10 s on real instances). */
+export const TOKEN_NOT_HONOURED: Pick<FaultRule, "service" | "method" | "effect"> = {
+  service: "imds",
+  method: "GET",
+  effect: { do: "status", status: 401 },
+};
+
+export class Faults {
+  readonly #now: () => number;
+  readonly #faults: Fault[] = [];
+  #lastId = 0;
+
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  /** Adds a fault; among several that fit a request the first one added has its way with the answer. */
+  add(rule: FaultRule): Fault {
+    const fault = { id: ++this.#lastId, rule, hits: 0, toSkip: rule.skip ?? 0 };
+    this.#faults.push(fault);
+    return fault;
+  }
+
+  /** Takes one fault away, or all of them. */
+  clear(which?: Pick<Fault, "id">): void {
+    if (which === undefined) this.#faults.length = 0;
+    const index = this.#faults.findIndex((fault) => fault.id === which?.id);
+    if (index >= 0) this.#faults.splice(index, 1);
+  }
+
+  /** The faults that were added and not taken away. */
+  list(): readonly Fault[] {
+    return this.#faults;
+  }
+
+  /** What happens to this request; counts it. */
+  judge(occasion: Occasion): Verdict {
+    let effect: Verdict["effect"];
+    let beforeMs = 0;
+    let afterMs = 0;
+    let staleMs: number | undefined;
+    for (const fault of this.#faults) {
+      const wanted = fault.rule.effect;
+      const alters = wanted.do !== "delay" && wanted.do !== "stale";
+      if ((alters && effect !== undefined) || !this.#fits(fault, occasion)) continue;
+      if (fault.toSkip > 0) {
+        fault.toSkip -= 1;
+        continue;
+      }
+      fault.hits += 1;
+      if (wanted.do === "delay") {
+        beforeMs += wanted.beforeMs ?? 0;
+        afterMs += wanted.afterMs ?? 0;
+      } else if (wanted.do === "stale") {
+        staleMs = Math.max(staleMs ?? 0, wanted.byMs);
+      } else {
+        effect = wanted;
+      }
+    }
+    return { beforeMs, afterMs, staleMs, effect };
+  }
+
+  #fits({ rule, hits }: Fault, occasion: Occasion): boolean {
+    const now = this.#now();
+    return (
+      rule.service === occasion.service &&
+      (rule.count === undefined || hits < rule.count) &&
+      (rule.from === undefined || now >= rule.from) &&
+      (rule.until === undefined || now < rule.until) &&
+      (rule.action === undefined || rule.action === occasion.action) &&
+      (rule.path === undefined || (occasion.path ?? "").startsWith(rule.path)) &&
+      (rule.method === undefined || rule.method === occasion.method) &&
+      (rule.instanceId === undefined || rule.instanceId === occasion.instanceId)
+    );
+  }
+}

@@ -1,0 +1,158 @@
+/** The Filter.N parameters of the Describe calls: filters are ANDed, the values of one are ORed, `*` and `?` are wildcards. */
+
+import { Ec2Error } from "./errors.ts";
+import { like } from "./iam.ts";
+import type { Address, Instance, PrivateAddress } from "./model.ts";
+import type { View } from "./past.ts";
+
+export interface Filter {
+  readonly name: string;
+  readonly values: readonly string[];
+}
+
+/** The values a record shows under a filter name; undefined: there is no such filter. */
+type Field<T> = (record: T, name: string) => readonly (string | undefined)[] | undefined;
+
+/** The records that pass all filters. */
+export function select<T>(records: Iterable<T>, filters: readonly Filter[], field: Field<T>): T[] {
+  const kept: T[] = [];
+  for (const record of records) {
+    const passes = filters.every((filter) => {
+      const shown = field(record, filter.name);
+      if (shown === undefined)
+        throw new Ec2Error("InvalidParameterValue", `The filter '${filter.name}' is invalid`);
+      return shown.some(
+        (value) => value !== undefined && filter.values.some((wanted) => like(wanted, value)),
+      );
+    });
+    if (passes) kept.push(record);
+  }
+  return kept;
+}
+
+/** The one value of a filter that names one thing exactly, for an answer without a search. */
+export function exactly(filters: readonly Filter[], name: string): string | undefined {
+  const value = filters.find((filter) => filter.name === name && filter.values.length === 1)
+    ?.values[0];
+  return value === undefined || /[*?]/.test(value) ? undefined : value;
+}
+
+/** Filters of DescribeAddresses. */
+export const addressField: Field<Address> = (address, name) => {
+  const held = address.association;
+  switch (name) {
+    case "allocation-id":
+      return [address.allocationId];
+    case "public-ip":
+      return [address.publicIp];
+    case "domain":
+      return ["vpc"];
+    case "network-border-group":
+      return [address.networkBorderGroup];
+    case "association-id":
+      return [held?.associationId];
+    case "instance-id":
+      return [held?.instanceId];
+    case "network-interface-id":
+      return [held?.networkInterfaceId];
+    case "network-interface-owner-id":
+      return [held?.networkInterfaceOwnerId];
+    case "private-ip-address":
+      return [held?.privateIp];
+    default:
+      return tagField(address.tags, name);
+  }
+};
+
+/** Filters of DescribeInstances. The tags are those that the API shows at this moment. */
+export function instanceField(
+  view: View,
+  tagsShown: (instance: Instance) => Readonly<Record<string, string>>,
+): Field<Instance> {
+  return (instance, name) => {
+    const addresses = instance.interfaces.flatMap((eni) => eni.addresses);
+    const publicIp = (at: PrivateAddress): string | undefined => publicIpAt(at, view);
+    switch (name) {
+      case "instance-id":
+        return [instance.instanceId];
+      case "instance-state-name":
+        return [instance.state];
+      case "instance-type":
+        return [instance.instanceType];
+      case "availability-zone":
+        return [instance.zone];
+      case "ip-address":
+        return [publicIpOf(instance, view)];
+      case "private-ip-address":
+        return [instance.interfaces[0]?.addresses[0]?.privateIp];
+      case "network-interface.network-interface-id":
+        return instance.interfaces.map((eni) => eni.networkInterfaceId);
+      case "network-interface.addresses.private-ip-address":
+        return addresses.map((at) => at.privateIp);
+      case "network-interface.addresses.association.public-ip":
+        return addresses.map(publicIp);
+      case "network-interface.addresses.association.allocation-id":
+        return addresses.map((at) => at.allocationId);
+      case "network-interface.association.public-ip":
+        return primaries(instance).map(publicIp);
+      case "network-interface.association.allocation-id":
+        return primaries(instance).map((at) => at.allocationId);
+      default:
+        return tagField(tagsShown(instance), name);
+    }
+  };
+}
+
+/** One row of DescribeTags. */
+export interface TagRow {
+  readonly resourceId: string;
+  readonly resourceType: "instance" | "elastic-ip";
+  readonly key: string;
+  readonly value: string;
+}
+
+/** Filters of DescribeTags. */
+export const tagRowField: Field<TagRow> = (row, name) => {
+  switch (name) {
+    case "key":
+      return [row.key];
+    case "value":
+      return [row.value];
+    case "resource-id":
+      return [row.resourceId];
+    case "resource-type":
+      return [row.resourceType];
+    default:
+      return name.startsWith("tag:")
+        ? [row.key === name.slice(4) ? row.value : undefined]
+        : undefined;
+  }
+};
+
+/** The public IPv4 mapped to a private address: the Elastic IP, else the assigned one. */
+export function publicIpAt(at: PrivateAddress, view: View): string | undefined {
+  return at.allocationId === undefined ? at.autoPublicIp : view.address(at.allocationId)?.publicIp;
+}
+
+/** The instance's public IPv4 as EC2 and IMDS show it: that of the primary address of the primary interface. */
+export function publicIpOf(instance: Instance, view: View): string | undefined {
+  const primary = instance.interfaces.find(
+    (eni) => eni.deviceIndex === 0 && eni.networkCardIndex === 0,
+  );
+  const at = primary?.addresses[0];
+  return at === undefined ? undefined : publicIpAt(at, view);
+}
+
+// --- internal ---
+
+function primaries(instance: Instance): PrivateAddress[] {
+  return instance.interfaces.flatMap((eni) => eni.addresses.filter((at) => at.primary));
+}
+
+function tagField(
+  tags: Readonly<Record<string, string>>,
+  name: string,
+): readonly (string | undefined)[] | undefined {
+  if (name === "tag-key") return Object.keys(tags);
+  return name.startsWith("tag:") ? [tags[name.slice(4)]] : undefined;
+}

@@ -1,0 +1,148 @@
+/**
+ * IAM as far as an instance role of this project needs it: identity policies with actions, resource patterns and
+ * string conditions. It evaluates real policy documents, so that the policies the project ships can be tried here.
+ */
+
+import { Ec2Error } from "./errors.ts";
+
+type OneOrMore = string | readonly string[];
+
+export interface Statement {
+  readonly Sid?: string;
+  readonly Effect: "Allow" | "Deny";
+  readonly Action: OneOrMore;
+  readonly Resource: OneOrMore;
+  readonly Condition?: Readonly<Record<string, Readonly<Record<string, OneOrMore>>>>;
+}
+
+export interface PolicyDocument {
+  readonly Version?: string;
+  readonly Statement: readonly Statement[];
+}
+
+/** One thing a request touches, with the condition keys IAM knows about it. */
+export interface Resource {
+  readonly arn: string;
+  readonly keys: Readonly<Record<string, string>>;
+}
+
+/** A policy that allows the actions, on everything unless resources are named. */
+export function allow(
+  actions: readonly string[],
+  resources: readonly string[] = ["*"],
+): PolicyDocument {
+  return {
+    Version: "2012-10-17",
+    Statement: [{ Effect: "Allow", Action: actions, Resource: resources }],
+  };
+}
+
+/** The role of the old user-data script: all it needed. */
+export const OLD_ROLE: PolicyDocument = allow(["ec2:DescribeInstances", "ec2:AssociateAddress"]);
+
+/** The old role and DescribeAddresses. */
+export const FULL_ROLE: PolicyDocument = allow([
+  "ec2:DescribeInstances",
+  "ec2:AssociateAddress",
+  "ec2:DescribeAddresses",
+]);
+
+/**
+ * The first resource on which the action is not allowed, or undefined when all are.
+ * Every resource of a request needs its own allowing statement.
+ */
+export function firstDenied(
+  policies: readonly PolicyDocument[],
+  action: string,
+  resources: readonly Resource[],
+): Resource | undefined {
+  const statements = policies.flatMap((policy) => policy.Statement);
+  return resources.find((resource) => {
+    const hits = statements.filter((statement) => applies(statement, action, resource));
+    return hits.some((hit) => hit.Effect === "Deny") || !hits.some((hit) => hit.Effect === "Allow");
+  });
+}
+
+/** The error as EC2 words it today. A call without resource-level permissions names no resource. */
+export function unauthorized(
+  principal: string,
+  action: string,
+  resource: string | undefined,
+): Ec2Error {
+  const on = resource === undefined ? "" : ` on resource: ${resource}`;
+  return new Ec2Error(
+    "UnauthorizedOperation",
+    `You are not authorized to perform this operation. User: ${principal} is not authorized to perform: ${action}${on} ` +
+      `because no identity-based policy allows the ${action} action`,
+    403,
+  );
+}
+
+/** Whether a text fits a pattern with `*` and `?`. */
+export function like(pattern: string, text: string, ignoreCase = false): boolean {
+  if (!/[*?]/.test(pattern)) {
+    return ignoreCase ? pattern.toLowerCase() === text.toLowerCase() : pattern === text;
+  }
+  const source = pattern
+    .replace(/[.+^${}()|[\]\\]/g, "\\$&")
+    .replaceAll("*", ".*")
+    .replaceAll("?", ".");
+  return new RegExp(`^${source}$`, ignoreCase ? "is" : "s").test(text);
+}
+
+// --- internal ---
+
+function applies(statement: Statement, action: string, resource: Resource): boolean {
+  return (
+    many(statement.Action).some((pattern) => like(pattern, action, true)) &&
+    many(statement.Resource).some((pattern) =>
+      like(expand(pattern, resource.keys), resource.arn),
+    ) &&
+    Object.entries(statement.Condition ?? {}).every(([operator, tests]) =>
+      Object.entries(tests).every(([key, values]) =>
+        holds(operator, key, many(values), resource.keys),
+      ),
+    )
+  );
+}
+
+function holds(
+  operator: string,
+  key: string,
+  wanted: readonly string[],
+  keys: Readonly<Record<string, string>>,
+): boolean {
+  const ifExists = operator.endsWith("IfExists");
+  const actual = keyValue(keys, key);
+  // A condition on a key that the resource lacks fails, unless it says IfExists.
+  if (actual === undefined) return ifExists;
+  const values = wanted.map((value) => expand(value, keys));
+  switch (ifExists ? operator.slice(0, -"IfExists".length) : operator) {
+    case "StringEquals":
+      return values.includes(actual);
+    case "StringNotEquals":
+      return !values.includes(actual);
+    case "StringLike":
+    case "ArnLike":
+    case "ArnEquals":
+      return values.some((value) => like(value, actual));
+    default:
+      throw new Error(`the simulated IAM knows no condition operator ${operator}`);
+  }
+}
+
+function expand(text: string, keys: Readonly<Record<string, string>>): string {
+  return text.replace(/\$\{([^}]+)\}/g, (whole, key: string) => keyValue(keys, key) ?? whole);
+}
+
+/** Condition keys are not case-sensitive. */
+function keyValue(keys: Readonly<Record<string, string>>, key: string): string | undefined {
+  const found = keys[key];
+  if (found !== undefined) return found;
+  const lower = key.toLowerCase();
+  return Object.entries(keys).find(([name]) => name.toLowerCase() === lower)?.[1];
+}
+
+function many(value: OneOrMore): readonly string[] {
+  return typeof value === "string" ? [value] : value;
+}

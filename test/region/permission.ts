@@ -1,0 +1,116 @@
+/** Whether a caller may do what it asks: request buckets, then IAM, then DryRun. */
+
+import type { AssociateInput } from "./association.ts";
+import * as errors from "./errors.ts";
+import { firstDenied, unauthorized } from "./iam.ts";
+import type { Resource } from "./iam.ts";
+import type { Address } from "./model.ts";
+import type { State } from "./state.ts";
+
+/** Who calls the API: an instance with its role, or the administrator, who may do everything and is not throttled. */
+export type Caller = "admin" | { readonly instanceId: string };
+
+/** In EC2's order: throttled before authorized, authorized before anything is looked up, DryRun ends after that. */
+export function admit(
+  state: State,
+  caller: Caller,
+  action: string,
+  touched: readonly Resource[],
+  dryRun?: boolean,
+  bucket = action,
+): void {
+  if (caller !== "admin") {
+    if (!state.takeToken(bucket)) throw errors.requestLimitExceeded();
+    const role = state.role(state.records.instance(caller.instanceId)?.role ?? "");
+    const now = state.now();
+    const inForce = (role?.grants ?? []).filter(
+      (grant) => (grant.from ?? 0) <= now && now < (grant.until ?? Infinity),
+    );
+    const keys = callerKeys(state, caller.instanceId);
+    const resources = touched.length === 0 ? [{ arn: "*", keys: {} }] : touched;
+    const denied = firstDenied(
+      inForce.map((grant) => grant.policy),
+      `ec2:${action}`,
+      resources.map(({ arn, keys: own }) => ({ arn, keys: { ...keys, ...own } })),
+    );
+    if (denied !== undefined) {
+      const on = denied.arn === "*" ? undefined : denied.arn;
+      throw unauthorized(state.principalOf(caller.instanceId), `ec2:${action}`, on);
+    }
+  }
+  if (dryRun === true) throw errors.dryRunOperation();
+}
+
+/** The address and whichever of instance and interface the request names. */
+export function touchedBy(state: State, input: AssociateInput): Resource[] {
+  const address = state.addressFor(input);
+  const touched: Resource[] = [
+    address === undefined
+      ? { arn: state.arn(`elastic-ip/${input.allocationId ?? "*"}`), keys: {} }
+      : addressResource(state, address),
+  ];
+  if (input.instanceId !== undefined) {
+    const instance = state.records.instance(input.instanceId);
+    touched.push({
+      arn: state.arn(`instance/${input.instanceId}`),
+      keys: {
+        "ec2:InstanceID": input.instanceId,
+        ...(instance && {
+          "ec2:AvailabilityZone": instance.zone,
+          ...resourceTags(instance.tags),
+        }),
+      },
+    });
+  }
+  if (input.networkInterfaceId !== undefined) {
+    const eni = state.findInterface(input.networkInterfaceId);
+    touched.push({
+      arn: state.arn(`network-interface/${input.networkInterfaceId}`),
+      keys: {
+        "ec2:NetworkInterfaceID": input.networkInterfaceId,
+        ...(eni && {
+          "ec2:Vpc": state.arn(`vpc/${eni.vpcId}`),
+          "ec2:Subnet": state.arn(`subnet/${eni.subnetId}`),
+          "ec2:AvailabilityZone": eni.zone,
+          ...resourceTags(eni.tags),
+        }),
+      },
+    });
+  }
+  return touched;
+}
+
+/** The address as a resource of IAM. */
+export function addressResource(state: State, address: Address): Resource {
+  return {
+    arn: state.arn(`elastic-ip/${address.allocationId}`),
+    keys: {
+      "ec2:AllocationId": address.allocationId,
+      "ec2:PublicIpAddress": address.publicIp,
+      "ec2:Domain": "vpc",
+      ...resourceTags(address.tags),
+    },
+  };
+}
+
+// --- internal ---
+
+function callerKeys(state: State, instanceId: string): Record<string, string> {
+  return {
+    "ec2:Region": state.name,
+    "aws:RequestedRegion": state.name,
+    "aws:PrincipalAccount": state.account,
+    "aws:userid": `AROAEXAMPLEROLEID0000:${instanceId}`,
+    "aws:ARN": state.principalOf(instanceId),
+    "ec2:SourceInstanceARN": state.arn(`instance/${instanceId}`),
+  };
+}
+
+function resourceTags(tags: Readonly<Record<string, string>>): Record<string, string> {
+  const keys: Record<string, string> = {};
+  for (const [key, value] of Object.entries(tags)) {
+    keys[`aws:ResourceTag/${key}`] = value;
+    keys[`ec2:ResourceTag/${key}`] = value;
+  }
+  return keys;
+}

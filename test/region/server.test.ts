@@ -1,0 +1,257 @@
+import {
+  AssociateAddressCommand,
+  DescribeAddressesCommand,
+  DescribeInstancesCommand,
+} from "@aws-sdk/client-ec2";
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { request } from "node:https";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+
+import { afterwards, outcome, sdk, signedPost, start } from "./testing.ts";
+import { aWorld } from "./world.ts";
+
+test("an instance looks at its address, takes it, and sees it", async () => {
+  const world = aWorld();
+  const a = world.address({ tags: { role: "web" } });
+  const i = world.instance({ tags: { "allocation-id": a.allocationId } });
+  const region = await start(world);
+  const ec2 = sdk(region, i.instanceId);
+
+  const before = await ec2.send(new DescribeAddressesCommand({ AllocationIds: [a.allocationId] }));
+  expect(before.Addresses).toEqual([
+    {
+      AllocationId: a.allocationId,
+      Domain: "vpc",
+      NetworkBorderGroup: "us-east-1",
+      PublicIp: a.publicIp,
+      PublicIpv4Pool: "amazon",
+      Tags: [{ Key: "role", Value: "web" }],
+    },
+  ]);
+
+  const done = await ec2.send(
+    new AssociateAddressCommand({
+      AllocationId: a.allocationId,
+      InstanceId: i.instanceId,
+      AllowReassociation: false,
+    }),
+  );
+  expect(region.holder(a.allocationId)).toEqual({
+    associationId: done.AssociationId,
+    instanceId: i.instanceId,
+    networkInterfaceId: i.networkInterfaceId,
+    networkInterfaceOwnerId: "111122223333",
+    privateIp: i.privateIp,
+  });
+
+  const found = await ec2.send(
+    new DescribeInstancesCommand({
+      Filters: [
+        { Name: "network-interface.addresses.association.allocation-id", Values: [a.allocationId] },
+      ],
+    }),
+  );
+  const [instance] = found.Reservations?.[0]?.Instances ?? [];
+  expect(instance).toMatchObject({
+    InstanceId: i.instanceId,
+    State: { Name: "running", Code: 16 },
+    LaunchTime: new Date("2026-01-01T00:00:00Z"),
+    PublicIpAddress: a.publicIp,
+    Placement: { AvailabilityZone: "us-east-1a" },
+    Tags: [{ Key: "allocation-id", Value: a.allocationId }],
+  });
+  expect(instance?.NetworkInterfaces?.[0]).toMatchObject({
+    NetworkInterfaceId: i.networkInterfaceId,
+    Attachment: { DeviceIndex: 0, NetworkCardIndex: 0, Status: "attached" },
+    PrivateIpAddresses: [
+      {
+        PrivateIpAddress: i.privateIp,
+        Primary: true,
+        Association: { PublicIp: a.publicIp, IpOwnerId: "111122223333" },
+      },
+    ],
+  });
+
+  expect(
+    region.calls.map(({ action, instanceId, status, error }) => ({
+      action,
+      instanceId,
+      status,
+      error,
+    })),
+  ).toEqual(
+    ["DescribeAddresses", "AssociateAddress", "DescribeInstances"].map((action) => ({
+      action,
+      instanceId: i.instanceId,
+      status: 200,
+      error: undefined,
+    })),
+  );
+  expect(region.calls[1]?.params).toEqual({
+    AllocationId: a.allocationId,
+    InstanceId: i.instanceId,
+    AllowReassociation: "false",
+  });
+  expect(region.bugs).toEqual([]);
+});
+
+const look = new DescribeAddressesCommand({});
+
+test.each([
+  ["the administrator's key", undefined, {}, "ok"],
+  ["an unknown key", undefined, { accessKeyId: "AKIAUNKNOWNUNKNOWN00" }, "AuthFailure"],
+  ["a wrong secret", undefined, { secretAccessKey: "wrong" }, "SignatureDoesNotMatch"],
+  ["a wrong region in the signature", undefined, { region: "eu-west-1" }, "SignatureDoesNotMatch"],
+  ["role credentials", 0, {}, "ok"],
+  ["role credentials without their session token", 0, { sessionToken: undefined }, "AuthFailure"],
+  ["role credentials with another's session token", 0, { sessionToken: "another" }, "AuthFailure"],
+] as const)("credentials: %s", async (_, who, change, expected) => {
+  const world = aWorld();
+  const i = world.instance();
+  const region = await start(world);
+  const ec2 = sdk(region, who === undefined ? undefined : i.instanceId, change);
+  expect(await outcome(ec2.send(look))).toBe(expected);
+  expect(region.calls[0]?.error).toBe(expected === "ok" ? undefined : expected);
+});
+
+test("credentials: a request without any", async () => {
+  const region = await start(aWorld());
+  const answer = await fetch(region.ec2Url, {
+    method: "POST",
+    body: "Action=DescribeAddresses&Version=2016-11-15",
+  });
+  expect(answer.status).toBe(401);
+  expect(await answer.text()).toMatch(
+    /^<\?xml version="1.0" encoding="UTF-8"\?>\n<Response><Errors><Error><Code>AuthFailure<\/Code><Message>AWS was not able to validate the provided access credentials<\/Message><\/Error><\/Errors><RequestID>[0-9a-f-]{36}<\/RequestID><\/Response>$/,
+  );
+});
+
+test("credentials: expired, and a clock that is off", async () => {
+  const world = aWorld();
+  const i = world.instance();
+  let ahead = 0;
+  const region = await start(world, { now: () => Date.now() + ahead });
+  region.credentials.issue(i.instanceId, 10 * 60_000);
+  const known = sdk(region, i.instanceId);
+  expect(await outcome(known.send(look))).toBe("ok");
+  ahead = 11 * 60_000;
+  expect(await outcome(known.send(look))).toBe("RequestExpired");
+  ahead = 20 * 60_000;
+  const fresh = sdk(region);
+  expect(await outcome(fresh.send(look))).toBe("RequestExpired");
+  // The answer's Date header has told the SDK the time.
+  expect(await outcome(fresh.send(look))).toBe("ok");
+});
+
+test("a body that was changed after signing", async () => {
+  const region = await start(aWorld());
+  const ec2 = sdk(region);
+  ec2.middlewareStack.add(
+    (next) => (args) => {
+      const request = args.request as { body: string };
+      request.body = request.body.replace("DescribeAddresses", "DescribeInstances");
+      return next(args);
+    },
+    { step: "finalizeRequest", priority: "low" },
+  );
+  expect(await outcome(ec2.send(look))).toBe("SignatureDoesNotMatch");
+});
+
+test("DryRun over the wire: 412 when permitted, 403 when not", async () => {
+  const world = aWorld();
+  const a = world.address();
+  const [full, none] = [world.instance(), world.instance({ role: undefined })];
+  const region = await start(world);
+  for (const { instanceId } of [full, none]) {
+    const dry = new AssociateAddressCommand({
+      AllocationId: a.allocationId,
+      InstanceId: instanceId,
+      DryRun: true,
+    });
+    await outcome(sdk(region, instanceId).send(dry));
+  }
+  expect(region.calls.map(({ status, error }) => [status, error])).toEqual([
+    [412, "DryRunOperation"],
+    [403, "UnauthorizedOperation"],
+  ]);
+  expect(region.holder(a.allocationId)).toBeUndefined();
+});
+
+test("what EC2 does not know is refused: actions, parameters, versions", async () => {
+  const region = await start(aWorld());
+  const code = async (params: Record<string, string>): Promise<string | undefined> =>
+    /<Code>(.*)<\/Code>/.exec((await signedPost(region.ec2Url, params)).text)?.[1];
+  expect(await code({ Action: "DescribeAddresses" })).toBeUndefined();
+  expect(await code({ Action: "DescribeEverything" })).toBe("InvalidAction");
+  expect(await code({ Action: "toString" })).toBe("InvalidAction");
+  expect(await code({ Action: "DescribeAddresses", Version: "2010-01-01" })).toBe("NoSuchVersion");
+  expect(await code({ Action: "DescribeAddresses", Color: "red" })).toBe("UnknownParameter");
+  expect(await code({ Action: "AssociateAddress", InstanceId: "i-0123456789abcdef0" })).toBe(
+    "MissingParameter",
+  );
+  expect(await code({ Action: "AssociateAddress", AllowReassociation: "yes" })).toBe(
+    "InvalidParameterValue",
+  );
+});
+
+test("instances launched while it runs have their IMDS; an unplugged listener refuses, and comes back", async () => {
+  const region = await start(aWorld());
+  const { instanceId } = await region.launch();
+  const url = region.imdsUrl(instanceId);
+  expect((await fetch(url)).status).toBe(401);
+  await region.unplug(instanceId);
+  await expect(fetch(url)).rejects.toMatchObject({ cause: { code: "ECONNREFUSED" } });
+  await region.plug(instanceId);
+  expect((await fetch(url)).status).toBe(401);
+});
+
+test.runIf(existsSync("/usr/bin/openssl"))("EC2 over TLS", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "eip-heal-region-"));
+  afterwards(() => rmSync(folder, { recursive: true }));
+  const [cert, key] = [join(folder, "cert.pem"), join(folder, "key.pem")];
+  const subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"];
+  execFileSync(
+    "/usr/bin/openssl",
+    [
+      "req",
+      "-x509",
+      "-newkey",
+      "rsa:2048",
+      "-nodes",
+      "-days",
+      "2",
+      ...subject,
+      "-keyout",
+      key,
+      "-out",
+      cert,
+    ],
+    { stdio: "ignore" },
+  );
+  const tls = { cert: readFileSync(cert, "utf8"), key: readFileSync(key, "utf8") };
+  const region = await start(aWorld(), { tls });
+  expect(region.ec2Url).toMatch(/^https:/);
+  const status = await new Promise((resolve, reject) => {
+    request(region.ec2Url, { ca: tls.cert, method: "POST", agent: false }, (response) => {
+      resolve(response.resume().statusCode);
+    })
+      .on("error", reject)
+      .end();
+  });
+  expect(status).toBe(401);
+});
+
+test("every answer takes its time if so set", async () => {
+  const world = aWorld();
+  const i = world.instance();
+  const region = await start(world, { latency: { ec2Ms: 40, imdsMs: 40 } });
+  for (const url of [region.ec2Url, region.imdsUrl(i.instanceId)]) {
+    const started = performance.now();
+    await fetch(url);
+    // Timers may fire a millisecond early.
+    expect(performance.now() - started).toBeGreaterThanOrEqual(38);
+  }
+});
