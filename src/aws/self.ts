@@ -71,6 +71,7 @@ async function readInterface(metadata: Metadata, mac: string): Promise<NetworkIn
     deviceIndex: Number(deviceIndex),
     cardIndex: Number(cardIndex ?? 0),
     privateIps: lines(privateIps),
+    hasIpv6: publicIps ? false : (await metadata.read(`${path}/ipv6s`)) !== undefined,
     publicIps: await readAssociations(metadata, path, lines(privateIps), lines(publicIps ?? "")),
   };
 }

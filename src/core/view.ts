@@ -14,6 +14,8 @@ export interface NetworkInterface {
   readonly privateIps: readonly string[];
   /** The public IPv4 address, Elastic or not, that each private address is mapped to now. */
   readonly publicIps: Readonly<Record<string, string>>;
+  /** Has it an IPv6 address? Only looked for where there is no public IPv4. */
+  readonly hasIpv6: boolean;
 }
 
 /** Who this instance is. */

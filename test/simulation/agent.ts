@@ -155,6 +155,7 @@ function selfOf(instance: Instance, region: Region, tags: readonly string[]): Se
       mac: one.mac,
       deviceIndex: one.deviceIndex,
       cardIndex: one.networkCardIndex,
+      hasIpv6: false,
       privateIps: one.addresses.map(({ privateIp }) => privateIp),
       publicIps: Object.fromEntries(
         one.addresses.flatMap(({ privateIp, allocationId, autoPublicIp }) => {

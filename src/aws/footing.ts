@@ -1,0 +1,97 @@
+/**
+ * What one try stands on: this instance as its metadata shows it now, and connections to EC2 in its name.
+ * The standard AWS variables are read here, and mean what they mean to the AWS CLI.
+ */
+import { Failure } from "../core/failure.ts";
+import { isRegion } from "../core/ids.ts";
+import type { Self } from "../core/view.ts";
+import { environmentCredentials, roleCredentials } from "./credentials.ts";
+import { connectApi } from "./ec2-api.ts";
+import { ec2Over } from "./ec2.ts";
+import { metadataEndpoint, openMetadata } from "./imds.ts";
+import { readSelf } from "./self.ts";
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Prepares the footing of all tries of a run.
+ *
+ * @param date wall-clock time
+ * @param version of this program, for the user agent
+ * @throws Failure `misconfigured` for variables that make no sense
+ */
+export function footingOf(environment: Environment, date: () => Date, version: string) {
+  const metadataUrl = metadataEndpoint(environment);
+  const fixed = environmentCredentials(environment);
+  const region = regionOf(environment);
+  const endpoint = ec2Endpoint(environment);
+  const isOn = (name: string) => /^true$/i.test(environment[name] ?? "");
+  const dualStack = isOn("AWS_USE_DUALSTACK_ENDPOINT");
+  const fips = isOn("AWS_USE_FIPS_ENDPOINT");
+  const skew = { offsetMs: 0 };
+  let tries = 0;
+
+  /**
+   * Reads who this instance is.
+   *
+   * @param tags keys of instance tags; the first one that the instance has is read
+   * @param signal ends this and whatever is done on the footing
+   * @throws Failure
+   */
+  return async (tags: readonly string[], signal: AbortSignal) => {
+    const isSecond = tries++ % 2 === 1;
+    const metadata = await openMetadata(metadataUrl, signal);
+    // Asked for at once with the rest; who needs them waits for them.
+    const credentials = fixed ? Promise.resolve(fixed) : roleCredentials(metadata, date());
+    credentials.catch(() => {});
+    const self = await readSelf(metadata, tags, region);
+    const denied = new Set<string>();
+    return {
+      self,
+      connect: () =>
+        ec2Over(
+          connectApi({
+            self,
+            credentials: () => credentials,
+            ...(endpoint !== undefined && { endpoint }),
+            // An instance without public IPv4 may have a way to EC2 all the same, or else only one over IPv6,
+            // which the ordinary endpoint does not speak. Not every region has the other one: take turns.
+            dualStack: dualStack || (isSecond && hasOnlyIpv6(self)),
+            fips,
+            signal,
+            version,
+            skew,
+          }),
+          self,
+          denied,
+        ),
+    };
+  };
+}
+
+function regionOf(environment: Environment): string | undefined {
+  const region = environment["AWS_REGION"] || undefined;
+  if (region === undefined || isRegion(region)) return region;
+  throw new Failure("misconfigured", {
+    why: `AWS_REGION is ${JSON.stringify(region)}; accepted: a region such as eu-central-1`,
+  });
+}
+
+function ec2Endpoint(environment: Environment): string | undefined {
+  const [name, url] =
+    ["AWS_ENDPOINT_URL_EC2", "AWS_ENDPOINT_URL"]
+      .map((key) => [key, environment[key]])
+      .find(([, value]) => value) ?? [];
+  if (url === undefined || /^https?:$/.test(URL.parse(url)?.protocol ?? "")) return url;
+  throw new Failure("misconfigured", {
+    why: `${name} is ${JSON.stringify(url)}; accepted: an https:// or http:// URL`,
+  });
+}
+
+/** Has it IPv6 and no public IPv4 address on any interface? */
+function hasOnlyIpv6({ interfaces }: Self): boolean {
+  return (
+    interfaces.every(({ publicIps }) => Object.keys(publicIps).length === 0) &&
+    interfaces.some(({ hasIpv6 }) => hasIpv6)
+  );
+}

@@ -1,0 +1,86 @@
+/** The configuration as this machine has it: command line, environment and /etc/eip-heal.conf, put together. */
+import { readFileSync } from "node:fs";
+import tls from "node:tls";
+import { parseEnvironmentFile } from "../core/environment-file.ts";
+import { EXIT, type ExitStatus } from "../core/failure.ts";
+import { readSettings, type Settings } from "../core/settings.ts";
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+const CONFIG_FILE = "/etc/eip-heal.conf";
+
+export type Configuration =
+  | {
+      readonly settings: Settings;
+      /** What the AWS variables are read from: the process's environment over the variables of the file. */
+      readonly environment: Environment;
+    }
+  | {
+      /** Every problem, each a whole sentence. */
+      readonly problems: readonly string[];
+      readonly status: ExitStatus;
+    };
+
+/**
+ * Reads the settings from the command line, the environment and the settings file.
+ *
+ * @param config path of the file if one was named; it has to be there then
+ */
+export function readConfiguration(
+  { config, flags }: { config?: string; flags: Readonly<Record<string, string>> },
+  own: Environment,
+): Configuration {
+  const path = config ?? CONFIG_FILE;
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    // Everything has a default: only a file that was asked for has to be there.
+    if (code !== "ENOENT" || config !== undefined) {
+      return {
+        problems: [`cannot read ${path}: ${hintOnReading(code, message)}`],
+        status: EXIT.CONFIG,
+      };
+    }
+    text = "";
+  }
+  const file = parseEnvironmentFile(text);
+  const read = readSettings({
+    flags,
+    environment: own,
+    file: { path, variables: file.variables },
+  });
+  const problems = [
+    ...file.problems.map((problem) => `${path}, ${problem}`),
+    ...("problems" in read ? read.problems : []),
+  ];
+  if (problems.length > 0 || "problems" in read) {
+    const onlyFlags = file.problems.length === 0 && "problems" in read && read.onlyFlags;
+    return { problems, status: onlyFlags ? EXIT.USAGE : EXIT.CONFIG };
+  }
+
+  const extra = file.variables["NODE_EXTRA_CA_CERTS"];
+  if (extra && !own["NODE_EXTRA_CA_CERTS"]) {
+    // From the environment Node has read it before we began.
+    try {
+      tls.setDefaultCACertificates([
+        ...tls.getCACertificates("default"),
+        readFileSync(extra, "utf8"),
+      ]);
+    } catch (error) {
+      return {
+        problems: [`cannot use NODE_EXTRA_CA_CERTS in ${path}: ${(error as Error).message}`],
+        status: EXIT.CONFIG,
+      };
+    }
+  }
+  return { settings: read.settings, environment: { ...file.variables, ...own } };
+}
+
+function hintOnReading(code: string | undefined, message: string): string {
+  if (code === "EACCES") return "permission denied; eip-heal runs unprivileged: chmod 0644";
+  if (code === "ENOENT") return "there is no such file";
+  if (code === "EISDIR") return "it is a folder";
+  return message;
+}
