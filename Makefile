@@ -23,12 +23,12 @@ demo: dist/eip-heal ## watch it heal, be replaced and yield, on a simulated regi
 
 .PHONY: test
 test: tools check dist/eip-heal dist/.packages .tools/.venv ## run every test that this machine can run
-	$(VITEST) --project unit --project region --project binary --project packages
+	$(VITEST) --project unit --project region --project simulation --project binary --project faults --project packages
 	@$(MAKE) --no-print-directory test-boot
 
 .PHONY: test-boot
 test-boot: tools dist/.packages ## boot a real Linux with the package and watch it heal
-	@bash test/boot/run.sh $(VITEST) --project boot
+	@bash test/boot/enter.sh $(VITEST) --project boot
 
 .PHONY: test-unit
 test-unit: node_modules/.installed ## run the tests that need nothing

@@ -1,7 +1,8 @@
 import { defineConfig } from "vitest/config";
 
 /**
- * Projects by what they need: `unit` and `simulation` nothing, `region` loopback, `binary` the built binary, `packages` the
+ * Projects by what they need: `unit` and `simulation` nothing, `region` loopback, `binary` and `faults` the
+ * built binary, `packages` the
  * built packages and the tools that inspect them, `boot` a machine that may boot a container.
  */
 const project = (name: string, include: string[], testTimeout = 10_000) => ({
@@ -16,7 +17,14 @@ export default defineConfig({
       project("region", ["test/region/**/*.test.ts"], 60_000),
       project("binary", ["test/binary/**/*.test.ts"], 60_000),
       project("packages", ["test/packages/**/*.test.ts"], 60_000),
-      project("boot", ["test/boot/**/*.test.ts"], 300_000),
+      project("faults", ["test/faults/**/*.test.ts"], 120_000),
+      {
+        // One after the other: each is a cloud with the addresses that clouds have.
+        test: {
+          ...project("boot", ["test/boot/**/*.test.ts"], 300_000).test,
+          fileParallelism: false,
+        },
+      },
     ],
   },
 });

@@ -200,7 +200,7 @@ describe("what is missing around the instance", () => {
     );
     expect(status).toBe(75);
     expect(log.at(-1)).toMatch(
-      /^reading instance metadata: PUT http:\/\/127\.0\.0\.1:9\/latest\/api\/token: ECONNREFUSED; is this an EC2 instance/,
+      /^reading instance metadata: PUT http:\/\/127\.0\.0\.1:9\/latest\/api\/token: connection refused \(ECONNREFUSED\); is this an EC2 instance/,
     );
   });
 });

@@ -1,0 +1,344 @@
+/**
+ * The life of one machine, from the installation of the package to its purge, on a real systemd: each test goes on
+ * where the one before has left the machine.
+ */
+import { join } from "node:path";
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFailed, test } from "vitest";
+import { aWorld } from "../region/world.ts";
+import { Cloud } from "./cloud.ts";
+import { baseImage } from "./image.ts";
+import type { Machine } from "./machine.ts";
+import { builtPackage, newerPackage } from "./package.ts";
+import { place } from "./place.ts";
+import { eventually, must } from "./run.ts";
+
+const UNIT = "eip-heal.service";
+const CONF = "/etc/eip-heal.conf";
+
+const world = aWorld();
+const address = world.address();
+const tags = { "allocation-id": address.allocationId };
+const older = world.instance({ tags, metadataTags: true });
+const self = world.instance({ tags, metadataTags: true, autoPublicIp: true });
+
+const NAMED = `${address.allocationId} (${address.publicIp})`;
+const HERE = `${self.instanceId} ${self.networkInterfaceId} ${self.privateIp}`;
+
+let cloud: Cloud;
+let machine: Machine;
+let deb: string;
+/** The first test that failed: those after it would only tell what follows from that. */
+let failed: string | undefined;
+
+beforeAll(async () => {
+  deb = await builtPackage();
+  cloud = await Cloud.start(world);
+  machine = await cloud.machine(self, baseImage());
+  await machine.start();
+  await machine.waitRunning();
+});
+
+afterAll(async () => {
+  await cloud?.close();
+});
+
+beforeEach(({ skip, task }) => {
+  skip(failed !== undefined, `because "${failed}" has failed`);
+  onTestFailed(async () => {
+    failed = task.name;
+    const log = await machine.journal(UNIT).catch((error: Error) => [error.message]);
+    console.error([`--- ${UNIT} on ${machine.name}`, ...log].join("\n"));
+    console.error(
+      ["--- EC2 calls", ...cloud.region.calls.map((call) => JSON.stringify(call))].join("\n"),
+    );
+  });
+});
+
+describe("a machine with eip-heal", () => {
+  test("stands in the cloud as an instance does", async () => {
+    // Whatever is wrong, no request of this test may reach anybody's real account.
+    expect(await must(["ip", "route", "show", "default"])).toBe("");
+    expect(await machine.must(["hostname", "--all-ip-addresses"])).toBe(`${self.privateIp} \n`);
+    expect(await machine.must(["getent", "hosts", "ec2.us-east-1.amazonaws.com"])).toMatch(
+      /^10\.0\.0\.2 /,
+    );
+    expect(await machine.must(["systemctl", "list-units", "--failed", "--no-legend"])).toBe("");
+  });
+
+  test("installing enables the unit, starts nothing and asks nobody", async () => {
+    await install(deb);
+    await cloud.trustIn(machine.root);
+
+    expect(await show("UnitFileState", "ActiveState")).toEqual(["enabled", "inactive"]);
+    expect(await machine.journal(UNIT)).toEqual([]);
+    expect(cloud.region.calls).toEqual([]);
+    expect(cloud.region.imdsRequests).toEqual([]);
+  });
+
+  test("a boot brings it under its address", async () => {
+    await machine.reboot();
+
+    expect(await machine.waitRunning()).toBe("running");
+    expect(await show("ActiveState", "SubState", "Result")).toEqual([
+      "active",
+      "exited",
+      "success",
+    ]);
+    expect(cloud.region.holder(address.allocationId)).toMatchObject({
+      instanceId: self.instanceId,
+      networkInterfaceId: self.networkInterfaceId,
+      privateIp: self.privateIp,
+    });
+    const [associate, ...more] = associations();
+    // A free address: should somebody be quicker, that must be an error, not a theft.
+    expect(associate).toMatchObject({
+      instanceId: self.instanceId,
+      params: { AllowReassociation: "false" },
+      status: 200,
+    });
+    expect(more).toEqual([]);
+  });
+
+  test("the journal and systemctl status say so in one line", async () => {
+    const lines = (await machine.journal(UNIT)).filter((line) => line.startsWith("associated"));
+    expect(lines).toEqual([expect.stringMatching(/, 1 try, \d+\.\d s$/)]);
+    expect(lines[0]).toContain(`associated ${NAMED} with ${HERE}, `);
+
+    const status = await machine.must(["systemctl", "status", "--no-pager", "--full", UNIT]);
+    expect(status).toMatch(/Loaded: loaded \(.*\/systemd\/system\/eip-heal\.service; enabled/);
+    expect(status).toMatch(/Active: active \(exited\) since/);
+    expect(status).toContain(`${lines[0]}`);
+    // What "aws ec2 get-console-output" would show.
+    await eventually("it is on the console", () => machine.console.includes(`${lines[0]}`));
+  });
+
+  test("/run/eip-heal tells other programs and units", async () => {
+    const result = JSON.parse(await machine.must(["cat", "/run/eip-heal/result.json"])) as unknown;
+    expect(result).toMatchObject({
+      version: 1,
+      outcome: "settled",
+      change: "associated",
+      exitStatus: 0,
+      instanceId: self.instanceId,
+      region: "us-east-1",
+      allocationId: address.allocationId,
+      publicIp: address.publicIp,
+      interfaceId: self.networkInterfaceId,
+      privateIp: self.privateIp,
+    });
+    expect((await machine.must(["cat", "/run/eip-heal/env"])).trim().split("\n").sort()).toEqual([
+      `EIP_HEAL_ALLOCATION_ID=${address.allocationId}`,
+      `EIP_HEAL_INSTANCE_ID=${self.instanceId}`,
+      `EIP_HEAL_INTERFACE_ID=${self.networkInterfaceId}`,
+      `EIP_HEAL_PRIVATE_IP=${self.privateIp}`,
+      `EIP_HEAL_PUBLIC_IP=${address.publicIp}`,
+    ]);
+  });
+
+  test("a restart when all is well costs one look and changes nothing", async () => {
+    const before = cloud.region.calls.length;
+    await machine.must(["systemctl", "restart", UNIT]);
+
+    expect(cloud.region.calls.slice(before)).toEqual([
+      expect.objectContaining({ action: "DescribeAddresses", instanceId: self.instanceId }),
+    ]);
+    expect((await machine.journal(UNIT)).join("\n")).toContain(
+      `${NAMED} is already associated with ${HERE}`,
+    );
+  });
+
+  test("a restart takes the address back from an older instance", async () => {
+    await expectHealed(() => machine.must(["systemctl", "restart", UNIT]));
+  });
+
+  test("so does a reboot", async () => {
+    await expectHealed(async () => {
+      await machine.reboot();
+      expect(await machine.waitRunning()).toBe("running");
+    });
+  });
+
+  test("the unit is well-formed and shut in", async () => {
+    expect(await machine.exec(["systemd-analyze", "verify", "--man=no", UNIT])).toEqual({
+      status: 0,
+      stdout: "",
+      stderr: "",
+    });
+    const report = await machine.must(["systemd-analyze", "security", "--no-pager", UNIT]);
+    const exposure = /Overall exposure level for eip-heal\.service: ([\d.]+)/.exec(report)?.[1];
+    expect(Number(exposure)).toBeLessThanOrEqual(2.0);
+  });
+
+  test("a heal that has to wait holds up those who ask for the address, and nobody else", async () => {
+    cloud.move(address.allocationId, older);
+    await machine.sh(`
+      echo EIP_HEAL_TAKEOVER=never >>${CONF}
+      cat >/etc/systemd/system/needs-address.service <<'UNIT'
+[Unit]
+DefaultDependencies=no
+Requires=eip-heal.service
+After=eip-heal.service
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+EnvironmentFile=/run/eip-heal/env
+ExecStart=/bin/sh -c 'echo "serving at $EIP_HEAL_PUBLIC_IP"'
+[Install]
+WantedBy=multi-user.target
+UNIT
+      systemctl enable --quiet needs-address.service`);
+    const before = associations().length;
+    await machine.reboot();
+
+    await machine.waitUnit("multi-user.target");
+    await machine.waitUnit("systemd-user-sessions.service");
+    await machine.waitUnit(UNIT, "activating");
+    await eventually("it says whom it waits for", async () =>
+      (await machine.journal(UNIT)).some((line) => line.includes(older.instanceId)),
+    );
+    expect(await show("ActiveState", "SubState")).toEqual(["activating", "start"]);
+    await machine.waitUnit("needs-address.service", "inactive");
+    expect(associations().length).toBe(before);
+    await expectShutIn();
+
+    // The holder goes, and all is well without anybody's doing.
+    cloud.free(address.allocationId);
+    await machine.waitUnit(UNIT);
+    await machine.waitUnit("needs-address.service");
+    expect(await machine.journal("needs-address.service")).toContain(
+      `serving at ${address.publicIp}`,
+    );
+    expect(await machine.waitRunning()).toBe("running");
+    expect(associations().length).toBe(before + 1);
+
+    await machine.sh(`
+      systemctl disable --quiet --now needs-address.service
+      rm /etc/systemd/system/needs-address.service
+      systemctl daemon-reload
+      sed -i '/^EIP_HEAL_TAKEOVER=/d' ${CONF}`);
+  });
+
+  test("an upgrade neither restarts it nor asks anybody", async () => {
+    const newer = await newerPackage(deb, "999.0", join(place().scratch, "tmp"));
+    const [calls, requests] = [cloud.region.calls.length, cloud.region.imdsRequests.length];
+    const before = await show("InvocationID", "ActiveState", "UnitFileState");
+    await install(newer);
+
+    expect(await machine.must(["dpkg-query", "-W", "-f", "${Version}", "eip-heal"])).toBe("999.0");
+    expect(await show("InvocationID", "ActiveState", "UnitFileState")).toEqual(before);
+    expect(await show("NeedDaemonReload")).toEqual(["no"]);
+    expect(cloud.region.calls.slice(calls)).toEqual([]);
+    expect(cloud.region.imdsRequests.slice(requests)).toEqual([]);
+    expect(await machine.must(["cat", CONF])).toContain("NODE_EXTRA_CA_CERTS=");
+  });
+
+  test("no request for metadata without a token, no secret in the journal, no fault of the region", async () => {
+    const bare = cloud.region.imdsRequests.filter(
+      ({ method, token }) => method !== "PUT" && token !== "valid",
+    );
+    expect(bare).toEqual([]);
+    const journal = await machine.must(["journalctl", "--no-pager", "-o", "export"]);
+    expect(cloud.region.secrets.length).toBeGreaterThan(0);
+    expect(cloud.region.secrets.filter((secret) => journal.includes(secret))).toEqual([]);
+    expect(cloud.region.bugs).toEqual([]);
+  });
+
+  test("removing stops and disables it, and keeps the settings", async () => {
+    await machine.must(["apt-get", "remove", "--yes", "eip-heal"]);
+
+    expect(await show("LoadState", "ActiveState")).toEqual(["not-found", "inactive"]);
+    // What the last run found may stay in /run until the purge or the next boot.
+    const traces = (await findTraces()).filter((path) => !path.startsWith("/run/"));
+    expect(traces).toEqual([CONF, ...(await dpkgRecords())]);
+    // The address stays: that somebody removes a package is no reason to cut the machine off.
+    expect(cloud.region.holder(address.allocationId)?.instanceId).toBe(self.instanceId);
+  });
+
+  test("purging leaves nothing", async () => {
+    await machine.must(["apt-get", "purge", "--yes", "eip-heal"]);
+
+    expect(await findTraces()).toEqual([]);
+    expect((await machine.exec(["dpkg-query", "-W", "eip-heal"])).status).not.toBe(0);
+    expect(
+      await machine.must(["systemctl", "list-units", "--all", "--no-legend", "eip-heal*"]),
+    ).toBe("");
+    await machine.reboot();
+    expect(await machine.waitRunning()).toBe("running");
+  });
+});
+
+async function install(file: string): Promise<void> {
+  const inside = "/var/tmp/package.deb";
+  await machine.copyIn(file, inside);
+  await machine.must(["apt-get", "install", "--yes", inside]);
+  await machine.must(["rm", inside]);
+}
+
+/** Properties of the unit, in the order asked for. */
+async function show(...properties: string[]): Promise<(string | undefined)[]> {
+  const text = await machine.must([
+    "systemctl",
+    "show",
+    UNIT,
+    ...properties.map((name) => `--property=${name}`),
+  ]);
+  const values = new Map(
+    text.split("\n").map((line) => line.split(/=(.*)/s, 2) as [string, string]),
+  );
+  return properties.map((name) => values.get(name));
+}
+
+function associations() {
+  return cloud.region.calls.filter((call) => call.action === "AssociateAddress");
+}
+
+/** The older instance gets the address; what is done then brings it back with a single request. */
+async function expectHealed(doing: () => Promise<unknown>): Promise<void> {
+  cloud.move(address.allocationId, older);
+  const before = associations().length;
+  await doing();
+  expect(cloud.region.holder(address.allocationId)?.instanceId).toBe(self.instanceId);
+  expect(associations().slice(before)).toEqual([
+    expect.objectContaining({ params: expect.objectContaining({ AllowReassociation: "true" }) }),
+  ]);
+  const last = (await machine.journal(UNIT)).findLast((line) => line.startsWith("associated"));
+  expect(last).toContain(`associated ${NAMED} with ${HERE}, taken from ${older.instanceId} (`);
+  expect(await show("ActiveState", "SubState")).toEqual(["active", "exited"]);
+}
+
+/** The running process has no privileges; what the unit asks for is really in force. */
+async function expectShutIn(): Promise<void> {
+  const [pid] = await show("MainPID");
+  const text = await machine.must(["cat", `/proc/${pid}/status`]);
+  const field = (name: string) =>
+    new RegExp(`^${name}:\\s*(.*)$`, "m").exec(text)?.[1]?.split(/\s+/) ?? [];
+  // The range that systemd takes dynamic users from.
+  const uid = Number(field("Uid")[0]);
+  expect(uid).toBeGreaterThanOrEqual(61184);
+  expect(uid).toBeLessThanOrEqual(65519);
+  expect(new Set(field("Uid")).size).toBe(1);
+  for (const set of ["CapPrm", "CapEff", "CapBnd", "CapAmb"])
+    expect(field(set), set).toEqual(["0000000000000000"]);
+  expect(field("NoNewPrivs")).toEqual(["1"]);
+  expect(field("Seccomp")).toEqual(["2"]);
+  // Its view of the file system: all read-only but its own corners.
+  const mounts = await machine.must(["cat", `/proc/${pid}/mountinfo`]);
+  expect(/^\S+ \S+ \S+ \S+ \/ (\S+) /m.exec(mounts)?.[1]?.split(",")).toContain("ro");
+  const inItsPlace = ["nsenter", "--target", `${pid}`, "--mount"];
+  const touched = await machine.exec([...inItsPlace, "touch", "/usr/bin/x", "/etc/x", "/var/x"]);
+  expect(touched.stderr.match(/Read-only file system/g)).toHaveLength(3);
+}
+
+/** All files whose name is about the package, the test's own certificate apart. */
+async function findTraces(): Promise<string[]> {
+  const found = await machine.sh(
+    "find / /run /tmp /dev/shm -xdev -name '*eip-heal*' ! -name eip-heal-test-ca.pem",
+  );
+  return [...new Set(found.split("\n"))].filter((path) => path !== "").sort();
+}
+
+/** What dpkg keeps of a package that is removed but not purged. */
+async function dpkgRecords(): Promise<string[]> {
+  const found = await machine.sh("ls /var/lib/dpkg/info/eip-heal.*");
+  return found.split("\n").filter((path) => path !== "");
+}

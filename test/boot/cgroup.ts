@@ -1,0 +1,28 @@
+/** The processes of one boot of a machine, all of them, whatever becomes of their parents. */
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { place } from "./place.ts";
+import { eventually, must } from "./run.ts";
+
+export interface ControlGroup {
+  readonly path: string;
+  /** Ends whatever is left in it, waits until nothing is, and removes it. */
+  end(): Promise<void>;
+}
+
+/** Makes a control group; `name` is its own among those that exist. */
+export async function makeControlGroup(name: string): Promise<ControlGroup> {
+  const path = join(place().cgroup, name);
+  await mkdir(path);
+  return {
+    path,
+    async end() {
+      // Kernels before 5.14 lack the file; there it has to do that systemd-nspawn takes its processes along.
+      await writeFile(join(path, "cgroup.kill"), "1").catch(() => {});
+      await eventually(`no process is left of ${name}`, async () =>
+        (await readFile(join(path, "cgroup.events"), "utf8")).includes("populated 0"),
+      );
+      await must(["find", path, "-depth", "-type", "d", "-exec", "rmdir", "{}", "+"]);
+    },
+  };
+}
