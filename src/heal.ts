@@ -58,7 +58,8 @@ export async function heal(
     // The cause that was there before counts, not that time ran out in the middle of something.
     return end(
       giveUp(
-        last ?? new Failure("unreachable", { why: "no answer before the deadline" }, run.step),
+        last ??
+          new Failure("unreachable", { why: "the deadline came before this was done" }, run.step),
       ),
     );
   };

@@ -1,0 +1,132 @@
+/**
+ * A second opinion on EC2: the scenario rows for which moto is faithful, the real binary with EC2 from moto's
+ * server and instance metadata (moto's needs no token) from the simulated region with the same ids.
+ *
+ * Rows that moto cannot play, by name:
+ * - every row of the old role: moto answers 500 to the filter by allocation id, and enforces no IAM here
+ * - "stopping", "shutting-down": moto's instances are stopped and terminated at once
+ * - a pool or an address of another border group: moto has no border groups
+ * - two Elastic IPs in one place: moto keeps both there
+ * - NAT gateways and load balancers as holders: moto does not show their interfaces on the address
+ */
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { TAKEOVERS } from "../../src/core/decide.ts";
+import { hasMoto, type Moto, startMoto } from "../region/moto.ts";
+import { startRegion } from "../region/server.ts";
+import { type AgentRun, runAgent } from "./agent.ts";
+
+it.runIf(process.env["CI"])("CI has moto", () => {
+  expect(hasMoto()).toBe(true);
+});
+if (!hasMoto())
+  console.warn("\n*** SKIPPED: moto is not there; its scenario rows did not run ***\n");
+
+describe.runIf(hasMoto())("with moto as EC2", () => {
+  let moto: Moto;
+  let allocationId: string;
+  let me: string;
+  let other: string;
+
+  beforeAll(async () => {
+    moto = await startMoto();
+  });
+  afterAll(() => moto.close());
+
+  beforeEach(async () => {
+    await moto.reset();
+    allocationId = (await moto.allocate()).AllocationId;
+    // Launched within one second of each other the higher id counts as the newer one.
+    const ids = [await moto.launch(), await moto.launch()]
+      .map(({ InstanceId }) => InstanceId)
+      .toSorted();
+    [other, me] = ids as [string, string];
+    await moto.tag(me, { "allocation-id": allocationId });
+  });
+
+  async function run(who: string, takeover: string, deadline = "30s"): Promise<AgentRun> {
+    const region = await startRegion(await moto.world({ metadataTags: true }));
+    try {
+      return await runAgent(region, who, {
+        ec2Url: moto.ec2Url,
+        environment: {
+          EIP_HEAL_TAKEOVER: takeover,
+          EIP_HEAL_ALLOCATION_ID: allocationId,
+          EIP_HEAL_DEADLINE: deadline,
+        },
+      });
+    } finally {
+      await region.close();
+    }
+  }
+  const holder = async () => (await moto.address(allocationId))?.InstanceId;
+
+  it.each(TAKEOVERS)("nobody has it: associated (%s)", async (takeover) => {
+    const { status, log } = await run(me, takeover);
+    expect(status, log.join("\n")).toBe(0);
+    expect(await holder()).toBe(me);
+  });
+
+  it("already ours: nothing is changed", async () => {
+    await moto.associate(allocationId, me);
+    const before = await moto.address(allocationId);
+    const { status, result, log } = await run(me, "newest");
+    expect(status, log.join("\n")).toBe(0);
+    expect(result).toMatchObject({ change: "none" });
+    // moto makes a new association id for each call.
+    expect((await moto.address(allocationId))?.AssociationId).toBe(before?.AssociationId);
+  });
+
+  it.each([
+    ["never", 75],
+    ["if-gone", 75],
+    ["always", 0],
+  ])("a running instance has it (%s)", async (takeover, status) => {
+    await moto.associate(allocationId, other);
+    const run_ = await run(me, takeover, status === 0 ? "30s" : "1s");
+    expect(run_.status, run_.log.join("\n")).toBe(status);
+    expect(await holder()).toBe(status === 0 ? me : other);
+  });
+
+  it("an older or newer instance has it: of the two exactly one may (newest)", async () => {
+    const ends: [number | null, string | undefined][] = [];
+    for (const [claimant, has] of [
+      [me, other],
+      [other, me],
+    ] as const) {
+      await moto.associate(allocationId, has);
+      const { status } = await run(claimant, "newest");
+      ends.push([status, await holder()]);
+      expect(await holder()).toBe(status === 0 ? claimant : has);
+    }
+    expect(ends.map(([status]) => status).toSorted()).toEqual([0, 69]);
+  });
+
+  it.each(["stop", "terminate"] as const)(
+    "an instance that has been ended has it (%s)",
+    async (how) => {
+      await moto.associate(allocationId, other);
+      await moto[how](other);
+      expect((await run(me, "never", "1s")).status).toBe(75);
+      const { status, log } = await run(me, "if-gone");
+      expect(status, log.join("\n")).toBe(0);
+      expect(log.at(-1)).toContain(
+        `taken from ${other} (${how === "stop" ? "stopped" : "terminated"})`,
+      );
+      expect(await holder()).toBe(me);
+    },
+  );
+
+  it("a pool: free ones are claimed, each by one", async () => {
+    await moto.tag(allocationId, { "eip-pool": "web" });
+    const second = await moto.allocate({ "eip-pool": "web" });
+    await moto.associate(second.AllocationId, other);
+    const region = await startRegion(await moto.world({ metadataTags: true }));
+    const { status, result, log } = await runAgent(region, me, {
+      ec2Url: moto.ec2Url,
+      environment: { EIP_HEAL_POOL: "eip-pool=web" },
+    });
+    await region.close();
+    expect(status, log.join("\n")).toBe(0);
+    expect(result).toMatchObject({ change: "associated", allocationId });
+  });
+});

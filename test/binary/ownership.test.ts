@@ -1,0 +1,439 @@
+/** Interfaces, displaced addresses, refusals and pools: the real binary, with every call counted. */
+import { describe, expect, it } from "vitest";
+import { type RunningRegion, startRegion } from "../region/server.ts";
+import { aWorld, type BuiltInstance, type World } from "../region/world.ts";
+import { type AgentOptions, type AgentRun, runAgent } from "./agent.ts";
+
+const DEADLINE = { EIP_HEAL_DEADLINE: "1s" };
+
+interface Scene {
+  readonly run: AgentRun;
+  readonly region: RunningRegion;
+  /** The actions called, in order. */
+  readonly calls: readonly string[];
+  /** Parameters of the one AssociateAddress, if there was one. */
+  readonly associate: Readonly<Record<string, string>> | undefined;
+}
+
+async function play(world: World, me: BuiltInstance, options: AgentOptions = {}): Promise<Scene> {
+  const region = await startRegion(world);
+  const run = await runAgent(region, me.instanceId, options);
+  await region.close();
+  expect(region.bugs).toEqual([]);
+  const writes = region.calls.filter(({ action }) => action === "AssociateAddress");
+  expect(writes.length).toBeLessThanOrEqual(1);
+  return {
+    run,
+    region,
+    calls: region.calls.map(({ action }) => action),
+    associate: writes[0]?.params,
+  };
+}
+
+const settled = (allocationId: string) => ({ EIP_HEAL_ALLOCATION_ID: allocationId });
+
+describe("interfaces", () => {
+  function scene() {
+    const world = aWorld();
+    const address = world.address();
+    const me = world.instance({
+      role: "full",
+      enis: [
+        { privateIps: ["10.0.0.20", "10.0.0.21"] },
+        { privateIps: ["10.0.1.20"], deviceIndex: 1 },
+      ],
+    });
+    const [first, second] = me.interfaces;
+    if (first === undefined || second === undefined)
+      throw new Error("two interfaces were asked for");
+    return { world, address, me, first, second };
+  }
+
+  it("several: the primary one by its interface id", async () => {
+    const { world, address, me, first } = scene();
+    const { run, calls, associate, region } = await play(world, me, {
+      environment: settled(address.allocationId),
+    });
+    expect(run.status, run.log.join("\n")).toBe(0);
+    expect(associate).toEqual({
+      AllocationId: address.allocationId,
+      NetworkInterfaceId: first.networkInterfaceId,
+      AllowReassociation: "false",
+    });
+    expect(calls).toEqual(["DescribeAddresses", "AssociateAddress", "DescribeAddresses"]);
+    expect(region.holder(address.allocationId)?.privateIp).toBe("10.0.0.20");
+  });
+
+  it.each([
+    ["device index", "1"],
+    ["interface id", "ID"],
+    ["MAC", "MAC"],
+  ])("another one by %s", async (_, named) => {
+    const { world, address, me, second } = scene();
+    const name =
+      named === "ID"
+        ? second.networkInterfaceId
+        : named === "MAC"
+          ? second.mac.toUpperCase()
+          : named;
+    const { run, region } = await play(world, me, {
+      environment: { ...settled(address.allocationId), EIP_HEAL_INTERFACE: name },
+    });
+    expect(run.status, run.log.join("\n")).toBe(0);
+    expect(region.holder(address.allocationId)?.networkInterfaceId).toBe(second.networkInterfaceId);
+    expect(run.log[0]).toContain(`${second.networkInterfaceId} 10.0.1.20`);
+  });
+
+  it("a secondary private address", async () => {
+    const { world, address, me } = scene();
+    const { run, associate, region } = await play(world, me, {
+      environment: { ...settled(address.allocationId), EIP_HEAL_PRIVATE_IP: "10.0.0.21" },
+    });
+    expect(run.status, run.log.join("\n")).toBe(0);
+    expect(associate).toMatchObject({ PrivateIpAddress: "10.0.0.21" });
+    expect(region.holder(address.allocationId)?.privateIp).toBe("10.0.0.21");
+  });
+
+  it("a secondary private address of the only interface: still by instance id", async () => {
+    const world = aWorld();
+    const address = world.address();
+    const me = world.instance({ role: "full", enis: [{ privateIps: ["10.0.0.20", "10.0.0.21"] }] });
+    const { run, associate, region } = await play(world, me, {
+      environment: { ...settled(address.allocationId), EIP_HEAL_PRIVATE_IP: "10.0.0.21" },
+    });
+    expect(run.status, run.log.join("\n")).toBe(0);
+    expect(associate).toMatchObject({ InstanceId: me.instanceId, PrivateIpAddress: "10.0.0.21" });
+    expect(region.holder(address.allocationId)?.privateIp).toBe("10.0.0.21");
+  });
+
+  it.each(["full", "old"] as const)(
+    "an address on the wrong one of ours is moved, under every policy (%s role)",
+    async (role) => {
+      for (const takeover of ["never", "if-gone", "newest", "always"]) {
+        const { world, address, me, first, second } = scene();
+        world.hold(address, second);
+        world.data.instances = world.data.instances.map((one) => ({ ...one, role }));
+        const { run, region, associate } = await play(world, me, {
+          environment: { ...settled(address.allocationId), EIP_HEAL_TAKEOVER: takeover },
+        });
+        expect(run.status, run.log.join("\n")).toBe(0);
+        expect(region.holder(address.allocationId)?.networkInterfaceId).toBe(
+          first.networkInterfaceId,
+        );
+        expect(associate).toMatchObject({ AllowReassociation: "true" });
+        expect(run.log[0]).toContain(`moved from ${second.networkInterfaceId} 10.0.1.20`);
+      }
+    },
+  );
+
+  it("one that the instance does not have: those it has", async () => {
+    const { world, address, me, first, second } = scene();
+    const { run, calls } = await play(world, me, {
+      environment: { ...settled(address.allocationId), EIP_HEAL_INTERFACE: "2" },
+    });
+    expect(run.status).toBe(78);
+    expect(run.log[0]).toContain(`${me.instanceId} has no network interface 2`);
+    expect(run.log[0]).toContain(`${first.networkInterfaceId} (index 0, ${first.mac})`);
+    expect(run.log[0]).toContain(`${second.networkInterfaceId} (index 1, ${second.mac})`);
+    expect(calls).toEqual([]);
+  });
+
+  it("a private address that the interface does not have: those it has", async () => {
+    const { world, address, me } = scene();
+    const { run } = await play(world, me, {
+      environment: { ...settled(address.allocationId), EIP_HEAL_PRIVATE_IP: "10.0.1.20" },
+    });
+    expect(run.status).toBe(78);
+    expect(run.log[0]).toContain("EIP_HEAL_PRIVATE_IP to one of: 10.0.0.20, 10.0.0.21");
+  });
+});
+
+describe("another Elastic IP in the place", () => {
+  function scene(role: "full" | "old") {
+    const world = aWorld();
+    const wanted = world.address();
+    const present = world.address();
+    const me = world.instance({ role });
+    world.hold(present, me);
+    return { world, wanted, present, me };
+  }
+
+  it("is pushed off, and named", async () => {
+    const { world, wanted, present, me } = scene("full");
+    const { run, region, calls } = await play(world, me, {
+      environment: settled(wanted.allocationId),
+    });
+    expect(run.status, run.log.join("\n")).toBe(0);
+    expect(region.holder(wanted.allocationId)?.instanceId).toBe(me.instanceId);
+    expect(region.holder(present.allocationId)).toBeUndefined();
+    expect(run.log[0]).toBe(
+      `${present.allocationId} (${present.publicIp}) is pushed off ${me.instanceId} ${me.networkInterfaceId} ${me.privateIp}; it stays allocated`,
+    );
+    // The look afterwards tells what it was: no further call.
+    expect(calls).toEqual(["DescribeAddresses", "AssociateAddress", "DescribeAddresses"]);
+  });
+
+  it("is pushed off, and named as far as the old role may see", async () => {
+    const { world, wanted, present, me } = scene("old");
+    const { run, calls } = await play(world, me, { environment: settled(wanted.allocationId) });
+    expect(run.status, run.log.join("\n")).toBe(0);
+    expect(run.log[0]).toContain(`${present.publicIp} is pushed off ${me.instanceId}`);
+    expect(calls.length).toBeLessThanOrEqual(5);
+  });
+
+  it.each(["full", "old"] as const)("stays with EIP_HEAL_DISPLACE=no (%s role)", async (role) => {
+    const { world, wanted, present, me } = scene(role);
+    const { run, region, calls } = await play(world, me, {
+      environment: { ...settled(wanted.allocationId), EIP_HEAL_DISPLACE: "no" },
+    });
+    expect(run.status).toBe(78);
+    expect(run.log[0]).toContain(present.publicIp);
+    expect(run.log[0]).toContain("EIP_HEAL_DISPLACE is no");
+    expect(calls).not.toContain("AssociateAddress");
+    expect(region.holder(present.allocationId)?.instanceId).toBe(me.instanceId);
+  });
+
+  it.each(["full", "old"] as const)(
+    "an address that EC2 has assigned by itself is none (%s role)",
+    async (role) => {
+      const world = aWorld();
+      const wanted = world.address();
+      const me = world.instance({ role, autoPublicIp: true });
+      const { run } = await play(world, me, {
+        environment: { ...settled(wanted.allocationId), EIP_HEAL_DISPLACE: "no" },
+      });
+      expect(run.status, run.log.join("\n")).toBe(0);
+      expect(run.log).toHaveLength(1);
+    },
+  );
+
+  it("on a secondary private address is not in the way of the primary one", async () => {
+    const world = aWorld();
+    const wanted = world.address();
+    const present = world.address();
+    const me = world.instance({ role: "full", enis: [{ privateIps: ["10.0.0.20", "10.0.0.21"] }] });
+    world.hold(present, me, "10.0.0.21");
+    const { run, region } = await play(world, me, {
+      environment: { ...settled(wanted.allocationId), EIP_HEAL_DISPLACE: "no" },
+    });
+    expect(run.status, run.log.join("\n")).toBe(0);
+    expect(region.holder(present.allocationId)?.instanceId).toBe(me.instanceId);
+  });
+});
+
+describe("refused whatever the policy, with the holder named", () => {
+  it.each(["nat-gateway", "load-balancer", "service", "other-account"] as const)(
+    "held by %s",
+    async (manager) => {
+      for (const takeover of ["never", "always"]) {
+        const world = aWorld();
+        const address = world.address();
+        const holder = world.holdByService(address, manager);
+        const me = world.instance({ role: "full" });
+        const { run, calls } = await play(world, me, {
+          environment: { ...settled(address.allocationId), EIP_HEAL_TAKEOVER: takeover },
+        });
+        expect(run.status, run.log.join("\n")).toBe(78);
+        expect(run.log[0]).toContain(holder.networkInterfaceId);
+        expect(calls).toEqual(["DescribeAddresses"]);
+      }
+    },
+  );
+
+  it("managed by a service, which EC2 names", async () => {
+    const world = aWorld();
+    const address = world.address({ serviceManaged: "nlb" });
+    world.holdByService(address, "load-balancer");
+    const { run } = await play(world, world.instance({ role: "full" }), {
+      environment: settled(address.allocationId),
+    });
+    expect(run.status).toBe(78);
+    expect(run.log[0]).toContain("managed by nlb");
+  });
+
+  it("in another network border group", async () => {
+    const world = aWorld({ region: "us-west-2", zones: ["us-west-2a", "us-west-2-lax-1a"] });
+    const address = world.address();
+    const me = world.instance({ role: "full", zone: "us-west-2-lax-1a" });
+    const { run, calls } = await play(world, me, { environment: settled(address.allocationId) });
+    expect(run.status).toBe(78);
+    expect(run.log[0]).toContain(
+      "belongs to the network border group us-west-2, this instance in us-west-2-lax-1a to us-west-2-lax-1",
+    );
+    expect(calls).toEqual(["DescribeAddresses"]);
+  });
+
+  it("with the old role a holder that it cannot see is never robbed, and the way to see it is named", async () => {
+    const world = aWorld();
+    const address = world.address();
+    const holder = world.holdByService(address, "other-account");
+    const me = world.instance({ role: "old" });
+    const { run, region } = await play(world, me, {
+      environment: { ...settled(address.allocationId), ...DEADLINE, EIP_HEAL_TAKEOVER: "always" },
+    });
+    expect(run.status).not.toBe(0);
+    expect(region.holder(address.allocationId)?.networkInterfaceId).toBe(holder.networkInterfaceId);
+  });
+});
+
+describe("a pool", () => {
+  const POOL = { "eip-pool": "web" };
+  function scene(size: number) {
+    const world = aWorld();
+    const addresses = Array.from({ length: size }, () => world.address({ tags: POOL }));
+    const me = world.instance({ tags: POOL, role: "full", metadataTags: true });
+    return { world, addresses, me };
+  }
+
+  it.each([
+    ["the instance tag in metadata", {}],
+    ["the setting", { EIP_HEAL_POOL: "eip-pool=web" }],
+  ])("named by %s: a free address is claimed and never taken", async (_, environment) => {
+    const { world, me } = scene(3);
+    const { run, region, calls, associate } = await play(world, me, { environment });
+    expect(run.status, run.log.join("\n")).toBe(0);
+    expect(associate).toMatchObject({ AllowReassociation: "false" });
+    expect(calls).toEqual(["DescribeAddresses", "AssociateAddress", "DescribeAddresses"]);
+    expect(region.holder(run.result?.["allocationId"] as string)?.instanceId).toBe(me.instanceId);
+  });
+
+  it("named by the tag that only EC2 shows", async () => {
+    const world = aWorld();
+    world.address({ tags: POOL });
+    const me = world.instance({ tags: POOL, role: "full" });
+    const { run, calls } = await play(world, me);
+    expect(run.status, run.log.join("\n")).toBe(0);
+    expect(calls).toEqual([
+      "DescribeInstances",
+      "DescribeAddresses",
+      "AssociateAddress",
+      "DescribeAddresses",
+    ]);
+  });
+
+  it("an address of it that is already here stays: one call, after a reboot too", async () => {
+    const { world, addresses, me } = scene(3);
+    const [, mine] = addresses;
+    if (mine === undefined) throw new Error("there are three");
+    world.hold(mine, me);
+    const { run, calls } = await play(world, me);
+    expect(run.status).toBe(0);
+    expect(run.result).toMatchObject({ change: "none", allocationId: mine.allocationId });
+    expect(calls).toEqual(["DescribeAddresses"]);
+  });
+
+  it("own zone's first, another zone's never", async () => {
+    const world = aWorld();
+    const other = world.address({ tags: { ...POOL, "eip-zone": "us-east-1a" } });
+    world.address({ tags: POOL });
+    const own = world.address({ tags: { ...POOL, "eip-zone": "us-east-1b" } });
+    world.address({ tags: POOL });
+    const me = world.instance({ tags: POOL, role: "full", metadataTags: true, zone: "us-east-1b" });
+    const { run } = await play(world, me);
+    expect(run.result).toMatchObject({ allocationId: own.allocationId });
+
+    const lonely = aWorld();
+    const foreign = lonely.address({
+      allocationId: other.allocationId,
+      tags: { ...POOL, "eip-zone": "us-east-1a" },
+    });
+    const late = lonely.instance({
+      tags: POOL,
+      role: "full",
+      metadataTags: true,
+      zone: "us-east-1b",
+    });
+    const { run: end, calls } = await play(lonely, late, { environment: DEADLINE });
+    expect(end.status).toBe(75);
+    expect(end.log[0]).toContain(`${foreign.allocationId} (${foreign.publicIp}) is for us-east-1a`);
+    expect(calls).not.toContain("AssociateAddress");
+  });
+
+  it("nothing from a running instance, however old; says who holds what", async () => {
+    const { world, addresses, me } = scene(2);
+    const holders = addresses.map((address) => {
+      const holder = world.instance({ launchTime: 0 });
+      world.hold(address, holder);
+      return holder;
+    });
+    const { run, calls } = await play(world, me, {
+      environment: { ...DEADLINE, EIP_HEAL_TAKEOVER: "always" },
+    });
+    expect(run.status).toBe(75);
+    expect(calls).not.toContain("AssociateAddress");
+    for (const [index, { allocationId }] of addresses.entries()) {
+      expect(run.log[0]).toContain(
+        `${allocationId} (${addresses[index]?.publicIp}) is held by ${holders[index]?.instanceId} (running)`,
+      );
+    }
+  });
+
+  it("from an instance that is gone, when nothing is free", async () => {
+    const { world, addresses, me } = scene(2);
+    const [first, second] = addresses;
+    if (first === undefined || second === undefined) throw new Error("there are two");
+    world.hold(first, world.instance({}));
+    const gone = world.instance({ state: "stopped" });
+    world.hold(second, gone);
+    const { run, associate } = await play(world, me);
+    expect(run.status, run.log.join("\n")).toBe(0);
+    expect(associate).toMatchObject({
+      AllocationId: second.allocationId,
+      AllowReassociation: "true",
+    });
+    expect(run.log[0]).toContain(`taken from ${gone.instanceId} (stopped)`);
+  });
+
+  it("a lost claim costs one call and moves on", async () => {
+    const { world, me } = scene(2);
+    const region = await startRegion(world);
+    region.faults.add({
+      service: "ec2",
+      action: "AssociateAddress",
+      count: 1,
+      effect: {
+        do: "error",
+        code: "Resource.AlreadyAssociated",
+        message: "resource … is already associated",
+      },
+    });
+    const run = await runAgent(region, me.instanceId);
+    await region.close();
+    expect(run.status, run.log.join("\n")).toBe(0);
+    expect(region.calls.map(({ action }) => action)).toEqual([
+      "DescribeAddresses",
+      "AssociateAddress",
+      "AssociateAddress",
+      "DescribeAddresses",
+    ]);
+    const [first, second] = region.calls.filter(({ action }) => action === "AssociateAddress");
+    expect(first?.params["AllocationId"]).not.toBe(second?.params["AllocationId"]);
+  });
+
+  it("without ec2:DescribeAddresses: named", async () => {
+    const world = aWorld();
+    const me = world.instance({ tags: POOL, role: "old", metadataTags: true });
+    const { run } = await play(world, me, { environment: DEADLINE });
+    expect(run.status).toBe(77);
+    expect(run.log[0]).toContain("allow ec2:DescribeAddresses");
+  });
+
+  it("different instances reach for different addresses", async () => {
+    const world = aWorld();
+    for (let i = 0; i < 8; i++) world.address({ tags: POOL });
+    const instances = Array.from({ length: 8 }, () =>
+      world.instance({ tags: POOL, role: "full", metadataTags: true }),
+    );
+    const region = await startRegion(world);
+    const runs = await Promise.all(
+      instances.map(({ instanceId }) =>
+        runAgent(region, instanceId, { flags: ["--dry-run", "--json"] }),
+      ),
+    );
+    await region.close();
+    const wishes = new Set(
+      runs.map(({ stdout }) => (JSON.parse(stdout) as { allocationId: string }).allocationId),
+    );
+    expect(wishes.size).toBeGreaterThan(3);
+  });
+});
