@@ -2,8 +2,8 @@ import { defineConfig } from "vitest/config";
 
 /**
  * Projects by what they need: `unit` and `simulation` nothing, `region` loopback, `binary` and `faults` the
- * built binary, `packages` the
- * built packages and the tools that inspect them, `boot` a machine that may boot a container.
+ * built binary, `packages` the built packages and the tools that inspect them, `boot` a machine that may
+ * boot a container.
  */
 const project = (name: string, include: string[], testTimeout = 10_000) => ({
   test: { name, include, testTimeout, hookTimeout: 10 * testTimeout },
@@ -11,6 +11,7 @@ const project = (name: string, include: string[], testTimeout = 10_000) => ({
 
 export default defineConfig({
   test: {
+    reporters: ["default", "./test/tools/summary.ts"],
     projects: [
       project("unit", ["test/core/**/*.test.ts"], 30_000),
       project("simulation", ["test/simulation/**/*.test.ts"], 300_000),

@@ -98,7 +98,7 @@ describe.runIf(hasMoto())("with moto as EC2", () => {
       ends.push([status, await holder()]);
       expect(await holder()).toBe(status === 0 ? claimant : has);
     }
-    expect(ends.map(([status]) => status).toSorted()).toEqual([0, 69]);
+    expect(new Set(ends.map(([status]) => status))).toEqual(new Set([0, 69]));
   });
 
   it.each(["stop", "terminate"] as const)(
