@@ -13,7 +13,7 @@ export default defineConfig({
   test: {
     reporters: ["default", "./test/tools/summary.ts"],
     projects: [
-      project("unit", ["test/core/**/*.test.ts"], 30_000),
+      project("unit", ["test/{core,aws}/**/*.test.ts"], 30_000),
       project("simulation", ["test/simulation/**/*.test.ts"], 300_000),
       project("region", ["test/region/**/*.test.ts"], 60_000),
       project("binary", ["test/binary/**/*.test.ts"], 60_000),

@@ -96,6 +96,12 @@ export function settle(
         }
 
         case "wait":
+          if (decision.soonMs !== undefined) {
+            run.step = `making sure of ${describe(decision.from)}`;
+            await clock.sleep(decision.soonMs, signal);
+            seen = await look();
+            continue;
+          }
           throw new Failure("held", {
             why: `${name} is held by ${describe(decision.from)}: ${decision.because}`,
           });

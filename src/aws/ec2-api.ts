@@ -86,6 +86,15 @@ export function connectApi(options: ConnectOptions): Ec2Api {
     }
   }
 
+  /** An answer without the list that was asked for is a page of somebody else: EC2 sends an empty one. */
+  function listed<T>(action: string, list: T[] | undefined): T[] {
+    if (list !== undefined) return list;
+    throw new Failure("unreachable", {
+      request: `ec2:${action} at ${host}`,
+      why: "status 200 without an answer of EC2 in it",
+    });
+  }
+
   return {
     host,
 
@@ -95,7 +104,7 @@ export function connectApi(options: ConnectOptions): Ec2Api {
         const command = new DescribeAddressesCommand({
           Filters: [{ Name: filter, Values: [...values] }],
         });
-        return (await client.send(command, limits)).Addresses ?? [];
+        return listed("DescribeAddresses", (await client.send(command, limits)).Addresses);
       }),
 
     describeInstances: (filter, values) =>
@@ -103,8 +112,8 @@ export function connectApi(options: ConnectOptions): Ec2Api {
         const command = new DescribeInstancesCommand({
           Filters: [{ Name: filter, Values: [...values] }],
         });
-        const { Reservations = [] } = await client.send(command, limits);
-        return Reservations.flatMap(({ Instances = [], OwnerId }) =>
+        const { Reservations } = await client.send(command, limits);
+        return listed("DescribeInstances", Reservations).flatMap(({ Instances = [], OwnerId }) =>
           Instances.map((instance) => ({
             instance,
             ...(OwnerId !== undefined && { ownerId: OwnerId }),
@@ -179,9 +188,11 @@ function translate(
     }
     return classify({ code: name, message: message ?? "", status, action, request, resource });
   }
-  const wasSlow = timedOut || name === "TimeoutError";
-  const waited = code === "ETIMEDOUT" ? CONNECT_MS : REQUEST_MS;
+  // The SDK calls a connection that was reset a TimeoutError too.
   const trouble = networkTrouble(errorCode(error) ?? "");
+  const wasSlow =
+    timedOut || (name === "TimeoutError" && (trouble === undefined || code === "ETIMEDOUT"));
+  const waited = code === "ETIMEDOUT" ? CONNECT_MS : REQUEST_MS;
   return new Failure("unreachable", {
     request,
     why: wasSlow

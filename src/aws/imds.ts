@@ -10,7 +10,7 @@ import { subscribe } from "node:diagnostics_channel";
 import type { ClientRequest } from "node:http";
 import { MetadataService } from "@aws-sdk/ec2-metadata-service";
 import { Failure, type FailureDetails } from "../core/failure.ts";
-import { networkTrouble } from "../core/network.ts";
+import { errorCode, networkTrouble } from "../core/network.ts";
 
 /** Milliseconds for one request, body included. The service answers in single milliseconds or not at all. */
 const REQUEST_MS = 2_000;
@@ -119,7 +119,7 @@ async function bounded(
   aborted.catch(() => {});
   try {
     limit.signal.throwIfAborted();
-    const text = await Promise.race([inFlight.run(limit, work), aborted]);
+    const text = await Promise.race([inFlight.run({ limit, request }, work), aborted]);
     if (text.length > LONGEST_BODY) throw tooLong(request);
     return text;
   } catch (error) {
@@ -179,12 +179,12 @@ function statusOf(error: unknown): number | undefined {
 /** It also wraps the network error into a sentence: the system's own code is the part worth telling. */
 function networkCause(error: unknown): string {
   const message = error instanceof Error ? error.message : "";
-  const code = /\b(E[A-Z]{3,}[A-Z_]*)\b/.exec(message)?.[1];
-  return (
-    (code && networkTrouble(code)?.why) ??
-    code ??
-    message.replace(/^(?:Error[^:]*: )+/i, "").slice(0, 200)
-  );
+  const code =
+    errorCode(error) ??
+    /\b(E[A-Z]{3,}[A-Z_]*)\b/.exec(message)?.[1] ??
+    // Node's words for a connection that is closed in the middle of an answer.
+    (/socket hang up|aborted/.test(message) ? "ECONNRESET" : "");
+  return networkTrouble(code)?.why ?? message.replace(/^(?:\w*Error[^:]*: )+/i, "").slice(0, 200);
 }
 
 /**
@@ -192,16 +192,15 @@ function networkCause(error: unknown): string {
  * in the context it was made in: that is how an abort reaches the socket, and how a body without end is
  * noticed while it comes.
  */
-const inFlight = new AsyncLocalStorage<AbortController>();
+const inFlight = new AsyncLocalStorage<{ limit: AbortController; request: string }>();
 
 subscribe("http.client.request.start", (message) => {
-  const limit = inFlight.getStore();
-  if (limit === undefined) return;
+  const bound = inFlight.getStore();
+  if (bound === undefined) return;
+  const { limit } = bound;
   const { request } = message as { request: ClientRequest };
   const watch = setInterval(() => {
-    if ((request.socket?.bytesRead ?? 0) > 2 * LONGEST_BODY) {
-      limit.abort(tooLong(`${request.method} ${request.path}`));
-    }
+    if ((request.socket?.bytesRead ?? 0) > 2 * LONGEST_BODY) limit.abort(tooLong(bound.request));
   }, 20);
   limit.signal.addEventListener(
     "abort",

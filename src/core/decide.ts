@@ -16,8 +16,13 @@ export type Decision =
   | { readonly do: "associate" }
   /** Somebody or another interface of ours holds it and the rule gives it to us. */
   | { readonly do: "take"; readonly from: HolderInstance; readonly because: string }
-  /** Somebody holds it and may keep it; look again later. */
-  | { readonly do: "wait"; readonly from: HolderInstance; readonly because: string }
+  /** Somebody holds it and may keep it; look again later, or after `soonMs` milliseconds to be sure. */
+  | {
+      readonly do: "wait";
+      readonly from: HolderInstance;
+      readonly because: string;
+      readonly soonMs?: number;
+    }
   /** A newer instance holds it: it is rightly there, stop. */
   | { readonly do: "yield"; readonly to: HolderInstance; readonly because: string }
   /** No policy may touch it. */
@@ -85,7 +90,8 @@ export function decide(
 
   if (isGone(holder)) {
     if (holder.state === "unknown" && unknownForMs < UNKNOWN_FOR_MS) {
-      return wait(holder, "EC2 does not know that instance, or not yet");
+      const soonMs = UNKNOWN_FOR_MS - unknownForMs;
+      return { ...wait(holder, "EC2 does not know that instance, or not yet"), soonMs };
     }
     return {
       do: "take",
@@ -126,7 +132,7 @@ function isGone(holder: HolderInstance): boolean {
   return holder.state !== "running" && holder.state !== "pending";
 }
 
-function wait(from: HolderInstance, because: string): Decision {
+function wait(from: HolderInstance, because: string): Decision & { do: "wait" } {
   return { do: "wait", from, because };
 }
 

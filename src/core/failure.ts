@@ -74,6 +74,15 @@ export function inStep(failure: Failure, step: string): Failure {
 }
 
 function sentence({ request, why, cure }: FailureDetails, step: string | undefined): string {
-  const what = [step, request, why].filter((part) => part !== undefined).join(": ");
+  const what = [step, request, oneLine(why)].filter((part) => part !== undefined).join(": ");
   return cure === undefined ? what : `${what}; ${cure}`;
 }
+
+/** What others have written may hold anything: the log has one line per event, and no control characters. */
+function oneLine(text: string): string {
+  const line = text.replace(/[\s\p{C}]+/gu, " ").trim();
+  return line.length <= LONGEST_WHY ? line : `${line.slice(0, LONGEST_WHY)}…`;
+}
+
+/** Characters; no message of EC2 comes near. */
+const LONGEST_WHY = 2_000;

@@ -12,6 +12,7 @@ const WORDS: Readonly<Record<string, string>> = {
   ETIMEDOUT: "no connection in time",
   EACCES: "blocked on this machine",
   EPERM: "blocked on this machine",
+  EPROTO: "what it speaks is not TLS",
 };
 
 const CERTIFICATE =
@@ -30,6 +31,7 @@ export function networkTrouble(code: string): NetworkTrouble | undefined {
       cure: "is TLS intercepted here? name the CA's file in NODE_EXTRA_CA_CERTS; is the clock right?",
     };
   }
+  if (code.startsWith("HPE_")) return { why: `what it answers is not HTTP (${code})` };
   const words = Object.hasOwn(WORDS, code) ? WORDS[code] : undefined;
   return words === undefined ? undefined : { why: `${words} (${code})` };
 }

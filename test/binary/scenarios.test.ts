@@ -279,3 +279,51 @@ describe("the manner of speaking", () => {
       expect(run.log.join("\n") + run.stdout).not.toContain(secret);
   });
 });
+
+describe("a holder that EC2 does not know", () => {
+  it.concurrent.each([
+    ["never", 75],
+    ["if-gone", 0],
+    ["newest", 0],
+    ["always", 0],
+  ] as const)("is taken from when it stays unknown (%s)", async (takeover, status) => {
+    const world = aWorld();
+    const { allocationId } = world.address();
+    const me = world.instance({
+      tags: { "allocation-id": allocationId },
+      role: "full",
+      metadataTags: true,
+    });
+    const holder = world.instance({ keepsAssociation: true });
+    world.hold({ allocationId }, holder);
+    const region = await startRegion(world);
+    region.region.forget(holder.instanceId);
+    const run = await runAgent(region, me.instanceId, {
+      environment: { EIP_HEAL_TAKEOVER: takeover, EIP_HEAL_DEADLINE: status === 0 ? "30s" : "1s" },
+    });
+    await region.close();
+    expect(run.status, run.log.join("\n")).toBe(status);
+    if (status === 0)
+      expect(run.log.at(-1)).toContain(
+        `taken from ${holder.instanceId} (not known to EC2 any more)`,
+      );
+  });
+
+  it("is not robbed when it turns out to be a very new one", async () => {
+    const world = aWorld();
+    const { allocationId } = world.address();
+    const me = world.instance({
+      tags: { "allocation-id": allocationId },
+      role: "full",
+      metadataTags: true,
+    });
+    const holder = world.instance({ knownFrom: Date.now() + 2_000 });
+    world.hold({ allocationId }, holder);
+    const region = await startRegion(world);
+    const run = await runAgent(region, me.instanceId);
+    await region.close();
+    expect(run.status, run.log.join("\n")).toBe(69);
+    expect(region.holder(allocationId)?.instanceId).toBe(holder.instanceId);
+    expect(actions(region)).not.toContain("AssociateAddress");
+  });
+});
