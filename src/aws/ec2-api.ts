@@ -188,16 +188,18 @@ function translate(
     }
     return classify({ code: name, message: message ?? "", status, action, request, resource });
   }
-  // The SDK calls a connection that was reset a TimeoutError too.
+  // The SDK calls a connection that was reset a TimeoutError too, and one that was never made as well.
   const trouble = networkTrouble(errorCode(error) ?? "");
   const wasSlow =
     timedOut || (name === "TimeoutError" && (trouble === undefined || code === "ETIMEDOUT"));
-  const waited = code === "ETIMEDOUT" ? CONNECT_MS : REQUEST_MS;
+  const isUnconnected = !timedOut && /did not establish a connection/.test(message ?? "");
   return new Failure("unreachable", {
     request,
-    why: wasSlow
-      ? `no complete answer within ${waited / 1_000} s`
-      : (trouble?.why ?? message ?? "no answer"),
+    why: isUnconnected
+      ? `no connection within ${CONNECT_MS / 1_000} s`
+      : wasSlow
+        ? `no complete answer within ${REQUEST_MS / 1_000} s`
+        : (trouble?.why ?? message ?? "no answer"),
     cure: trouble?.cure ?? wayOut(self),
     cause: error,
   });

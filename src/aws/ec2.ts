@@ -1,6 +1,7 @@
 /** What the agent asks of EC2, put together from the calls of ec2-api.ts: wire shapes in, core types out. */
 import type { Address, Instance } from "@aws-sdk/client-ec2";
 import { EXIT, Failure } from "../core/failure.ts";
+import { isAllocationId, isInstanceId, isInterfaceId, isIpv4, isZone } from "../core/ids.ts";
 import { isFor, isFree } from "../core/pool.ts";
 import type { Holder, InstanceState, Look, Place, Self, View, Wanted } from "../core/view.ts";
 
@@ -122,7 +123,8 @@ export function ec2Over(api: Ec2Api, self: Self, denied: Set<string>) {
       "network-interface.addresses.association.allocation-id",
       [allocationId],
     );
-    if (holder?.instance.InstanceId === undefined) {
+    const instanceId = checked("an instance id", holder?.instance.InstanceId, isInstanceId);
+    if (holder === undefined || instanceId === undefined) {
       return { views: [{ allocationId, holder: { kind: "nobody" } }] };
     }
     const { publicIp, ...place } = placeOf(holder.instance, here);
@@ -132,7 +134,7 @@ export function ec2Over(api: Ec2Api, self: Self, denied: Set<string>) {
       holder: {
         kind: "instance",
         state: "running",
-        instanceId: holder.instance.InstanceId,
+        instanceId,
         ...place,
       },
     };
@@ -207,12 +209,28 @@ export function ec2Over(api: Ec2Api, self: Self, denied: Set<string>) {
   };
 }
 
+/** What EC2 says goes into logs and files and into the next request: it has to look like what it is. */
+function checked(
+  what: string,
+  value: string | undefined,
+  fits: (text: string) => boolean,
+): string | undefined {
+  if (!value) return undefined;
+  if (fits(value)) return value;
+  throw new Failure("unreachable", {
+    request: "ec2:Describe…",
+    why: `EC2 answered with something else than ${what}: ${JSON.stringify(value.slice(0, 40))}`,
+  });
+}
+
 function viewOf(row: Address): View {
   const zone = row.Tags?.find(({ Key }) => Key === ZONE_TAG)?.Value?.trim();
+  const publicIp = checked("an address", row.PublicIp, isIpv4);
+  const borderGroup = checked("a border group", row.NetworkBorderGroup, isZone);
   return {
-    allocationId: row.AllocationId ?? "",
-    ...(row.PublicIp && { publicIp: row.PublicIp }),
-    ...(row.NetworkBorderGroup && { borderGroup: row.NetworkBorderGroup }),
+    allocationId: checked("an allocation id", row.AllocationId, isAllocationId) ?? "",
+    ...(publicIp !== undefined && { publicIp }),
+    ...(borderGroup !== undefined && { borderGroup }),
     ...(zone && { zone }),
     holder: holderOf(row),
   };
@@ -220,7 +238,10 @@ function viewOf(row: Address): View {
 
 /** Who holds the address, as DescribeAddresses tells: by the association, since a NAT gateway has no instance id. */
 function holderOf(row: Address): Holder {
-  const { AssociationId, InstanceId, NetworkInterfaceId, PrivateIpAddress, ServiceManaged } = row;
+  const { AssociationId, ServiceManaged } = row;
+  const InstanceId = checked("an instance id", row.InstanceId, isInstanceId);
+  const NetworkInterfaceId = checked("an interface id", row.NetworkInterfaceId, isInterfaceId);
+  const PrivateIpAddress = checked("an address", row.PrivateIpAddress, isIpv4);
   if (ServiceManaged !== undefined) {
     return {
       kind: "other",
@@ -271,9 +292,11 @@ function placeOf(
       Association?.PublicIp && Association.IpOwnerId !== "amazon"
         ? [
             {
-              interfaceId: networkInterface.NetworkInterfaceId ?? "",
-              privateIp: PrivateIpAddress ?? "",
-              publicIp: Association.PublicIp,
+              interfaceId:
+                checked("an interface id", networkInterface.NetworkInterfaceId, isInterfaceId) ??
+                "",
+              privateIp: checked("an address", PrivateIpAddress, isIpv4) ?? "",
+              publicIp: checked("an address", Association.PublicIp, isIpv4) ?? "",
             },
           ]
         : [],

@@ -208,6 +208,8 @@ subscribe("http.client.request.start", (message) => {
       clearInterval(watch);
       request.on("error", () => {}); // the end that we make ourselves is no news
       request.destroy();
+      // Each request has a pool of its own, in which the connection would stay open for good.
+      request.socket?.destroy();
     },
     { once: true },
   );

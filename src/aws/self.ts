@@ -18,10 +18,10 @@ export async function readSelf(
 ): Promise<Self> {
   const [instanceId, ownRegion, zone, interfaces, lifecycleState, tag] = await Promise.all([
     required(metadata, "meta-data/instance-id", isInstanceId),
-    region ?? required(metadata, "meta-data/placement/region", isRegion),
-    required(metadata, "meta-data/placement/availability-zone", isZone),
+    region ?? required(metadata, "meta-data/placement/region", short(isRegion)),
+    required(metadata, "meta-data/placement/availability-zone", short(isZone)),
     readInterfaces(metadata),
-    optional(metadata, "meta-data/autoscaling/target-lifecycle-state", isLifecycleState),
+    optional(metadata, "meta-data/autoscaling/target-lifecycle-state", short(isLifecycleState)),
     firstTag(metadata, tags),
   ]);
   return {
@@ -126,6 +126,11 @@ async function optional(
 }
 
 const lines = (text: string): string[] => text.split(/\s+/).filter((line) => line !== "");
+/** Names that end up in messages; the longest are those of Wavelength zones. */
+const short =
+  (fits: (text: string) => boolean) =>
+  (text: string): boolean =>
+    text.length <= 64 && fits(text);
 const isIndex = (text: string): boolean => /^\d{1,3}$/.test(text);
 const areIpv4s = (text: string): boolean => lines(text).every(isIpv4);
 const isLifecycleState = (text: string): boolean => /^[A-Za-z]+(?::[A-Za-z]+)?$/.test(text);

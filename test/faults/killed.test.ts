@@ -1,0 +1,154 @@
+/**
+ * Ended in the middle: by SIGKILL at any moment, by SIGTERM at any moment, and beside a second copy. Nothing
+ * is remembered between runs, so the next one just heals.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { describe, expect, it, vi } from "vitest";
+import { type RunningRegion, startRegion } from "../region/server.ts";
+import { aWorld } from "../region/world.ts";
+import { dice } from "../simulation/time.ts";
+import { type Home, makeHome, start } from "./process.ts";
+
+vi.setConfig({ maxConcurrency: 10 });
+
+/** The moments are the same in every run of the test, and others with another seed. */
+const SEED = Number(process.env["FAULTS_SEED"] ?? 1);
+const TIMEOUT_MS = 60_000;
+
+/** Milliseconds that EC2 and instance metadata take to answer, so that there is something to be interrupted. */
+const LATENCY = { ec2Ms: 60, imdsMs: 15 };
+
+/** Milliseconds of a run in which the address was free, and of one that takes it, which has to hold for 3 s. */
+const FREE_MS = 600;
+const TAKE_MS = 4_200;
+
+interface Place {
+  readonly region: RunningRegion;
+  readonly home: Home;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly allocationId: string;
+  readonly me: string;
+}
+
+/** A region with an instance whose address is free, or held by an older one. */
+async function inPlace(holder: "nobody" | "older", test: (place: Place) => Promise<void>) {
+  const world = aWorld();
+  const { allocationId } = world.address();
+  if (holder === "older") world.hold({ allocationId }, world.instance());
+  const me = world.instance({
+    tags: { "allocation-id": allocationId },
+    metadataTags: true,
+  }).instanceId;
+  const region = await startRegion(world, { latency: LATENCY });
+  const home = makeHome();
+  try {
+    await test({
+      region,
+      home,
+      allocationId,
+      me,
+      environment: {
+        AWS_EC2_METADATA_SERVICE_ENDPOINT: region.imdsUrl(me),
+        AWS_ENDPOINT_URL_EC2: region.ec2Url,
+        EIP_HEAL_DEADLINE: "40s",
+      },
+    });
+    expect(region.bugs).toEqual([]);
+  } finally {
+    home.remove();
+    await region.close();
+  }
+}
+
+const associations = ({ region }: Place) =>
+  region.calls.filter(({ action }) => action === "AssociateAddress").length;
+
+/** Moments from the start of a run, spread over all of it and a bit more: [number, holder, milliseconds]. */
+function moments(count: number, seed: number) {
+  const random = dice(seed);
+  return Array.from({ length: count }, (_, n) => {
+    const holder = n % 3 === 2 ? ("older" as const) : ("nobody" as const);
+    const ms = Math.round(random() * (holder === "older" ? TAKE_MS : FREE_MS));
+    return [n + 1, holder, ms] as const;
+  });
+}
+
+describe("kill -9", () => {
+  it.concurrent.each(moments(50, SEED))(
+    "%d: held by %s, after %d ms, then a second run",
+    (_, holder, ms) =>
+      inPlace(holder, async (place) => {
+        const { region, allocationId, me, home, environment } = place;
+        const first = start(environment, home);
+        await Promise.race([sleep(ms), first.ended]);
+        first.kill("SIGKILL");
+        const { signal, files } = await first.ended;
+        // What other units and programs read is whole or not there.
+        if (files.result !== undefined) JSON.parse(files.result);
+        if (signal !== null) expect(files.env).toBeUndefined();
+
+        const second = await start(environment, home).ended;
+        expect(second.status, second.log.join("\n")).toBe(0);
+        expect(region.holder(allocationId)?.instanceId).toBe(me);
+        expect(second.files.env).toContain(`EIP_HEAL_ALLOCATION_ID=${allocationId}\n`);
+        expect(JSON.parse(second.files.result ?? "")).toMatchObject({ outcome: "settled" });
+        // One is needed; one too many where the first run's was under way.
+        expect(associations(place)).toBeGreaterThanOrEqual(1);
+        expect(associations(place)).toBeLessThanOrEqual(2);
+      }),
+    TIMEOUT_MS,
+  );
+});
+
+describe("SIGTERM", () => {
+  it.concurrent.each(moments(21, SEED + 1))(
+    "%d: held by %s, after %d ms",
+    (_, holder, ms) =>
+      inPlace(holder, async (place) => {
+        const { region, allocationId, me, home, environment } = place;
+        const agent = start(environment, home);
+        // Before its first line the program is only being loaded, and a signal ends it as it ends any.
+        while (agent.logged() === "") await sleep(5);
+        await Promise.race([sleep(ms), agent.ended]);
+        const at = performance.now();
+        agent.kill("SIGTERM");
+        const { status, signal, log, files } = await agent.ended;
+        expect(performance.now() - at).toBeLessThan(2_000);
+        expect(signal).toBeNull();
+        if (status === 0) {
+          // It was through already.
+          expect(region.holder(allocationId)?.instanceId).toBe(me);
+          return;
+        }
+        expect(status, log.join("\n")).toBe(75);
+        expect(log.at(-1)).toMatch(
+          /^stopped by SIGTERM while (?:reading instance metadata|looking at eipalloc-|associating eipalloc-|holding eipalloc-|waiting after: )/,
+        );
+        expect(files.env).toBeUndefined();
+        expect(JSON.parse(files.result ?? "")).toMatchObject({
+          outcome: "stopped",
+          exitStatus: 75,
+        });
+      }),
+    TIMEOUT_MS,
+  );
+});
+
+describe("two copies started at the same moment", () => {
+  const times = Array.from({ length: 4 }, (_, n) => n + 1);
+  it.concurrent.each(times.flatMap((n) => [[n, "nobody"] as const, [n, "older"] as const]))(
+    "%d: held by %s",
+    (_, holder) =>
+      inPlace(holder, async (place) => {
+        const { region, allocationId, me, home, environment } = place;
+        const copies = [start(environment, home), start(environment, home)];
+        for (const { status, log } of await Promise.all(copies.map(({ ended }) => ended))) {
+          expect(status, log.join("\n")).toBe(0);
+          expect(log.at(-1)).toContain(`${allocationId} (`);
+        }
+        expect(region.holder(allocationId)?.instanceId).toBe(me);
+        expect(associations(place)).toBeLessThanOrEqual(2);
+      }),
+    TIMEOUT_MS,
+  );
+});
