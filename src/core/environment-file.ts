@@ -18,11 +18,12 @@ type State =
   | "single quotes"
   | "double quotes"
   | "escape in double quotes"
-  | "comment"
-  | "escape in comment";
+  | "comment";
 
 const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
-const WHITE = /\s/;
+// Exactly what systemd takes for these (WHITESPACE and NEWLINE in its source): a lone CR ends a line too.
+const WHITE = /[ \t\n\r]/;
+const NEWLINE = /[\n\r]/;
 
 /** @param text the content of the file */
 export function parseEnvironmentFile(text: string): EnvironmentFile {
@@ -40,14 +41,15 @@ export function parseEnvironmentFile(text: string): EnvironmentFile {
     kept = value.length;
   };
   const finish = () => {
-    if (state === "name" || !NAME.test(name.trim())) {
-      problems.push(`line ${startedAt}: not KEY=VALUE: ${name.trim().slice(0, 60)}`);
-    } else variables[name.trim()] = value.slice(0, kept);
+    const key = name.replace(/[ \t]+$/, "");
+    if (state === "name" || !NAME.test(key)) {
+      problems.push(`line ${startedAt}: not KEY=VALUE: ${key.slice(0, 60)}`);
+    } else variables[key] = value.slice(0, kept);
     [state, name, value, kept] = ["before name", "", "", 0];
   };
 
-  for (const character of text.replaceAll("\r\n", "\n")) {
-    const newline = character === "\n";
+  for (const character of text) {
+    const newline = NEWLINE.test(character);
     switch (state) {
       case "before name":
         startedAt = line;
@@ -91,20 +93,21 @@ export function parseEnvironmentFile(text: string): EnvironmentFile {
       case "escape in double quotes": // special only before what a shell would honour
         state = "double quotes";
         if ('"\\`$'.includes(character)) keep(character);
-        else if (!newline) keep(`\\${character}`);
+        else if (character !== "\n") keep(`\\${character}`);
         break;
       case "comment":
+        // Up to systemd 253 a backslash at its end made the next line part of a comment, which nobody wants.
         if (newline) state = "before name";
-        else if (character === "\\") state = "escape in comment";
-        break;
-      case "escape in comment":
-        state = "comment";
         break;
     }
-    if (newline) line++;
+    if (character === "\n") line++;
   }
   if (state === "single quotes" || state === "double quotes") {
     problems.push(`line ${startedAt}: a quote is opened and never closed: ${name.trim()}`);
-  } else if (name !== "") finish();
+  } else if (name !== "") {
+    // A backslash as the very last character guards the white space before it.
+    if (state === "escape") kept = value.length;
+    finish();
+  }
   return { variables, problems };
 }

@@ -3,17 +3,15 @@
  * where the one before has left the machine.
  */
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, onTestFailed, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { aWorld } from "../region/world.ts";
-import { Cloud } from "./cloud.ts";
+import { Cloud, CONF, UNIT } from "./cloud.ts";
+import { stopAtFirstFailure, tellOnFailure } from "./failing.ts";
 import { baseImage } from "./image.ts";
 import type { Machine } from "./machine.ts";
-import { builtPackage, newerPackage } from "./package.ts";
+import { builtPackage, install, newerPackage } from "./package.ts";
 import { place } from "./place.ts";
 import { eventually, must } from "./run.ts";
-
-const UNIT = "eip-heal.service";
-const CONF = "/etc/eip-heal.conf";
 
 const world = aWorld();
 const address = world.address();
@@ -27,8 +25,6 @@ const HERE = `${self.instanceId} ${self.networkInterfaceId} ${self.privateIp}`;
 let cloud: Cloud;
 let machine: Machine;
 let deb: string;
-/** The first test that failed: those after it would only tell what follows from that. */
-let failed: string | undefined;
 
 beforeAll(async () => {
   deb = await builtPackage();
@@ -42,17 +38,8 @@ afterAll(async () => {
   await cloud?.close();
 });
 
-beforeEach(({ skip, task }) => {
-  skip(failed !== undefined, `because "${failed}" has failed`);
-  onTestFailed(async () => {
-    failed = task.name;
-    const log = await machine.journal(UNIT).catch((error: Error) => [error.message]);
-    console.error([`--- ${UNIT} on ${machine.name}`, ...log].join("\n"));
-    console.error(
-      ["--- EC2 calls", ...cloud.region.calls.map((call) => JSON.stringify(call))].join("\n"),
-    );
-  });
-});
+stopAtFirstFailure();
+tellOnFailure(() => cloud.story());
 
 describe("a machine with eip-heal", () => {
   test("stands in the cloud as an instance does", async () => {
@@ -66,7 +53,7 @@ describe("a machine with eip-heal", () => {
   });
 
   test("installing enables the unit, starts nothing and asks nobody", async () => {
-    await install(deb);
+    await install(machine, deb);
     await cloud.trustIn(machine.root);
 
     expect(await show("UnitFileState", "ActiveState")).toEqual(["enabled", "inactive"]);
@@ -89,7 +76,7 @@ describe("a machine with eip-heal", () => {
       networkInterfaceId: self.networkInterfaceId,
       privateIp: self.privateIp,
     });
-    const [associate, ...more] = associations();
+    const [associate, ...more] = cloud.associations();
     // A free address: should somebody be quicker, that must be an error, not a theft.
     expect(associate).toMatchObject({
       instanceId: self.instanceId,
@@ -169,60 +156,11 @@ describe("a machine with eip-heal", () => {
     expect(Number(exposure)).toBeLessThanOrEqual(2.0);
   });
 
-  test("a heal that has to wait holds up those who ask for the address, and nobody else", async () => {
-    cloud.move(address.allocationId, older);
-    await machine.sh(`
-      echo EIP_HEAL_TAKEOVER=never >>${CONF}
-      cat >/etc/systemd/system/needs-address.service <<'UNIT'
-[Unit]
-DefaultDependencies=no
-Requires=eip-heal.service
-After=eip-heal.service
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-EnvironmentFile=/run/eip-heal/env
-ExecStart=/bin/sh -c 'echo "serving at $EIP_HEAL_PUBLIC_IP"'
-[Install]
-WantedBy=multi-user.target
-UNIT
-      systemctl enable --quiet needs-address.service`);
-    const before = associations().length;
-    await machine.reboot();
-
-    await machine.waitUnit("multi-user.target");
-    await machine.waitUnit("systemd-user-sessions.service");
-    await machine.waitUnit(UNIT, "activating");
-    await eventually("it says whom it waits for", async () =>
-      (await machine.journal(UNIT)).some((line) => line.includes(older.instanceId)),
-    );
-    expect(await show("ActiveState", "SubState")).toEqual(["activating", "start"]);
-    await machine.waitUnit("needs-address.service", "inactive");
-    expect(associations().length).toBe(before);
-    await expectShutIn();
-
-    // The holder goes, and all is well without anybody's doing.
-    cloud.free(address.allocationId);
-    await machine.waitUnit(UNIT);
-    await machine.waitUnit("needs-address.service");
-    expect(await machine.journal("needs-address.service")).toContain(
-      `serving at ${address.publicIp}`,
-    );
-    expect(await machine.waitRunning()).toBe("running");
-    expect(associations().length).toBe(before + 1);
-
-    await machine.sh(`
-      systemctl disable --quiet --now needs-address.service
-      rm /etc/systemd/system/needs-address.service
-      systemctl daemon-reload
-      sed -i '/^EIP_HEAL_TAKEOVER=/d' ${CONF}`);
-  });
-
   test("an upgrade neither restarts it nor asks anybody", async () => {
     const newer = await newerPackage(deb, "999.0", join(place().scratch, "tmp"));
     const [calls, requests] = [cloud.region.calls.length, cloud.region.imdsRequests.length];
     const before = await show("InvocationID", "ActiveState", "UnitFileState");
-    await install(newer);
+    await install(machine, newer);
 
     expect(await machine.must(["dpkg-query", "-W", "-f", "${Version}", "eip-heal"])).toBe("999.0");
     expect(await show("InvocationID", "ActiveState", "UnitFileState")).toEqual(before);
@@ -267,66 +205,23 @@ UNIT
   });
 });
 
-async function install(file: string): Promise<void> {
-  const inside = "/var/tmp/package.deb";
-  await machine.copyIn(file, inside);
-  await machine.must(["apt-get", "install", "--yes", inside]);
-  await machine.must(["rm", inside]);
-}
-
 /** Properties of the unit, in the order asked for. */
-async function show(...properties: string[]): Promise<(string | undefined)[]> {
-  const text = await machine.must([
-    "systemctl",
-    "show",
-    UNIT,
-    ...properties.map((name) => `--property=${name}`),
-  ]);
-  const values = new Map(
-    text.split("\n").map((line) => line.split(/=(.*)/s, 2) as [string, string]),
-  );
-  return properties.map((name) => values.get(name));
-}
-
-function associations() {
-  return cloud.region.calls.filter((call) => call.action === "AssociateAddress");
+function show(...properties: string[]): Promise<(string | undefined)[]> {
+  return machine.show(UNIT, ...properties);
 }
 
 /** The older instance gets the address; what is done then brings it back with a single request. */
 async function expectHealed(doing: () => Promise<unknown>): Promise<void> {
   cloud.move(address.allocationId, older);
-  const before = associations().length;
+  const before = cloud.associations().length;
   await doing();
   expect(cloud.region.holder(address.allocationId)?.instanceId).toBe(self.instanceId);
-  expect(associations().slice(before)).toEqual([
+  expect(cloud.associations().slice(before)).toEqual([
     expect.objectContaining({ params: expect.objectContaining({ AllowReassociation: "true" }) }),
   ]);
   const last = (await machine.journal(UNIT)).findLast((line) => line.startsWith("associated"));
   expect(last).toContain(`associated ${NAMED} with ${HERE}, taken from ${older.instanceId} (`);
   expect(await show("ActiveState", "SubState")).toEqual(["active", "exited"]);
-}
-
-/** The running process has no privileges; what the unit asks for is really in force. */
-async function expectShutIn(): Promise<void> {
-  const [pid] = await show("MainPID");
-  const text = await machine.must(["cat", `/proc/${pid}/status`]);
-  const field = (name: string) =>
-    new RegExp(`^${name}:\\s*(.*)$`, "m").exec(text)?.[1]?.split(/\s+/) ?? [];
-  // The range that systemd takes dynamic users from.
-  const uid = Number(field("Uid")[0]);
-  expect(uid).toBeGreaterThanOrEqual(61184);
-  expect(uid).toBeLessThanOrEqual(65519);
-  expect(new Set(field("Uid")).size).toBe(1);
-  for (const set of ["CapPrm", "CapEff", "CapBnd", "CapAmb"])
-    expect(field(set), set).toEqual(["0000000000000000"]);
-  expect(field("NoNewPrivs")).toEqual(["1"]);
-  expect(field("Seccomp")).toEqual(["2"]);
-  // Its view of the file system: all read-only but its own corners.
-  const mounts = await machine.must(["cat", `/proc/${pid}/mountinfo`]);
-  expect(/^\S+ \S+ \S+ \S+ \/ (\S+) /m.exec(mounts)?.[1]?.split(",")).toContain("ro");
-  const inItsPlace = ["nsenter", "--target", `${pid}`, "--mount"];
-  const touched = await machine.exec([...inItsPlace, "touch", "/usr/bin/x", "/etc/x", "/var/x"]);
-  expect(touched.stderr.match(/Read-only file system/g)).toHaveLength(3);
 }
 
 /** All files whose name is about the package, the test's own certificate apart. */

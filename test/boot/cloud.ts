@@ -1,18 +1,24 @@
 /** The cloud around the machines: a simulated region at the addresses where AWS has it, DHCP, DNS and TLS. */
-import { appendFile, chmod, copyFile } from "node:fs/promises";
+import { appendFile, chmod, copyFile, rm } from "node:fs/promises";
 import { join } from "node:path";
+import type { Call } from "../region/ec2-api.ts";
 import { type RunningRegion, startRegion } from "../region/server.ts";
 import type { BuiltInstance, World } from "../region/world.ts";
 import { type Authority, makeAuthority } from "./certificates.ts";
 import { Dnsmasq } from "./dnsmasq.ts";
-import type { Image } from "./image.ts";
+import { type BakedImage, bake, baseImage, type Builder, type Image } from "./image.ts";
 import { Machine } from "./machine.ts";
+import { builtPackage, install } from "./package.ts";
 import { place } from "./place.ts";
 import { must } from "./run.ts";
 
 /** Where namespace.sh has put the EC2 API. */
-const EC2_ADDRESS = "10.0.0.2";
+export const EC2_ADDRESS = "10.0.0.2";
 export const IMDS_ADDRESS = "169.254.169.254";
+
+export const UNIT = "eip-heal.service";
+/** The configuration of eip-heal. */
+export const CONF = "/etc/eip-heal.conf";
 
 /** Where machines keep the certificate of the test's authority. */
 const AUTHORITY_ON_MACHINES = "/etc/eip-heal-test-ca.pem";
@@ -23,6 +29,7 @@ export class Cloud {
   readonly dnsmasq: Dnsmasq;
   readonly #authority: Authority;
   readonly #machines: Machine[] = [];
+  readonly #images: BakedImage[] = [];
 
   private constructor(region: RunningRegion, dnsmasq: Dnsmasq, authority: Authority) {
     this.region = region;
@@ -33,8 +40,12 @@ export class Cloud {
   /** Starts a cloud of that world; one at a time, as it has fixed addresses. */
   static async start(world: World): Promise<Cloud> {
     const endpoint = `ec2.${world.data.region}.amazonaws.com`;
-    const authority = await makeAuthority(join(place().scratch, "authority"));
-    const dnsmasq = new Dnsmasq(join(place().scratch, "dnsmasq"), { [endpoint]: EC2_ADDRESS });
+    const folder = (name: string) => join(place().scratch, name);
+    // Nothing of the cloud before: dnsmasq would know its hosts, and ids repeat from world to world.
+    for (const name of ["authority", "dnsmasq"])
+      await rm(folder(name), { recursive: true, force: true });
+    const authority = await makeAuthority(folder("authority"));
+    const dnsmasq = new Dnsmasq(folder("dnsmasq"), { [endpoint]: EC2_ADDRESS });
     await dnsmasq.start();
     const region = await startRegion(world, {
       ec2: { host: EC2_ADDRESS, port: 443 },
@@ -42,6 +53,22 @@ export class Cloud {
       imdsBySource: { host: IMDS_ADDRESS, port: 80 },
     });
     return new Cloud(region, dnsmasq, authority);
+  }
+
+  /**
+   * Bakes an AMI with the package under test in it, on the plain system.
+   *
+   * @param more what else is done to it
+   */
+  async bakeAmi(more?: (builder: Builder) => Promise<void>): Promise<Image> {
+    const deb = await builtPackage();
+    const image = await bake(`ami-${this.#images.length}`, baseImage(), async (builder) => {
+      await install(builder, deb);
+      await this.trustIn(builder.root);
+      await more?.(builder);
+    });
+    this.#images.push(image);
+    return image;
   }
 
   /** The machine behind an instance of the world: its MAC address, and so by DHCP its private IP. Not started yet. */
@@ -65,10 +92,7 @@ export class Cloud {
     const file = join(root, AUTHORITY_ON_MACHINES);
     await copyFile(this.#authority.file, file);
     await chmod(file, 0o644);
-    await appendFile(
-      join(root, "etc/eip-heal.conf"),
-      `\nNODE_EXTRA_CA_CERTS=${AUTHORITY_ON_MACHINES}\n`,
-    );
+    await appendFile(join(root, CONF), `\nNODE_EXTRA_CA_CERTS=${AUTHORITY_ON_MACHINES}\n`);
   }
 
   /** Moves the address behind everybody's back, as an administrator does. */
@@ -85,13 +109,30 @@ export class Cloud {
 
   /** Takes an address of the cloud off the network, or brings it back: who asks gets no answer, not a refusal. */
   async reachable(address: string, reachable: boolean): Promise<void> {
-    await must(["ip", "address", reachable ? "add" : "delete", `${address}/32`, "dev", "vpc0"]);
+    // "replace" adds it if it is not there.
+    await must(["ip", "address", reachable ? "replace" : "delete", `${address}/32`, "dev", "vpc0"]);
   }
 
-  /** Ends it all, machines and their disks too. */
+  /** Every AssociateAddress so far, in order of arrival. */
+  associations(): Call[] {
+    return this.region.calls.filter((call) => call.action === "AssociateAddress");
+  }
+
+  /** All that may tell why a test has failed: what eip-heal has said on each machine, and what EC2 was asked. */
+  async story(): Promise<string> {
+    const logs = this.#machines.map(async (machine) => {
+      const log = await machine.journal(UNIT).catch((error: Error) => [error.message]);
+      return [`--- ${UNIT} on ${machine.name}`, ...log];
+    });
+    const calls = this.region.calls.map((call) => JSON.stringify(call));
+    return [...(await Promise.all(logs)).flat(), "--- EC2 calls", ...calls].join("\n");
+  }
+
+  /** Ends it all, machines and images too. */
   async close(): Promise<void> {
     await this.region.close();
     await this.dnsmasq.stop();
     await Promise.all(this.#machines.map((machine) => machine.discard()));
+    await Promise.all(this.#images.map((image) => image.discard()));
   }
 }

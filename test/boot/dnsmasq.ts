@@ -23,8 +23,9 @@ export class Dnsmasq {
     this.#names = names;
   }
 
-  /** Starts it; resolves when it answers. */
+  /** Starts it unless it runs; resolves when it answers. */
   async start(): Promise<void> {
+    if (this.#process) return;
     const hosts = join(this.#folder, "hosts");
     await mkdir(hosts, { recursive: true });
     const path = join(this.#folder, `${++this.#starts}.log`);

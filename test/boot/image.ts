@@ -1,6 +1,6 @@
 /** Disks: layers that are never written to (an "AMI"), and an overlay on top for what is. */
 import { mkdir, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { place } from "./place.ts";
 import { must, type Result, run, type RunOptions, succeeded } from "./run.ts";
 
@@ -25,6 +25,12 @@ export const CLEAN_ENVIRONMENT = [
 /** The plain system, as the vendor's image has it. */
 export function baseImage(): Image {
   return { layers: [place().root] };
+}
+
+/** An image of our own making. */
+export interface BakedImage extends Image {
+  /** Throws it away; no machine may run from it any more. */
+  discard(): Promise<void>;
 }
 
 export interface Disk {
@@ -75,12 +81,16 @@ export interface Builder {
   must(argv: readonly string[], options?: RunOptions): Promise<string>;
 }
 
-/** Bakes an image: the changes that `build` makes become a layer that any number of machines boot from. */
+/**
+ * Bakes an image: the changes that `build` makes become a layer that any number of machines boot from.
+ *
+ * @param name its own among the disks and images that exist
+ */
 export async function bake(
   name: string,
   from: Image,
   build: (builder: Builder) => Promise<void>,
-): Promise<Image> {
+): Promise<BakedImage> {
   const disk = await mountOver(from, name);
   // Mounts in a namespace of its own, so that no failure leaves one inside the layer.
   const inRoot = [
@@ -102,8 +112,13 @@ export async function bake(
       exec,
       must: async (argv, options) => succeeded(argv, await exec(argv, options)),
     });
-  } finally {
-    await disk.unmount();
+  } catch (error) {
+    await disk.discard();
+    throw error;
   }
-  return { layers: [disk.upper, ...from.layers] };
+  await disk.unmount();
+  return {
+    layers: [disk.upper, ...from.layers],
+    discard: () => rm(dirname(disk.upper), { recursive: true }),
+  };
 }

@@ -117,6 +117,20 @@ export class Machine {
     return await this.must(["sh", "-euc", script], options);
   }
 
+  /** Properties of a unit as `systemctl show` names them, in the order asked for; undefined: there is no such one. */
+  async show(unit: string, ...properties: string[]): Promise<(string | undefined)[]> {
+    const text = await this.must([
+      "systemctl",
+      "show",
+      unit,
+      ...properties.map((name) => `--property=${name}`),
+    ]);
+    const values = new Map(
+      text.split("\n").map((line) => line.split(/=(.*)/s, 2) as [string, string]),
+    );
+    return properties.map((name) => values.get(name));
+  }
+
   /** The messages of a unit, one to a line; of this boot unless told otherwise (`-1`: the one before, `all`). */
   async journal(unit: string, boot: string = "0"): Promise<string[]> {
     // What a unit has written just before it ended may not have reached the journal yet.

@@ -1,7 +1,9 @@
 /** The package under test. */
 import { globSync } from "node:fs";
-import { readFile, writeFile } from "node:fs/promises";
+import { chmod, copyFile, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { Builder } from "./image.ts";
+import type { Machine } from "./machine.ts";
 import { must } from "./run.ts";
 
 const DIST = join(import.meta.dirname, "../../dist");
@@ -18,6 +20,16 @@ export async function builtPackage(): Promise<string> {
     );
   }
   return join(DIST, found[0] ?? "");
+}
+
+/** Installs a package file with apt, on a running machine or in an image that is being made. */
+export async function install(on: Builder | Machine, file: string): Promise<void> {
+  const inside = "/var/tmp/package.deb";
+  await copyFile(file, join(on.root, inside));
+  // apt reads it as a user of its own.
+  await chmod(join(on.root, inside), 0o644);
+  await on.must(["apt-get", "install", "--yes", inside]);
+  await on.must(["rm", inside]);
 }
 
 /** The same package under a higher version, in `folder`. */

@@ -21,7 +21,13 @@ export const CASES: [text: string, variables: Record<string, string>][] = [
   ["A=b=c", { A: "b=c" }],
   ["A=b\r\nC=d\r\n", { A: "b", C: "d" }],
   ["A=1\nA=2", { A: "2" }],
+  ["A=b\rC=d\n", { A: "b", C: "d" }],
+  ["A=b\u00a0c\u00a0", { A: "b\u00a0c\u00a0" }],
 ];
+
+it("a comment ends with its line, whatever it ends with", () => {
+  expect(parseEnvironmentFile("# path C:\\\nA=b")).toEqual({ variables: { A: "b" }, problems: [] });
+});
 
 it.each(CASES)("%j", (text, variables) => {
   expect(parseEnvironmentFile(text)).toEqual({ variables, problems: [] });
