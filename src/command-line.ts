@@ -4,9 +4,13 @@ import { SETTINGS } from "./core/settings.ts";
 
 export const COMMANDS = [
   ["heal", "bring this instance back under its Elastic IP (the default)"],
+  ["recheck", "heal if the address is not where the last run has verified it; asks EC2 only then"],
+  ["release", "give the address up, if this instance holds it"],
 ] as const;
+export type Command = (typeof COMMANDS)[number][0];
 
 export interface CommandLine {
+  readonly command: Command;
   readonly help: boolean;
   readonly version: boolean;
   readonly dryRun: boolean;
@@ -60,10 +64,11 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
   } catch (error) {
     throw new UsageError((error as Error).message.replace(/\. To specify a positional.*/s, ""));
   }
-  const [command = "heal", ...surplus] = positionals;
-  if (!COMMANDS.some(([name]) => name === command)) {
+  const [named = "heal", ...surplus] = positionals;
+  const command = COMMANDS.map(([name]) => name).find((name) => name === named);
+  if (command === undefined) {
     throw new UsageError(
-      `Unknown command '${command}'; known: ${COMMANDS.map(([name]) => name).join(", ")}`,
+      `Unknown command '${named}'; known: ${COMMANDS.map(([name]) => name).join(", ")}`,
     );
   }
   if (surplus.length > 0) throw new UsageError(`Unexpected argument '${surplus[0]}'`);
@@ -75,6 +80,7 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
   );
   if (values["verbose"] === true) flags["log-level"] ??= "debug";
   return {
+    command,
     help: values["help"] === true,
     version: values["version"] === true,
     dryRun: values["dry-run"] === true,

@@ -12,30 +12,44 @@ import { type End, type Outcome, seconds } from "./core/report.ts";
 import { allocationIdHint, type Settings } from "./core/settings.ts";
 import type { Self, Wanted } from "./core/view.ts";
 import type { Ec2, Ports } from "./ports.ts";
-import { during, type Run } from "./run.ts";
+import { during, limitOf, type Run } from "./run.ts";
 import { settle } from "./settle.ts";
 
 /** The same failure is logged again after this, in milliseconds. */
 const QUIET_MS = 60_000;
 
+export interface HealOptions {
+  /** Do everything but the write. */
+  readonly dryRun?: boolean;
+  /** Associate even if EC2 shows the address here already. */
+  readonly insist?: boolean;
+}
+
 /**
  * Brings the address here, or says why not.
  *
- * @param dryRun do everything but the write
  * @param stop aborted when somebody wants the run to end, with an Error that says who
  * @throws whatever is a bug; every foreseen failure is an Outcome
  */
 export async function heal(
   settings: Settings,
   ports: Ports,
-  dryRun: boolean,
+  { dryRun = false, insist = false }: HealOptions,
   stop: AbortSignal,
 ): Promise<Outcome> {
   const { clock, log } = ports;
   const startedAt = clock.now();
   const deadline = startedAt + settings.deadlineMs;
-  const limit = limitOf(ports, settings.deadlineMs, stop);
-  const run: Run = { settings, ports, dryRun, signal: limit.signal, step: "starting", facts: {} };
+  const limit = limitOf(ports.clock, settings.deadlineMs, stop);
+  const run: Run = {
+    settings,
+    ports,
+    dryRun,
+    insist,
+    signal: limit.signal,
+    step: "starting",
+    facts: {},
+  };
   const attempt = beginAttempts(run);
 
   let tries = 0;
@@ -106,7 +120,7 @@ function beginAttempts(run: Run): () => Promise<End> {
     const { self } = footing;
     run.facts = { ...run.facts, instanceId: self.instanceId, region: self.region };
     const because = gate(self);
-    if (because !== undefined) return { end: "idle", because };
+    if (because !== undefined) return { end: "idle", because, why: "not-in-service" };
 
     const here = placeOn(self, settings.interface, settings.privateIp);
     run.facts = { ...run.facts, interfaceId: here.interfaceId, privateIp: here.privateIp };
@@ -124,7 +138,7 @@ function beginAttempts(run: Run): () => Promise<End> {
 }
 
 /** What is wanted: by setting, by a tag in instance metadata, or by a tag that only EC2 shows. */
-async function nameWanted(run: Run, self: Self, ec2: Ec2): Promise<Wanted> {
+export async function nameWanted(run: Run, self: Self, ec2: Ec2): Promise<Wanted> {
   const { allocationId, pool, tag, poolTag, optional } = run.settings;
   if (allocationId !== undefined) return { kind: "address", allocationId };
   if (pool !== undefined) return { kind: "pool", ...pool };
@@ -160,26 +174,6 @@ async function nameWanted(run: Run, self: Self, ec2: Ec2): Promise<Wanted> {
 
 function giveUp(failure: Failure, status = statusOf(failure)): End {
   return status === EXIT.OK
-    ? { end: "idle", because: failure.details.why }
+    ? { end: "idle", because: failure.details.why, why: "not-configured" }
     : { end: "failed", failure, status };
-}
-
-/** A signal that is aborted by `stop` or by the deadline, on the run's own clock. */
-function limitOf({ clock }: Ports, ms: number, stop: AbortSignal) {
-  const limit = new AbortController();
-  const onStop = () => limit.abort(stop.reason);
-  if (stop.aborted) onStop();
-  stop.addEventListener("abort", onStop, { once: true });
-  const timer = new AbortController();
-  clock.sleep(ms, timer.signal).then(
-    () => limit.abort(new Error("the deadline has passed")),
-    () => {},
-  );
-  return {
-    signal: limit.signal,
-    release: () => {
-      stop.removeEventListener("abort", onStop);
-      timer.abort();
-    },
-  };
 }

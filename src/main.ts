@@ -3,13 +3,16 @@ import manifest from "../package.json" with { type: "json" };
 import { footingOf } from "./aws/footing.ts";
 import { type CommandLine, helpText, parseCommandLine, UsageError } from "./command-line.ts";
 import { EXIT, type ExitStatus, Failure } from "./core/failure.ts";
-import { report, resultRecord, resultVariables } from "./core/report.ts";
+import type { LastResult } from "./core/recheck.ts";
+import { isMove, type Outcome, report, resultRecord, resultVariables } from "./core/report.ts";
 import { heal } from "./heal.ts";
 import type { Ports } from "./ports.ts";
+import { recheck } from "./recheck.ts";
+import { release } from "./release.ts";
 import { systemClock } from "./system/clock.ts";
 import { readConfiguration } from "./system/configuration.ts";
 import { type Log, mannerOf, openLog } from "./system/journal.ts";
-import { writeResults } from "./system/results.ts";
+import { readMemory, readResult, writeMemory, writeResults } from "./system/results.ts";
 
 /** Where systemd has made /run/eip-heal it says so. */
 const RESULTS_FOLDER = process.env["RUNTIME_DIRECTORY"] ?? "/run/eip-heal";
@@ -60,20 +63,49 @@ async function main(args: string[]): Promise<ExitStatus> {
     return EXIT.CONFIG;
   }
 
-  const outcome = await heal(settings, ports, commandLine.dryRun, stop.signal);
-  const { level, line, status } = report(outcome);
-  log[level](line);
-  const record = resultRecord(outcome, systemClock.date());
-  if (commandLine.json) print(`${JSON.stringify(record)}\n`);
-  if (!commandLine.dryRun) {
-    try {
-      writeResults(RESULTS_FOLDER, record, resultVariables(outcome));
-    } catch (error) {
-      // By hand and without root that is how it is; the address is where it is all the same.
-      log.warn(`cannot write the result files: ${(error as Error).message}`);
+  const finish = (outcome: Outcome, quiet = false): ExitStatus => {
+    const { level, line, status } = report(outcome);
+    log[quiet ? "debug" : level](line);
+    const record = resultRecord(outcome, systemClock.date());
+    if (commandLine.json) print(`${JSON.stringify(record)}\n`);
+    if (!commandLine.dryRun)
+      keep(() => writeResults(RESULTS_FOLDER, record, resultVariables(outcome)));
+    return status;
+  };
+  switch (commandLine.command) {
+    case "heal":
+      return finish(await heal(settings, ports, commandLine, stop.signal));
+    case "release":
+      return finish(await release(settings, ports, stop.signal));
+    case "recheck": {
+      const last = readResult(RESULTS_FOLDER);
+      const memory = readMemory(RESULTS_FOLDER);
+      const now = () => systemClock.date().getTime();
+      const done = await recheck(settings, ports, last, memory, now, stop.signal);
+      keep(() => writeMemory(RESULTS_FOLDER, done.memory));
+      if (done.outcome === undefined) return EXIT.OK;
+      const status = finish(done.outcome, isNoNews(done.outcome, last));
+      // A newer instance has the address: as it should be, minute by minute.
+      return status === EXIT.UNAVAILABLE ? EXIT.OK : status;
     }
   }
-  return status;
+}
+
+/** Does a recheck only find what the last run has found? */
+function isNoNews(outcome: Outcome, last: LastResult | undefined): boolean {
+  const { outcome: end, exitStatus } = resultRecord(outcome, systemClock.date());
+  return (
+    last !== undefined && last.outcome === end && last.exitStatus === exitStatus && !isMove(outcome)
+  );
+}
+
+/** Writes what others may read. By hand and without root that fails, and the address is where it is all the same. */
+function keep(write: () => void): void {
+  try {
+    write();
+  } catch (error) {
+    log.warn(`cannot write the result files: ${(error as Error).message}`);
+  }
 }
 
 function print(text: string): ExitStatus {

@@ -16,6 +16,8 @@ export interface Ec2 {
   present(here: Place & { publicIp: string }): Promise<Look["displaced"]>;
   /** Associates. With `reassociate` it takes the address from whoever holds it; without, that is a Failure `held`. */
   associate(allocationId: string, here: Place, reassociate: boolean): Promise<void>;
+  /** Ends this association, and no other. */
+  release(associationId: string): Promise<void>;
   close(): void;
 }
 

@@ -10,6 +10,8 @@ export interface Run {
   readonly ports: Ports;
   /** Do everything but the write. */
   readonly dryRun: boolean;
+  /** Associate even if EC2 shows the address here already. */
+  readonly insist: boolean;
   /** Aborted when the run has to end, by somebody or by its deadline. */
   readonly signal: AbortSignal;
   /** What is being done now, a gerund phrase: for failures, and for whoever interrupts it. */
@@ -27,4 +29,24 @@ export async function during<T>(run: Run, step: string, work: () => Promise<T>):
   } catch (error) {
     throw error instanceof Failure ? inStep(error, step) : error;
   }
+}
+
+/** A signal that is aborted by `stop` or by the deadline, on the run's own clock. */
+export function limitOf(clock: Ports["clock"], ms: number, stop: AbortSignal) {
+  const limit = new AbortController();
+  const onStop = () => limit.abort(stop.reason);
+  if (stop.aborted) onStop();
+  stop.addEventListener("abort", onStop, { once: true });
+  const timer = new AbortController();
+  clock.sleep(ms, timer.signal).then(
+    () => limit.abort(new Error("the deadline has passed")),
+    () => {},
+  );
+  return {
+    signal: limit.signal,
+    release: () => {
+      stop.removeEventListener("abort", onStop);
+      timer.abort();
+    },
+  };
 }

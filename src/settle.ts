@@ -72,6 +72,10 @@ export function settle(
       };
       switch (decision.do) {
         case "settled":
+          if (run.insist && done === undefined && view.holder.kind === "instance") {
+            seen = await insistOn(view, view.holder);
+            continue;
+          }
           if (done?.change !== "taken" || held)
             return { end: "settled", ...(done ?? { change: "none" }) };
           // EC2 cannot take an address only if nothing has changed: another one's take that was under way
@@ -186,6 +190,15 @@ export function settle(
           step,
         )
       );
+    }
+
+    /** Associates what is associated: EC2 then makes the mapping anew that traffic does not use. */
+    async function insistOn({ allocationId, publicIp }: View, from: HolderInstance): Promise<Seen> {
+      const step = `associating ${nameAddress(allocationId, publicIp)} with ${here.instanceId} again`;
+      await during(run, step, () => line.ec2.associate(allocationId, here, true));
+      done = { change: "taken", from };
+      line.renew();
+      return look();
     }
 
     /**

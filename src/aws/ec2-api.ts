@@ -7,6 +7,7 @@ import {
   AssociateAddressCommand,
   DescribeAddressesCommand,
   DescribeInstancesCommand,
+  DisassociateAddressCommand,
   EC2Client,
 } from "@aws-sdk/client-ec2";
 import { classify } from "../core/classify.ts";
@@ -137,6 +138,11 @@ export function connectApi(options: ConnectOptions): Ec2Api {
         );
       });
     },
+
+    disassociateAddress: (associationId) =>
+      call("DisassociateAddress", "*", async (limits) => {
+        await client.send(new DisassociateAddressCommand({ AssociationId: associationId }), limits);
+      }),
 
     close: () => client.destroy(),
   };

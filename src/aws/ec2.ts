@@ -21,6 +21,7 @@ export interface Ec2Api {
     privateIpAddress?: string;
     allowReassociation: boolean;
   }): Promise<void>;
+  disassociateAddress(associationId: string): Promise<void>;
   close(): void;
 }
 
@@ -205,6 +206,8 @@ export function ec2Over(api: Ec2Api, self: Self, denied: Set<string>) {
         allowReassociation: reassociate,
       }),
 
+    release: (associationId: string): Promise<void> => api.disassociateAddress(associationId),
+
     close: () => api.close(),
   };
 }
@@ -255,6 +258,7 @@ function holderOf(row: Address): Holder {
       state: "running",
       ...(NetworkInterfaceId && { interfaceId: NetworkInterfaceId }),
       ...(PrivateIpAddress && { privateIp: PrivateIpAddress }),
+      ...(AssociationId && { associationId: AssociationId }),
     };
   }
   if (AssociationId || NetworkInterfaceId) {

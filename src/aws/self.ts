@@ -16,12 +16,13 @@ export async function readSelf(
   tags: readonly string[],
   region: string | undefined,
 ): Promise<Self> {
-  const [instanceId, ownRegion, zone, interfaces, lifecycleState, tag] = await Promise.all([
+  const [instanceId, ownRegion, zone, interfaces, lifecycleState, spot, tag] = await Promise.all([
     required(metadata, "meta-data/instance-id", isInstanceId),
     region ?? required(metadata, "meta-data/placement/region", short(isRegion)),
     required(metadata, "meta-data/placement/availability-zone", short(isZone)),
     readInterfaces(metadata),
-    optional(metadata, "meta-data/autoscaling/target-lifecycle-state", short(isLifecycleState)),
+optional(metadata, "meta-data/autoscaling/target-lifecycle-state", short(isLifecycleState)),
+    optional(metadata, "meta-data/spot/instance-action", isSpotNotice),
     firstTag(metadata, tags),
   ]);
   return {
@@ -30,6 +31,7 @@ export async function readSelf(
     zone,
     interfaces,
     ...(lifecycleState !== undefined && { lifecycleState }),
+    ...(spot && { spotAction: (JSON.parse(spot) as { action: string }).action }),
     ...(tag !== undefined && { tag }),
   };
 }
@@ -133,6 +135,15 @@ const short =
     text.length <= 64 && fits(text);
 const isIndex = (text: string): boolean => /^\d{1,3}$/.test(text);
 const areIpv4s = (text: string): boolean => lines(text).every(isIpv4);
+/** `{"action": "terminate", "time": "…"}`, two minutes before it happens. */
+function isSpotNotice(text: string): boolean {
+  try {
+    const { action } = JSON.parse(text) as { action?: unknown };
+    return typeof action === "string" && /^[a-z]{1,20}$/.test(action);
+  } catch {
+    return false;
+  }
+}
 const isLifecycleState = (text: string): boolean => /^[A-Za-z]+(?::[A-Za-z]+)?$/.test(text);
 /** Tag values are at most 256 characters; a page of HTML with status 200 is none that anybody set. */
 const isTagValue = (text: string): boolean =>

@@ -41,7 +41,8 @@ export const UNKNOWN_FOR_MS = 3_000;
  * service, nor is one in standby or on its way out.
  */
 export function gate(self: Self): string | undefined {
-  const state = self.lifecycleState;
+  const { lifecycleState: state, spotAction } = self;
+  if (spotAction !== undefined) return `this spot instance is about to ${spotAction}`;
   if (state === undefined || state === "InService") return undefined;
   return `this instance is not in service (its Auto Scaling target state is ${state})`;
 }

@@ -21,13 +21,18 @@ export type Change =
   | { readonly change: "associated" }
   | { readonly change: "taken"; readonly from: HolderInstance };
 
+/** Why there is nothing to do. */
+export type Idle = "not-in-service" | "not-configured" | "not-holder";
+
 export type End =
   /** EC2 shows the address at its place here. */
   | ({ readonly end: "settled" } & Change)
   /** A dry run: what a real one would do. */
   | ({ readonly end: "would" } & Change)
   /** There is rightly nothing to do. */
-  | { readonly end: "idle"; readonly because: string }
+  | { readonly end: "idle"; readonly because: string; readonly why: Idle }
+  /** The address was given up on purpose. */
+  | { readonly end: "released"; readonly name: string }
   | { readonly end: "failed"; readonly failure: Failure; readonly status: ExitStatus }
   /** Somebody ended the run. */
   | { readonly end: "stopped"; readonly because: string };
@@ -38,6 +43,11 @@ export type Outcome = End & {
   /** Milliseconds from start to end. */
   readonly ms: number;
 };
+
+/** Has the run changed who holds the address? */
+export function isMove(outcome: Outcome): boolean {
+  return outcome.end === "settled" && outcome.change !== "none";
+}
 
 export type Level = "info" | "warn" | "error";
 
@@ -62,6 +72,8 @@ export function report(outcome: Outcome): Report {
       return { level: "info", status: EXIT.OK, line: would(outcome, outcome.facts) };
     case "idle":
       return { level: "info", status: EXIT.OK, line: `nothing to do: ${outcome.because}` };
+    case "released":
+      return { level: "info", status: EXIT.OK, line: `released ${outcome.name}, ${seconds(ms)}` };
     case "stopped":
       return { level: "warn", status: EXIT.TEMPFAIL, line: `${outcome.because}, ${spent}` };
     case "failed": {
@@ -88,6 +100,7 @@ export function resultRecord(outcome: Outcome, at: Date): Record<string, unknown
       outcome.end === "failed" && outcome.failure.kind === "yielded" ? "yielded" : outcome.end,
     ...("change" in outcome && { change: outcome.change }),
     ...(outcome.end === "failed" && { failure: outcome.failure.kind }),
+    ...(outcome.end === "idle" && { idle: outcome.why }),
     exitStatus: status,
     message: line,
     tries: outcome.tries,

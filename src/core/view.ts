@@ -26,6 +26,8 @@ export interface Self {
   readonly interfaces: readonly NetworkInterface[];
   /** `autoscaling/target-lifecycle-state`; absent outside an Auto Scaling group. */
   readonly lifecycleState?: string;
+  /** What is about to happen to this spot instance: `terminate`, `stop` or `hibernate`. */
+  readonly spotAction?: string;
   /** The first of the instance tags that were asked for, if instance metadata shows one. */
   readonly tag?: { readonly key: string; readonly value: string };
 }
@@ -64,6 +66,8 @@ export interface HolderInstance {
   readonly instanceId: string;
   readonly interfaceId?: string;
   readonly privateIp?: string;
+  /** Only DescribeAddresses tells it. */
+  readonly associationId?: string;
   readonly state: InstanceState;
   /** EC2's LaunchTime (last start), in milliseconds since the epoch; whole seconds. */
   readonly launchedAt?: number;

@@ -1,6 +1,10 @@
-/** The result files: what the last run found, for programs (result.json) and for other units (env). */
-import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+/**
+ * The files in /run/eip-heal: what the last run found, for programs (result.json) and for other units (env),
+ * and what rechecks remember (recheck.json).
+ */
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { type LastResult, type Memory, NO_MEMORY } from "../core/recheck.ts";
 
 /**
  * Writes both files, each whole or not at all. Without variables there is no `env`: a unit that needs the
@@ -22,6 +26,43 @@ export function writeResults(
     replace(env, lines.join(""));
   }
   replace(join(folder, "result.json"), `${JSON.stringify(record, null, 2)}\n`);
+}
+
+/** The last result, or undefined if there is none that can be read. */
+export function readResult(folder: string): LastResult | undefined {
+  const record = readJson(join(folder, "result.json"));
+  const isResult =
+    typeof record?.["outcome"] === "string" &&
+    typeof record["exitStatus"] === "number" &&
+    record["version"] === 1;
+  return isResult ? (record as unknown as LastResult) : undefined;
+}
+
+/** What rechecks remember. */
+export function readMemory(folder: string): Memory {
+  const record = readJson(join(folder, "recheck.json"));
+  const { moves, disagreements } = record ?? {};
+  const isMemory =
+    Array.isArray(moves) &&
+    moves.every((at) => typeof at === "number") &&
+    typeof disagreements === "number";
+  return isMemory ? { moves, disagreements } : NO_MEMORY;
+}
+
+export function writeMemory(folder: string, memory: Memory): void {
+  mkdirSync(folder, { recursive: true, mode: 0o755 });
+  replace(join(folder, "recheck.json"), `${JSON.stringify(memory)}\n`);
+}
+
+function readJson(path: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(readFileSync(path, "utf8"));
+    return typeof value === "object" && value !== null
+      ? (value as Record<string, unknown>)
+      : undefined;
+  } catch {
+    return undefined; // not there, or half of another version's
+  }
 }
 
 function replace(path: string, content: string): void {

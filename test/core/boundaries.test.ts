@@ -3,7 +3,14 @@ import { dirname, join, relative, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 
 const ROOT = resolve(import.meta.dirname, "../..");
-const STORY = ["src/heal.ts", "src/settle.ts", "src/run.ts", "src/ports.ts"];
+const STORY = [
+  "src/heal.ts",
+  "src/settle.ts",
+  "src/recheck.ts",
+  "src/release.ts",
+  "src/run.ts",
+  "src/ports.ts",
+];
 const files = (folder: string): string[] =>
   readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })
     .filter((name) => name.endsWith(".ts") && !name.endsWith(".d.ts"))

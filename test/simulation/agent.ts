@@ -6,11 +6,13 @@ import type { Address as WireAddress, Instance as WireInstance } from "@aws-sdk/
 import { type Ec2Api, ec2Over } from "../../src/aws/ec2.ts";
 import { classify } from "../../src/core/classify.ts";
 import { Failure } from "../../src/core/failure.ts";
-import type { Outcome } from "../../src/core/report.ts";
+import type { LastResult, Memory } from "../../src/core/recheck.ts";
+import { type Outcome, resultRecord } from "../../src/core/report.ts";
 import { readSettings, type Settings } from "../../src/core/settings.ts";
 import type { Self } from "../../src/core/view.ts";
 import { heal } from "../../src/heal.ts";
 import type { Ports } from "../../src/ports.ts";
+import { recheck } from "../../src/recheck.ts";
 import { Ec2Error } from "../region/errors.ts";
 import type { Address, Instance } from "../region/model.ts";
 import type { DescribedInstance } from "../region/actions.ts";
@@ -48,9 +50,44 @@ export function runOnVirtualTime(options: AgentOptions): Promise<Outcome> {
   return heal(
     settingsOf(options.settings ?? {}),
     portsOf(options),
-    false,
+    {},
     new AbortController().signal,
   );
+}
+
+/** What an instance keeps in /run: the last result, and what its rechecks remember. */
+export interface Runtime {
+  last?: LastResult;
+  memory: Memory;
+}
+
+/** One run at boot, or one recheck, with what it leaves in /run. */
+export async function runWith(
+  runtime: Runtime,
+  how: "heal" | "recheck",
+  options: AgentOptions,
+  wallClock: () => number,
+): Promise<Outcome | undefined> {
+  let outcome: Outcome | undefined;
+  if (how === "heal") outcome = await runOnVirtualTime(options);
+  else {
+    const settings = settingsOf(options.settings ?? {});
+    const stop = new AbortController().signal;
+    const done = await recheck(
+      settings,
+      portsOf(options),
+      runtime.last,
+      runtime.memory,
+      wallClock,
+      stop,
+    );
+    runtime.memory = done.memory;
+    outcome = done.outcome;
+  }
+  if (outcome !== undefined) {
+    runtime.last = resultRecord(outcome, new Date(wallClock())) as unknown as LastResult;
+  }
+  return outcome;
 }
 
 export function settingsOf(environment: Readonly<Record<string, string>>): Settings {
@@ -140,6 +177,8 @@ function apiOf(
           allowReassociation: input.allowReassociation,
         });
       }),
+    disassociateAddress: (associationId) =>
+      call("DisassociateAddress", () => region.disassociateAddress(caller, { associationId })),
     close: () => {},
   };
 }

@@ -1,0 +1,100 @@
+/**
+ * Whether a recheck has anything to do. Pure. While all is well it costs two looks at what this machine
+ * knows anyway: the address that the last run has verified, and the one that instance metadata shows.
+ */
+import type { Place, Self } from "./view.ts";
+
+/** The part of `/run/eip-heal/result.json` that a recheck reads. */
+export interface LastResult {
+  readonly outcome: string;
+  readonly exitStatus: number;
+  readonly instanceId?: string;
+  readonly interfaceId?: string;
+  readonly privateIp?: string;
+  readonly publicIp?: string;
+  /** For the outcome `idle`: why there was nothing to do. */
+  readonly idle?: string;
+}
+
+/** What rechecks remember from one to the next. */
+export interface Memory {
+  /** When rechecks moved the address here, in milliseconds since the epoch. */
+  readonly moves: readonly number[];
+  /** Rechecks in a row in which EC2 showed the address here and instance metadata did not. */
+  readonly disagreements: number;
+}
+
+export const NO_MEMORY: Memory = { moves: [], disagreements: 0 };
+
+/** So many moves within an hour are a fight or a fault that moving does not end. */
+export const MOST_MOVES = 5;
+export const HOUR_MS = 3_600_000;
+
+/** Instance metadata follows EC2 within seconds; after so many rounds the mapping itself must be made again. */
+export const MOST_DISAGREEMENTS = 2;
+
+export type Finding =
+  /** Nothing to do, and nothing to ask EC2. */
+  | { readonly find: "well"; readonly because: string }
+  /** Something is not as it was verified: heal. `insist` associates even if EC2 shows the address here. */
+  | { readonly find: "drift"; readonly because: string; readonly insist: boolean }
+  /** Moved too often: leave it alone for a while. */
+  | { readonly find: "rest"; readonly because: string };
+
+/**
+ * Compares what was verified with what is.
+ *
+ * @param last the last result, if one was recorded
+ * @param now milliseconds since the epoch
+ */
+export function assess(
+  last: LastResult | undefined,
+  self: Self,
+  here: Place,
+  memory: Memory,
+  now: number,
+): Finding {
+  const because = reason(last, self, here);
+  if (because === undefined) return { find: "well", because: "nothing has changed" };
+  if (last !== undefined && last.instanceId === self.instanceId && isAtRest(last)) {
+    return {
+      find: "well",
+      because: `the last run ended with ${last.outcome}: somebody has to act`,
+    };
+  }
+  const recent = recentMoves(memory, now);
+  const [oldest] = recent;
+  if (oldest !== undefined && recent.length >= MOST_MOVES) {
+    const until = new Date(oldest + HOUR_MS).toISOString().slice(11, 16);
+    return {
+      find: "rest",
+      because: `${because}; it was moved here ${recent.length} times within an hour, so it is left alone until ${until} UTC`,
+    };
+  }
+  return { find: "drift", because, insist: memory.disagreements >= MOST_DISAGREEMENTS };
+}
+
+/** The moves of the last hour, oldest first; times in the future are of a clock that was wrong. */
+export function recentMoves({ moves }: Memory, now: number): number[] {
+  return moves.filter((at) => at <= now && now - at < HOUR_MS).toSorted((a, b) => a - b);
+}
+
+/** What is not as it was verified, or undefined. */
+function reason(last: LastResult | undefined, self: Self, here: Place): string | undefined {
+  if (last === undefined) return "there is no result of an earlier run";
+  if (last.instanceId !== self.instanceId) return "the last result is of another instance";
+  if (last.outcome !== "settled") return `the last run ended with ${last.outcome}`;
+  if (last.interfaceId !== here.interfaceId || last.privateIp !== here.privateIp) {
+    return `the address belongs on ${here.interfaceId} ${here.privateIp} now`;
+  }
+  if (last.publicIp === undefined) return "the last run did not learn the address";
+  if (last.publicIp === here.publicIp) return undefined;
+  return `${last.publicIp} was verified here, and instance metadata shows ${here.publicIp ?? "no public IPv4 address"}`;
+}
+
+/** Results that no repetition changes: given up on purpose, not configured, or a mistake that somebody has to correct. */
+function isAtRest({ outcome, exitStatus, idle }: LastResult): boolean {
+  if (outcome === "released") return true;
+  if (outcome === "idle") return idle === "not-configured";
+  return outcome === "failed" && exitStatus !== 75 && exitStatus !== 77;
+}

@@ -1,0 +1,92 @@
+/**
+ * The story of giving the address up on purpose: only if this instance is its holder at that moment. The
+ * association is named, not the address, so that whoever has got it in between keeps it.
+ */
+import { Failure } from "./core/failure.ts";
+import { statusOf } from "./core/pacing.ts";
+import { placeOn } from "./core/place.ts";
+import { type End, type Facts, nameAddress, type Outcome } from "./core/report.ts";
+import type { Settings } from "./core/settings.ts";
+import { nameWanted } from "./heal.ts";
+import type { Ports } from "./ports.ts";
+import { during, limitOf, type Run } from "./run.ts";
+
+/** Milliseconds; it runs while an instance is being stopped, so it does not wait for anything. */
+const DEADLINE_MS = 10_000;
+
+/**
+ * Gives the address up, in one try.
+ *
+ * @param stop aborted when somebody wants it to end
+ * @throws whatever is a bug; every foreseen failure is an Outcome
+ */
+export async function release(
+  settings: Settings,
+  ports: Ports,
+  stop: AbortSignal,
+): Promise<Outcome> {
+  const startedAt = ports.clock.now();
+  const limit = limitOf(ports.clock, DEADLINE_MS, stop);
+  const { signal } = limit;
+  const run: Run = {
+    settings,
+    ports,
+    dryRun: false,
+    insist: false,
+    signal,
+    step: "starting",
+    facts: {},
+  };
+  const end = (how: End, facts: Facts = run.facts): Outcome => ({
+    ...how,
+    facts,
+    tries: 1,
+    ms: ports.clock.now() - startedAt,
+  });
+  try {
+    return end(await giveUp(run));
+  } catch (error) {
+    if (error instanceof Failure)
+      return end({ end: "failed", failure: error, status: statusOf(error) });
+    if (!signal.aborted) throw error;
+    const why = stop.aborted ? (stop.reason as Error).message : "out of time";
+    return end({ end: "stopped", because: `${why} while ${run.step}` });
+  } finally {
+    limit.release();
+  }
+}
+
+async function giveUp(run: Run): Promise<End> {
+  const { settings, ports, signal } = run;
+  const tags = (settings.allocationId ?? settings.pool) ? [] : [settings.tag, settings.poolTag];
+  const footing = await during(run, "reading instance metadata", () => ports.stand(tags, signal));
+  const { self } = footing;
+  const here = placeOn(self, settings.interface, settings.privateIp);
+  const ec2 = footing.connect();
+  try {
+    const wanted = await nameWanted(run, self, ec2);
+    const { views } = await during(run, "looking for the address", () => ec2.look(wanted, here));
+    for (const { holder, allocationId, publicIp } of views) {
+      if (holder.kind !== "instance" || holder.instanceId !== self.instanceId) continue;
+      const name = nameAddress(allocationId, publicIp);
+      if (holder.associationId === undefined) {
+        throw new Failure("denied", {
+          why: `${name} is here, and by which association only ec2:DescribeAddresses tells`,
+          cure: "allow ec2:DescribeAddresses on * in the policy of the instance role",
+        });
+      }
+      const { associationId } = holder;
+      await during(run, `releasing ${name}`, () => ec2.release(associationId));
+      run.facts = {
+        instanceId: self.instanceId,
+        region: self.region,
+        allocationId,
+        ...(publicIp && { publicIp }),
+      };
+      return { end: "released", name };
+    }
+    return { end: "idle", because: "this instance does not hold the address", why: "not-holder" };
+  } finally {
+    ec2.close();
+  }
+}
