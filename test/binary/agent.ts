@@ -15,6 +15,8 @@ export interface AgentOptions {
   readonly conf?: string;
   /** Where EC2 is, if not in the region. */
   readonly ec2Url?: string;
+  /** The instance's /run/eip-heal, kept from one run to the next; without it each run has an empty one. */
+  readonly runtime?: string;
   /** Sent SIGTERM after so many milliseconds. */
   readonly stopAfterMs?: number;
 }
@@ -49,9 +51,10 @@ export function runAgent(
 /** Runs `eip-heal` with these variables and nothing of this process's environment. */
 export async function run(
   environment: Readonly<Record<string, string>>,
-  { flags = [], conf, stopAfterMs, ...options }: AgentOptions = {},
+  { flags = [], conf, stopAfterMs, runtime, ...options }: AgentOptions = {},
 ): Promise<AgentRun> {
   const folder = mkdtempSync(join(tmpdir(), "eip-heal-"));
+  const results = runtime ?? folder;
   try {
     const config = join(folder, "eip-heal.conf");
     writeFileSync(config, conf ?? "");
@@ -64,13 +67,13 @@ export async function run(
       const child = execFile(
         BINARY,
         [...(flags.includes("--config") ? [] : ["--config", config]), ...flags],
-        { env: { RUNTIME_DIRECTORY: folder, ...environment, ...options.environment } },
+        { env: { RUNTIME_DIRECTORY: results, ...environment, ...options.environment } },
         (_, stdout, stderr) => done({ status: child.exitCode, stdout, stderr }),
       );
       if (stopAfterMs !== undefined) setTimeout(() => child.kill("SIGTERM"), stopAfterMs);
     });
     const read = (name: string) =>
-      existsSync(join(folder, name)) ? readFileSync(join(folder, name), "utf8") : undefined;
+      existsSync(join(results, name)) ? readFileSync(join(results, name), "utf8") : undefined;
     const result = read("result.json");
     return {
       status,

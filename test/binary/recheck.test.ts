@@ -1,0 +1,198 @@
+/** Recheck and release: the real binary with the /run of one instance, from run to run. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { type RunningRegion, startRegion } from "../region/server.ts";
+import { aWorld, type BuiltInstance } from "../region/world.ts";
+import { type AgentRun, runAgent } from "./agent.ts";
+
+const LAUNCHED = Date.UTC(2026, 10, 1, 12);
+
+let region: RunningRegion;
+let allocationId: string;
+let publicIp: string;
+let me: BuiltInstance;
+let older: BuiltInstance;
+let newer: BuiltInstance;
+let runtime: string;
+
+beforeEach(async () => {
+  const world = aWorld();
+  ({ allocationId, publicIp } = world.address());
+  const group = { tags: { "allocation-id": allocationId }, role: "releaser", metadataTags: true };
+  world.role("releaser", { Statement: [{ Effect: "Allow", Action: "ec2:*", Resource: "*" }] });
+  older = world.instance({ ...group, launchTime: LAUNCHED - 3_600_000 });
+  me = world.instance({ ...group, launchTime: LAUNCHED });
+  newer = world.instance({ ...group, launchTime: LAUNCHED + 3_600_000 });
+  region = await startRegion(world);
+  runtime = mkdtempSync(join(tmpdir(), "eip-heal-run-"));
+});
+afterEach(async () => {
+  await region.close();
+  rmSync(runtime, { recursive: true });
+  expect(region.bugs).toEqual([]);
+});
+
+const agent = (...flags: string[]): Promise<AgentRun> =>
+  runAgent(region, me.instanceId, { flags, runtime, environment: { EIP_HEAL_DEADLINE: "10s" } });
+/** EC2 calls made by what is done. */
+async function during(what: () => Promise<AgentRun>): Promise<AgentRun & { calls: string[] }> {
+  const before = region.calls.length;
+  const run = await what();
+  return { ...run, calls: region.calls.slice(before).map(({ action }) => action) };
+}
+const holder = () => region.holder(allocationId)?.instanceId;
+
+describe("recheck", () => {
+  it("asks EC2 nothing and says nothing while all is well", async () => {
+    await agent();
+    for (let i = 0; i < 3; i++) {
+      const { status, log, calls } = await during(() => agent("recheck"));
+      expect({ status, log, calls }).toEqual({ status: 0, log: [], calls: [] });
+    }
+  });
+
+  it.each(["an older instance", "nobody"])(
+    "heals when %s has the address, and says what it found",
+    async (who) => {
+      await agent();
+      region.region.disassociate(allocationId);
+      if (who !== "nobody") region.region.associate(allocationId, older.instanceId);
+      const { status, log } = await agent("recheck");
+      expect(status, log.join("\n")).toBe(0);
+      expect(log[0]).toContain(
+        `${publicIp} was verified here, and instance metadata shows no public IPv4 address`,
+      );
+      expect(log[1]).toContain(`associated ${allocationId} (${publicIp}) with ${me.instanceId}`);
+      expect(holder()).toBe(me.instanceId);
+      expect((await during(() => agent("recheck"))).calls).toEqual([]);
+    },
+  );
+
+  it("leaves it to a newer instance, says so once, and goes on being in order", async () => {
+    await agent();
+    region.region.associate(allocationId, newer.instanceId);
+    const first = await agent("recheck");
+    expect(first.status, first.log.join("\n")).toBe(0);
+    expect(first.log.at(-1)).toContain(`yielded: ${allocationId}`);
+    expect(first.env).toBeUndefined();
+    for (let i = 0; i < 3; i++) {
+      const { status, log, calls } = await during(() => agent("recheck"));
+      expect({ status, log }).toEqual({ status: 0, log: [] });
+      expect(calls).not.toContain("AssociateAddress");
+    }
+    region.region.terminate(newer.instanceId);
+    region.region.terminated(newer.instanceId);
+    expect((await agent("recheck")).status).toBe(0);
+    expect(holder()).toBe(me.instanceId);
+  });
+
+  it("brings the address to an instance that enters service without a boot", async () => {
+    region.region.setLifecycle(me.instanceId, "Warmed:Running");
+    expect((await agent()).result).toMatchObject({ outcome: "idle", idle: "not-in-service" });
+    expect(await during(() => agent("recheck"))).toMatchObject({ status: 0, log: [], calls: [] });
+    region.region.setLifecycle(me.instanceId, "InService");
+    expect((await agent("recheck")).status).toBe(0);
+    expect(holder()).toBe(me.instanceId);
+  });
+
+  it("touches nothing while instance metadata is silent", async () => {
+    await agent();
+    region.region.associate(allocationId, older.instanceId);
+    await region.unplug(me.instanceId);
+    const { status, calls, log } = await during(() => agent("recheck"));
+    expect(status, log.join("\n")).toBe(75);
+    expect(calls).toEqual([]);
+  });
+
+  it("makes the mapping again when EC2 shows the address here and metadata does not, round after round", async () => {
+    await agent();
+    region.region.configure({ imdsStalenessMs: 3_600_000 }); // metadata shows what was an hour ago: nothing
+    const rounds = [];
+    for (let i = 0; i < 3; i++) rounds.push((await during(() => agent("recheck"))).calls);
+    expect(rounds[0]).toEqual(["DescribeAddresses"]);
+    expect(rounds[1]).toEqual(["DescribeAddresses"]);
+    expect(rounds[2]?.slice(0, 2)).toEqual(["DescribeAddresses", "AssociateAddress"]);
+    expect(holder()).toBe(me.instanceId);
+  });
+
+  it("stops moving after a handful of times within an hour", async () => {
+    await agent();
+    const ends = [];
+    for (let i = 0; i < 7; i++) {
+      region.region.disassociate(allocationId);
+      ends.push(await agent("recheck"));
+      if (holder() === undefined) break;
+    }
+    expect(ends).toHaveLength(6);
+    expect(ends.at(-1)?.log[0]).toMatch(
+      /moved here 5 times within an hour, so it is left alone until \d\d:\d\d UTC/,
+    );
+    expect(ends.at(-1)?.status).toBe(0);
+  });
+
+  it("does not repeat a mistake that somebody has to correct", async () => {
+    const run = (...flags: string[]) =>
+      runAgent(region, me.instanceId, { flags, runtime, environment: { EIP_HEAL_INTERFACE: "7" } });
+    expect((await run()).status).toBe(78);
+    expect((await during(() => agent("recheck"))).calls).toEqual([]);
+  });
+});
+
+describe("release", () => {
+  it("gives the address up, and rechecks leave it so", async () => {
+    await agent();
+    const { status, log, env, result, calls } = await during(() => agent("release"));
+    expect(status, log.join("\n")).toBe(0);
+    expect(log[0]).toContain(`released ${allocationId} (${publicIp})`);
+    expect(holder()).toBeUndefined();
+    expect(env).toBeUndefined();
+    expect(result).toMatchObject({ outcome: "released" });
+    expect(calls).toEqual(["DescribeAddresses", "DisassociateAddress"]);
+    expect((await during(() => agent("recheck"))).calls).toEqual([]);
+  });
+
+  it("does nothing if another instance has the address by now", async () => {
+    await agent();
+    region.region.associate(allocationId, newer.instanceId);
+    const { status, log, calls } = await during(() => agent("release"));
+    expect(status, log.join("\n")).toBe(0);
+    expect(log[0]).toBe("nothing to do: this instance does not hold the address");
+    expect(calls).not.toContain("DisassociateAddress");
+    expect(holder()).toBe(newer.instanceId);
+  });
+
+  it("never takes the address from whoever got it after the look", async () => {
+    await agent();
+    const moved = new Promise<void>((done) => {
+      const timer = setInterval(() => {
+        if (!region.calls.some(({ at, action }) => action === "DescribeAddresses" && at > started))
+          return;
+        clearInterval(timer);
+        region.region.associate(allocationId, newer.instanceId);
+        done();
+      }, 5);
+    });
+    const started = Date.now();
+    region.faults.add({
+      service: "ec2",
+      action: "DisassociateAddress",
+      effect: { do: "delay", beforeMs: 500 },
+    });
+    const { status, log } = await agent("release");
+    await moved;
+    expect(holder()).toBe(newer.instanceId);
+    expect(status, log.join("\n")).not.toBe(70);
+  });
+});
+
+describe("a spot instance that is about to go", () => {
+  it.each(["terminate", "stop"] as const)("%s: says so, touches nothing", async (action) => {
+    region.region.setSpotAction(me.instanceId, action);
+    const { status, log, calls } = await during(() => agent());
+    expect(status).toBe(0);
+    expect(log).toEqual([`nothing to do: this spot instance is about to ${action}`]);
+    expect(calls).toEqual([]);
+  });
+});
