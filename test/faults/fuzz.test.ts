@@ -305,7 +305,7 @@ describe("whole runs", () => {
           const outcome = await heal(
             read.settings,
             { stand: footingOf(environment, () => new Date(), "0"), clock, log },
-            false,
+            {},
             new AbortController().signal,
           );
           expect(performance.now() - startedAt).toBeLessThan(50_000 / FAST + 3_000);
