@@ -145,6 +145,36 @@ describe("a machine with eip-heal", () => {
     });
   });
 
+  test("the timer of the rechecks is there, and nobody has enabled it", async () => {
+    const timer = "eip-heal-recheck.timer";
+    expect((await machine.exec(["systemctl", "is-enabled", timer])).stdout).toBe("disabled\n");
+    await machine.must(["systemctl", "enable", "--quiet", "--now", timer]);
+
+    // The first one comes a minute after the boot. All is well: EC2 is not asked.
+    const recheck = "eip-heal-recheck.service";
+    await eventually("a recheck has run", async () => {
+      const { stdout } = await machine.exec([
+        "systemctl",
+        "show",
+        "-P",
+        "ExecMainExitTimestamp",
+        recheck,
+      ]);
+      return stdout.trim() !== "";
+    });
+    const before = cloud.region.calls.length;
+    await machine.must(["systemctl", "start", recheck]);
+    expect(cloud.region.calls.slice(before)).toEqual([]);
+    await machine.must(["systemctl", "stop", timer]);
+  });
+
+  test("a recheck finds that the address has gone, and brings it back", async () => {
+    await expectHealed(() => machine.must(["systemctl", "start", "eip-heal-recheck.service"]));
+    expect((await machine.journal("eip-heal-recheck.service")).join("\n")).toContain(
+      `${address.publicIp} was verified here, and instance metadata shows`,
+    );
+  });
+
   test("the unit is well-formed and shut in", async () => {
     expect(await machine.exec(["systemd-analyze", "verify", "--man=no", UNIT])).toEqual({
       status: 0,

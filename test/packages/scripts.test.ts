@@ -36,14 +36,19 @@ function calls(script: string, args: string[], answers: Answers = {}): string[] 
     expect(`${status} ${stderr}`).toBe("0 ");
     return readFileSync(log, "utf8")
       .split("\n")
-      .filter((line) => line !== "" && !/ daemon-reload$| stop eip-heal.service$/.test(line));
+      .filter(
+        (line) =>
+          line !== "" &&
+          !/ daemon-reload$| stop eip-heal-recheck\.timer .* eip-heal\.service$/.test(line),
+      );
   } finally {
     rmSync(folder, { recursive: true });
   }
 }
 
 const ENABLE = "systemctl --no-reload enable eip-heal.service";
-const DISABLE = "systemctl --no-reload disable eip-heal.service";
+const DISABLE = "systemctl --no-reload disable eip-heal.service eip-heal-recheck.timer";
+const DISABLE_TIMER = "systemctl --no-reload disable eip-heal-recheck.timer";
 const WAS_ENABLED = "deb-systemd-helper --quiet was-enabled eip-heal.service";
 const CLEAN = "rm -rf /run/eip-heal /run/private/eip-heal";
 
@@ -93,7 +98,7 @@ describe("deb", () => {
     ],
     ["not removed after all", "postinst", ["abort-remove"], {}, [WAS_ENABLED, enable]],
     ["old one before an upgrade", "prerm", ["upgrade", "0.2.0"], {}, []],
-    ["before removal", "prerm", ["remove"], {}, []],
+    ["before removal", "prerm", ["remove"], {}, [DISABLE_TIMER]],
     ["old one after an upgrade", "postrm", ["upgrade", "0.2.0"], {}, []],
     ["removed", "postrm", ["remove"], {}, [WAS_ENABLED, purge]],
     ["removed after a disable", "postrm", ["remove"], { [WAS_ENABLED]: 1 }, [WAS_ENABLED]],

@@ -72,3 +72,19 @@ describe("the unit", () => {
     expect(values("EnvironmentFile")).toEqual([]);
   });
 });
+
+describe("the units of the recheck", () => {
+  const recheck = read("systemd/eip-heal-recheck.service");
+  const shared = "# The AWS SDK asks for the home directory";
+
+  test("run in the same sandbox as the unit, to the letter", () => {
+    const own = UNIT.slice(UNIT.indexOf(shared), UNIT.indexOf("[Install]")).trimEnd();
+    expect(own).toContain("SystemCallFilter=");
+    expect(recheck.slice(recheck.indexOf(shared)).trimEnd()).toBe(own);
+  });
+
+  test("are not started by anything but the timer, which nobody has enabled", () => {
+    expect(recheck).not.toContain("[Install]");
+    expect(read("systemd/eip-heal-recheck.timer")).toContain("WantedBy=timers.target");
+  });
+});
