@@ -21,7 +21,7 @@ export async function readSelf(
     region ?? required(metadata, "meta-data/placement/region", short(isRegion)),
     required(metadata, "meta-data/placement/availability-zone", short(isZone)),
     readInterfaces(metadata),
-optional(metadata, "meta-data/autoscaling/target-lifecycle-state", short(isLifecycleState)),
+    optional(metadata, "meta-data/autoscaling/target-lifecycle-state", short(isLifecycleState)),
     optional(metadata, "meta-data/spot/instance-action", isSpotNotice),
     firstTag(metadata, tags),
   ]);

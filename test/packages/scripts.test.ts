@@ -48,7 +48,6 @@ function calls(script: string, args: string[], answers: Answers = {}): string[] 
 
 const ENABLE = "systemctl --no-reload enable eip-heal.service";
 const DISABLE = "systemctl --no-reload disable eip-heal.service eip-heal-recheck.timer";
-const DISABLE_TIMER = "systemctl --no-reload disable eip-heal-recheck.timer";
 const WAS_ENABLED = "deb-systemd-helper --quiet was-enabled eip-heal.service";
 const CLEAN = "rm -rf /run/eip-heal /run/private/eip-heal";
 
@@ -98,7 +97,7 @@ describe("deb", () => {
     ],
     ["not removed after all", "postinst", ["abort-remove"], {}, [WAS_ENABLED, enable]],
     ["old one before an upgrade", "prerm", ["upgrade", "0.2.0"], {}, []],
-    ["before removal", "prerm", ["remove"], {}, [DISABLE_TIMER]],
+    ["before removal", "prerm", ["remove"], {}, []],
     ["old one after an upgrade", "postrm", ["upgrade", "0.2.0"], {}, []],
     ["removed", "postrm", ["remove"], {}, [WAS_ENABLED, purge]],
     ["removed after a disable", "postrm", ["remove"], { [WAS_ENABLED]: 1 }, [WAS_ENABLED]],
