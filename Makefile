@@ -9,26 +9,47 @@ NODE := node_modules/node-linux-$(ARCH)/bin/node
 VITEST := $(NODE) node_modules/vitest/vitest.mjs run
 # The system's Python, for which "make tools" has installed what a virtual environment needs.
 PYTHON := $(firstword $(wildcard /usr/bin/python3) python3)
-SOURCES := $(shell find src build -name '*.ts') package.json package-lock.json
+ACTIONLINT := 1.7.12
+SOURCES := $(shell find src build -name '*.ts' -o -name '*.cjs') package.json package-lock.json
 PACKAGING := $(shell find packaging systemd -type f) CHANGELOG.md LICENSE
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
 .PHONY: help
 help: ## print this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 20
 
 .PHONY: demo
 demo: dist/eip-heal ## watch it heal, be replaced and yield, on a simulated region
 	@$(NODE) demo/demo.ts
 
 .PHONY: test
-test: tools check dist/eip-heal dist/.packages .tools/.venv ## run every test that this machine can run
+test: tools check dist/eip-heal dist/.packages .tools/.venv .tools/.lint ## run every test that this machine can run
 	$(VITEST) --project unit --project region --project simulation --project binary --project faults --project packages
 	@$(MAKE) --no-print-directory test-boot
+	@$(MAKE) --no-print-directory test-packages
+
+.PHONY: inspect-packages
+inspect-packages: tools dist/.packages .tools/.lint ## run the tests of the packages that are built, of one or both architectures
+	$(VITEST) --project packages
 
 .PHONY: test-boot
 test-boot: tools dist/.packages ## boot a real Linux with the package and watch it heal
 	@bash test/boot/enter.sh $(VITEST) --project boot
+
+.PHONY: test-packages
+test-packages: tools dist/.packages ## install, upgrade and remove the packages on real systems, out of a signed repository
+	@bash test/install/run.sh $(VITEST) --project install
+
+# The two on virtual machines take minutes and are not part of "make test".
+.PHONY: test-qemu
+test-qemu: dist/.packages ## heal on a virtual machine, where all of the unit's sandbox is enforced
+	@bash test/tools/deps.sh boot install qemu
+	@bash test/install/run-vm.sh $(if $(filter arm64,$(ARCH)),arm64,amd64) $(VITEST) --project qemu
+
+.PHONY: test-arm64
+test-arm64: dist/.packages-arm64 ## install and heal on an emulated arm64 machine; after each change of the binary's build
+	@bash test/tools/deps.sh boot install qemu
+	@bash test/install/run-vm.sh arm64 $(VITEST) --project arm64
 
 .PHONY: test-unit
 test-unit: node_modules/.installed ## run the tests that need nothing
@@ -57,6 +78,39 @@ dist/.packages: dist/eip-heal .tools/.venv $(PACKAGING)
 	bash packaging/build.sh
 	@touch $@
 
+.PHONY: packages-all
+packages-all: dist/.packages dist/.packages-arm64 ## build the DEB and the RPM for x86-64 and arm64, on x86-64
+
+dist/.packages-arm64: dist/eip-heal-arm64 .tools/.venv $(PACKAGING)
+	bash packaging/build.sh arm64
+	@touch $@
+
+# After the other, because both write the bundle.
+dist/eip-heal-arm64: node_modules/.installed $(SOURCES) | dist/eip-heal
+	@bash test/tools/deps.sh arm64
+	$(NODE) build/binary.ts arm64
+
+.PHONY: repo
+repo: dist/.packages $(wildcard dist/.packages-arm64) ## add what is built to the signed repository dist/repo
+	bash packaging/repo.sh
+
+.PHONY: reproducible
+reproducible: packages-all ## build the last commit twice, differently, and compare the packages byte for byte
+	bash packaging/reproducible.sh
+
+.PHONY: verify-node
+verify-node: dist/eip-heal-arm64 ## compare the Node binaries with those of the Node project, which it downloads
+	bash build/verify-node.sh
+
+.PHONY: release-check
+release-check: ## refuse a version that package.json, CHANGELOG.md and the tag do not agree on, or a dirty tree
+	@bash packaging/release-check.sh
+
+.PHONY: lint-workflows
+lint-workflows: .tools/.lint .tools/bin/actionlint ## actionlint and zizmor over .github
+	.tools/bin/actionlint
+	.tools/lint/bin/zizmor --offline .github
+
 .PHONY: region
 region: node_modules/.installed ## start a simulated AWS region by hand
 	@$(NODE) test/region/main.ts
@@ -76,6 +130,17 @@ node_modules/.installed: package.json package-lock.json .npmrc
 	$(PYTHON) -m venv .tools/venv
 	.tools/venv/bin/pip --quiet --disable-pip-version-check install --require-hashes -r $<
 	@touch $@
+
+# zizmor, which audits the workflows, and what validates a bill of materials.
+.tools/.lint: test/packages/requirements.txt | tools
+	rm -rf .tools/lint
+	$(PYTHON) -m venv .tools/lint
+	.tools/lint/bin/pip --quiet --disable-pip-version-check install --require-hashes -r $<
+	@touch $@
+
+# A Go module; whoever has no Go leaves it to CI.
+.tools/bin/actionlint:
+	GOBIN=$(CURDIR)/.tools/bin go install github.com/rhysd/actionlint/cmd/actionlint@v$(ACTIONLINT)
 
 .PHONY: clean
 clean: ## remove what was built

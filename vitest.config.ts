@@ -2,11 +2,16 @@ import { defineConfig } from "vitest/config";
 
 /**
  * Projects by what they need: `unit` and `simulation` nothing, `region` loopback, `binary` and `faults` the
- * built binary, `packages` the built packages and the tools that inspect them, `boot` a machine that may
- * boot a container.
+ * built binary, `packages` the built packages and the tools that inspect them, `boot` and `install` a machine
+ * that may boot a container, `qemu` and `arm64` one that emulates a whole machine.
  */
 const project = (name: string, include: string[], testTimeout = 10_000) => ({
   test: { name, include, testTimeout, hookTimeout: 10 * testTimeout },
+});
+
+/** One file after the other: each is a cloud with the addresses that clouds have. */
+const cloud = (name: string, include: string[]) => ({
+  test: { ...project(name, include, 300_000).test, fileParallelism: false },
 });
 
 export default defineConfig({
@@ -19,13 +24,10 @@ export default defineConfig({
       project("binary", ["test/binary/**/*.test.ts"], 60_000),
       project("packages", ["test/packages/**/*.test.ts"], 60_000),
       project("faults", ["test/faults/**/*.test.ts"], 120_000),
-      {
-        // One after the other: each is a cloud with the addresses that clouds have.
-        test: {
-          ...project("boot", ["test/boot/**/*.test.ts"], 300_000).test,
-          fileParallelism: false,
-        },
-      },
+      cloud("boot", ["test/boot/**/*.test.ts"]),
+      cloud("install", ["test/install/{deb,rpm,image}.test.ts"]),
+      cloud("qemu", ["test/install/qemu.test.ts"]),
+      cloud("arm64", ["test/install/arm64.test.ts"]),
     ],
   },
 });

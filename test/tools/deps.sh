@@ -4,9 +4,12 @@
 # usage: deps.sh [GROUP]...       all groups without an argument
 #
 #   boot      boots machines (test/boot)
-#   packages  inspects the built packages (test/packages) and shell scripts
+#   packages  inspects the built packages (test/packages) and shell scripts, makes repositories of them
+#   install   installs the packages on real systems (test/install), with what boot and packages need
 #   aws       the aws command line, a real client for the simulated region
 #   moto      the independent region: a Python that makes virtual environments
+#   arm64     builds for arm64 on x86-64; not among "all groups", because only `make packages-all` needs it
+#   qemu      virtual machines; not among them either: only `make test-qemu` and `make test-arm64` need it
 #
 # Does nothing, quickly, when all is there. Without root, or on another system, it names what is missing, and the
 # tests that need it say that they are skipped. What the archive does not have is named too. Either is no failure.
@@ -15,11 +18,11 @@ export LC_ALL=C
 
 groups=("$@")
 if [ $# = 0 ]; then
-	groups=(boot packages aws moto)
+	groups=(boot packages install aws moto)
 fi
 
 # A line for each need: what has to be there, and the package that brings it. A need is a command in the PATH;
-# "venv" is the module, which Debian packages apart from Python.
+# "venv" is the module, which Debian packages apart from Python; or a file.
 needs() {
 	case $1 in
 	boot)
@@ -40,6 +43,12 @@ NEEDS
 	packages)
 		cat <<'NEEDS'
 rpm rpm
+rpmsign rpm
+rpmlint rpmlint
+createrepo_c createrepo-c
+apt-ftparchive apt-utils
+gpg gpg
+gpgv gpgv
 lintian lintian
 shellcheck shellcheck
 mandoc mandoc
@@ -47,6 +56,32 @@ readelf binutils
 xz xz-utils
 systemd-analyze systemd
 dbus-daemon dbus
+NEEDS
+		;;
+	install)
+		cat <<'NEEDS'
+rpmbuild rpm
+rpm2cpio rpm2cpio
+/usr/lib/rpm/elfdeps rpm
+cpio cpio
+NEEDS
+		;;
+	qemu)
+		cat <<'NEEDS'
+qemu-system-x86_64 qemu-system-x86
+qemu-system-aarch64 qemu-system-arm
+mke2fs e2fsprogs
+depmod kmod
+cpio cpio
+NEEDS
+		;;
+	arm64)
+		cat <<'NEEDS'
+qemu-aarch64-static qemu-user-static
+aarch64-linux-gnu-strip binutils-aarch64-linux-gnu
+/usr/aarch64-linux-gnu/lib/libc.so.6 libc6-arm64-cross
+/usr/aarch64-linux-gnu/lib/libstdc++.so.6 libstdc++6-arm64-cross
+/usr/aarch64-linux-gnu/lib/libgcc_s.so.1 libgcc-s1-arm64-cross
 NEEDS
 		;;
 	aws)
@@ -59,7 +94,7 @@ venv python3-venv
 NEEDS
 		;;
 	*)
-		echo "deps.sh: unknown group $1; known: boot packages aws moto" >&2
+		echo "deps.sh: unknown group $1; known: boot packages install arm64 qemu aws moto" >&2
 		return 64
 		;;
 	esac
@@ -68,6 +103,7 @@ NEEDS
 is_there() {
 	case $1 in
 	venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
+	/*) [ -e "$1" ] ;;
 	*) command -v "$1" >/dev/null ;;
 	esac
 }

