@@ -14,6 +14,8 @@ const IMDS_IPV6 = "fd00:ec2::254";
 /** Of a network for documentation: nobody has it. */
 const FAR_AWAY = "198.51.100.7";
 const NAME = "ec2.us-east-1.amazonaws.com";
+/** The endpoint that speaks IPv6 too. */
+const DUAL_STACK_NAME = "ec2.us-east-1.api.aws";
 
 const ip = (...args: string[]) => execFileSync("ip", args);
 
@@ -28,10 +30,14 @@ const imdsEverywhere: Row["served"] = (me) => ({ imds: { [me]: { host: "::", por
 const ec2Everywhere: Row["served"] = () => ({ ec2: { host: "0.0.0.0", port: 8080 } });
 const farAway = { AWS_ENDPOINT_URL_EC2: `http://${FAR_AWAY}:8080` };
 
-/** EC2 at its own name, with a certificate that is trusted; what the name resolves to is up to the row. */
-async function atItsName(ec2Url: string): Promise<Trouble & { hosts: string }> {
+/** EC2 at a name of its own, with a certificate that is trusted; what the name resolves to is up to the row. */
+async function atItsName(
+  ec2Url: string,
+  name = NAME,
+  host = "127.0.0.1",
+): Promise<Trouble & { hosts: string }> {
   const folder = mkdtempSync(join(tmpdir(), "eip-heal-name-"));
-  const front = await openTlsFront(ec2Url, { name: NAME, port: 443 });
+  const front = await openTlsFront(ec2Url, { name, host, port: 443 });
   front.trust();
   const hosts = join(folder, "hosts");
   writeFileSync(hosts, "127.0.0.1 localhost\n");
@@ -137,6 +143,34 @@ export const ROWS: readonly Row[] = [
     status: 75,
     deadline: "6s",
     isForGood: true,
+  },
+  {
+    name: "only IPv6 leads to EC2",
+    instance: { autoPublicIp: false, enis: [{ ipv6s: ["2001:db8::5"] }] },
+    begin: async ({ region }) => {
+      const { hosts, ...named } = await atItsName(region.ec2Url, DUAL_STACK_NAME, "::1");
+      // The ordinary endpoint is a black hole, as without a public IPv4 address and a NAT.
+      ip("route", "add", `${FAR_AWAY}/32`, "dev", "lo");
+      appendFileSync(hosts, `${FAR_AWAY} ${NAME}\n::1 ${DUAL_STACK_NAME}\n`);
+      return { ...named, felt: () => true };
+    },
+    told: [],
+    status: 0,
+    deadline: "20s",
+    passes: true,
+  },
+  {
+    name: "IPv6 in a region whose EC2 has no name for it, and the way over IPv4 comes late",
+    instance: { autoPublicIp: false, enis: [{ ipv6s: ["2001:db8::5"] }] },
+    begin: async ({ region }) => {
+      const { hosts, ...named } = await atItsName(region.ec2Url, NAME, "0.0.0.0");
+      ip("route", "add", `${FAR_AWAY}/32`, "dev", "lo");
+      appendFileSync(hosts, `${FAR_AWAY} ${NAME}\n`);
+      return { ...named, end: () => ip("address", "add", `${FAR_AWAY}/32`, "dev", "lo") };
+    },
+    told: ["this instance has no public IPv4 address: let its subnet assign one"],
+    status: 75,
+    deadline: "8s",
   },
   {
     name: "EC2 under its own name",

@@ -18,7 +18,7 @@ export interface TlsFront {
 /** TLS in front of a plain server, with a certificate by an authority that nobody trusts until `trust` is called. */
 export async function openTlsFront(
   backend: string,
-  { name = "localhost", port = 0 } = {},
+  { name = "localhost", host = "127.0.0.1", port = 0 } = {},
 ): Promise<TlsFront> {
   const folder = mkdtempSync(join(tmpdir(), "eip-heal-tls-"));
   const [unknown, trusted] = await Promise.all(
@@ -28,7 +28,7 @@ export async function openTlsFront(
   const [bad, good] = await Promise.all([unknown.issue(name), trusted.issue(name)]);
   const server = createTlsServer(bad, (socket) => pipe(socket, Number(new URL(backend).port)));
   server.on("tlsClientError", () => {}); // that is what it is for
-  const url = `https://${name}:${await listen(server, port)}`;
+  const url = `https://${name}:${await listen(server, host, port)}`;
   return {
     url,
     authority: trusted.file,
@@ -40,9 +40,9 @@ export async function openTlsFront(
   };
 }
 
-async function listen(server: Server, port: number): Promise<number> {
+async function listen(server: Server, host: string, port: number): Promise<number> {
   await new Promise<void>((resolve, reject) => {
-    server.once("error", reject).listen(port, "127.0.0.1", resolve);
+    server.once("error", reject).listen(port, host, resolve);
   });
   return (server.address() as AddressInfo).port;
 }

@@ -1,0 +1,100 @@
+/** The arm64 .deb on an emulated arm64 machine: it is installed there, starts nothing, and heals at the next boots. */
+import { existsSync } from "node:fs";
+import { copyFile, readFile, rename } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFailed, test } from "vitest";
+import { Cloud, CONF, UNIT } from "../boot/cloud.ts";
+import { aWorld } from "../region/world.ts";
+import { vmSystem } from "./roots.ts";
+import { DPKG, HELPER, stateOf, WANTED } from "./state.ts";
+import { VirtualMachine } from "./virtual-machine.ts";
+
+const PROJECT = join(import.meta.dirname, "../..");
+const PACKAGE = "/var/tmp/package.deb";
+/** The settings by which it trusts EC2's certificate: added once the package has brought its own. */
+const TRUST = "/etc/trust.conf";
+
+const world = aWorld();
+const address = world.address();
+const tags = { "allocation-id": address.allocationId };
+const older = world.instance({ tags });
+const self = world.instance({ tags, metadataTags: true, autoPublicIp: true });
+
+let cloud: Cloud;
+let machine: VirtualMachine;
+/** The first test that failed: those after it would only tell what follows from that. */
+let failed: string | undefined;
+
+beforeAll(async () => {
+  const { image, kernel, architecture } = vmSystem();
+  const { version } = JSON.parse(await readFile(join(PROJECT, "package.json"), "utf8")) as {
+    version: string;
+  };
+  const deb = join(PROJECT, `dist/eip-heal_${version}_${architecture}.deb`);
+  if (!existsSync(deb)) throw new Error(`${deb} is missing: make packages-all builds it`);
+  cloud = await Cloud.start(world);
+  const name = `ip-${self.privateIp.replaceAll(".", "-")}`;
+  await cloud.dnsmasq.add({ name, mac: self.mac, ip: self.privateIp });
+  machine = await VirtualMachine.create(
+    { name, mac: self.mac, image, architecture, kernel },
+    async (root) => {
+      await copyFile(deb, join(root, PACKAGE));
+      await cloud.trustIn(root);
+      await rename(join(root, CONF), join(root, TRUST));
+    },
+  );
+  await machine.start();
+  expect(await machine.waitRunning()).toBe("running");
+}, 900_000);
+
+afterAll(async () => {
+  await machine?.discard();
+  await cloud?.close();
+});
+
+beforeEach(({ skip, task }) => {
+  skip(failed !== undefined, `because "${failed}" has failed`);
+  onTestFailed(async () => {
+    failed = task.name;
+    console.error((await machine.journal(UNIT)).join("\n"), await machine.console());
+  });
+});
+
+describe("an arm64 machine", { timeout: 900_000 }, () => {
+  test("is one", async () => {
+    expect(await machine.must(["uname", "-m"])).toBe("aarch64\n");
+  });
+
+  test("installing enables the unit, starts nothing and asks nobody", async () => {
+    await machine.must(["apt-get", "install", "--yes", PACKAGE], { timeoutMs: 600_000 });
+    expect(await stateOf(machine, cloud, DPKG)).toMatchObject({
+      unit: "enabled",
+      active: "inactive",
+      associations: 0,
+      left: [WANTED, ...HELPER].toSorted(),
+    });
+    expect(cloud.region.calls).toEqual([]);
+    expect(cloud.region.imdsRequests).toEqual([]);
+    expect(await machine.must(["eip-heal", "--version"])).toMatch(/^eip-heal \d/);
+  });
+
+  test("a reboot heals", async () => {
+    await machine.sh(`cat ${TRUST} >>${CONF}`);
+    await machine.reboot();
+    expect(await machine.waitRunning()).toBe("running");
+    expect(await stateOf(machine, cloud, DPKG)).toMatchObject({
+      unit: "enabled",
+      active: "active",
+      associations: 1,
+    });
+    expect(cloud.region.holder(address.allocationId)?.instanceId).toBe(self.instanceId);
+    expect(await machine.show(UNIT, "Result", "NRestarts")).toEqual(["success", "0"]);
+  });
+
+  test("a restart takes the address back from an older instance", async () => {
+    cloud.move(address.allocationId, older);
+    await machine.must(["systemctl", "restart", UNIT]);
+    expect(cloud.region.holder(address.allocationId)?.instanceId).toBe(self.instanceId);
+    expect(cloud.region.bugs).toEqual([]);
+  });
+});

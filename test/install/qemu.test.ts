@@ -1,0 +1,182 @@
+/**
+ * The unit on a virtual machine, where the kernel enforces all that it asks for: a container quietly leaves out some of
+ * it. It heals there, and a program in its sandbox gets nowhere else.
+ */
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFailed, test } from "vitest";
+import { Cloud, UNIT } from "../boot/cloud.ts";
+import { bake } from "../boot/image.ts";
+import { install } from "../boot/package.ts";
+import { aWorld } from "../region/world.ts";
+import { currentPackages } from "./repository.ts";
+import { vmSystem } from "./roots.ts";
+import { DPKG, HELPER, RESULTS, stateOf, WANTED } from "./state.ts";
+import { VirtualMachine } from "./virtual-machine.ts";
+
+/** What systemd-analyze counts at most: see the reasons in the unit for what is left. */
+const EXPOSURE = 1.3;
+/** The same sandbox around another program. */
+const PROBE = "probe.service";
+
+const world = aWorld();
+const address = world.address();
+const tags = { "allocation-id": address.allocationId };
+const older = world.instance({ tags });
+const self = world.instance({ tags, metadataTags: true, autoPublicIp: true });
+
+let cloud: Cloud;
+let machine: VirtualMachine;
+/** The first test that failed: those after it would only tell what follows from that. */
+let failed: string | undefined;
+
+beforeAll(async () => {
+  const { image, kernel, architecture } = vmSystem();
+  const { deb } = await currentPackages();
+  cloud = await Cloud.start(world);
+  const ami = await bake("vm-ami", image, async (builder) => {
+    await install(builder, deb);
+    await cloud.trustIn(builder.root);
+  });
+  const name = `ip-${self.privateIp.replaceAll(".", "-")}`;
+  await cloud.dnsmasq.add({ name, mac: self.mac, ip: self.privateIp });
+  machine = await VirtualMachine.create(
+    { name, mac: self.mac, image: ami, architecture, kernel },
+    async (root) => {
+      const unit = await readFile(join(root, "usr/lib/systemd/system", UNIT), "utf8");
+      await writeFile(join(root, "etc/systemd/system", PROBE), probing(unit));
+      await mkdir(join(root, "home/admin"));
+    },
+  );
+  await machine.start();
+}, 900_000);
+
+afterAll(async () => {
+  await machine?.discard();
+  await cloud?.close();
+});
+
+beforeEach(({ skip, task }) => {
+  skip(failed !== undefined, `because "${failed}" has failed`);
+  onTestFailed(async () => {
+    failed = task.name;
+    console.error((await machine.journal(UNIT)).join("\n"), await machine.console());
+  });
+});
+
+describe("a virtual machine with eip-heal", { timeout: 900_000 }, () => {
+  test("its first boot heals", async () => {
+    expect(await machine.waitRunning()).toBe("running");
+    expect(await stateOf(machine, cloud, DPKG)).toMatchObject({
+      unit: "enabled",
+      active: "active",
+      associations: 1,
+      left: [WANTED, ...HELPER, ...RESULTS].toSorted(),
+    });
+    expect(cloud.region.holder(address.allocationId)?.instanceId).toBe(self.instanceId);
+    expect(await machine.show(UNIT, "Result", "NRestarts")).toEqual(["success", "0"]);
+  });
+
+  test("systemd has nothing to say about the unit, and finds little that it may do", async () => {
+    const verify = await machine.exec(["systemd-analyze", "verify", "--man=no", UNIT]);
+    expect(verify).toEqual({ status: 0, stdout: "", stderr: "" });
+    const report = await machine.must(["systemd-analyze", "security", "--no-pager", UNIT]);
+    const exposure = /Overall exposure level for eip-heal\.service: ([\d.]+)/.exec(report)?.[1];
+    expect(Number(exposure), report).toBeLessThanOrEqual(EXPOSURE);
+  });
+
+  test("a restart takes the address back from an older instance", async () => {
+    cloud.move(address.allocationId, older);
+    await machine.must(["systemctl", "restart", UNIT]);
+    expect(cloud.region.holder(address.allocationId)?.instanceId).toBe(self.instanceId);
+  });
+
+  test("a program in its sandbox gets nowhere but to the network and its own directory", async () => {
+    await machine.exec(["systemctl", "start", PROBE]);
+    const log = await machine.journal(PROBE);
+    const seen = log.filter((line) => line.startsWith("probe: "));
+    expect(seen, log.join("\n")).toEqual(
+      PROBES.map(({ name, allowed }) => `probe: ${name}: ${allowed ? "allowed" : "refused"}`),
+    );
+  });
+
+  test("a reboot heals", async () => {
+    cloud.move(address.allocationId, older);
+    const before = cloud.associations().length;
+    await machine.reboot();
+    expect(await machine.waitRunning()).toBe("running");
+    expect(cloud.region.holder(address.allocationId)?.instanceId).toBe(self.instanceId);
+    expect(cloud.associations().length).toBe(before + 1);
+    expect(cloud.region.bugs).toEqual([]);
+  });
+
+  // The last one, because it ruins the machine.
+  test("the same program outside of the sandbox gets everywhere", async () => {
+    const script = PROBES.map(probe).join("\n");
+    await machine.sh("mkdir /run/outside");
+    const said = await machine.must([
+      "env",
+      "RUNTIME_DIRECTORY=/run/outside",
+      // What is mounted would hide what others have in /tmp.
+      "unshare",
+      "--mount",
+      "bash",
+      "-c",
+      script,
+    ]);
+    expect(said.trim().split("\n")).toEqual(PROBES.map(({ name }) => `probe: ${name}: allowed`));
+  });
+});
+
+interface Probe {
+  readonly name: string;
+  readonly command: string;
+  readonly allowed?: boolean;
+}
+
+/** What a program in the sandbox may and may not. */
+const PROBES: readonly Probe[] = [
+  { name: "write its results", command: 'echo x >"$RUNTIME_DIRECTORY/probe"', allowed: true },
+  { name: "ask instance metadata", command: "exec 3<>/dev/tcp/169.254.169.254/80", allowed: true },
+  { name: "write to /etc", command: "echo x >/etc/probe" },
+  { name: "write to /usr", command: "echo x >/usr/probe" },
+  { name: "write to /var", command: "echo x >/var/lib/probe" },
+  { name: "read the shadow file", command: "cat /etc/shadow" },
+  { name: "look into /root", command: "ls /root" },
+  { name: "look into /home", command: "ls /home/*" },
+  { name: "see the first process", command: "ls /proc/1" },
+  { name: "read the kernel's log", command: "dmesg" },
+  { name: "see the processors", command: "cat /proc/cpuinfo" },
+  { name: "change the kernel's settings", command: "echo 1 >/proc/sys/kernel/sysrq" },
+  { name: "see disks", command: "ls /dev/vda" },
+  { name: "get a user namespace", command: "unshare --user true" },
+  { name: "get a mount namespace", command: "unshare --mount true" },
+  { name: "mount", command: "mount -t tmpfs tmpfs /tmp" },
+  { name: "set the clock", command: "date --set=2030-01-01" },
+  { name: "set the host name", command: "hostname probe" },
+  { name: "raise its priority", command: "renice -n -5 $$" },
+  { name: "change its personality", command: "setarch linux32 true" },
+  {
+    name: "make a set-user-id program",
+    command: 'cp /bin/true "$RUNTIME_DIRECTORY/t" && chmod u+s "$RUNTIME_DIRECTORY/t"',
+  },
+  { name: "become somebody else", command: "setpriv --reuid=0 true" },
+];
+
+/** Shell text that tries it and says how that went. */
+function probe({ name, command }: Probe): string {
+  return `if (${command}) >/dev/null 2>&1; then echo "probe: ${name}: allowed"; else echo "probe: ${name}: refused"; fi`;
+}
+
+/** The unit with the probes in place of its program. */
+function probing(unit: string): string {
+  // systemd reads escapes, variables and specifiers of its own in the line.
+  const script = JSON.stringify(PROBES.map(probe).join("; "))
+    .replaceAll("$", "$$$$")
+    .replaceAll("%", "%%");
+  return unit
+    .replace(/^ExecStart=.*$/m, () => `ExecStart=/bin/bash -c ${script}`)
+    .replace(/^SyslogIdentifier=.*$/m, "SyslogIdentifier=probe")
+    .replace(/^RuntimeDirectory=.*$/m, "RuntimeDirectory=probe")
+    .replace(/^User=.*$/m, "User=probe");
+}

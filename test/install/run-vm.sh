@@ -1,0 +1,43 @@
+#!/bin/bash
+# Runs the tests on virtual machines, in a small cloud of their own (test/boot/enter.sh).
+#
+# usage: run-vm.sh amd64|arm64 COMMAND [ARGUMENT]...
+#
+# The command finds in the environment: VM_ARCH, VM_ROOT and VM_KERNEL, the folders of a Linux root and of a kernel.
+# Where that cannot be had this says why and is 0; but with CI set it is 1, because there somebody relies on the test.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+
+VM_ARCH=$1
+shift
+skip() {
+	printf '\n%s\n\n' "*** NOT TESTED: $VM_ARCH on a virtual machine. $1 ***" >&2
+	[ -z "${CI:-}" ]
+	exit
+}
+
+why=$("$here/../boot/can-boot.sh") || skip "This machine cannot boot machines: $why"
+case $VM_ARCH in
+amd64) emulator=qemu-system-x86_64 ;;
+arm64) emulator=qemu-system-aarch64 ;;
+*)
+	echo "run-vm.sh: unknown architecture $VM_ARCH; known: amd64 arm64" >&2
+	exit 64
+	;;
+esac
+missing=
+for command in "$emulator" mke2fs cpio depmod; do
+	command -v "$command" >/dev/null || missing+=" $command"
+done
+[ -z "$missing" ] || skip "Not installed:$missing"
+[ -c /dev/net/tun ] || skip 'There is no /dev/net/tun'
+VM_KERNEL=$("$here/kernel.sh" "$VM_ARCH") || skip 'No kernel could be had'
+VM_ROOT=$("$here/vm-root.sh" "$VM_ARCH") || skip 'No root could be made'
+
+# Kept open to the end, so that nobody drops the folders of a running machine.
+exec 5<"${VM_KERNEL%-*}.lock" 6<"${VM_ROOT%-*}.lock"
+flock --shared 5
+flock --shared 6
+
+export VM_ARCH VM_KERNEL VM_ROOT
+exec "$here/../boot/enter.sh" "$@"

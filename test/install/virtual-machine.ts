@@ -1,0 +1,230 @@
+/**
+ * One virtual machine: an emulated computer with a kernel of its own, on the same cloud as the containers of
+ * test/boot. Slow, but nothing of what a unit asks of the kernel is left out, and it may be of another architecture.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { closeSync, openSync } from "node:fs";
+import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type Image, mountOver } from "../boot/image.ts";
+import { place } from "../boot/place.ts";
+import { eventually, must, type Result, type RunOptions, succeeded } from "../boot/run.ts";
+import { GuestShell, putGuestShellInto } from "./guest-shell.ts";
+
+export type Architecture = "amd64" | "arm64";
+
+export interface VirtualMachineSpec {
+  /** At most 15 characters, the length of a network interface's name. */
+  readonly name: string;
+  /** DHCP knows the machine by it. */
+  readonly mac: string;
+  readonly image: Image;
+  readonly architecture: Architecture;
+  /** Folder made by kernel.sh. */
+  readonly kernel: string;
+}
+
+/** The emulator of each architecture. Plain old processors: what newer ones have in addition is slow to emulate. */
+const EMULATORS: Readonly<Record<Architecture, { command: string[]; console: string }>> = {
+  amd64: {
+    command: ["qemu-system-x86_64", "-machine", "q35", "-cpu", "Nehalem"],
+    console: "ttyS0",
+  },
+  arm64: {
+    command: ["qemu-system-aarch64", "-machine", "virt", "-cpu", "cortex-a72"],
+    console: "ttyAMA0",
+  },
+};
+
+/** Emulation is ten times slower than the machine, and the machine may be busy. */
+const BOOT_MS = 600_000;
+const COMMAND_MS = 300_000;
+
+export class VirtualMachine {
+  readonly name: string;
+  readonly #spec: VirtualMachineSpec;
+  readonly #folder: string;
+  #qemu: ChildProcess | undefined;
+  #shell: GuestShell | undefined;
+
+  private constructor(spec: VirtualMachineSpec) {
+    this.name = spec.name;
+    this.#spec = spec;
+    this.#folder = join(place().scratch, `vm-${spec.name}`);
+  }
+
+  /**
+   * A machine with a new disk, not started yet.
+   *
+   * @param prepare what else is to be on the disk
+   */
+  static async create(
+    spec: VirtualMachineSpec,
+    prepare?: (root: string) => Promise<void>,
+  ): Promise<VirtualMachine> {
+    const vm = new VirtualMachine(spec);
+    await mkdir(vm.#folder);
+    const disk = await mountOver(spec.image, `disk-${spec.name}`);
+    const etc = join(disk.root, "etc");
+    await writeFile(join(etc, "hostname"), `${spec.name}\n`);
+    await writeFile(join(etc, "fstab"), "/dev/vda / ext4 rw,noatime 0 1\n");
+    await cp(join(spec.kernel, "lib/modules"), join(disk.root, "usr/lib/modules"), {
+      recursive: true,
+    });
+    await putGuestShellInto(disk.root);
+    await prepare?.(disk.root);
+    // From a folder, so that no loop device is needed. Without a journal: nobody pulls the plug and boots again.
+    const features = ["-O", "^has_journal", "-E", "lazy_itable_init=1", "-m", "0"];
+    const target = [join(vm.#folder, "disk"), "2G"];
+    await must(["mke2fs", "-q", "-t", "ext4", ...features, "-d", disk.root, ...target]);
+    await disk.discard();
+    return vm;
+  }
+
+  /** All that it has written to its console. */
+  async console(): Promise<string> {
+    return await readFile(join(this.#folder, "console"), "utf8");
+  }
+
+  /** Switches it on; resolves when somebody answers in it. */
+  async start(): Promise<void> {
+    const { name } = this;
+    await must(["ip", "tuntap", "add", "dev", name, "mode", "tap"]);
+    await must(["ip", "link", "set", name, "master", "vpc0", "up"]);
+    const log = openSync(join(this.#folder, "qemu.log"), "a");
+    const [file = "", ...args] = this.#commandLine();
+    this.#qemu = spawn(file, args, { stdio: ["ignore", log, log] });
+    closeSync(log);
+    // An emulator that cannot be started is seen by its exit code, too.
+    this.#qemu.once("error", () => {});
+    this.#shell = new GuestShell(join(this.#folder, "shell"));
+    await this.#answers();
+  }
+
+  /** Runs a command in it, as root. */
+  async exec(argv: readonly string[], options?: RunOptions): Promise<Result> {
+    this.#mustBeOn();
+    if (this.#shell === undefined) throw new Error(`${this.name} has not been started`);
+    return await this.#shell.run(argv, options?.timeoutMs ?? COMMAND_MS);
+  }
+
+  /** Runs a command in it that must succeed; its standard output. */
+  async must(argv: readonly string[], options?: RunOptions): Promise<string> {
+    return succeeded(argv, await this.exec(argv, options));
+  }
+
+  /** Runs a shell script in it that must succeed; its standard output. */
+  async sh(script: string, options?: RunOptions): Promise<string> {
+    return await this.must(["sh", "-euc", script], options);
+  }
+
+  /** Properties of a unit as `systemctl show` names them, in the order asked for; undefined: there is no such one. */
+  async show(unit: string, ...properties: string[]): Promise<(string | undefined)[]> {
+    const options = properties.map((name) => `--property=${name}`);
+    const text = await this.must(["systemctl", "show", unit, ...options]);
+    const values = new Map(
+      text.split("\n").map((line) => line.split(/=(.*)/s, 2) as [string, string]),
+    );
+    return properties.map((name) => values.get(name));
+  }
+
+  /** The messages of a unit in this boot, one to a line. */
+  async journal(unit: string): Promise<string[]> {
+    await this.must(["journalctl", "--sync"]);
+    const text = await this.must(["journalctl", "-u", unit, "-b", "-o", "cat", "--no-pager"]);
+    return text.split("\n").filter((line) => line !== "");
+  }
+
+  /** Resolves when the boot has come to its end: "running", or "degraded" if a unit has failed. */
+  async waitRunning(): Promise<string> {
+    return await eventually(
+      `${this.name} has booted`,
+      async () => {
+        const { stdout } = await this.exec(["systemctl", "is-system-running"]);
+        const state = stdout.trim();
+        return (state === "running" || state === "degraded") && state;
+      },
+      { withinMs: BOOT_MS, everyMs: 1_000 },
+    );
+  }
+
+  /** Reboots it; resolves when somebody answers in it again. */
+  async reboot(): Promise<void> {
+    const bootId = ["cat", "/proc/sys/kernel/random/boot_id"];
+    const before = await this.must(bootId);
+    // The answer may be lost with the one who gives it.
+    await this.exec(["systemctl", "reboot"], { timeoutMs: 5_000 });
+    await eventually(
+      `${this.name} has rebooted`,
+      async () => {
+        const { status, stdout } = await this.exec(bootId, { timeoutMs: 5_000 });
+        return status === 0 && stdout !== before;
+      },
+      { withinMs: BOOT_MS, everyMs: 500 },
+    );
+  }
+
+  /** Pulls the plug and throws the disk away. */
+  async discard(): Promise<void> {
+    this.#shell?.close();
+    const qemu = this.#qemu;
+    if (qemu !== undefined && qemu.exitCode === null && qemu.signalCode === null) {
+      qemu.kill("SIGKILL");
+      await eventually(
+        `${this.name} is off`,
+        () => qemu.exitCode !== null || qemu.signalCode !== null,
+      );
+      await must(["ip", "link", "delete", this.name]);
+    }
+    await rm(this.#folder, { recursive: true });
+  }
+
+  async #answers(): Promise<void> {
+    await eventually(
+      `somebody answers on ${this.name}`,
+      async () => (await this.exec(["true"], { timeoutMs: 5_000 })).status === 0,
+      { withinMs: BOOT_MS, everyMs: 500 },
+    ).catch(async (error: Error) => {
+      throw new Error(`${error.message}\n${(await this.console()).slice(-4_000)}`);
+    });
+  }
+
+  #mustBeOn(): void {
+    const { exitCode = null, signalCode = null } = this.#qemu ?? {};
+    if (exitCode === null && signalCode === null) return;
+    throw new Error(`${this.name} is off, its emulator has ended with ${exitCode ?? signalCode}`);
+  }
+
+  #commandLine(): string[] {
+    const { architecture, kernel, mac } = this.#spec;
+    const { command, console } = EMULATORS[architecture];
+    const file = (name: string) => join(this.#folder, name);
+    const options: readonly (readonly [name: string, value?: string])[] = [
+      ["accel", "tcg,thread=multi"],
+      ["smp", "2"],
+      ["m", "1024"],
+      ["display", "none"],
+      ["nodefaults"],
+      ["no-user-config"],
+      ["kernel", join(kernel, "vmlinuz")],
+      ["initrd", join(kernel, "initrd")],
+      // Interfaces are named eth0 and on. What the kernel does against processors that leak only costs time here.
+      ["append", `root=/dev/vda rw console=${console} quiet mitigations=off net.ifnames=0`],
+      ["drive", `file=${file("disk")},format=raw,if=none,id=disk,cache=unsafe`],
+      ["device", "virtio-blk-pci,drive=disk"],
+      ["netdev", `tap,id=net,ifname=${this.name},script=no,downscript=no`],
+      ["device", `virtio-net-pci,netdev=net,mac=${mac},romfile=`],
+      ["device", "virtio-rng-pci"],
+      ["device", "virtio-serial-pci"],
+      ["chardev", `socket,id=shell,path=${file("shell")},server=on,wait=off`],
+      ["device", "virtconsole,chardev=shell"],
+      ["serial", `file:${file("console")}`],
+    ];
+    return [
+      ...command,
+      ...options.flatMap(([name, value]) =>
+        value === undefined ? [`-${name}`] : [`-${name}`, value],
+      ),
+    ];
+  }
+}
