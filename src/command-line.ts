@@ -71,6 +71,9 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
       `Unknown command '${named}'; known: ${COMMANDS.map(([name]) => name).join(", ")}`,
     );
   }
+  if (values["dry-run"] === true && command !== "heal") {
+    throw new UsageError("--dry-run goes with heal only");
+  }
   if (surplus.length > 0) throw new UsageError(`Unexpected argument '${surplus[0]}'`);
 
   const flags = Object.fromEntries(

@@ -147,7 +147,7 @@ export async function nameWanted(run: Run, self: Self, ec2: Ec2): Promise<Wanted
   let found = self.tag;
   if (found === undefined) {
     const tags = await during(run, step, () => ec2.tags());
-    const key = [tag, poolTag].find((name) => tags[name]);
+    const key = [tag, poolTag].find((name) => Object.hasOwn(tags, name) && tags[name]);
     found = key === undefined ? undefined : { key, value: tags[key] ?? "" };
   }
   if (found === undefined) {

@@ -84,6 +84,11 @@ async function main(args: string[]): Promise<ExitStatus> {
       const done = await recheck(settings, ports, last, memory, now, stop.signal);
       keep(() => writeMemory(RESULTS_FOLDER, done.memory));
       if (done.outcome === undefined) return EXIT.OK;
+      if (done.keepsResult) {
+        const { level, line, status } = report(done.outcome);
+        log[level](line);
+        return status;
+      }
       const status = finish(done.outcome, isNoNews(done.outcome, last));
       // A newer instance has the address: as it should be, minute by minute.
       return status === EXIT.UNAVAILABLE ? EXIT.OK : status;

@@ -15,6 +15,8 @@ import type { Ports } from "./ports.ts";
 export interface Recheck {
   /** What a heal has come to, if one was needed. */
   readonly outcome?: Outcome;
+  /** Nothing was found out, so that the last result stays as it is. */
+  readonly keepsResult?: true;
   /** To be remembered for the next one. */
   readonly memory: Memory;
 }
@@ -61,6 +63,7 @@ export async function recheck(
       const because = `${(stop.reason as Error).message} while reading instance metadata`;
       return {
         memory,
+        keepsResult: true,
         outcome: { end: "stopped", because, facts: {}, tries: 1, ms: clock.now() - startedAt },
       };
     }
@@ -68,6 +71,7 @@ export async function recheck(
     const status = statusOf(error);
     return {
       memory,
+      keepsResult: true,
       outcome: {
         end: "failed",
         failure: error,

@@ -43,7 +43,8 @@ export function parseEnvironmentFile(text: string): EnvironmentFile {
   const finish = () => {
     const key = name.replace(/[ \t]+$/, "");
     if (state === "name" || !NAME.test(key)) {
-      problems.push(`line ${startedAt}: not KEY=VALUE: ${key.slice(0, 60)}`);
+      // Its beginning only: the rest of a mistyped line may be a secret.
+      problems.push(`line ${startedAt}: not KEY=VALUE: ${/^\w{0,40}/.exec(key)?.[0]}…`);
     } else variables[key] = value.slice(0, kept);
     [state, name, value, kept] = ["before name", "", "", 0];
   };

@@ -101,9 +101,12 @@ describe("recheck", () => {
     await agent();
     region.region.associate(allocationId, older.instanceId);
     await region.unplug(me.instanceId);
-    const { status, calls, log } = await during(() => agent("recheck"));
+    const { status, calls, log, env, result } = await during(() => agent("recheck"));
     expect(status, log.join("\n")).toBe(75);
     expect(calls).toEqual([]);
+    // Who cannot tell leaves what was verified as it is.
+    expect(env).toContain(publicIp);
+    expect(result).toMatchObject({ outcome: "settled" });
   });
 
   it("makes the mapping again when EC2 shows the address here and metadata does not, round after round", async () => {

@@ -34,9 +34,9 @@ it.each(CASES)("%j", (text, variables) => {
 });
 
 it.each([
-  ["nonsense\nA=b", ["line 1: not KEY=VALUE: nonsense"]],
-  ["A=b\n\nexport C=d\n", ["line 3: not KEY=VALUE: export C"]],
-  ["1A=b", ["line 1: not KEY=VALUE: 1A"]],
+  ["nonsense\nA=b", ["line 1: not KEY=VALUE: nonsense…"]],
+  ["A=b\n\nexport C=d\n", ["line 3: not KEY=VALUE: export…"]],
+  ["1A=b", ["line 1: not KEY=VALUE: 1A…"]],
   ['X=y\nA="b\n', ["line 2: a quote is opened and never closed: A"]],
 ])("says what is wrong with %j", (text, problems) => {
   expect(parseEnvironmentFile(text).problems).toEqual(problems);
