@@ -63,13 +63,14 @@ async function main(args: string[]): Promise<ExitStatus> {
     return EXIT.CONFIG;
   }
 
-  const finish = (outcome: Outcome, quiet = false): ExitStatus => {
+  const finish = (outcome: Outcome, { quiet = false, keepsResult = false } = {}): ExitStatus => {
     const { level, line, status } = report(outcome);
     log[quiet ? "debug" : level](line);
     const record = resultRecord(outcome, systemClock.date());
     if (commandLine.json) print(`${JSON.stringify(record)}\n`);
-    if (!commandLine.dryRun)
+    if (!commandLine.dryRun && !keepsResult) {
       keep(() => writeResults(RESULTS_FOLDER, record, resultVariables(outcome)));
+    }
     return status;
   };
   switch (commandLine.command) {
@@ -84,12 +85,9 @@ async function main(args: string[]): Promise<ExitStatus> {
       const done = await recheck(settings, ports, last, memory, now, stop.signal);
       keep(() => writeMemory(RESULTS_FOLDER, done.memory));
       if (done.outcome === undefined) return EXIT.OK;
-      if (done.keepsResult) {
-        const { level, line, status } = report(done.outcome);
-        log[level](line);
-        return status;
-      }
-      const status = finish(done.outcome, isNoNews(done.outcome, last));
+      const keepsResult = done.keepsResult === true;
+      const quiet = !keepsResult && isNoNews(done.outcome, last);
+      const status = finish(done.outcome, { quiet, keepsResult });
       // A newer instance has the address: as it should be, minute by minute.
       return status === EXIT.UNAVAILABLE ? EXIT.OK : status;
     }
