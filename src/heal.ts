@@ -47,6 +47,7 @@ export async function heal(
     dryRun,
     insist,
     signal: limit.signal,
+    hasActed: false,
     step: "starting",
     facts: {},
   };
@@ -70,9 +71,10 @@ export async function heal(
         because: `${(stop.reason as Error).message} while ${run.step}`,
       });
     // The cause that was there before counts, not that time ran out in the middle of something.
+    const cause = run.hasActed ? undefined : last;
     return end(
       giveUp(
-        last ??
+        cause ??
           new Failure("unreachable", { why: "the deadline came before this was done" }, run.step),
       ),
     );
@@ -88,6 +90,7 @@ export async function heal(
         if (limit.signal.aborted) return interrupted();
         if (!(error instanceof Failure)) throw error;
         last = error;
+        run.hasActed = false;
       }
 
       const verdict = pace(last, trail, triedAt, clock.now(), deadline, clock.random);

@@ -1,5 +1,5 @@
 /** What the story needs from the world; aws/ and system/ provide it, tests do too. */
-import type { Look, Place, Self, Wanted } from "./core/view.ts";
+import type { Elastic, Look, Place, Self, Wanted } from "./core/view.ts";
 
 /** EC2, over one connection. Every method throws Failures. */
 export interface Ec2 {
@@ -9,11 +9,11 @@ export interface Ec2 {
    * Looks at what is wanted.
    *
    * @param former where a public address was before, together with the wanted one's: the look also says
-   *   whether the former is an Elastic IP, if that costs no further request
+   *   whether the former is an Elastic IP that is on no other place now, if that costs no further request
    */
   look(wanted: Wanted, here: Place, former?: { wanted: string; former: string }): Promise<Look>;
   /** The Elastic IP at this place now, if there is one. */
-  present(here: Place & { publicIp: string }): Promise<Look["displaced"]>;
+  present(here: Place & { publicIp: string }): Promise<Elastic | undefined>;
   /** Associates. With `reassociate` it takes the address from whoever holds it; without, that is a Failure `held`. */
   associate(allocationId: string, here: Place, reassociate: boolean): Promise<void>;
   /** Ends this association, and no other. */

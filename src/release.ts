@@ -34,6 +34,7 @@ export async function release(
     dryRun: false,
     insist: false,
     signal,
+    hasActed: false,
     step: "starting",
     facts: {},
   };

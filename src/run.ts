@@ -14,6 +14,8 @@ export interface Run {
   readonly insist: boolean;
   /** Aborted when the run has to end, by somebody or by its deadline. */
   readonly signal: AbortSignal;
+  /** Has EC2 accepted an act since the last failure? That failure is then not what ends the run. */
+  hasActed: boolean;
   /** What is being done now, a gerund phrase: for failures, and for whoever interrupts it. */
   step: string;
   /** What was found out, for the report. */

@@ -6,7 +6,7 @@ import { decide, type Decision, describeState } from "./core/decide.ts";
 import { Failure } from "./core/failure.ts";
 import { choose } from "./core/pool.ts";
 import { type Change, type End, nameAddress } from "./core/report.ts";
-import type { HolderInstance, Look, Place, Self, View, Wanted } from "./core/view.ts";
+import type { Elastic, HolderInstance, Look, Place, Self, View, Wanted } from "./core/view.ts";
 import type { Ec2 } from "./ports.ts";
 import { during, type Run } from "./run.ts";
 
@@ -42,6 +42,17 @@ interface Seen extends Look {
   readonly askedAt: number;
 }
 
+/** What stood at our place before an address was associated there, until it is known whether that pushed it off. */
+interface Former {
+  readonly publicIp: string;
+  /** The address that was associated. */
+  readonly by: { readonly allocationId: string; readonly publicIp?: string };
+  /** The Elastic IP that it is, if that was asked before; else a look afterwards tells. */
+  readonly elastic?: Elastic;
+  /** Has EC2 accepted the association, or did no answer come? */
+  readonly accepted: boolean;
+}
+
 /**
  * Prepares the tries of one run. Between them only clocks are kept, and what the run itself has done, for
  * its report and for the time that a take has to hold.
@@ -52,13 +63,17 @@ export function settle(
   const { settings, ports, signal } = run;
   const { clock, log } = ports;
   let done: Deed | undefined;
+  /** What EC2 has accepted at our place, until it is seen elsewhere. */
+  let placed: string | undefined;
+  let former: Former | undefined;
   let slowLooks = 0;
   const unknownSince = new Map<string, number>();
 
   return async (self, here, wanted, line) => {
-    const what =
-      wanted.kind === "address" ? wanted.allocationId : `the pool ${wanted.key}=${wanted.value}`;
+    const what = nameWanted(wanted);
     const lost = new Set<string>();
+    let atPlace: { readonly elastic: Elastic | undefined } | undefined;
+    let isElsewhere = false;
     let seen = await look();
     let held = false;
 
@@ -72,11 +87,11 @@ export function settle(
       };
       switch (decision.do) {
         case "settled":
-          if (run.insist && done === undefined && view.holder.kind === "instance") {
-            seen = await insistOn(view, view.holder);
+          if (run.insist && done === undefined) {
+            seen = await dare(view, { change: "renewed" });
             continue;
           }
-          if (done?.change !== "taken" || held)
+          if (done === undefined || done.change === "associated" || held)
             return { end: "settled", ...(done ?? { change: "none" }) };
           // EC2 cannot take an address only if nothing has changed: another one's take that was under way
           // can still arrive. What holds after this wait is ours.
@@ -86,6 +101,14 @@ export function settle(
           held = true;
           continue;
 
+        case "confirm":
+          if (run.dryRun) return { end: "would", change: "associated" };
+          if (!isElsewhere && (await isAtPlace(view))) continue;
+          isElsewhere = true;
+          seen = await dare(view, { change: "taken", from: decision.holder });
+          held = false;
+          continue;
+
         case "associate":
         case "take": {
           const deed: Deed =
@@ -93,8 +116,7 @@ export function settle(
               ? { change: "taken", from: decision.from }
               : { change: "associated" };
           if (run.dryRun) return { end: "would", ...deed };
-          if (deed.change === "taken" && isStale(seen)) seen = await look();
-          else seen = await act(view, deed);
+          seen = await dare(view, deed);
           held = false;
           continue;
         }
@@ -125,17 +147,30 @@ export function settle(
         if (choice.view !== undefined) return choice;
         throw new Failure("held", { why: `${what}: ${choice.why}` });
       }
-      const [view] = views;
-      if (view === undefined) throw new Error(`a look at ${what} without a view`);
+      const [shown] = views;
+      if (shown === undefined) throw new Error(`a look at ${what} without a view`);
+      const view = placed === shown.allocationId ? locatedAt(here, shown) : shown;
       return { view, decision: decide(here, self.zone, view, settings.takeover, unknownFor(view)) };
     }
 
-    async function look(former?: { wanted: string; former: string }): Promise<Seen> {
+    /** Looks at what is wanted, or at one address of the pool. */
+    async function look(at: Wanted = wanted): Promise<Seen> {
       const askedAt = clock.now();
-      const found = await during(run, `looking at ${what}`, () =>
-        line.ec2.look(wanted, here, former),
+      const question =
+        at.kind === "address" &&
+        former?.by.publicIp !== undefined &&
+        former.elastic === undefined &&
+        former.by.allocationId === at.allocationId
+          ? { wanted: former.by.publicIp, former: former.publicIp }
+          : undefined;
+      const found = await during(run, `looking at ${nameWanted(at)}`, () =>
+        line.ec2.look(at, here, question),
       );
       slowLooks = clock.now() - askedAt > FRESH_MS ? slowLooks + 1 : 0;
+      if (found.views.some((view) => view.allocationId === placed && !isOwn(view, here))) {
+        placed = undefined;
+      }
+      tellOfFormer(found);
       return { ...found, askedAt };
     }
 
@@ -144,40 +179,70 @@ export function settle(
       return clock.now() - askedAt > (slowLooks < SLOW_LOOKS ? FRESH_MS : FRESH_WHEN_SLOW_MS);
     }
 
+    /** Acts on what was seen last, or looks again if that has become too old meanwhile; returns what EC2 shows then. */
+    async function dare(view: View, deed: Deed): Promise<Seen> {
+      const pushedOff = deed.change === "renewed" ? undefined : await formerAddress(view);
+      if (deed.change !== "associated" && isStale(seen)) return look();
+      return act(view, deed, pushedOff);
+    }
+
+    /**
+     * This instance holds the address, on one of several places of which EC2 does not say which: associating
+     * it at our place is nothing new if it is there, and refused if it is not.
+     */
+    async function isAtPlace({ allocationId, publicIp }: View): Promise<boolean> {
+      const step = `making sure that ${nameAddress(allocationId, publicIp)} is on ${here.interfaceId} ${here.privateIp}`;
+      try {
+        await during(run, step, () => line.ec2.associate(allocationId, here, false));
+      } catch (error) {
+        if (error instanceof Failure && error.kind === "held") return false;
+        throw error;
+      }
+      placed = allocationId;
+      return true;
+    }
+
     /** Associates, and returns what EC2 shows then over a new connection: the answer itself proves nothing. */
-    async function act(view: View, deed: Deed): Promise<Seen> {
+    async function act(view: View, deed: Deed, pushedOff: Former | undefined): Promise<Seen> {
       const { allocationId, publicIp } = view;
       const step = `associating ${nameAddress(allocationId, publicIp)} with ${here.instanceId}`;
-      const former = await formerAddress(view);
       let failure: Failure | undefined;
       try {
         await during(run, step, () =>
-          line.ec2.associate(allocationId, here, deed.change === "taken"),
+          line.ec2.associate(allocationId, here, deed.change !== "associated"),
         );
-        done = deed;
+        placed = allocationId;
+        run.hasActed = true;
       } catch (error) {
         // No answer does not mean that nothing happened: it may have been lost because our own public
         // address has changed. And a lost race is no failure before we have seen who won it.
         if (!(error instanceof Failure) || (error.kind !== "unreachable" && error.kind !== "held"))
           throw error;
         failure = error;
-        if (error.kind === "unreachable") done = deed;
-        else if (wanted.kind === "pool") {
+      }
+      if (failure?.kind === "held") {
+        if (wanted.kind === "pool") {
           lost.add(allocationId); // there are others
           return seen;
         }
+      } else {
+        done = deed;
+        former = pushedOff && { ...pushedOff, accepted: failure === undefined };
       }
 
       line.renew();
       for (const wait of [0, ...(failure === undefined ? SETTLING_MS : UNSURE_MS)]) {
         if (wait > 0) await clock.sleep(wait, signal);
-        const after = await look(former);
+        const after = await look({ kind: "address", allocationId });
         const now = after.views.find((one) => one.allocationId === allocationId);
-        if (now !== undefined && holderKey(now) === holderKey(view)) continue;
-        if (after.displaced !== undefined) warnOfDisplaced(after.displaced);
-        return after;
+        const isAsBefore = now !== undefined && holderKey(now) === holderKey(view);
+        if (isAsBefore && deed.change !== "renewed") continue;
+        // One address is all that matters as long as it is here; the rest of a pool is looked at when it is not.
+        return wanted.kind === "address" || (now !== undefined && isOwn(now, here))
+          ? after
+          : await look();
       }
-      if (failure?.kind === "held") {
+      if (failure?.kind === "held" && !seen.direct) {
         const cure =
           "something that this role may not see holds it: allow ec2:DescribeAddresses to find out what";
         throw new Failure("held", { ...failure.details, cure }, step);
@@ -192,43 +257,42 @@ export function settle(
       );
     }
 
-    /** Associates what is associated: EC2 then makes the mapping anew that traffic does not use. */
-    async function insistOn({ allocationId, publicIp }: View, from: HolderInstance): Promise<Seen> {
-      const step = `associating ${nameAddress(allocationId, publicIp)} with ${here.instanceId} again`;
-      await during(run, step, () => line.ec2.associate(allocationId, here, true));
-      done = { change: "taken", from };
-      line.renew();
-      return look();
-    }
-
     /**
-     * The public address that associating pushes off our place. If it is an Elastic one and must stay, this
-     * is where the run ends; if it may go, the look afterwards tells what it was, or else we ask before.
+     * What associating pushes off our place, if there is anything. If it is an Elastic IP that must stay, this
+     * is where the run ends. Which it is tells the look afterwards if that can; else it is asked before, once.
      */
-    async function formerAddress(
-      view: View,
-    ): Promise<{ wanted: string; former: string } | undefined> {
-      const { publicIp } = here;
-      if (publicIp === undefined || publicIp === view.publicIp) return undefined;
-      const place = { ...here, publicIp };
-      if (settings.displace && view.publicIp !== undefined && wanted.kind === "address") {
-        return { wanted: view.publicIp, former: publicIp };
-      }
-      const present = await during(run, `looking at ${publicIp}`, () => line.ec2.present(place));
-      if (present === undefined) return undefined;
-      if (settings.displace) {
-        warnOfDisplaced(present);
-        return undefined;
-      }
+    async function formerAddress({ allocationId, publicIp }: View): Promise<Former | undefined> {
+      const there = here.publicIp;
+      if (there === undefined || there === publicIp) return undefined;
+      const by = { allocationId, ...(publicIp !== undefined && { publicIp }) };
+      const before: Former = { publicIp: there, by, accepted: false };
+      if (settings.displace && publicIp !== undefined && seen.direct) return before;
+
+      const place = { ...here, publicIp: there };
+      atPlace ??= {
+        elastic: await during(run, `looking at ${there}`, () => line.ec2.present(place)),
+      };
+      const { elastic } = atPlace;
+      if (elastic === undefined) return undefined;
+      if (settings.displace) return { ...before, elastic };
       throw new Failure("misconfigured", {
-        why: `${here.interfaceId} ${here.privateIp} carries another Elastic IP, ${nameElastic(present)}, and EIP_HEAL_DISPLACE is no`,
+        why: `${here.interfaceId} ${here.privateIp} carries another Elastic IP, ${nameElastic(elastic)}, and EIP_HEAL_DISPLACE is no`,
         cure: "disassociate it, give another place by EIP_HEAL_INTERFACE or EIP_HEAL_PRIVATE_IP, or set EIP_HEAL_DISPLACE=yes",
       });
     }
 
-    function warnOfDisplaced(displaced: NonNullable<Look["displaced"]>): void {
+    /** Names what was pushed off our place, as soon as that is certain, and once. */
+    function tellOfFormer({ views, displaced }: Look): void {
+      if (former === undefined) return;
+      const { accepted, by, elastic = displaced } = former;
+      const isHere = views.some(
+        (view) => view.allocationId === by.allocationId && isOwn(view, here),
+      );
+      if (!accepted && !isHere) return;
+      former = undefined;
+      if (elastic === undefined) return;
       log.warn(
-        `${nameElastic(displaced)} is pushed off ${here.instanceId} ${here.interfaceId} ${here.privateIp}; it stays allocated`,
+        `${nameElastic(elastic)} is pushed off ${here.instanceId} ${here.interfaceId} ${here.privateIp}; it stays allocated`,
       );
     }
   };
@@ -246,6 +310,27 @@ export function settle(
   }
 }
 
+function nameWanted(wanted: Wanted): string {
+  return wanted.kind === "address" ? wanted.allocationId : `the pool ${wanted.key}=${wanted.value}`;
+}
+
+function isOwn({ holder }: View, here: Place): boolean {
+  return holder.kind === "instance" && holder.instanceId === here.instanceId;
+}
+
+/** This view with the address at our place, if this instance holds it and EC2 does not show where. */
+function locatedAt(here: Place, view: View): View {
+  const { holder, elasticHere } = view;
+  if (!isOwn(view, here) || holder.kind !== "instance" || holder.interfaceId !== undefined)
+    return view;
+  const { interfaceId, privateIp } = here;
+  return {
+    ...view,
+    ...(elasticHere !== undefined && { publicIp: elasticHere }),
+    holder: { ...holder, interfaceId, privateIp },
+  };
+}
+
 function holderKey({ holder }: View): string {
   return holder.kind === "instance"
     ? `${holder.instanceId} ${holder.interfaceId ?? ""} ${holder.privateIp ?? ""}`
@@ -256,6 +341,6 @@ function describe(holder: HolderInstance): string {
   return `${holder.instanceId} (${describeState(holder)})`;
 }
 
-function nameElastic({ allocationId, publicIp }: NonNullable<Look["displaced"]>): string {
+function nameElastic({ allocationId, publicIp }: Elastic): string {
   return allocationId === undefined ? publicIp : nameAddress(allocationId, publicIp);
 }

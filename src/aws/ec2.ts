@@ -2,8 +2,19 @@
 import type { Address, Instance } from "@aws-sdk/client-ec2";
 import { EXIT, Failure } from "../core/failure.ts";
 import { isAllocationId, isInstanceId, isInterfaceId, isIpv4, isZone } from "../core/ids.ts";
+import { isAt } from "../core/decide.ts";
 import { isFor, isFree } from "../core/pool.ts";
-import type { Holder, InstanceState, Look, Place, Self, View, Wanted } from "../core/view.ts";
+import type {
+  Elastic,
+  Holder,
+  HolderInstance,
+  InstanceState,
+  Look,
+  Place,
+  Self,
+  View,
+  Wanted,
+} from "../core/view.ts";
 
 /** The calls of the EC2 API that are made, each one request. They throw Failures. */
 export interface Ec2Api {
@@ -113,9 +124,11 @@ export function ec2Over(api: Ec2Api, self: Self, denied: Set<string>) {
     if (rows !== undefined) {
       const row = rows.find(({ AllocationId }) => AllocationId === allocationId);
       if (row === undefined) throw unknownAllocation(allocationId);
-      const displaced = former && displacedIn(rows, former.former);
+      const displaced =
+        former && elasticIn(rows, former.former, (one) => !one.AssociationId || isOn(one, here));
       return {
         views: await withStates([viewOf(row)], ownersOf([row])),
+        direct: true,
         ...(displaced && { displaced }),
       };
     }
@@ -126,20 +139,10 @@ export function ec2Over(api: Ec2Api, self: Self, denied: Set<string>) {
     );
     const instanceId = checked("an instance id", holder?.instance.InstanceId, isInstanceId);
     if (holder === undefined || instanceId === undefined) {
-      return { views: [{ allocationId, holder: { kind: "nobody" } }] };
+      return { views: [{ allocationId, holder: { kind: "nobody" } }], direct: false };
     }
-    const { publicIp, ...place } = placeOf(holder.instance, here);
-    const view: View = {
-      allocationId,
-      ...(publicIp !== undefined && { publicIp }),
-      holder: {
-        kind: "instance",
-        state: "running",
-        instanceId,
-        ...place,
-      },
-    };
-    return { views: await withStates([view], new Map()) };
+    const view: View = { allocationId, ...heldBy(instanceId, holder.instance, here) };
+    return { views: await withStates([view], new Map()), direct: false };
   }
 
   async function lookAtPool(key: string, value: string): Promise<Look> {
@@ -157,7 +160,7 @@ export function ec2Over(api: Ec2Api, self: Self, denied: Set<string>) {
       holder.kind === "instance" && holder.instanceId === self.instanceId;
     // Who holds the others matters only when there is nothing else to be had.
     const enough = views.some((view) => isOwn(view) || (isFree(view) && isFor(view, self.zone)));
-    return { views: enough ? views : await withStates(views, ownersOf(rows)) };
+    return { views: enough ? views : await withStates(views, ownersOf(rows)), direct: true };
   }
 
   function unknownAllocation(allocationId: string): Failure {
@@ -187,13 +190,15 @@ export function ec2Over(api: Ec2Api, self: Self, denied: Set<string>) {
         ? lookAtPool(wanted.key, wanted.value)
         : lookAtAddress(wanted.allocationId, here, former),
 
-    async present(here: Place & { publicIp: string }): Promise<Look["displaced"]> {
-      const rows = await describeAddresses("public-ip", [here.publicIp]);
-      if (rows !== undefined) return displacedIn(rows, here.publicIp);
-      // An address that EC2 has assigned by itself belongs to "amazon", an Elastic one to its account.
+    async present(here: Place & { publicIp: string }): Promise<Elastic | undefined> {
+      const { publicIp } = here;
+      const rows = await describeAddresses("public-ip", [publicIp]);
+      if (rows !== undefined) {
+        return elasticIn(rows, publicIp, (row) => isOn(row, here));
+      }
       const [row] = await api.describeInstances("instance-id", [self.instanceId]);
-      const at = placeOf(row?.instance ?? {}, here);
-      return at.publicIp === here.publicIp ? { publicIp: here.publicIp } : undefined;
+      const isThere = elasticPlaces(row?.instance ?? {}).some((one) => one.publicIp === publicIp);
+      return isThere ? { publicIp } : undefined;
     },
 
     associate: (allocationId: string, here: Place, reassociate: boolean): Promise<void> =>
@@ -278,37 +283,58 @@ function ownersOf(rows: readonly Address[]): Map<string, string> {
   );
 }
 
-function displacedIn(rows: readonly Address[], publicIp: string): Look["displaced"] {
-  const row = rows.find(({ PublicIp }) => PublicIp === publicIp);
+/** The Elastic IP with this public address, if it is one. */
+function elasticIn(
+  rows: readonly Address[],
+  publicIp: string,
+  fits: (row: Address) => boolean,
+): Elastic | undefined {
+  const row = rows.find((one) => one.PublicIp === publicIp && fits(one));
   return row && { publicIp, ...(row.AllocationId && { allocationId: row.AllocationId }) };
 }
 
+function isOn({ NetworkInterfaceId, PrivateIpAddress }: Address, here: Place): boolean {
+  return NetworkInterfaceId === here.interfaceId && PrivateIpAddress === here.privateIp;
+}
+
+interface ElasticPlace {
+  readonly interfaceId: string;
+  readonly privateIp: string;
+  readonly publicIp: string;
+}
+
+/** Where this instance carries Elastic IPs, as DescribeInstances tells. */
+function elasticPlaces({ NetworkInterfaces = [] }: Instance): ElasticPlace[] {
+  return NetworkInterfaces.flatMap(({ NetworkInterfaceId, PrivateIpAddresses = [] }) =>
+    PrivateIpAddresses.flatMap(({ PrivateIpAddress, Association }) => {
+      const interfaceId = checked("an interface id", NetworkInterfaceId, isInterfaceId);
+      const privateIp = checked("an address", PrivateIpAddress, isIpv4);
+      const publicIp = checked("an address", Association?.PublicIp, isIpv4);
+      // An address that EC2 has assigned by itself belongs to "amazon", an Elastic one to its account.
+      const isElastic = Association?.IpOwnerId !== "amazon";
+      return interfaceId && privateIp && publicIp && isElastic
+        ? [{ interfaceId, privateIp, publicIp }]
+        : [];
+    }),
+  );
+}
+
 /**
- * Where on the instance the address is, as DescribeInstances tells. It does not say which allocation a
- * public address belongs to: with several, the one at our own place is meant if there is one.
+ * The holder as DescribeInstances tells. It does not say which allocation a public address belongs to: with
+ * several on the instance the place stays open.
  */
-function placeOf(
+function heldBy(
+  instanceId: string,
   instance: Instance,
   here: Place,
-): { interfaceId?: string; privateIp?: string; publicIp?: string } {
-  const places = (instance.NetworkInterfaces ?? []).flatMap((networkInterface) =>
-    (networkInterface.PrivateIpAddresses ?? []).flatMap(({ PrivateIpAddress, Association }) =>
-      Association?.PublicIp && Association.IpOwnerId !== "amazon"
-        ? [
-            {
-              interfaceId:
-                checked("an interface id", networkInterface.NetworkInterfaceId, isInterfaceId) ??
-                "",
-              privateIp: checked("an address", PrivateIpAddress, isIpv4) ?? "",
-              publicIp: checked("an address", Association.PublicIp, isIpv4) ?? "",
-            },
-          ]
-        : [],
-    ),
-  );
-  const own = places.find(
-    ({ interfaceId, privateIp }) =>
-      interfaceId === here.interfaceId && privateIp === here.privateIp,
-  );
-  return own ?? (places.length === 1 ? places[0] : undefined) ?? {};
+): Pick<View, "publicIp" | "elasticHere"> & { holder: HolderInstance } {
+  const holder = { kind: "instance", state: "running", instanceId } as const;
+  const places = elasticPlaces(instance);
+  const [only, ...more] = places;
+  if (only !== undefined && more.length === 0) {
+    const { publicIp, ...place } = only;
+    return { publicIp, holder: { ...holder, ...place } };
+  }
+  const own = places.find((place) => isAt(here, { ...holder, ...place }));
+  return { holder, ...(own && { elasticHere: own.publicIp }) };
 }

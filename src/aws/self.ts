@@ -64,17 +64,18 @@ async function readInterface(metadata: Metadata, mac: string): Promise<NetworkIn
     required(metadata, `${path}/interface-id`, isInterfaceId),
     required(metadata, `${path}/device-number`, isIndex),
     optional(metadata, `${path}/network-card-index`, isIndex), // absent on older instances
-    required(metadata, `${path}/local-ipv4s`, areIpv4s),
+    optional(metadata, `${path}/local-ipv4s`, areIpv4s), // absent on an interface with IPv6 only
     optional(metadata, `${path}/public-ipv4s`, areIpv4s), // absent without a public address
   ]);
+  const own = lines(privateIps ?? "");
   return {
     interfaceId,
     mac,
     deviceIndex: Number(deviceIndex),
     cardIndex: Number(cardIndex ?? 0),
-    privateIps: lines(privateIps),
+    privateIps: own,
     hasIpv6: publicIps ? false : (await metadata.read(`${path}/ipv6s`)) !== undefined,
-    publicIps: await readAssociations(metadata, path, lines(privateIps), lines(publicIps ?? "")),
+    publicIps: await readAssociations(metadata, path, own, lines(publicIps ?? "")),
   };
 }
 

@@ -12,6 +12,8 @@ export type Takeover = (typeof TAKEOVERS)[number];
 export type Decision =
   /** The address is where it belongs. */
   | { readonly do: "settled" }
+  /** This instance holds it, and EC2 does not show on which of its places: make sure that it is ours. */
+  | { readonly do: "confirm"; readonly holder: HolderInstance }
   /** Nobody holds it: associate, and fail if somebody is quicker. */
   | { readonly do: "associate" }
   /** Somebody or another interface of ours holds it and the rule gives it to us. */
@@ -80,11 +82,11 @@ export function decide(
   if (holder.kind === "nobody") return { do: "associate" };
 
   if (holder.instanceId === here.instanceId) {
-    const there = holder.interfaceId ?? here.interfaceId;
-    const privateIp = holder.privateIp ?? here.privateIp;
-    return there === here.interfaceId && privateIp === here.privateIp
-      ? { do: "settled" }
-      : { do: "take", from: holder, because: `it is on ${there} ${privateIp} of this instance` };
+    const { interfaceId, privateIp } = holder;
+    if (interfaceId === undefined || privateIp === undefined) return { do: "confirm", holder };
+    if (isAt(here, holder)) return { do: "settled" };
+    const because = `it is on ${interfaceId} ${privateIp} of this instance`;
+    return { do: "take", from: holder, because };
   }
 
   if (takeover === "never") return wait(holder, "the takeover policy is never");
@@ -127,6 +129,11 @@ export function decide(
 /** How a holder is called in messages: its id, state and where known its interface. */
 export function describeState(holder: HolderInstance): string {
   return holder.state === "unknown" ? "not known to EC2 any more" : holder.state;
+}
+
+/** Does it hold the address at just this place? */
+export function isAt(here: Place, { interfaceId, privateIp }: HolderInstance): boolean {
+  return interfaceId === here.interfaceId && privateIp === here.privateIp;
 }
 
 function isGone(holder: HolderInstance): boolean {

@@ -1,5 +1,5 @@
 /** Where on this instance the address is to be. */
-import { Failure } from "./failure.ts";
+import { EXIT, Failure } from "./failure.ts";
 import type { NetworkInterface, Place, Self } from "./view.ts";
 
 /**
@@ -7,7 +7,8 @@ import type { NetworkInterface, Place, Self } from "./view.ts";
  *
  * @param wanted device index, interface id or MAC
  * @param privateIp a private IPv4 address of that interface; without it the primary one
- * @throws Failure `misconfigured` with a list of those that the instance has
+ * @throws Failure `misconfigured` with a list of those that the instance has, or `not-yet` while the
+ *   interface has no private IPv4 address
  */
 export function placeOn(self: Self, wanted: number | string, privateIp: string | undefined): Place {
   const found = self.interfaces.find((networkInterface) => isMeant(networkInterface, wanted));
@@ -18,8 +19,16 @@ export function placeOn(self: Self, wanted: number | string, privateIp: string |
     });
   }
   const [primary] = found.privateIps;
+  if (primary === undefined) {
+    throw new Failure("not-yet", {
+      why: `${found.interfaceId} has no private IPv4 address, or not yet`,
+      cure: "an Elastic IP needs one: name another interface by EIP_HEAL_INTERFACE, or assign one to it",
+      code: "NoPrivateIp",
+      meaning: EXIT.CONFIG,
+    });
+  }
   const address = privateIp ?? primary;
-  if (address === undefined || !found.privateIps.includes(address)) {
+  if (!found.privateIps.includes(address)) {
     throw new Failure("misconfigured", {
       why: `${found.interfaceId} has no private address ${address}`,
       cure: `set EIP_HEAL_PRIVATE_IP to one of: ${found.privateIps.join(", ")}`,

@@ -2,7 +2,7 @@
  * The rule for a pool: keep what we hold, else claim what is free, else take what an instance that is gone
  * still holds; never anything from a running instance. Pure.
  */
-import { decide, type Decision, describeState } from "./decide.ts";
+import { decide, type Decision, describeState, isAt } from "./decide.ts";
 import { borderGroupOf } from "./ids.ts";
 import type { Place, View } from "./view.ts";
 
@@ -28,12 +28,7 @@ export function choose(
   const own = views.filter(
     ({ holder }) => holder.kind === "instance" && holder.instanceId === here.instanceId,
   );
-  const settled = own.find(
-    ({ holder }) =>
-      holder.kind === "instance" &&
-      (holder.interfaceId ?? here.interfaceId) === here.interfaceId &&
-      (holder.privateIp ?? here.privateIp) === here.privateIp,
-  );
+  const settled = own.find(({ holder }) => holder.kind === "instance" && isAt(here, holder));
   const [first] = settled === undefined ? own : [settled];
   if (first !== undefined)
     return { view: first, decision: decide(here, zone, first, "if-gone", 0) };

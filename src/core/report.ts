@@ -15,10 +15,11 @@ export interface Facts {
   readonly privateIp?: string;
 }
 
-/** What was done to the address: nothing, given to us while free, or taken from where it was. */
+/** What was done to the address: nothing, given to us while free, associated anew where it was, or taken from elsewhere. */
 export type Change =
   | { readonly change: "none" }
   | { readonly change: "associated" }
+  | { readonly change: "renewed" }
   | { readonly change: "taken"; readonly from: HolderInstance };
 
 /** Why there is nothing to do. */
@@ -144,6 +145,8 @@ function settled(change: Change, facts: Facts): string {
       return `${address} is already associated with ${place}`;
     case "associated":
       return `associated ${address} with ${place}`;
+    case "renewed":
+      return `associated ${address} with ${place} anew, since traffic did not use it`;
     case "taken":
       return `associated ${address} with ${place}, ${origin(change.from, facts)}`;
   }
@@ -155,6 +158,7 @@ function would(change: Change, facts: Facts): string {
     case "none":
       return `${address} is already associated with ${place}; a run would change nothing`;
     case "associated":
+    case "renewed":
       return `would associate ${address} with ${place}; dry run, nothing was changed`;
     case "taken":
       return `would associate ${address} with ${place}, ${origin(change.from, facts)}; dry run, nothing was changed`;
@@ -169,7 +173,8 @@ function names({ allocationId = "", publicIp, instanceId, interfaceId, privateIp
 }
 
 function origin(from: HolderInstance, { instanceId }: Facts): string {
+  const { interfaceId, privateIp } = from;
   return from.instanceId === instanceId
-    ? `moved from ${from.interfaceId ?? ""} ${from.privateIp ?? ""}`.trimEnd()
+    ? `moved from ${interfaceId === undefined ? "another place" : `${interfaceId} ${privateIp}`} of this instance`
     : `taken from ${from.instanceId} (${describeState(from)})`;
 }

@@ -64,6 +64,7 @@ export type InstanceState =
 export interface HolderInstance {
   readonly kind: "instance";
   readonly instanceId: string;
+  /** Absent with the next one if EC2 does not tell which place of the instance it is. */
   readonly interfaceId?: string;
   readonly privateIp?: string;
   /** Only DescribeAddresses tells it. */
@@ -87,6 +88,8 @@ export interface View {
   readonly allocationId: string;
   /** The public IPv4 address; absent while EC2 has not shown it (the role may not describe addresses). */
   readonly publicIp?: string;
+  /** The Elastic IP at our place, where this instance holds several and EC2 does not tell which of them is meant. */
+  readonly elasticHere?: string;
   readonly borderGroup?: string;
   /** Availability zone that the address is reserved for (its tag `eip-zone`); only in a pool. */
   readonly zone?: string;
@@ -95,10 +98,18 @@ export interface View {
   readonly selfLaunchedAt?: number;
 }
 
+/** An Elastic IP, as far as the role may see. */
+export interface Elastic {
+  readonly allocationId?: string;
+  readonly publicIp: string;
+}
+
 /** One look at EC2. */
 export interface Look {
   /** The address that is wanted, or all of the pool. */
   readonly views: readonly View[];
-  /** The Elastic IP with the public address that was asked about, if that is one. */
-  readonly displaced?: { readonly allocationId?: string; readonly publicIp: string };
+  /** Was DescribeAddresses allowed? It shows holders of every kind; without it only instances are seen. */
+  readonly direct: boolean;
+  /** What was asked about, if it is an Elastic IP that is on no other place now. */
+  readonly displaced?: Elastic;
 }

@@ -15,13 +15,19 @@ interface Scene {
   readonly associate: Readonly<Record<string, string>> | undefined;
 }
 
-async function play(world: World, me: BuiltInstance, options: AgentOptions = {}): Promise<Scene> {
+async function play(
+  world: World,
+  me: BuiltInstance,
+  options: AgentOptions = {},
+  { mostWrites = 1, prepare = (_: RunningRegion): void => {} } = {},
+): Promise<Scene> {
   const region = await startRegion(world);
+  prepare(region);
   const run = await runAgent(region, me.instanceId, options);
   await region.close();
   expect(region.bugs).toEqual([]);
   const writes = region.calls.filter(({ action }) => action === "AssociateAddress");
-  expect(writes.length).toBeLessThanOrEqual(1);
+  expect(writes.length).toBeLessThanOrEqual(mostWrites);
   return {
     run,
     region,
@@ -126,6 +132,45 @@ describe("interfaces", () => {
     },
   );
 
+  it("another one without any IPv4 address is not in the way", async () => {
+    const { world, address, me, first, second } = scene();
+    const { run, region } = await play(
+      world,
+      me,
+      { environment: settled(address.allocationId) },
+      {
+        prepare: ({ faults }) =>
+          void faults.add({
+            service: "imds",
+            path: `/latest/meta-data/network/interfaces/macs/${second.mac}/local-ipv4s`,
+            effect: { do: "status", status: 404 },
+          }),
+      },
+    );
+    expect(run.status, run.log.join("\n")).toBe(0);
+    expect(region.holder(address.allocationId)?.networkInterfaceId).toBe(first.networkInterfaceId);
+  });
+
+  it("the one that is meant has no IPv4 address: waited for, and said", async () => {
+    const { world, address, me, second } = scene();
+    const { run, calls } = await play(
+      world,
+      me,
+      { environment: { ...settled(address.allocationId), ...DEADLINE, EIP_HEAL_INTERFACE: "1" } },
+      {
+        prepare: ({ faults }) =>
+          void faults.add({
+            service: "imds",
+            path: `/latest/meta-data/network/interfaces/macs/${second.mac}/local-ipv4s`,
+            effect: { do: "status", status: 404 },
+          }),
+      },
+    );
+    expect(run.status).toBe(78);
+    expect(run.log.at(-1)).toContain(`${second.networkInterfaceId} has no private IPv4 address`);
+    expect(calls).toEqual([]);
+  });
+
   it("one that the instance does not have: those it has", async () => {
     const { world, address, me, first, second } = scene();
     const { run, calls } = await play(world, me, {
@@ -145,6 +190,85 @@ describe("interfaces", () => {
     });
     expect(run.status).toBe(78);
     expect(run.log[0]).toContain("EIP_HEAL_PRIVATE_IP to one of: 10.0.0.20, 10.0.0.21");
+  });
+});
+
+/** EC2 does not tell this role which allocation a public address belongs to. */
+describe("several Elastic IPs on this instance, seen with the old role", () => {
+  function scene() {
+    const world = aWorld();
+    const wanted = world.address();
+    const others = [world.address(), world.address()] as const;
+    const me = world.instance({
+      role: "old",
+      enis: [
+        { privateIps: ["10.0.0.20", "10.0.0.21"] },
+        { privateIps: ["10.0.1.20"], deviceIndex: 1 },
+      ],
+    });
+    return { world, wanted, others, me };
+  }
+
+  it("the wanted one at its place: settled, under its own name", async () => {
+    const { world, wanted, others, me } = scene();
+    world.hold(wanted, me);
+    world.hold(others[0], me, "10.0.1.20");
+    const { run, region, associate } = await play(world, me, {
+      environment: settled(wanted.allocationId),
+    });
+    expect(run.status, run.log.join("\n")).toBe(0);
+    expect(run.result).toMatchObject({ change: "none", publicIp: wanted.publicIp });
+    expect(associate).toMatchObject({ AllowReassociation: "false" });
+    expect(region.holder(wanted.allocationId)?.privateIp).toBe("10.0.0.20");
+  });
+
+  it.each([
+    ["another one at our place: pushed off and named", "10.0.0.20", undefined],
+    ["another one besides", "10.0.0.21", undefined],
+    ["two others", "10.0.0.20", "10.0.0.21"],
+  ])("the wanted one on another interface, %s", async (_, first, second) => {
+    const { world, wanted, others, me } = scene();
+    world.hold(wanted, me, "10.0.1.20");
+    world.hold(others[0], me, first);
+    if (second !== undefined) world.hold(others[1], me, second);
+    const { run, region } = await play(
+      world,
+      me,
+      { environment: settled(wanted.allocationId) },
+      { mostWrites: 2 },
+    );
+    expect(run.status, run.log.join("\n")).toBe(0);
+    expect(region.holder(wanted.allocationId)?.privateIp).toBe("10.0.0.20");
+    expect(run.result).toMatchObject({ change: "taken", publicIp: wanted.publicIp });
+    expect(run.log.at(-1)).toContain("moved from another place of this instance");
+    expect(run.log.filter((line) => line.includes("is pushed off"))).toEqual(
+      first === "10.0.0.20" ? [expect.stringContaining(others[0].publicIp)] : [],
+    );
+  });
+
+  it("EIP_HEAL_DISPLACE=no is heeded", async () => {
+    const { world, wanted, others, me } = scene();
+    world.hold(wanted, me, "10.0.1.20");
+    world.hold(others[0], me);
+    const { run, region } = await play(world, me, {
+      environment: { ...settled(wanted.allocationId), EIP_HEAL_DISPLACE: "no" },
+    });
+    expect(run.status, run.log.join("\n")).toBe(78);
+    expect(run.log[0]).toContain(others[0].publicIp);
+    expect(region.holder(wanted.allocationId)?.privateIp).toBe("10.0.1.20");
+    expect(region.holder(others[0].allocationId)?.privateIp).toBe("10.0.0.20");
+  });
+
+  it("a dry run writes nothing", async () => {
+    const { world, wanted, others, me } = scene();
+    world.hold(wanted, me, "10.0.1.20");
+    world.hold(others[0], me);
+    const { run, calls } = await play(world, me, {
+      environment: settled(wanted.allocationId),
+      flags: ["--dry-run"],
+    });
+    expect(run.status, run.log.join("\n")).toBe(0);
+    expect(calls).not.toContain("AssociateAddress");
   });
 });
 
@@ -179,6 +303,83 @@ describe("another Elastic IP in the place", () => {
     expect(run.status, run.log.join("\n")).toBe(0);
     expect(run.log[0]).toContain(`${present.publicIp} is pushed off ${me.instanceId}`);
     expect(calls.length).toBeLessThanOrEqual(5);
+  });
+
+  it.each(["full", "old"] as const)(
+    "is pushed off by one that is taken from another instance, and named once (%s role)",
+    async (role) => {
+      const world = aWorld();
+      const wanted = world.address();
+      const present = world.address();
+      world.hold(wanted, world.instance({ state: "stopped" }));
+      const me = world.instance({ role });
+      world.hold(present, me);
+      const { run } = await play(world, me, { environment: settled(wanted.allocationId) });
+      expect(run.status, run.log.join("\n")).toBe(0);
+      expect(run.log.filter((line) => line.includes("is pushed off"))).toEqual([
+        expect.stringContaining(present.publicIp),
+      ]);
+    },
+  );
+
+  it.each(["full", "old"] as const)(
+    "is named once and only when it is gone: a lost race and refusals come before (%s role)",
+    async (role) => {
+      const { world, wanted, present, me } = scene(role);
+      const { run, calls } = await play(
+        world,
+        me,
+        { environment: settled(wanted.allocationId) },
+        {
+          mostWrites: 3,
+          prepare: ({ faults }) => {
+            for (const code of ["Resource.AlreadyAssociated", "UnauthorizedOperation"]) {
+              faults.add({
+                service: "ec2",
+                action: "AssociateAddress",
+                count: 1,
+                effect: { do: "error", code, message: "not this time" },
+              });
+            }
+          },
+        },
+      );
+      expect(run.status, run.log.join("\n")).toBe(0);
+      expect(calls.filter((action) => action === "AssociateAddress")).toHaveLength(3);
+      const told = run.log.findIndex((line) => line.includes("is pushed off"));
+      expect(run.log[told]).toContain(present.publicIp);
+      expect(told).toBe(run.log.length - 2);
+    },
+  );
+
+  it("that somebody moves elsewhere meanwhile is not said to be pushed off", async () => {
+    const { world, wanted, present, me } = scene("full");
+    const third = world.instance();
+    const { run } = await play(
+      world,
+      me,
+      { environment: settled(wanted.allocationId) },
+      {
+        mostWrites: 2,
+        prepare: ({ faults, calls, region }) => {
+          faults.add({
+            service: "ec2",
+            action: "AssociateAddress",
+            effect: { do: "delay", beforeMs: 400 },
+          });
+          const timer = setInterval(() => {
+            if (calls.length === 0) return;
+            clearInterval(timer);
+            region.associateAddress(
+              { instanceId: third.instanceId },
+              { allocationId: present.allocationId, instanceId: third.instanceId },
+            );
+          }, 5);
+        },
+      },
+    );
+    expect(run.status, run.log.join("\n")).toBe(0);
+    expect(run.log.filter((line) => line.includes("is pushed off"))).toEqual([]);
   });
 
   it.each(["full", "old"] as const)("stays with EIP_HEAL_DISPLACE=no (%s role)", async (role) => {

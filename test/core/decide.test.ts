@@ -59,6 +59,12 @@ const ROWS: [string, Holder, Partial<View>, string[]][] = [
     ["settled", "settled", "settled", "settled"],
   ],
   [
+    "this instance, at a place that EC2 does not show",
+    { kind: "instance", instanceId: ME, state: "running" },
+    { elasticHere: "203.0.113.8" },
+    ["confirm", "confirm", "confirm", "confirm"],
+  ],
+  [
     "another interface of ours",
     mine("eni-00000000000000002", "10.0.0.5"),
     {},
