@@ -6,13 +6,13 @@
 import { gate } from "./core/decide.ts";
 import { EXIT, Failure } from "./core/failure.ts";
 import { isAllocationId } from "./core/ids.ts";
-import { NO_TRAIL, pace, statusOf } from "./core/pacing.ts";
+import { NO_TRAIL, pace } from "./core/pacing.ts";
 import { placeOn } from "./core/place.ts";
 import { type End, type Outcome, seconds } from "./core/report.ts";
 import { allocationIdHint, type Settings } from "./core/settings.ts";
 import type { Self, Wanted } from "./core/view.ts";
 import type { Ec2, Ports } from "./ports.ts";
-import { during, limitOf, type Run } from "./run.ts";
+import { during, endBy, limitOf, type Run } from "./run.ts";
 import { settle } from "./settle.ts";
 
 /** The same failure is logged again after this, in milliseconds. */
@@ -73,7 +73,7 @@ export async function heal(
     // The cause that was there before counts, not that time ran out in the middle of something.
     const cause = run.hasActed ? undefined : last;
     return end(
-      giveUp(
+      endBy(
         cause ??
           new Failure("unreachable", { why: "the deadline came before this was done" }, run.step),
       ),
@@ -94,7 +94,7 @@ export async function heal(
       }
 
       const verdict = pace(last, trail, triedAt, clock.now(), deadline, clock.random);
-      if (!verdict.again) return end(giveUp(last, verdict.status));
+      if (!verdict.again) return end(endBy(last, verdict.status));
       trail = verdict.trail;
       const news = said?.message !== last.message || clock.now() - said.at >= QUIET_MS;
       if (news) said = { message: last.message, at: clock.now() };
@@ -173,10 +173,4 @@ export async function nameWanted(run: Run, self: Self, ec2: Ec2): Promise<Wanted
     });
   }
   return { kind: "address", allocationId: found.value };
-}
-
-function giveUp(failure: Failure, status = statusOf(failure)): End {
-  return status === EXIT.OK
-    ? { end: "idle", because: failure.details.why, why: "not-configured" }
-    : { end: "failed", failure, status };
 }

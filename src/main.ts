@@ -1,4 +1,5 @@
 /** Wiring: settings, ports, one run, one report; and the one place that catches what nobody foresaw. */
+import { basename } from "node:path";
 import manifest from "../package.json" with { type: "json" };
 import { footingOf } from "./aws/footing.ts";
 import { type CommandLine, helpText, parseCommandLine, UsageError } from "./command-line.ts";
@@ -14,8 +15,12 @@ import { readConfiguration } from "./system/configuration.ts";
 import { type Log, mannerOf, openLog } from "./system/journal.ts";
 import { readMemory, readResult, writeMemory, writeResults } from "./system/results.ts";
 
-/** Where systemd has made /run/eip-heal it says so. */
-const RESULTS_FOLDER = process.env["RUNTIME_DIRECTORY"] ?? "/run/eip-heal";
+/** Where systemd has made /run/eip-heal it says so. Started by another unit, it says that unit's folders. */
+const RESULTS_FOLDER =
+  process.env["RUNTIME_DIRECTORY"]
+    ?.split(":")
+    .find((folder) => basename(folder) === "eip-heal" || !folder.startsWith("/run/")) ??
+  "/run/eip-heal";
 
 /** Of Node's own variables only NODE_EXTRA_CA_CERTS is the user's business: none of the others may change what we do. */
 for (const name of Object.keys(process.env)) {
@@ -44,7 +49,7 @@ async function main(args: string[]): Promise<ExitStatus> {
   const configuration = readConfiguration(commandLine, process.env);
   if ("problems" in configuration) {
     for (const problem of configuration.problems) log.error(problem);
-    return configuration.status;
+    return refuse(configuration.problems.join("; "), configuration.status);
   }
   const { settings, environment } = configuration;
   log = openLog(settings.logLevel, mannerOf(process.env));
@@ -60,24 +65,17 @@ async function main(args: string[]): Promise<ExitStatus> {
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
     log.error(error.message);
-    return EXIT.CONFIG;
+    return refuse(error.message, EXIT.CONFIG);
   }
 
-  const finish = (outcome: Outcome, { quiet = false, keepsResult = false } = {}): ExitStatus => {
-    const { level, line, status } = report(outcome);
-    log[quiet ? "debug" : level](line);
-    const record = resultRecord(outcome, systemClock.date());
-    if (commandLine.json) print(`${JSON.stringify(record)}\n`);
-    if (!commandLine.dryRun && !keepsResult) {
-      keep(() => writeResults(RESULTS_FOLDER, record, resultVariables(outcome)));
-    }
-    return status;
-  };
   switch (commandLine.command) {
     case "heal":
       return finish(await heal(settings, ports, commandLine, stop.signal));
-    case "release":
-      return finish(await release(settings, ports, stop.signal));
+    case "release": {
+      const outcome = await release(settings, ports, stop.signal);
+      // One that has failed has changed nothing of what was verified.
+      return finish(outcome, { keepsResult: outcome.end !== "released" && outcome.end !== "idle" });
+    }
     case "recheck": {
       const last = readResult(RESULTS_FOLDER);
       const memory = readMemory(RESULTS_FOLDER);
@@ -91,6 +89,24 @@ async function main(args: string[]): Promise<ExitStatus> {
       // A newer instance has the address: as it should be, minute by minute.
       return status === EXIT.UNAVAILABLE ? EXIT.OK : status;
     }
+  }
+
+  function finish(outcome: Outcome, { quiet = false, keepsResult = false } = {}): ExitStatus {
+    const { level, line, status } = report(outcome);
+    log[quiet ? "debug" : level](line);
+    const record = resultRecord(outcome, systemClock.date());
+    if (commandLine.json) print(`${JSON.stringify(record)}\n`);
+    if (!commandLine.dryRun && !keepsResult) {
+      keep(() => writeResults(RESULTS_FOLDER, record, resultVariables(outcome)));
+    }
+    return status;
+  }
+
+  /** Ends a run that cannot begin. Whoever reads its result must not find that of an earlier one. */
+  function refuse(why: string, status: ExitStatus): ExitStatus {
+    const failure = new Failure("misconfigured", { why });
+    const outcome: Outcome = { end: "failed", failure, status, facts: {}, tries: 0, ms: 0 };
+    return finish(outcome, { quiet: true, keepsResult: commandLine.command !== "heal" });
   }
 }
 

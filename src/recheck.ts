@@ -6,7 +6,7 @@ import { gate } from "./core/decide.ts";
 import { Failure } from "./core/failure.ts";
 import { placeOn } from "./core/place.ts";
 import { statusOf } from "./core/pacing.ts";
-import { assess, type LastResult, type Memory, recentMoves } from "./core/recheck.ts";
+import { assess, isAtRest, type LastResult, type Memory, recentMoves } from "./core/recheck.ts";
 import type { Outcome } from "./core/report.ts";
 import type { Settings } from "./core/settings.ts";
 import { heal } from "./heal.ts";
@@ -45,6 +45,11 @@ export async function recheck(
     const idle = gate(self);
     if (idle !== undefined) {
       log.debug(`nothing to do: ${idle}`);
+      return { memory };
+    }
+    // Before anything of the settings is used: they may be the mistake.
+    if (isAtRest(last, self)) {
+      log.debug(`nothing to do: the last run ended with ${last?.outcome}, and somebody has to act`);
       return { memory };
     }
     const here = placeOn(self, settings.interface, settings.privateIp);

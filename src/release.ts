@@ -2,14 +2,14 @@
  * The story of giving the address up on purpose: only if this instance is its holder at that moment. The
  * association is named, not the address, so that whoever has got it in between keeps it.
  */
+import { isAt } from "./core/decide.ts";
 import { Failure } from "./core/failure.ts";
-import { statusOf } from "./core/pacing.ts";
 import { placeOn } from "./core/place.ts";
-import { type End, type Facts, nameAddress, type Outcome } from "./core/report.ts";
+import { type End, nameAddress, type Outcome } from "./core/report.ts";
 import type { Settings } from "./core/settings.ts";
 import { nameWanted } from "./heal.ts";
 import type { Ports } from "./ports.ts";
-import { during, limitOf, type Run } from "./run.ts";
+import { during, endBy, limitOf, type Run } from "./run.ts";
 
 /** Milliseconds; it runs while an instance is being stopped, so it does not wait for anything. */
 const DEADLINE_MS = 10_000;
@@ -38,17 +38,16 @@ export async function release(
     step: "starting",
     facts: {},
   };
-  const end = (how: End, facts: Facts = run.facts): Outcome => ({
+  const end = (how: End): Outcome => ({
     ...how,
-    facts,
+    facts: run.facts,
     tries: 1,
     ms: ports.clock.now() - startedAt,
   });
   try {
     return end(await giveUp(run));
   } catch (error) {
-    if (error instanceof Failure)
-      return end({ end: "failed", failure: error, status: statusOf(error) });
+    if (error instanceof Failure) return end(endBy(error));
     if (!signal.aborted) throw error;
     const why = stop.aborted ? (stop.reason as Error).message : "out of time";
     return end({ end: "stopped", because: `${why} while ${run.step}` });
@@ -62,6 +61,7 @@ async function giveUp(run: Run): Promise<End> {
   const tags = (settings.allocationId ?? settings.pool) ? [] : [settings.tag, settings.poolTag];
   const footing = await during(run, "reading instance metadata", () => ports.stand(tags, signal));
   const { self } = footing;
+  run.facts = { instanceId: self.instanceId, region: self.region };
   const here = placeOn(self, settings.interface, settings.privateIp);
   const ec2 = footing.connect();
   try {
@@ -69,7 +69,10 @@ async function giveUp(run: Run): Promise<End> {
     const { views } = await during(run, "looking for the address", () => ec2.look(wanted, here));
     for (const { holder, allocationId, publicIp } of views) {
       if (holder.kind !== "instance" || holder.instanceId !== self.instanceId) continue;
+      // Of a pool this instance may hold several, each on a place of its own.
+      if (wanted.kind === "pool" && !isAt(here, holder)) continue;
       const name = nameAddress(allocationId, publicIp);
+      run.facts = { ...run.facts, allocationId, ...(publicIp !== undefined && { publicIp }) };
       if (holder.associationId === undefined) {
         throw new Failure("denied", {
           why: `${name} is here, and by which association only ec2:DescribeAddresses tells`,
@@ -78,12 +81,6 @@ async function giveUp(run: Run): Promise<End> {
       }
       const { associationId } = holder;
       await during(run, `releasing ${name}`, () => ec2.release(associationId));
-      run.facts = {
-        instanceId: self.instanceId,
-        region: self.region,
-        allocationId,
-        ...(publicIp && { publicIp }),
-      };
       return { end: "released", name };
     }
     return { end: "idle", because: "this instance does not hold the address", why: "not-holder" };

@@ -1,6 +1,7 @@
 /** One run, as its parts hand it on: what it may use, what it is doing and what it has found out. */
-import { Failure, inStep } from "./core/failure.ts";
-import type { Facts } from "./core/report.ts";
+import { EXIT, Failure, inStep } from "./core/failure.ts";
+import { statusOf } from "./core/pacing.ts";
+import type { End, Facts } from "./core/report.ts";
 import type { Settings } from "./core/settings.ts";
 import type { Ports } from "./ports.ts";
 
@@ -20,6 +21,13 @@ export interface Run {
   step: string;
   /** What was found out, for the report. */
   facts: Facts;
+}
+
+/** How a run ends by a failure. A missing piece that may be missing is no failure in the end. */
+export function endBy(failure: Failure, status = statusOf(failure)): End {
+  return status === EXIT.OK
+    ? { end: "idle", because: failure.details.why, why: "not-configured" }
+    : { end: "failed", failure, status };
 }
 
 /** Does one step: names it, and tells it in the failures that come out of it. */

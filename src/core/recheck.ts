@@ -42,6 +42,18 @@ export type Finding =
   | { readonly find: "rest"; readonly because: string };
 
 /**
+ * Has the last run of this instance come to what no repetition changes: given up on purpose, not configured,
+ * or a mistake that somebody has to correct?
+ */
+export function isAtRest(last: LastResult | undefined, self: Self): boolean {
+  if (last === undefined || last.instanceId !== self.instanceId) return false;
+  const { outcome, exitStatus, idle } = last;
+  if (outcome === "released") return true;
+  if (outcome === "idle") return idle === "not-configured" || idle === "not-holder";
+  return outcome === "failed" && exitStatus !== 75 && exitStatus !== 77;
+}
+
+/**
  * Compares what was verified with what is.
  *
  * @param last the last result, if one was recorded
@@ -56,12 +68,6 @@ export function assess(
 ): Finding {
   const because = reason(last, self, here);
   if (because === undefined) return { find: "well", because: "nothing has changed" };
-  if (last !== undefined && last.instanceId === self.instanceId && isAtRest(last)) {
-    return {
-      find: "well",
-      because: `the last run ended with ${last.outcome}: somebody has to act`,
-    };
-  }
   const recent = recentMoves(memory, now);
   const [oldest] = recent;
   if (oldest !== undefined && recent.length >= MOST_MOVES) {
@@ -90,11 +96,4 @@ function reason(last: LastResult | undefined, self: Self, here: Place): string |
   if (last.publicIp === undefined) return "the last run did not learn the address";
   if (last.publicIp === here.publicIp) return undefined;
   return `${last.publicIp} was verified here, and instance metadata shows ${here.publicIp ?? "no public IPv4 address"}`;
-}
-
-/** Results that no repetition changes: given up on purpose, not configured, or a mistake that somebody has to correct. */
-function isAtRest({ outcome, exitStatus, idle }: LastResult): boolean {
-  if (outcome === "released") return true;
-  if (outcome === "idle") return idle === "not-configured";
-  return outcome === "failed" && exitStatus !== 75 && exitStatus !== 77;
 }

@@ -131,17 +131,20 @@ export function readSettings({ flags, environment, file }: Sources): SettingsRes
   }
 
   const values: Record<string, unknown> = {};
+  /** Of which rank the source of each value is, 0 the highest. */
+  const ranks = new Map<Field, number>();
   for (const { key, flag, default: fallback, field, parse } of SETTINGS) {
     // An empty value in the environment or the file is no value: that is how a unit unsets a variable.
-    const [text, origin] =
-      flags[flag] !== undefined
-        ? [flags[flag], `--${flag}`]
-        : environment[key]
-          ? [environment[key], `${key} in the environment`]
-          : file.variables[key]
-            ? [file.variables[key], `${key} in ${file.path}`]
-            : [fallback, key];
-    if (text === undefined) continue;
+    const sources = [
+      [flags[flag], `--${flag}`],
+      [environment[key] || undefined, `${key} in the environment`],
+      [file.variables[key] || undefined, `${key} in ${file.path}`],
+      [fallback, key],
+    ] as const;
+    const rank = sources.findIndex(([value]) => value !== undefined);
+    const [text, origin] = sources[rank] ?? [];
+    if (text === undefined || origin === undefined) continue;
+    ranks.set(field, rank);
     try {
       values[field === "deadline" ? "deadlineMs" : field] = parse(text.trim());
     } catch (error) {
@@ -152,13 +155,18 @@ export function readSettings({ flags, environment, file }: Sources): SettingsRes
       );
     }
   }
-  const settings = values as unknown as Settings;
-  if (settings.allocationId !== undefined && settings.pool !== undefined) {
+  const [byId = Infinity, byPool = Infinity] = [ranks.get("allocationId"), ranks.get("pool")];
+  if (byId === byPool && byId !== Infinity) {
     report(
       "both an allocation id and a pool are set; give one of EIP_HEAL_ALLOCATION_ID and EIP_HEAL_POOL",
+      byId === 0,
     );
   }
-  return problems.length > 0 ? { problems, onlyFlags } : { settings };
+  // A flag says something else than the file: the flag is meant, for what is wanted as for each setting.
+  delete values[byId < byPool ? "pool" : "allocationId"];
+  return problems.length > 0
+    ? { problems, onlyFlags }
+    : { settings: values as unknown as Settings };
 }
 
 /** What is wrong with a text that should be an allocation id. */

@@ -67,6 +67,8 @@ function readJson(path: string): Record<string, unknown> | undefined {
 
 function replace(path: string, content: string): void {
   const next = `${path}.${process.pid}`;
-  writeFileSync(next, content, { mode: 0o644 });
+  // Whatever lies there under that name, a link elsewhere perhaps, is not written through.
+  rmSync(next, { force: true });
+  writeFileSync(next, content, { mode: 0o644, flag: "wx" });
   renameSync(next, path);
 }

@@ -19,10 +19,13 @@ async function play(
   world: World,
   me: BuiltInstance,
   options: AgentOptions = {},
-  { mostWrites = 1, prepare = (_: RunningRegion): void => {} } = {},
+  {
+    mostWrites = 1,
+    prepare,
+  }: { mostWrites?: number; prepare?: (region: RunningRegion) => void } = {},
 ): Promise<Scene> {
   const region = await startRegion(world);
-  prepare(region);
+  prepare?.(region);
   const run = await runAgent(region, me.instanceId, options);
   await region.close();
   expect(region.bugs).toEqual([]);

@@ -1,5 +1,13 @@
 /** Recheck and release: the real binary with the /run of one instance, from run to run. */
-import { mkdtempSync, rmSync } from "node:fs";
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -113,10 +121,16 @@ describe("recheck", () => {
     await agent();
     region.region.configure({ imdsStalenessMs: 3_600_000 }); // metadata shows what was an hour ago: nothing
     const rounds = [];
-    for (let i = 0; i < 3; i++) rounds.push((await during(() => agent("recheck"))).calls);
+    let told = "";
+    for (let i = 0; i < 3; i++) {
+      const { calls, log } = await during(() => agent("recheck"));
+      rounds.push(calls);
+      told = log.at(-1) ?? "";
+    }
     expect(rounds[0]).toEqual(["DescribeAddresses"]);
     expect(rounds[1]).toEqual(["DescribeAddresses"]);
     expect(rounds[2]?.slice(0, 2)).toEqual(["DescribeAddresses", "AssociateAddress"]);
+    expect(told).toContain("anew, since traffic did not use it");
     expect(holder()).toBe(me.instanceId);
   });
 
@@ -187,6 +201,122 @@ describe("release", () => {
     await moved;
     expect(holder()).toBe(newer.instanceId);
     expect(status, log.join("\n")).not.toBe(70);
+  });
+});
+
+describe("a release that does not come to its end", () => {
+  it("leaves the last result and the variables of other units as they are", async () => {
+    await agent();
+    region.faults.add({ service: "ec2", effect: { do: "error", code: "RequestLimitExceeded" } });
+    const { status, env, result } = await agent("release");
+    expect(status).toBe(75);
+    expect(env).toContain(publicIp);
+    expect(result).toMatchObject({ outcome: "settled" });
+    region.faults.clear();
+    expect(await during(() => agent("recheck"))).toMatchObject({ status: 0, calls: [] });
+  });
+
+  it("is not undone: a second one finds nothing to do, and rechecks go on leaving it so", async () => {
+    await agent();
+    await agent("release");
+    const second = await agent("release");
+    expect(second.status).toBe(0);
+    expect(second.log[0]).toBe("nothing to do: this instance does not hold the address");
+    expect((await during(() => agent("recheck"))).calls).toEqual([]);
+    expect(holder()).toBeUndefined();
+  });
+
+  it("has nothing to do where nothing is configured and that is in order", async () => {
+    region.region.tag(me.instanceId, { "allocation-id": null });
+    const { status, log } = await runAgent(region, me.instanceId, {
+      flags: ["release"],
+      environment: { EIP_HEAL_OPTIONAL: "yes" },
+    });
+    expect(status).toBe(0);
+    expect(log).toEqual([expect.stringMatching(/^nothing to do: .* has no tag allocation-id/)]);
+  });
+});
+
+describe("release from a pool", () => {
+  it("gives up the address at its place, not one on another interface", async () => {
+    const world = aWorld();
+    const tags = { "eip-pool": "web" };
+    const [first, second] = [world.address({ tags }), world.address({ tags })];
+    world.role("releaser", { Statement: [{ Effect: "Allow", Action: "ec2:*", Resource: "*" }] });
+    const two = world.instance({
+      tags,
+      role: "releaser",
+      metadataTags: true,
+      enis: [{ privateIps: ["10.0.0.20"] }, { privateIps: ["10.0.1.20"], deviceIndex: 1 }],
+    });
+    world.hold(first, two, "10.0.0.20");
+    world.hold(second, two, "10.0.1.20");
+    const pool = await startRegion(world);
+    const { status, log } = await runAgent(pool, two.instanceId, {
+      flags: ["release"],
+      environment: { EIP_HEAL_INTERFACE: "1" },
+    });
+    await pool.close();
+    expect(status, log.join("\n")).toBe(0);
+    expect(pool.holder(first.allocationId)?.privateIp).toBe("10.0.0.20");
+    expect(pool.holder(second.allocationId)).toBeUndefined();
+  });
+});
+
+describe("the result files", () => {
+  const files = () => readdirSync(runtime).toSorted();
+
+  it("of a run that could not begin are not those of the run before", async () => {
+    await agent();
+    const { status, env, result } = await runAgent(region, me.instanceId, {
+      runtime,
+      environment: { EIP_HEAL_TAKEOVER: "newst" },
+    });
+    expect(status).toBe(78);
+    expect(env).toBeUndefined();
+    expect(result).toMatchObject({
+      outcome: "failed",
+      failure: "misconfigured",
+      exitStatus: 78,
+      message: expect.stringContaining('EIP_HEAL_TAKEOVER in the environment is "newst"'),
+    });
+  });
+
+  it("are not those of the unit that calls", async () => {
+    await agent();
+    const before = files();
+    // ExecStop= of another unit: its RUNTIME_DIRECTORY= is not ours to write to.
+    const { log } = await runAgent(region, me.instanceId, {
+      environment: { RUNTIME_DIRECTORY: `/run/somebody-else:${runtime}` },
+    });
+    expect(log.join("\n")).not.toContain("cannot write");
+    expect(existsSync("/run/somebody-else")).toBe(false);
+    expect(files()).toEqual(before);
+  });
+
+  it("are not written through a link that somebody has laid", async () => {
+    const victim = join(runtime, "victim");
+    writeFileSync(victim, "precious");
+    const until = performance.now() + 30_000;
+    // Their next names hold the process id, so all of them are laid out.
+    const highest = Number(readFileSync("/proc/sys/kernel/pid_max", "utf8"));
+    const now = Number(/\d+/.exec(readFileSync("/proc/self/stat", "utf8"))?.[0]);
+    for (let id = now; id < Math.min(now + 3_000, highest); id++) {
+      symlinkSync(victim, join(runtime, `result.json.${id}`));
+    }
+    const { result } = await agent();
+    expect(performance.now()).toBeLessThan(until);
+    expect(result).toMatchObject({ outcome: "settled" });
+    expect(readFileSync(victim, "utf8")).toBe("precious");
+  });
+});
+
+describe("what the recheck rests on", () => {
+  it("says nothing, minute by minute, about a mistake in the settings that the run has told", async () => {
+    const run = (...flags: string[]) =>
+      runAgent(region, me.instanceId, { flags, runtime, environment: { EIP_HEAL_INTERFACE: "7" } });
+    await run();
+    expect(await run("recheck")).toMatchObject({ status: 0, log: [] });
   });
 });
 

@@ -91,6 +91,32 @@ describe("accepted", () => {
   });
 });
 
+describe("an address in one place and a pool in another: the higher one is meant", () => {
+  const pool = { key: "a", value: "b" };
+  it.each<[string, Parameters<typeof settings>[0], object]>([
+    [
+      "flag over file",
+      { flags: { "allocation-id": ID }, file: { EIP_HEAL_POOL: "a=b" } },
+      { allocationId: ID },
+    ],
+    [
+      "flag over environment",
+      { flags: { pool: "a=b" }, environment: { EIP_HEAL_ALLOCATION_ID: ID } },
+      { pool },
+    ],
+    [
+      "environment over file",
+      { environment: { EIP_HEAL_ALLOCATION_ID: ID }, file: { EIP_HEAL_POOL: "a=b" } },
+      { allocationId: ID },
+    ],
+  ])("%s", (_, sources, expected) => {
+    const { allocationId, pool: named } = settings(sources);
+    expect({ ...(allocationId && { allocationId }), ...(named && { pool: named }) }).toEqual(
+      expected,
+    );
+  });
+});
+
 describe("refused, with what is accepted", () => {
   it.each([
     ["EIP_HEAL_ALLOCATION_ID", "eipalloc-xyz", "eipalloc-0123456789abcdef0"],
@@ -131,10 +157,13 @@ describe("refused, with what is accepted", () => {
     for (const { key } of SETTINGS) expect(problem).toContain(key);
   });
 
-  it("an address and a pool at the same time", () => {
-    expect(
-      problems({ environment: { EIP_HEAL_ALLOCATION_ID: ID, EIP_HEAL_POOL: "a=b" } }),
-    ).toHaveLength(1);
+  it("an address and a pool in the same place", () => {
+    const both = { EIP_HEAL_ALLOCATION_ID: ID, EIP_HEAL_POOL: "a=b" };
+    expect(problems({ environment: both })).toHaveLength(1);
+    expect(problems({ file: both })).toHaveLength(1);
+    expect(read({ flags: { "allocation-id": ID, pool: "a=b" } })).toMatchObject({
+      onlyFlags: true,
+    });
   });
 
   it("is a matter of the command line only if all of it is", () => {
