@@ -2,11 +2,12 @@
  * The middle of the story: look, decide, act and look again, until the address is where it belongs. What
  * is returned is what EC2 has shown, never what a call has answered.
  */
-import { decide, type Decision, describeState } from "./core/decide.ts";
+import { decide, type Decision, describeState, isOwn } from "./core/decide.ts";
 import { Failure } from "./core/failure.ts";
 import { choose } from "./core/pool.ts";
 import { type Change, type End, nameAddress } from "./core/report.ts";
-import type { Elastic, HolderInstance, Look, Place, Self, View, Wanted } from "./core/view.ts";
+import type { HolderInstance, Look, Place, Self, View, Wanted } from "./core/view.ts";
+import { displacement, type Former } from "./displacement.ts";
 import type { Ec2 } from "./ports.ts";
 import { during, type Run } from "./run.ts";
 
@@ -42,17 +43,6 @@ interface Seen extends Look {
   readonly askedAt: number;
 }
 
-/** What stood at our place before an address was associated there, until it is known whether that pushed it off. */
-interface Former {
-  readonly publicIp: string;
-  /** The address that was associated. */
-  readonly by: { readonly allocationId: string; readonly publicIp?: string };
-  /** The Elastic IP that it is, if that was asked before; else a look afterwards tells. */
-  readonly elastic?: Elastic;
-  /** Has EC2 accepted the association, or did no answer come? */
-  readonly accepted: boolean;
-}
-
 /**
  * Prepares the tries of one run. Between them only clocks are kept, and what the run itself has done, for
  * its report and for the time that a take has to hold.
@@ -61,18 +51,18 @@ export function settle(
   run: Run,
 ): (self: Self, here: Place, wanted: Wanted, line: Line) => Promise<End> {
   const { settings, ports, signal } = run;
-  const { clock, log } = ports;
+  const { clock } = ports;
   let done: Deed | undefined;
   /** What EC2 has accepted at our place, until it is seen elsewhere. */
   let placed: string | undefined;
-  let former: Former | undefined;
+  const pushing = displacement(run);
   let slowLooks = 0;
   const unknownSince = new Map<string, number>();
 
   return async (self, here, wanted, line) => {
     const what = nameWanted(wanted);
     const lost = new Set<string>();
-    let atPlace: { readonly elastic: Elastic | undefined } | undefined;
+    const pushedOff = pushing(here, line);
     let isElsewhere = false;
     let seen = await look();
     let held = false;
@@ -156,21 +146,14 @@ export function settle(
     /** Looks at what is wanted, or at one address of the pool. */
     async function look(at: Wanted = wanted): Promise<Seen> {
       const askedAt = clock.now();
-      const question =
-        at.kind === "address" &&
-        former?.by.publicIp !== undefined &&
-        former.elastic === undefined &&
-        former.by.allocationId === at.allocationId
-          ? { wanted: former.by.publicIp, former: former.publicIp }
-          : undefined;
       const found = await during(run, `looking at ${nameWanted(at)}`, () =>
-        line.ec2.look(at, here, question),
+        line.ec2.look(at, here, pushedOff.question(at)),
       );
       slowLooks = clock.now() - askedAt > FRESH_MS ? slowLooks + 1 : 0;
       if (found.views.some((view) => view.allocationId === placed && !isOwn(view, here))) {
         placed = undefined;
       }
-      tellOfFormer(found);
+      pushedOff.tell(found);
       return { ...found, askedAt };
     }
 
@@ -181,9 +164,10 @@ export function settle(
 
     /** Acts on what was seen last, or looks again if that has become too old meanwhile; returns what EC2 shows then. */
     async function dare(view: View, deed: Deed): Promise<Seen> {
-      const pushedOff = deed.change === "renewed" ? undefined : await formerAddress(view);
+      const former =
+        deed.change === "renewed" ? undefined : await pushedOff.before(view, seen.direct);
       if (deed.change !== "associated" && isStale(seen)) return look();
-      return act(view, deed, pushedOff);
+      return act(view, deed, former);
     }
 
     /**
@@ -203,7 +187,7 @@ export function settle(
     }
 
     /** Associates, and returns what EC2 shows then over a new connection: the answer itself proves nothing. */
-    async function act(view: View, deed: Deed, pushedOff: Former | undefined): Promise<Seen> {
+    async function act(view: View, deed: Deed, former: Former | undefined): Promise<Seen> {
       const { allocationId, publicIp } = view;
       const step = `associating ${nameAddress(allocationId, publicIp)} with ${here.instanceId}`;
       let failure: Failure | undefined;
@@ -227,7 +211,7 @@ export function settle(
         }
       } else {
         done = deed;
-        former = pushedOff && { ...pushedOff, accepted: failure === undefined };
+        pushedOff.happened(former, failure === undefined);
       }
 
       line.renew();
@@ -256,45 +240,6 @@ export function settle(
         )
       );
     }
-
-    /**
-     * What associating pushes off our place, if there is anything. If it is an Elastic IP that must stay, this
-     * is where the run ends. Which it is tells the look afterwards if that can; else it is asked before, once.
-     */
-    async function formerAddress({ allocationId, publicIp }: View): Promise<Former | undefined> {
-      const there = here.publicIp;
-      if (there === undefined || there === publicIp) return undefined;
-      const by = { allocationId, ...(publicIp !== undefined && { publicIp }) };
-      const before: Former = { publicIp: there, by, accepted: false };
-      if (settings.displace && publicIp !== undefined && seen.direct) return before;
-
-      const place = { ...here, publicIp: there };
-      atPlace ??= {
-        elastic: await during(run, `looking at ${there}`, () => line.ec2.present(place)),
-      };
-      const { elastic } = atPlace;
-      if (elastic === undefined) return undefined;
-      if (settings.displace) return { ...before, elastic };
-      throw new Failure("misconfigured", {
-        why: `${here.interfaceId} ${here.privateIp} carries another Elastic IP, ${nameElastic(elastic)}, and EIP_HEAL_DISPLACE is no`,
-        cure: "disassociate it, give another place by EIP_HEAL_INTERFACE or EIP_HEAL_PRIVATE_IP, or set EIP_HEAL_DISPLACE=yes",
-      });
-    }
-
-    /** Names what was pushed off our place, as soon as that is certain, and once. */
-    function tellOfFormer({ views, displaced }: Look): void {
-      if (former === undefined) return;
-      const { accepted, by, elastic = displaced } = former;
-      const isHere = views.some(
-        (view) => view.allocationId === by.allocationId && isOwn(view, here),
-      );
-      if (!accepted && !isHere) return;
-      former = undefined;
-      if (elastic === undefined) return;
-      log.warn(
-        `${nameElastic(elastic)} is pushed off ${here.instanceId} ${here.interfaceId} ${here.privateIp}; it stays allocated`,
-      );
-    }
   };
 
   /** How long EC2 has denied knowing the holder, in milliseconds; 0 while it does know it. */
@@ -312,10 +257,6 @@ export function settle(
 
 function nameWanted(wanted: Wanted): string {
   return wanted.kind === "address" ? wanted.allocationId : `the pool ${wanted.key}=${wanted.value}`;
-}
-
-function isOwn({ holder }: View, here: Place): boolean {
-  return holder.kind === "instance" && holder.instanceId === here.instanceId;
 }
 
 /** This view with the address at our place, if this instance holds it and EC2 does not show where. */
@@ -339,8 +280,4 @@ function holderKey({ holder }: View): string {
 
 function describe(holder: HolderInstance): string {
   return `${holder.instanceId} (${describeState(holder)})`;
-}
-
-function nameElastic({ allocationId, publicIp }: Elastic): string {
-  return allocationId === undefined ? publicIp : nameAddress(allocationId, publicIp);
 }

@@ -131,6 +131,11 @@ export function describeState(holder: HolderInstance): string {
   return holder.state === "unknown" ? "not known to EC2 any more" : holder.state;
 }
 
+/** Does this instance hold the address? */
+export function isOwn({ holder }: View, here: Place): boolean {
+  return holder.kind === "instance" && holder.instanceId === here.instanceId;
+}
+
 /** Does it hold the address at just this place? */
 export function isAt(here: Place, { interfaceId, privateIp }: HolderInstance): boolean {
   return interfaceId === here.interfaceId && privateIp === here.privateIp;

@@ -2,7 +2,7 @@
  * The rule for a pool: keep what we hold, else claim what is free, else take what an instance that is gone
  * still holds; never anything from a running instance. Pure.
  */
-import { decide, type Decision, describeState, isAt } from "./decide.ts";
+import { decide, type Decision, describeState, isAt, isOwn } from "./decide.ts";
 import { borderGroupOf } from "./ids.ts";
 import type { Place, View } from "./view.ts";
 
@@ -25,9 +25,7 @@ export function choose(
   lost: ReadonlySet<string>,
   unknownForMs: (view: View) => number,
 ): Choice {
-  const own = views.filter(
-    ({ holder }) => holder.kind === "instance" && holder.instanceId === here.instanceId,
-  );
+  const own = views.filter((view) => isOwn(view, here));
   const settled = own.find(({ holder }) => holder.kind === "instance" && isAt(here, holder));
   const [first] = settled === undefined ? own : [settled];
   if (first !== undefined)
