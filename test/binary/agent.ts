@@ -33,7 +33,7 @@ export interface AgentRun {
   readonly ms: number;
 }
 
-/** Runs `eip-heal` on an instance, with its metadata and EC2 being those of the region. */
+/** Runs `eip-heal` on an instance, with its metadata, EC2 and Auto Scaling being those of the region. */
 export function runAgent(
   region: RunningRegion,
   instanceId: string,
@@ -43,6 +43,7 @@ export function runAgent(
     {
       AWS_EC2_METADATA_SERVICE_ENDPOINT: region.imdsUrl(instanceId),
       AWS_ENDPOINT_URL_EC2: options.ec2Url ?? region.ec2Url,
+      AWS_ENDPOINT_URL_AUTO_SCALING: region.autoScalingUrl,
     },
     options,
   );

@@ -6,9 +6,10 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import type { Answer } from "../region/answering.ts";
 import { Credentials } from "../region/credentials.ts";
-import { type Call, serveEc2 } from "../region/ec2-api.ts";
+import { EC2 } from "../region/ec2-api.ts";
 import { Faults } from "../region/faults.ts";
 import { type ImdsRequest, serveImds, Tokens } from "../region/imds-api.ts";
+import { type Call, serveQuery } from "../region/query-api.ts";
 import { Region } from "../region/region.ts";
 import { aWorld } from "../region/world.ts";
 import { type Lie, tell } from "./lies.ts";
@@ -104,7 +105,7 @@ export class Liar {
         right as unknown as ServerResponse,
       );
     } else {
-      await serveEc2({ ...common }, request, right as unknown as ServerResponse);
+      await serveQuery(EC2, common, request, right as unknown as ServerResponse);
       what = scene.calls.at(-1)?.action ?? "";
     }
     if (scene !== this.#scene) return void response.socket?.destroy(); // of the run before

@@ -5,7 +5,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { InstanceSpec } from "../region/build.ts";
-import type { Call } from "../region/ec2-api.ts";
+import type { Call } from "../region/query-api.ts";
 import type { ImdsRequest } from "../region/imds-api.ts";
 import { type RegionOptions, type RunningRegion, startRegion } from "../region/server.ts";
 import { aWorld } from "../region/world.ts";

@@ -208,9 +208,6 @@ export function disassociateAddress(state: State, caller: Caller, input: Disasso
   state.disassociate(address.allocationId);
 }
 
-// Auto Scaling's API (CompleteLifecycleAction, RecordLifecycleActionHeartbeat) belongs here, served by its own
-// autoscaling-api.ts beside ec2-api.ts: it is another service with another endpoint.
-
 // --- internal ---
 
 function lookups(state: State): Lookups {

@@ -5,6 +5,7 @@ import { existsSync } from "node:fs";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
 
+import { HOOK_ROLE } from "./iam.ts";
 import { start } from "./testing.ts";
 import type { RunningRegion } from "./server.ts";
 import { aWorld } from "./world.ts";
@@ -26,7 +27,17 @@ test.runIf(process.env["CI"] !== undefined)("CI has the aws client", () => {
 const run = promisify(execFile);
 
 /** Runs `aws ec2 …` with the credentials of the instance; its JSON, or the error it prints. */
-async function aws(region: RunningRegion, instanceId: string, ...args: string[]): Promise<unknown> {
+function aws(region: RunningRegion, instanceId: string, ...args: string[]): Promise<unknown> {
+  return awsOf("ec2", region.ec2Url, region, instanceId, args);
+}
+
+async function awsOf(
+  service: "ec2" | "autoscaling",
+  url: string,
+  region: RunningRegion,
+  instanceId: string,
+  args: readonly string[],
+): Promise<unknown> {
   const keys = region.credentials.current(instanceId);
   const env = {
     PATH: "/usr/bin:/bin",
@@ -42,7 +53,7 @@ async function aws(region: RunningRegion, instanceId: string, ...args: string[])
   try {
     const { stdout } = await run(
       AWS,
-      ["ec2", ...args, "--endpoint-url", region.ec2Url, "--output", "json"],
+      [service, ...args, "--endpoint-url", url, "--output", "json"],
       { env },
     );
     return stdout === "" ? undefined : JSON.parse(stdout);
@@ -200,6 +211,65 @@ test.runIf(there)(
       undefined,
       undefined,
     ]);
+    expect(region.bugs).toEqual([]);
+  },
+  PATIENCE_MS,
+);
+
+test.runIf(there)(
+  "autoscaling: describe-auto-scaling-instances, record-lifecycle-action-heartbeat, complete-lifecycle-action",
+  async () => {
+    const world = aWorld();
+    world.role("hook", HOOK_ROLE);
+    world.group("web", { name: "launch", heartbeatTimeoutMs: 600_000 });
+    const i = world.instance({ group: "web", role: "hook" });
+    const j = world.instance({ group: "web", lifecycle: "Standby" });
+    const alone = world.instance();
+    const region = await start(world);
+    const ask = (...args: string[]): Promise<unknown> =>
+      awsOf("autoscaling", region.autoScalingUrl, region, i.instanceId, args);
+    const on = [
+      "--auto-scaling-group-name=web",
+      "--lifecycle-hook-name=launch",
+      `--instance-id=${i.instanceId}`,
+    ];
+    const complete = ["complete-lifecycle-action", "--lifecycle-action-result", "CONTINUE", ...on];
+    const shown = (instanceId: string, LifecycleState: string) => ({
+      InstanceId: instanceId,
+      InstanceType: "t3.micro",
+      AutoScalingGroupName: "web",
+      AvailabilityZone: "us-east-1a",
+      LifecycleState,
+      HealthStatus: "HEALTHY",
+      ProtectedFromScaleIn: false,
+    });
+
+    expect(await ask(...complete)).toBe(
+      `An error occurred (ValidationError) when calling the CompleteLifecycleAction operation: No active Lifecycle Action found with instance ID ${i.instanceId}`,
+    );
+    const began = region.region.waitUnderHook(i.instanceId, "launch");
+    expect(await ask("describe-auto-scaling-instances")).toEqual({
+      AutoScalingInstances: [shown(i.instanceId, "Pending:Wait"), shown(j.instanceId, "Standby")],
+    });
+    expect(
+      await ask("describe-auto-scaling-instances", "--instance-ids", alone.instanceId),
+    ).toEqual({ AutoScalingInstances: [] });
+
+    expect(await ask("record-lifecycle-action-heartbeat", ...on)).toBeUndefined();
+    const [alive] = region.region.lifecycleActions();
+    expect(alive?.timesOutAt).toBeGreaterThan(began.timesOutAt);
+    expect(alive?.endsAt).toBe(began.endsAt);
+
+    expect(await ask(...complete)).toBeUndefined();
+    expect(region.region.lifecycleActions()).toMatchObject([
+      { ended: { result: "CONTINUE", by: "call" } },
+    ]);
+    expect(await ask("describe-auto-scaling-instances", "--instance-ids", i.instanceId)).toEqual({
+      AutoScalingInstances: [shown(i.instanceId, "InService")],
+    });
+    expect(await ask("describe-lifecycle-hooks", "--auto-scaling-group-name", "web")).toMatch(
+      /\(InvalidAction\)/,
+    );
     expect(region.bugs).toEqual([]);
   },
   PATIENCE_MS,

@@ -5,7 +5,9 @@ import type { Ids } from "./ids.ts";
 import type {
   Address,
   Instance,
+  Group,
   InstanceState,
+  LifecycleResult,
   Manager,
   NetworkInterface,
   PrivateAddress,
@@ -47,6 +49,8 @@ export interface InstanceSpec {
   readonly autoPublicIp?: boolean;
   /** Target lifecycle state in IMDS; default: none, as outside an Auto Scaling group. */
   readonly lifecycle?: string | undefined;
+  /** The Auto Scaling group; it tags the instance with its name. */
+  readonly group?: string;
   readonly spotAction?:
     | { readonly action: SpotAction["action"]; readonly time: Moment }
     | undefined;
@@ -59,6 +63,14 @@ export interface InstanceSpec {
   /** Default: tagsFrom. */
   readonly metadataTagsFrom?: Moment;
   readonly keepsAssociation?: boolean;
+}
+
+export interface HookSpec {
+  readonly name: string;
+  /** Default: an hour. */
+  readonly heartbeatTimeoutMs?: number;
+  /** Default: ABANDON. */
+  readonly defaultResult?: LifecycleResult;
 }
 
 export interface AddressSpec {
@@ -107,7 +119,11 @@ export function makeInstance(
   const instanceId = spec.instanceId ?? around.ids.next("i");
   const zone = spec.zone ?? `${around.region}a`;
   const metadataTags = spec.metadataTags ?? false;
-  if (metadataTags) refuseTagsThatImdsCannotShow(Object.keys(spec.tags ?? {}));
+  const tags = {
+    ...spec.tags,
+    ...(spec.group !== undefined && { "aws:autoscaling:groupName": spec.group }),
+  };
+  if (metadataTags) refuseTagsThatImdsCannotShow(Object.keys(tags));
   const wanted = spec.enis ?? [
     spec.privateIp === undefined ? {} : { privateIps: [spec.privateIp] },
   ];
@@ -124,12 +140,13 @@ export function makeInstance(
     zone,
     instanceType: spec.instanceType ?? "t3.micro",
     imageId: "ami-0abcdef1234567890",
-    tags: { ...spec.tags },
+    tags,
     role: role === "none" ? undefined : role,
     metadataTags,
     metadata: spec.metadata ?? "enabled",
     autoPublicIp,
     lifecycle: spec.lifecycle,
+    group: spec.group,
     spotAction: spec.spotAction && {
       action: spec.spotAction.action,
       time: millis(spec.spotAction.time),
@@ -199,6 +216,18 @@ export function makeAddress(spec: AddressSpec, around: Surroundings): Address {
     tags: { ...spec.tags },
     serviceManaged: spec.serviceManaged,
     knownFrom: millis(spec.knownFrom ?? 0),
+  };
+}
+
+/** A whole Auto Scaling group of the spec. */
+export function makeGroup(name: string, hooks: readonly HookSpec[]): Group {
+  return {
+    name,
+    hooks: hooks.map((hook) => ({
+      heartbeatTimeoutMs: 3_600_000,
+      defaultResult: "ABANDON",
+      ...hook,
+    })),
   };
 }
 

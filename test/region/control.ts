@@ -5,13 +5,14 @@ import type { Server } from "node:http";
 import { rm } from "node:fs/promises";
 
 import { bodyOf } from "./answering.ts";
+import { FAULTY_SERVICES } from "./faults.ts";
 import type { FaultRule } from "./faults.ts";
 import type { Region } from "./region.ts";
 import type { Endpoint, RunningRegion } from "./server.ts";
 
 /** What can be asked for, for --help and for GET / on the control API. */
-export const CONTROL_HELP = `GET  /state                 everything: instances, addresses, interfaces, roles
-GET  /calls                 every request to the EC2 API, in order of arrival
+export const CONTROL_HELP = `GET  /state                 everything: instances, addresses, interfaces, roles, groups, waits under launch hooks
+GET  /calls                 every request to the EC2 and Auto Scaling APIs, in order of arrival
 GET  /imds-requests         every request to IMDS, in order of arrival
 GET  /secrets               every secret handed out so far
 GET  /urls                  the URLs printed at the start, with those of instances launched since
@@ -50,6 +51,7 @@ export const OPERATIONS = [
   "tag",
   "terminate",
   "terminated",
+  "waitUnderHook",
 ] as const satisfies readonly (keyof Region)[];
 
 const OF_THE_SERVERS = [
@@ -65,6 +67,7 @@ export function urlsOf(running: RunningRegion): Record<string, unknown> {
     .map(({ instanceId }) => [instanceId, running.imdsUrl(instanceId)]);
   return {
     ec2: running.ec2Url,
+    autoScaling: running.autoScalingUrl,
     imds: Object.fromEntries(instances) as Record<string, string>,
     ...(running.imdsBySourceUrl !== undefined && { imdsBySource: running.imdsBySourceUrl }),
     admin: running.admin,
@@ -189,8 +192,8 @@ function faultRule(rule: unknown): FaultRule {
   const strange = Object.keys(given).filter((key) => !known.includes(key));
   if (strange.length > 0)
     throw new Error(`a fault has no ${strange.join(", ")}; it has: ${known.join(", ")}`);
-  if (given["service"] !== "ec2" && given["service"] !== "imds")
-    throw new Error('a fault needs a service: "ec2" or "imds"');
+  if (!FAULTY_SERVICES.some((service) => service === given["service"]))
+    throw new Error(`a fault needs a service: ${FAULTY_SERVICES.join(", ")}`);
   const effect = given["effect"] as { do?: unknown } | undefined;
   if (typeof effect?.do !== "string") throw new Error('a fault needs an effect, as {"do":"reset"}');
   return rule as FaultRule;

@@ -1,7 +1,6 @@
-/** The wire format of the EC2 Query API: parameters out of a form, records into XML. */
+/** The wire format of the EC2 Query API: records into XML. */
 
-import { Ec2Error } from "./errors.ts";
-import type { Filter } from "./filters.ts";
+import type { ApiError } from "./errors.ts";
 import type { TagRow } from "./filters.ts";
 import type { Address, NetworkInterface } from "./model.ts";
 import type { DescribedInstance } from "./actions.ts";
@@ -17,70 +16,6 @@ const STATE_CODES: Readonly<Record<string, number>> = {
   stopped: 80,
 };
 
-/** The parameters of one request; what is asked for is ticked off, the rest is unknown to the action. */
-export class Params {
-  readonly #params: ReadonlyMap<string, string>;
-  readonly #asked = new Set(["Action", "Version"]);
-
-  constructor(form: URLSearchParams) {
-    this.#params = new Map(form);
-  }
-
-  text(name: string): string | undefined {
-    this.#asked.add(name);
-    return this.#params.get(name);
-  }
-
-  flag(name: string): boolean | undefined {
-    const value = this.text(name);
-    if (value === undefined) return undefined;
-    if (value === "true" || value === "false") return value === "true";
-    throw new Ec2Error(
-      "InvalidParameterValue",
-      `Invalid value '${value}' for ${name}. Must be true or false.`,
-    );
-  }
-
-  number(name: string): number | undefined {
-    const value = this.text(name);
-    if (value === undefined) return undefined;
-    if (/^\d+$/.test(value)) return Number(value);
-    throw new Ec2Error(
-      "InvalidParameterValue",
-      `Invalid value '${value}' for ${name}. Must be a number.`,
-    );
-  }
-
-  /** `Name.1`, `Name.2`, … */
-  list(name: string): string[] {
-    const values: string[] = [];
-    for (let n = 1; ; n++) {
-      const value = this.text(`${name}.${n}`);
-      if (value === undefined) return values;
-      values.push(value);
-    }
-  }
-
-  /** `Filter.N.Name` with `Filter.N.Value.M`. */
-  filters(): Filter[] {
-    const filters: Filter[] = [];
-    for (let n = 1; ; n++) {
-      const name = this.text(`Filter.${n}.Name`);
-      if (name === undefined) return filters;
-      filters.push({ name, values: this.list(`Filter.${n}.Value`) });
-    }
-  }
-
-  /** Refuses the request if it has a parameter that the action has not asked for. */
-  nothingElse(): void {
-    for (const name of this.#params.keys()) {
-      if (!this.#asked.has(name)) {
-        throw new Ec2Error("UnknownParameter", `The parameter ${name} is not recognized`);
-      }
-    }
-  }
-}
-
 /** The body of a successful answer. */
 export function responseXml(
   action: string,
@@ -92,7 +27,7 @@ export function responseXml(
 }
 
 /** The body of an error answer. */
-export function errorXml(error: Ec2Error, requestId: string): string {
+export function errorXml(error: ApiError, requestId: string): string {
   const inner = xml({
     Errors: { Error: { Code: error.code, Message: error.message } },
     RequestID: requestId,

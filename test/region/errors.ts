@@ -1,20 +1,24 @@
 /**
- * The errors of the EC2 API. Codes are EC2's own; where a message was seen in public issue threads it is that text,
+ * The errors of the APIs. Codes are AWS's own; where a message was seen in public issue threads it is that text,
  * because clients tell apart by text what EC2 gives one code.
  */
 
-/** An EC2 API error: what goes into the answer's `<Error>`. */
-export class Ec2Error extends Error {
+/** An error of an API: what goes into the answer's `<Error>`. */
+export class ApiError extends Error {
   readonly code: string;
   readonly httpStatus: number;
 
   constructor(code: string, message: string, httpStatus = 400) {
     super(message);
-    this.name = "Ec2Error";
+    this.name = new.target.name;
     this.code = code;
     this.httpStatus = httpStatus;
   }
 }
+
+export class Ec2Error extends ApiError {}
+
+export class AutoScalingError extends ApiError {}
 
 export const authFailure = (
   message = "AWS was not able to validate the provided access credentials",
@@ -91,3 +95,17 @@ export const otherBorderGroup = (address: string, target: string): Ec2Error =>
     "InvalidParameterCombination",
     `The address is in the network border group ${address}, the network interface is in ${target}.`,
   );
+
+/** Auto Scaling has one code for whatever it does not like about a request. */
+export const noLifecycleAction = (instanceId: string): AutoScalingError =>
+  new AutoScalingError(
+    "ValidationError",
+    `No active Lifecycle Action found with instance ID ${instanceId}`,
+  );
+
+/** The words are this region's own. */
+export const noSuchGroup = (name: string): AutoScalingError =>
+  new AutoScalingError("ValidationError", `Auto Scaling group ${name} not found`);
+
+export const rateExceeded = (): AutoScalingError =>
+  new AutoScalingError("Throttling", "Rate exceeded");

@@ -9,7 +9,7 @@ export type Effect =
       readonly body?: string;
       readonly headers?: Readonly<Record<string, string>>;
     }
-  /** An EC2 error. Not applied. */
+  /** An error of the API. Not applied. */
   | {
       readonly do: "error";
       readonly code: string;
@@ -41,10 +41,14 @@ export type Effect =
   /** Describe calls, and IMDS, answer from so long ago. Goes together with other effects. */
   | { readonly do: "stale"; readonly byMs: number };
 
+/** The services that faults can be added to. */
+export const FAULTY_SERVICES = ["ec2", "autoscaling", "imds"] as const;
+export type FaultyService = (typeof FAULTY_SERVICES)[number];
+
 /** Which requests. What is not said matches every request. */
 export interface FaultRule {
-  readonly service: "ec2" | "imds";
-  /** EC2: the action. */
+  readonly service: FaultyService;
+  /** EC2 and Auto Scaling: the action. */
   readonly action?: string;
   /** IMDS: how the path begins, as "/latest/meta-data/tags". */
   readonly path?: string;
@@ -73,7 +77,7 @@ export interface Fault {
 
 /** What is known of a request when faults are looked up. */
 export interface Occasion {
-  readonly service: "ec2" | "imds";
+  readonly service: FaultyService;
   readonly action?: string | undefined;
   readonly path?: string | undefined;
   readonly method?: string | undefined;

@@ -3,7 +3,7 @@
  * string conditions. It evaluates real policy documents, so that the policies the project ships can be tried here.
  */
 
-import { Ec2Error } from "./errors.ts";
+import { AutoScalingError, Ec2Error } from "./errors.ts";
 
 type OneOrMore = string | readonly string[];
 
@@ -47,6 +47,21 @@ export const FULL_ROLE: PolicyDocument = allow([
   "ec2:DescribeAddresses",
 ]);
 
+/** What a launch hook needs besides. */
+export const HOOK_ACTIONS = [
+  "autoscaling:CompleteLifecycleAction",
+  "autoscaling:RecordLifecycleActionHeartbeat",
+  "autoscaling:DescribeAutoScalingInstances",
+] as const;
+
+/** The full role, and a launch hook. */
+export const HOOK_ROLE: PolicyDocument = allow([
+  "ec2:DescribeInstances",
+  "ec2:AssociateAddress",
+  "ec2:DescribeAddresses",
+  ...HOOK_ACTIONS,
+]);
+
 /**
  * The first resource on which the action is not allowed, or undefined when all are.
  * Every resource of a request needs its own allowing statement.
@@ -69,13 +84,20 @@ export function unauthorized(
   action: string,
   resource: string | undefined,
 ): Ec2Error {
-  const on = resource === undefined ? "" : ` on resource: ${resource}`;
   return new Ec2Error(
     "UnauthorizedOperation",
-    `You are not authorized to perform this operation. User: ${principal} is not authorized to perform: ${action}${on} ` +
-      `because no identity-based policy allows the ${action} action`,
+    `You are not authorized to perform this operation. ${refusal(principal, action, resource)}`,
     403,
   );
+}
+
+/** The error as Auto Scaling words it. */
+export function accessDenied(
+  principal: string,
+  action: string,
+  resource: string | undefined,
+): AutoScalingError {
+  return new AutoScalingError("AccessDenied", refusal(principal, action, resource), 403);
 }
 
 /** Whether a text fits a pattern with `*` and `?`. */
@@ -91,6 +113,14 @@ export function like(pattern: string, text: string, ignoreCase = false): boolean
 }
 
 // --- internal ---
+
+function refusal(principal: string, action: string, resource: string | undefined): string {
+  const on = resource === undefined ? "" : ` on resource: ${resource}`;
+  return (
+    `User: ${principal} is not authorized to perform: ${action}${on} ` +
+    `because no identity-based policy allows the ${action} action`
+  );
+}
 
 function applies(statement: Statement, action: string, resource: Resource): boolean {
   return (

@@ -11,14 +11,15 @@ import type { JsonWorld, World } from "./world.ts";
 
 const HELP = `usage: node test/region/main.ts [options]
 
-A simulated AWS region: the EC2 API and instance metadata (IMDSv2). Prints one line of JSON with its URLs when ready.
+A simulated AWS region: the EC2 and Auto Scaling APIs and instance metadata (IMDSv2). Prints one line of JSON with its URLs when ready.
 
   --world FILE.json          the world to start with; default: one free address, and one instance tagged with it
   --ec2 HOST:PORT            where the EC2 API listens; default: a free port of 127.0.0.1
+  --auto-scaling HOST:PORT   where the Auto Scaling API listens; default: a free port of 127.0.0.1
   --imds-host HOST           where the instances' own IMDS listeners are; default: 127.0.0.1
   --imds-by-source HOST:PORT one IMDS for all instances, told apart by source address (their primary private IPv4)
   --control HOST:PORT|PATH   the control API, at a port or a Unix socket
-  --tls-cert FILE --tls-key FILE   the EC2 API over TLS
+  --tls-cert FILE --tls-key FILE   the APIs over TLS
   --help
 
 A world: {"region":"us-east-1","instances":[{"tags":{"allocation-id":"eipalloc-0123456789abcdef0"},"metadataTags":true}],
@@ -33,6 +34,7 @@ const { values: flags } = parseArgs({
   options: {
     world: { type: "string" },
     ec2: { type: "string" },
+    "auto-scaling": { type: "string" },
     "imds-host": { type: "string" },
     "imds-by-source": { type: "string" },
     control: { type: "string" },
@@ -55,6 +57,9 @@ async function run(): Promise<void> {
     throw new Error("--tls-cert and --tls-key go together");
   const running = await startRegion(readWorld(), {
     ...(flags.ec2 !== undefined && { ec2: endpoint(flags.ec2) }),
+    ...(flags["auto-scaling"] !== undefined && {
+      autoScaling: endpoint(flags["auto-scaling"]),
+    }),
     ...(flags["imds-host"] !== undefined && { imdsHost: flags["imds-host"] }),
     ...(flags["imds-by-source"] !== undefined && {
       imdsBySource: endpoint(flags["imds-by-source"]),

@@ -69,6 +69,8 @@ export interface Instance {
   readonly autoPublicIp: boolean;
   /** Auto Scaling's target lifecycle state as IMDS shows it. */
   readonly lifecycle?: string | undefined;
+  /** The Auto Scaling group that it is in. */
+  readonly group?: string | undefined;
   readonly spotAction?: SpotAction | undefined;
   readonly interfaces: readonly NetworkInterface[];
   /** Before this moment the EC2 API has not heard of the instance. */
@@ -133,6 +135,37 @@ export interface Bucket {
   readonly refillPerSecond: number;
 }
 
+/** How the wait under a lifecycle hook ends: on into service, or terminated. */
+export type LifecycleResult = "CONTINUE" | "ABANDON";
+
+export interface LifecycleHook {
+  readonly name: string;
+  /** Auto Scaling takes 30 s to 2 h; here it may be shorter, so that tests need not wait. */
+  readonly heartbeatTimeoutMs: number;
+  readonly defaultResult: LifecycleResult;
+}
+
+/** An Auto Scaling group, as far as its launch hooks go. */
+export interface Group {
+  readonly name: string;
+  readonly hooks: readonly LifecycleHook[];
+}
+
+/** An instance that waits under a hook of its group, or has waited. */
+export interface LifecycleAction {
+  readonly instanceId: string;
+  readonly hook: LifecycleHook;
+  /** When it ends by itself, if no heartbeat comes before. */
+  readonly timesOutAt: number;
+  /** When it ends by itself, whatever comes before. */
+  readonly endsAt: number;
+  readonly ended?: {
+    readonly result: LifecycleResult;
+    readonly by: "call" | "timeout";
+    readonly at: number;
+  };
+}
+
 /** What can be different about the region as a whole. */
 export interface Settings {
   /** Every Describe call answers from this long ago (EC2 answers them from caches). */
@@ -168,6 +201,7 @@ export interface WorldData {
   /** Interfaces that are on no instance. */
   interfaces: NetworkInterface[];
   addresses: Address[];
+  groups: Group[];
   settings: Partial<Settings>;
   serials: Serials;
 }

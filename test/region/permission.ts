@@ -21,24 +21,34 @@ export function admit(
 ): void {
   if (caller !== "admin") {
     if (!state.takeToken(bucket)) throw errors.requestLimitExceeded();
-    const role = state.role(state.records.instance(caller.instanceId)?.role ?? "");
-    const now = state.now();
-    const inForce = (role?.grants ?? []).filter(
-      (grant) => (grant.from ?? 0) <= now && now < (grant.until ?? Infinity),
-    );
-    const keys = callerKeys(state, caller.instanceId);
-    const resources = touched.length === 0 ? [{ arn: "*", keys: {} }] : touched;
-    const denied = firstDenied(
-      inForce.map((grant) => grant.policy),
-      `ec2:${action}`,
-      resources.map(({ arn, keys: own }) => ({ arn, keys: { ...keys, ...own } })),
-    );
+    const denied = deniedOn(state, caller.instanceId, `ec2:${action}`, touched);
     if (denied !== undefined) {
       const on = denied.arn === "*" ? undefined : denied.arn;
       throw unauthorized(state.principalOf(caller.instanceId), `ec2:${action}`, on);
     }
   }
   if (dryRun === true) throw errors.dryRunOperation();
+}
+
+/** The first resource on which the instance's role does not allow the action; `*` stands for no resource. */
+export function deniedOn(
+  state: State,
+  instanceId: string,
+  action: string,
+  touched: readonly Resource[],
+): Resource | undefined {
+  const role = state.role(state.records.instance(instanceId)?.role ?? "");
+  const now = state.now();
+  const inForce = (role?.grants ?? []).filter(
+    (grant) => (grant.from ?? 0) <= now && now < (grant.until ?? Infinity),
+  );
+  const keys = callerKeys(state, instanceId);
+  const resources = touched.length === 0 ? [{ arn: "*", keys: {} }] : touched;
+  return firstDenied(
+    inForce.map((grant) => grant.policy),
+    action,
+    resources.map(({ arn, keys: own }) => ({ arn, keys: { ...keys, ...own } })),
+  );
 }
 
 /** The address and whichever of instance and interface the request names. */

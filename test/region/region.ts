@@ -1,9 +1,11 @@
 /**
- * The simulated AWS region: its state, the actions of the EC2 API on it, and what happens to it from outside.
+ * The simulated AWS region: its state, the actions of the EC2 and Auto Scaling APIs on it, and what happens to it from outside.
  * No I/O and no timers; time is what `now` says, so it runs on virtual time as well as behind the HTTP servers.
  */
 
 import * as actions from "./actions.ts";
+import * as autoScaling from "./auto-scaling.ts";
+import type { AutoScalingInstance, LifecycleInput } from "./auto-scaling.ts";
 import type {
   DescribeAddressesInput,
   DescribeInstancesInput,
@@ -27,6 +29,8 @@ import type {
   Address,
   Association,
   Instance,
+  LifecycleAction,
+  LifecycleResult,
   Manager,
   NetworkInterface,
   SpotAction,
@@ -70,7 +74,40 @@ export class Region extends State {
     actions.disassociateAddress(this, caller, input);
   }
 
+  // --- the Auto Scaling API ---
+
+  /** DescribeAutoScalingInstances. */
+  describeAutoScalingInstances(
+    caller: Caller,
+    instanceIds: readonly string[] = [],
+  ): AutoScalingInstance[] {
+    return autoScaling.describeAutoScalingInstances(this, caller, instanceIds);
+  }
+
+  /** CompleteLifecycleAction. */
+  completeLifecycleAction(
+    caller: Caller,
+    input: LifecycleInput & { readonly result: LifecycleResult },
+  ): void {
+    autoScaling.completeLifecycleAction(this, caller, input);
+  }
+
+  /** RecordLifecycleActionHeartbeat. */
+  recordLifecycleActionHeartbeat(caller: Caller, input: LifecycleInput): void {
+    autoScaling.recordLifecycleActionHeartbeat(this, caller, input);
+  }
+
   // --- what happens to the world ---
+
+  /** An instance of a group begins to wait under one of its launch hooks, on its way into service or the warm pool. */
+  waitUnderHook(instanceId: string, hook: string, target = "InService"): LifecycleAction {
+    return autoScaling.beginWait(this, instanceId, hook, target);
+  }
+
+  /** What time alone does: hooks time out. */
+  elapse(): void {
+    autoScaling.endWaits(this);
+  }
 
   /** A new instance, pending and launched now unless the spec says otherwise. */
   launch(spec: InstanceSpec = {}): Instance {

@@ -1,18 +1,20 @@
-/** Puts a simulated region behind real sockets: one EC2 endpoint, and an IMDS endpoint for each instance. */
+/** Puts a simulated region behind real sockets: an endpoint each for EC2 and Auto Scaling, and one of IMDS for each instance. */
 
 import { createServer } from "node:http";
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 
+import { AUTO_SCALING } from "./auto-scaling-api.ts";
 import type { InstanceSpec } from "./build.ts";
 import { ADMIN, Credentials } from "./credentials.ts";
-import { serveEc2 } from "./ec2-api.ts";
-import type { Call, Ec2Api } from "./ec2-api.ts";
+import { EC2 } from "./ec2-api.ts";
 import { Faults } from "./faults.ts";
 import { Tokens, serveImds } from "./imds-api.ts";
 import type { ImdsApi, ImdsRequest } from "./imds-api.ts";
 import type { Association, Instance, Settings, WorldData } from "./model.ts";
+import { serveQuery } from "./query-api.ts";
+import type { Call, QueryApi, Service } from "./query-api.ts";
 import { Region } from "./region.ts";
 
 export interface Endpoint {
@@ -25,15 +27,17 @@ export interface RegionOptions {
   readonly now?: () => number;
   /** Where the EC2 API listens; default: a free port of 127.0.0.1. */
   readonly ec2?: Endpoint;
+  /** Where the Auto Scaling API listens; default: a free port of 127.0.0.1. */
+  readonly autoScaling?: Endpoint;
   /** The host of the listeners of the single instances; default: 127.0.0.1. */
   readonly imdsHost?: string;
   /** Listeners for single instances at fixed places, by instance id. */
   readonly imds?: Readonly<Record<string, Endpoint>>;
   /** One more IMDS listener, which tells instances apart by source address: their primary private IPv4. */
   readonly imdsBySource?: Endpoint;
-  /** EC2 over TLS. */
+  /** EC2 and Auto Scaling over TLS. */
   readonly tls?: { readonly cert: string; readonly key: string };
-  /** Every answer takes at least so long. */
+  /** Every answer takes at least so long; EC2's is Auto Scaling's too. */
   readonly latency?: { readonly ec2Ms?: number; readonly imdsMs?: number };
   /** Settings on top of the world's. */
   readonly settings?: Partial<Settings>;
@@ -54,7 +58,7 @@ export class RunningRegion {
   readonly region: Region;
   readonly faults: Faults;
   readonly credentials: Credentials;
-  /** Every request to the EC2 API, in order of arrival. */
+  /** Every request to the EC2 and Auto Scaling APIs, in order of arrival. */
   readonly calls: Call[] = [];
   /** Every request to IMDS, in order of arrival. */
   readonly imdsRequests: ImdsRequest[] = [];
@@ -62,9 +66,10 @@ export class RunningRegion {
   readonly bugs: unknown[] = [];
   readonly #options: RegionOptions;
   readonly #tokens: Tokens;
-  readonly #ec2Api: Ec2Api;
+  readonly #queryApi: QueryApi;
   readonly #imdsApi: ImdsApi;
   readonly #ec2: Listener;
+  readonly #autoScaling: Listener;
   readonly #imds = new Map<string, Listener>();
   #imdsBySource: Listener | undefined;
 
@@ -77,22 +82,21 @@ export class RunningRegion {
     this.credentials = new Credentials(now);
     this.#tokens = new Tokens(now);
     const common = { region: this.region, credentials: this.credentials, faults: this.faults };
-    this.#ec2Api = { ...common, latencyMs: options.latency?.ec2Ms ?? 0, calls: this.calls };
+    this.#queryApi = { ...common, latencyMs: options.latency?.ec2Ms ?? 0, calls: this.calls };
     this.#imdsApi = {
       ...common,
       latencyMs: options.latency?.imdsMs ?? 0,
       tokens: this.#tokens,
       requests: this.imdsRequests,
     };
-    const serve = this.#guarded((request, response) => serveEc2(this.#ec2Api, request, response));
-    const server =
-      options.tls === undefined ? createServer(serve) : createTlsServer(options.tls, serve);
-    this.#ec2 = new Listener(server, options.ec2);
+    this.#ec2 = this.#listenerOf(EC2, options.ec2);
+    this.#autoScaling = this.#listenerOf(AUTO_SCALING, options.autoScaling);
   }
 
   /** Opens the listeners; startRegion has done so. */
   async open(): Promise<void> {
     await this.#ec2.open();
+    await this.#autoScaling.open();
     if (this.#options.imdsBySource !== undefined) {
       const serve = this.#guarded((request, response) => this.#serveBySource(request, response));
       this.#imdsBySource = new Listener(createServer(serve), this.#options.imdsBySource);
@@ -105,7 +109,12 @@ export class RunningRegion {
 
   /** Base URL of the EC2 API, without a slash at the end. */
   get ec2Url(): string {
-    return `${this.#options.tls === undefined ? "http" : "https"}://${this.#ec2.at()}`;
+    return `${this.#scheme}://${this.#ec2.at()}`;
+  }
+
+  /** Base URL of the Auto Scaling API, without a slash at the end. */
+  get autoScalingUrl(): string {
+    return `${this.#scheme}://${this.#autoScaling.at()}`;
   }
 
   /** Base URL of the instance's own IMDS listener. */
@@ -158,7 +167,7 @@ export class RunningRegion {
     await listener.open();
   }
 
-  /** Closes a listener, so that connecting is refused: "ec2", or an instance's IMDS. */
+  /** Closes a listener, so that connecting is refused: "ec2", "autoscaling", or an instance's IMDS. */
   async unplug(what: string): Promise<void> {
     await this.#listener(what).close();
   }
@@ -170,14 +179,34 @@ export class RunningRegion {
 
   /** Closes everything, answered or not. */
   async close(): Promise<void> {
-    const all = [this.#ec2, this.#imdsBySource, ...this.#imds.values()];
+    const all = [this.#ec2, this.#autoScaling, this.#imdsBySource, ...this.#imds.values()];
     await Promise.all(
       all.flatMap((listener) => (listener === undefined ? [] : [listener.close()])),
     );
   }
 
+  get #scheme(): string {
+    return this.#options.tls === undefined ? "http" : "https";
+  }
+
+  /** A listener of a service, not open yet. */
+  #listenerOf(service: Service, place: Endpoint | undefined): Listener {
+    const serve = this.#guarded((request, response) =>
+      serveQuery(service, this.#queryApi, request, response),
+    );
+    const { tls } = this.#options;
+    return new Listener(
+      tls === undefined ? createServer(serve) : createTlsServer(tls, serve),
+      place,
+    );
+  }
+
   #listener(what: string): Listener {
-    const listener = what === "ec2" ? this.#ec2 : this.#imds.get(what);
+    const services = new Map([
+      ["ec2", this.#ec2],
+      ["autoscaling", this.#autoScaling],
+    ]);
+    const listener = services.get(what) ?? this.#imds.get(what);
     if (listener === undefined) throw new Error(`there is no listener for ${what}`);
     return listener;
   }
@@ -199,6 +228,7 @@ export class RunningRegion {
     serve: (request: IncomingMessage, response: ServerResponse) => Promise<void>,
   ): RequestListener {
     return (request, response) => {
+      this.region.elapse();
       serve(request, response).catch((error: unknown) => {
         if (request.socket.destroyed) return;
         this.bugs.push(error);

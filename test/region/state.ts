@@ -13,7 +13,9 @@ import { Ids } from "./ids.ts";
 import type {
   Address,
   Association,
+  Group,
   Instance,
+  LifecycleAction,
   NetworkInterface,
   PrivateAddress,
   Role,
@@ -49,6 +51,9 @@ export class State {
   readonly #roles = new Map<string, Role>();
   readonly #vpcs = new Map<string, Vpc>();
   readonly #subnets: Subnet[];
+  readonly #groups = new Map<string, Group>();
+  /** The last wait of each instance under each hook. */
+  readonly #lifecycleActions = new Map<string, LifecycleAction>();
   #settings: Settings;
   #buckets: Buckets | undefined;
 
@@ -64,6 +69,7 @@ export class State {
     this.#subnets = data.subnets;
     for (const vpc of data.vpcs) this.#vpcs.set(vpc.vpcId, vpc);
     for (const role of data.roles) this.#roles.set(role.name, role);
+    for (const group of data.groups) this.#groups.set(group.name, group);
     for (const eni of data.interfaces) this.putInterface(eni);
     for (const instance of data.instances) this.putInstance(instance);
     for (const address of data.addresses) this.putAddress(address);
@@ -164,6 +170,15 @@ export class State {
     return this.#allocationOf.get(associationId);
   }
 
+  group(name: string): Group | undefined {
+    return this.#groups.get(name);
+  }
+
+  /** Waits under launch hooks, those that have ended too. */
+  lifecycleActions(): LifecycleAction[] {
+    return [...this.#lifecycleActions.values()];
+  }
+
   /** Takes a token of the request bucket; false: throttled. */
   takeToken(bucket: string): boolean {
     return this.#buckets?.take(bucket) ?? true;
@@ -180,12 +195,16 @@ export class State {
     addresses: Address[];
     interfaces: NetworkInterface[];
     roles: Role[];
+    groups: Group[];
+    lifecycleActions: LifecycleAction[];
   } {
     return {
       instances: this.instances(),
       addresses: this.addresses(),
       interfaces: [...this.#loose.values()],
       roles: this.roles(),
+      groups: [...this.#groups.values()],
+      lifecycleActions: this.lifecycleActions(),
     };
   }
 
@@ -299,6 +318,11 @@ export class State {
     }
     this.ids.reserve(address.publicIp);
     this.records.putAddress(address.allocationId, address);
+  }
+
+  /** Replaces the wait of an instance under a hook. */
+  putLifecycleAction(action: LifecycleAction): void {
+    this.#lifecycleActions.set(`${action.instanceId} ${action.hook.name}`, action);
   }
 
   /** Replaces the interface, on its instance or by itself. */

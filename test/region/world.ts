@@ -1,12 +1,27 @@
 /** Builds the world a region starts from: valid by default, so that a test says only what is special about its own. */
 
-import { borderGroupOf, makeAddress, makeInstance, makeInterface, millis } from "./build.ts";
-import type { AddressSpec, InstanceSpec, InterfaceSpec, Moment, Surroundings } from "./build.ts";
+import {
+  borderGroupOf,
+  makeAddress,
+  makeGroup,
+  makeInstance,
+  makeInterface,
+  millis,
+} from "./build.ts";
+import type {
+  AddressSpec,
+  HookSpec,
+  InstanceSpec,
+  InterfaceSpec,
+  Moment,
+  Surroundings,
+} from "./build.ts";
 import { FULL_ROLE, OLD_ROLE } from "./iam.ts";
 import type { PolicyDocument } from "./iam.ts";
 import { Ids } from "./ids.ts";
 import type {
   Address,
+  Group,
   Instance,
   Manager,
   NetworkInterface,
@@ -80,6 +95,7 @@ export class World {
       instances: [],
       interfaces: [],
       addresses: [],
+      groups: [],
       settings: { ...spec.settings },
       serials: ids.serials,
     };
@@ -115,6 +131,12 @@ export class World {
     ) {
       throw new Error(`there is no role ${instance.role}: make it first, with world.role()`);
     }
+    if (
+      instance.group !== undefined &&
+      !this.data.groups.some((group) => group.name === instance.group)
+    ) {
+      throw new Error(`there is no group ${instance.group}: make it first, with world.group()`);
+    }
     this.data.instances.push(instance);
     const eni = instance.interfaces[0];
     return {
@@ -123,6 +145,17 @@ export class World {
       mac: eni?.mac ?? "",
       privateIp: eni?.addresses[0]?.privateIp ?? "",
     };
+  }
+
+  /** Adds an Auto Scaling group with launch hooks. */
+  group(name: string, ...hooks: HookSpec[]): Group {
+    const group = makeGroup(name, hooks);
+    refuseTwice(
+      this.data.groups.some((other) => other.name === name),
+      name,
+    );
+    this.data.groups.push(group);
+    return group;
   }
 
   /** Adds a network interface that is on no instance. */
@@ -218,6 +251,8 @@ export class World {
 /** What a world in a JSON file looks like; what it does not say has the builder's defaults. */
 export interface JsonWorld extends WorldSpec {
   readonly roles?: Readonly<Record<string, PolicyDocument>>;
+  /** Launch hooks of Auto Scaling groups, by the group's name. */
+  readonly groups?: Readonly<Record<string, readonly HookSpec[]>>;
   readonly instances?: readonly InstanceSpec[];
   /** `heldBy`: an instance id, or the place of the instance in `instances`, counted from 0. */
   readonly addresses?: readonly (AddressSpec & { readonly heldBy?: string | number })[];
@@ -227,6 +262,7 @@ export interface JsonWorld extends WorldSpec {
 export function worldFrom(json: JsonWorld): World {
   const world = aWorld(json);
   for (const [name, policy] of Object.entries(json.roles ?? {})) world.role(name, policy);
+  for (const [name, hooks] of Object.entries(json.groups ?? {})) world.group(name, ...hooks);
   const instances = (json.instances ?? []).map((spec) => world.instance(spec));
   for (const { heldBy, ...spec } of json.addresses ?? []) {
     const address = world.address(spec);

@@ -1,4 +1,4 @@
-/** Writes XML the way the EC2 API does: lists are `<item>` elements, what is absent has no element. */
+/** Writes XML the way the Query APIs do: what is absent has no element. */
 
 export type Xml =
   | string
@@ -8,20 +8,20 @@ export type Xml =
   | readonly Xml[]
   | { readonly [element: string]: Xml };
 
-/** The content of an element. */
-export function xml(value: Xml): string {
+/** The content of an element. The members of a list are `<item>` elements in EC2's answers, `<member>` in others'. */
+export function xml(value: Xml, item = "item"): string {
   if (value === undefined) return "";
   if (typeof value !== "object") return escape(String(value));
-  if (isList(value)) return value.map((item) => element("item", item)).join("");
+  if (isList(value)) return value.map((one) => element(item, one, item)).join("");
   return Object.entries(value)
-    .map(([name, content]) => (content === undefined ? "" : element(name, content)))
+    .map(([name, content]) => (content === undefined ? "" : element(name, content, item)))
     .join("");
 }
 
 // --- internal ---
 
-function element(name: string, content: Xml): string {
-  const inner = xml(content);
+function element(name: string, content: Xml, item: string): string {
+  const inner = xml(content, item);
   return inner === "" ? `<${name}/>` : `<${name}>${inner}</${name}>`;
 }
 
