@@ -1,6 +1,6 @@
 /**
  * Makes dist/eip-heal for this machine, or `node build/binary.ts arm64` dist/eip-heal-arm64: the bundle and its code
- * cache inside the pinned, stripped Node binary, as a single executable application (SEA) by @yao-pkg/pkg. The same
+ * caches inside the pinned, stripped Node binary, as a single executable application (SEA) by @yao-pkg/pkg. The same
  * commit gives the same bytes. Run by the pinned Node; only another architecture's Node is fetched, from npm.
  */
 import { execFile } from "node:child_process";
@@ -29,7 +29,7 @@ interface PkgSea {
 
 process.umask(0o022);
 const { node, emulator, strip } = await toolchainFor(ARCH);
-const source = await bundle();
+const { folder, files } = await bundle();
 await rm(OUTPUT, { force: true });
 
 // What pkg takes for a Node that it has downloaded and unpacked; its home and its temporary folder are here.
@@ -53,9 +53,13 @@ try {
 }
 await chmod(base, 0o755);
 
-// The same seed, or the order in which V8 writes its tables would be another one each time.
-const cache = join(work, "code-cache");
-await start([node, "--random-seed=1", join(ROOT, "build/code-cache.cjs"), source, cache]);
+const assets: Record<string, string> = {};
+for (const file of files) {
+  const source = (assets[file] = join(folder, file));
+  const cache = (assets[`${file}.cache`] = join(work, `${file}.cache`));
+  // The same seed, or the order in which V8 writes its tables would be another one each time.
+  await start([node, "--random-seed=1", join(ROOT, "build/code-cache.cjs"), source, cache]);
+}
 
 const loader = join(ROOT, "build/loader.cjs");
 const sea = createRequire(import.meta.url)("@yao-pkg/pkg/lib-es5/sea.js") as PkgSea;
@@ -66,7 +70,7 @@ await sea.default(loader, {
   seaConfig: {
     // Its path gets into the binary: seen from pkg's folder in `work`, it is the same wherever the repository is.
     main: relative(join(work, "any"), loader),
-    assets: { bundle: source, "code-cache": cache },
+    assets,
     disableExperimentalSEAWarning: true,
     // Nobody's NODE_OPTIONS run code in an agent with credentials, and no signal opens its inspector.
     execArgvExtension: "none",

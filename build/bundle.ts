@@ -1,8 +1,9 @@
 /**
- * Bundles src/main.ts into one CommonJS file for the binary, tree-shaken, and lists the packages that are
- * in it (for the copyright file). rolldown, because it can shake the SDK's schemas without a plugin.
+ * Bundles src/main.ts into CommonJS files for the binary, tree-shaken, and lists the packages that are in
+ * them (for the copyright file). What the program imports only when it needs it is a file of its own, which
+ * is not read before. rolldown, because it can shake the SDK's schemas without a plugin.
  */
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { rolldown, type Plugin } from "rolldown";
@@ -35,35 +36,47 @@ const standIns: Plugin = {
     id.startsWith("\0stand-in:") ? STAND_INS[id.slice("\0stand-in:".length)] : undefined,
 };
 
+/** The file that the program starts with. */
+const MAIN = "eip-heal.cjs";
+
 /**
- * Writes dist/eip-heal.cjs, a function of (require, module, exports) for build/loader.cjs, and
- * dist/bundled-packages.json; returns the path of the bundle.
+ * Writes the files into dist/bundle, each a function of (require, module, exports) for build/loader.cjs, and
+ * dist/bundled-packages.json; returns the folder and the names of the files, by which they require each other.
  */
-export async function bundle(): Promise<string> {
-  const file = join(ROOT, "dist/eip-heal.cjs");
-  await mkdir(dirname(file), { recursive: true });
+export async function bundle(): Promise<{ folder: string; files: string[] }> {
+  const folder = join(ROOT, "dist/bundle");
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(folder, { recursive: true });
   const build = await rolldown({
     input: join(ROOT, "src/main.ts"),
     platform: "node",
     // The SDK's ES modules can be shaken, its CommonJS cannot.
     resolve: { mainFields: ["module", "main"] },
     plugins: [standIns],
+    // What several files need is in the main one, which is there whenever another is loaded.
+    preserveEntrySignatures: "allow-extension",
   });
   const { output } = await build.generate({
     format: "cjs",
     minify: true,
-    codeSplitting: false,
-    // The code cache knows no import().
+    entryFileNames: MAIN,
+    chunkFileNames: "[name].cjs",
+    // The code cache knows no import(): it becomes a require().
     dynamicImportInCjs: false,
   });
   await build.close();
-  const [{ code }] = output;
-  // In ASCII V8 needs one byte for each character.
-  const ascii = code.replaceAll(
-    /[^\0-\x7f]/g,
-    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
-  await writeFile(file, `(function (require, module, exports) {${ascii}\n})`);
+  const files: string[] = [];
+  for (const chunk of output) {
+    if (chunk.type !== "chunk") throw new Error(`${chunk.fileName} is no code`);
+    // In ASCII V8 needs one byte for each character.
+    const ascii = chunk.code.replaceAll(
+      /[^\0-\x7f]/g,
+      (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
+    );
+    const text = `(function (require, module, exports) {${ascii}\n})`;
+    await writeFile(join(folder, chunk.fileName), text);
+    files.push(chunk.fileName);
+  }
 
   const modules = output.flatMap((chunk) => (chunk.type === "chunk" ? chunk.moduleIds : []));
   const folders = new Set(
@@ -77,7 +90,7 @@ export async function bundle(): Promise<string> {
     join(ROOT, "dist/bundled-packages.json"),
     `${JSON.stringify(packages, null, 2)}\n`,
   );
-  return file;
+  return { folder, files };
 }
 
 async function describePackage(folder: string): Promise<BundledPackage> {
