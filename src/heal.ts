@@ -6,17 +6,13 @@
 import { gate } from "./core/decide.ts";
 import { EXIT, Failure } from "./core/failure.ts";
 import { isAllocationId } from "./core/ids.ts";
-import { NO_TRAIL, pace } from "./core/pacing.ts";
 import { placeOn } from "./core/place.ts";
-import { type End, type Outcome, seconds } from "./core/report.ts";
+import type { End, Outcome } from "./core/report.ts";
 import { allocationIdHint, type Settings } from "./core/settings.ts";
 import type { Self, Wanted } from "./core/view.ts";
 import type { Ec2, Ports } from "./ports.ts";
-import { during, endBy, limitOf, type Run } from "./run.ts";
+import { during, endBy, type Ended, limitOf, persist, type Run } from "./run.ts";
 import { settle } from "./settle.ts";
-
-/** The same failure is logged again after this, in milliseconds. */
-const QUIET_MS = 60_000;
 
 export interface HealOptions {
   /** Do everything but the write. */
@@ -37,10 +33,9 @@ export async function heal(
   { dryRun = false, insist = false }: HealOptions,
   stop: AbortSignal,
 ): Promise<Outcome> {
-  const { clock, log } = ports;
+  const { clock } = ports;
   const startedAt = clock.now();
-  const deadline = startedAt + settings.deadlineMs;
-  const limit = limitOf(ports.clock, settings.deadlineMs, stop);
+  const limit = limitOf(clock, settings.deadlineMs, stop);
   const run: Run = {
     settings,
     ports,
@@ -51,61 +46,11 @@ export async function heal(
     step: "starting",
     facts: {},
   };
-  const attempt = beginAttempts(run);
-
-  let tries = 0;
-  let trail = NO_TRAIL;
-  let last: Failure | undefined;
-  let said: { message: string; at: number } | undefined;
-  const end = (how: End): Outcome => ({
-    ...how,
-    facts: run.facts,
-    tries,
-    ms: clock.now() - startedAt,
-  });
-  /** How the run ends when its signal was aborted. */
-  const interrupted = (): Outcome => {
-    if (stop.aborted)
-      return end({
-        end: "stopped",
-        because: `${(stop.reason as Error).message} while ${run.step}`,
-      });
-    // The cause that was there before counts, not that time ran out in the middle of something.
-    const cause = run.hasActed ? undefined : last;
-    return end(
-      endBy(
-        cause ??
-          new Failure("unreachable", { why: "the deadline came before this was done" }, run.step),
-      ),
-    );
-  };
-
   try {
-    for (;;) {
-      tries++;
-      const triedAt = clock.now();
-      try {
-        return end(await attempt());
-      } catch (error) {
-        if (limit.signal.aborted) return interrupted();
-        if (!(error instanceof Failure)) throw error;
-        last = error;
-        run.hasActed = false;
-      }
-
-      const verdict = pace(last, trail, triedAt, clock.now(), deadline, clock.random);
-      if (!verdict.again) return end(endBy(last, verdict.status));
-      trail = verdict.trail;
-      const news = said?.message !== last.message || clock.now() - said.at >= QUIET_MS;
-      if (news) said = { message: last.message, at: clock.now() };
-      log[news ? "warn" : "debug"](`${last.message}; next try in ${seconds(verdict.afterMs)}`);
-      run.step = `waiting after: ${last.message}`;
-      try {
-        await clock.sleep(verdict.afterMs, limit.signal);
-      } catch {
-        return interrupted();
-      }
-    }
+    const deadline = startedAt + settings.deadlineMs;
+    const ended = await persist(run, deadline, stop, beginAttempts(run));
+    const { facts } = run;
+    return { ...endOf(ended), facts, tries: ended.tries, ms: clock.now() - startedAt };
   } finally {
     limit.release();
   }
@@ -121,7 +66,13 @@ function beginAttempts(run: Run): () => Promise<End> {
   return async () => {
     const footing = await during(run, "reading instance metadata", () => ports.stand(tags, signal));
     const { self } = footing;
-    run.facts = { ...run.facts, instanceId: self.instanceId, region: self.region };
+    const { instanceId, region, lifecycleState } = self;
+    run.facts = {
+      ...run.facts,
+      instanceId,
+      region,
+      ...(lifecycleState !== undefined && { lifecycleState }),
+    };
     const because = gate(self);
     if (because !== undefined) return { end: "idle", because, why: "not-in-service" };
 
@@ -173,4 +124,10 @@ export async function nameWanted(run: Run, self: Self, ec2: Ec2): Promise<Wanted
     });
   }
   return { kind: "address", allocationId: found.value };
+}
+
+function endOf(ended: Ended<End>): End {
+  if ("done" in ended) return ended.done;
+  if ("stopped" in ended) return { end: "stopped", because: ended.stopped };
+  return endBy(ended.failure, ended.status);
 }

@@ -4,14 +4,16 @@ import manifest from "../package.json" with { type: "json" };
 import { footingOf } from "./aws/footing.ts";
 import { type CommandLine, helpText, parseCommandLine, UsageError } from "./command-line.ts";
 import { EXIT, type ExitStatus, Failure } from "./core/failure.ts";
+import { type HookEnd, reportHook } from "./core/launch-hook.ts";
 import type { LastResult } from "./core/recheck.ts";
 import { isMove, type Outcome, report, resultRecord, resultVariables } from "./core/report.ts";
 import { heal } from "./heal.ts";
+import { completeHook, healUnderHook } from "./launch-hook.ts";
 import type { Ports } from "./ports.ts";
 import { recheck } from "./recheck.ts";
 import { release } from "./release.ts";
 import { systemClock } from "./system/clock.ts";
-import { readConfiguration } from "./system/configuration.ts";
+import { type Environment, readConfiguration } from "./system/configuration.ts";
 import { type Log, mannerOf, openLog } from "./system/journal.ts";
 import { readMemory, readResult, writeMemory, writeResults } from "./system/results.ts";
 
@@ -46,31 +48,49 @@ async function main(args: string[]): Promise<ExitStatus> {
   if (commandLine.help) return print(helpText());
   if (commandLine.version) return print(`eip-heal ${manifest.version}\n`);
 
-  const configuration = readConfiguration(commandLine, process.env);
-  if ("problems" in configuration) {
-    for (const problem of configuration.problems) log.error(problem);
-    return refuse(configuration.problems.join("; "), configuration.status);
-  }
-  const { settings, environment } = configuration;
-  log = openLog(settings.logLevel, mannerOf(process.env));
-
   const stop = new AbortController();
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     process.once(signal, () => stop.abort(new Error(`stopped by ${signal}`)));
   }
+  const configuration = readConfiguration(commandLine, process.env);
+  if ("problems" in configuration) {
+    const { problems, status, hook } = configuration;
+    for (const problem of problems) log.error(problem);
+    return refuse(problems.join("; "), status, hook);
+  }
+  const { settings, environment } = configuration;
+  log = openLog(settings.logLevel, mannerOf(process.env));
+
   let ports: Ports;
   try {
-    const stand = footingOf(environment, systemClock.date, manifest.version);
-    ports = { stand, clock: systemClock, log };
+    ports = portsIn(environment);
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
     log.error(error.message);
-    return refuse(error.message, EXIT.CONFIG);
+    const name = settings.lifecycleHook;
+    return refuse(
+      error.message,
+      EXIT.CONFIG,
+      name === undefined ? undefined : { name, environment },
+    );
   }
 
   switch (commandLine.command) {
-    case "heal":
-      return finish(await heal(settings, ports, commandLine, stop.signal));
+    case "heal": {
+      if (settings.lifecycleHook === undefined) {
+        return finish(await heal(settings, ports, commandLine, stop.signal));
+      }
+      const { lifecycleHook } = settings;
+      const outcome = await healUnderHook(
+        lifecycleHook,
+        settings,
+        ports,
+        commandLine,
+        tell,
+        stop.signal,
+      );
+      return finish(outcome, { told: true });
+    }
     case "release": {
       const outcome = await release(settings, ports, stop.signal);
       // One that has failed has changed nothing of what was verified.
@@ -91,23 +111,65 @@ async function main(args: string[]): Promise<ExitStatus> {
     }
   }
 
-  function finish(outcome: Outcome, { quiet = false, keepsResult = false } = {}): ExitStatus {
-    const { level, line, status } = report(outcome);
+  function tell(outcome: Outcome, quiet = false): void {
+    const { level, line } = report(outcome);
     log[quiet ? "debug" : level](line);
+  }
+
+  function finish(
+    outcome: Outcome,
+    { quiet = false, told = false, keepsResult = false } = {},
+  ): ExitStatus {
+    if (!told) tell(outcome, quiet);
+    if (outcome.hook !== undefined) {
+      const { level, line } = reportHook(outcome.hook);
+      log[level](line);
+    }
     const record = resultRecord(outcome, systemClock.date());
     if (commandLine.json) print(`${JSON.stringify(record)}\n`);
     if (!commandLine.dryRun && !keepsResult) {
       keep(() => writeResults(RESULTS_FOLDER, record, resultVariables(outcome)));
     }
-    return status;
+    return report(outcome).status;
   }
 
-  /** Ends a run that cannot begin. Whoever reads its result must not find that of an earlier one. */
-  function refuse(why: string, status: ExitStatus): ExitStatus {
+  /**
+   * Ends a run that cannot begin. Whoever reads its result must not find that of an earlier one, and whoever
+   * waits for its launch hook must not wait in vain.
+   */
+  async function refuse(
+    why: string,
+    status: ExitStatus,
+    hook: { name: string; environment: Environment } | undefined,
+  ): Promise<ExitStatus> {
     const failure = new Failure("misconfigured", { why });
     const outcome: Outcome = { end: "failed", failure, status, facts: {}, tries: 0, ms: 0 };
-    return finish(outcome, { quiet: true, keepsResult: commandLine.command !== "heal" });
+    const isHeal = commandLine.command === "heal";
+    // A mistake on the command line is somebody's at a terminal, not this machine's.
+    const abandons = hook !== undefined && isHeal && status === EXIT.CONFIG;
+    return finish(abandons ? { ...outcome, hook: await abandon(outcome, hook) } : outcome, {
+      quiet: true,
+      keepsResult: !isHeal,
+    });
   }
+
+  async function abandon(
+    outcome: Outcome,
+    { name, environment }: { name: string; environment: Environment },
+  ): Promise<HookEnd> {
+    try {
+      const ports = portsIn(environment);
+      return await completeHook(name, outcome, {}, ports, 0, commandLine, stop.signal);
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      return { name, end: "left", because: error.message };
+    }
+  }
+}
+
+function portsIn(environment: Environment): Ports {
+  const stand = footingOf(environment, systemClock.date, manifest.version);
+  return { stand, clock: systemClock, log };
 }
 
 /** Does a recheck only find what the last run has found? */

@@ -1,4 +1,5 @@
 /** What the story needs from the world; aws/ and system/ provide it, tests do too. */
+import type { HookResult } from "./core/launch-hook.ts";
 import type { Elastic, Look, Place, Self, Wanted } from "./core/view.ts";
 
 /** EC2, over one connection. Every method throws Failures. */
@@ -21,10 +22,22 @@ export interface Ec2 {
   close(): void;
 }
 
-/** What one try stands on: this instance, read afresh, and connections to EC2 in its name. */
+/** Auto Scaling, over one connection, for this instance. Every method throws Failures. */
+export interface AutoScaling {
+  /** The name of the group that this instance is in, if it is in one. */
+  group(): Promise<string | undefined>;
+  /** Completes the lifecycle action that this instance waits in under a hook of the group; false if there is none. */
+  complete(group: string, hook: string, result: HookResult): Promise<boolean>;
+  /** Begins the timeout of that lifecycle action anew; false if there is none. */
+  heartbeat(group: string, hook: string): Promise<boolean>;
+  close(): void;
+}
+
+/** What one try stands on: this instance, read afresh, and connections to AWS in its name. */
 export interface Footing {
   readonly self: Self;
   connect(): Ec2;
+  autoScaling(): Promise<AutoScaling>;
 }
 
 export interface Ports {

@@ -1,24 +1,31 @@
 /** One run, as its parts hand it on: what it may use, what it is doing and what it has found out. */
-import { EXIT, Failure, inStep } from "./core/failure.ts";
-import { statusOf } from "./core/pacing.ts";
-import type { End, Facts } from "./core/report.ts";
+import { EXIT, type ExitStatus, Failure, inStep } from "./core/failure.ts";
+import { NO_TRAIL, pace, statusOf } from "./core/pacing.ts";
+import { type End, type Facts, seconds } from "./core/report.ts";
 import type { Settings } from "./core/settings.ts";
 import type { Ports } from "./ports.ts";
 
-/** What a run carries along. */
-export interface Run {
-  readonly settings: Settings;
+/** The same failure is logged again after this, in milliseconds. */
+const QUIET_MS = 60_000;
+
+/** Something that is tried until it is done, or has to end. */
+export interface Pursuit {
   readonly ports: Ports;
+  /** Aborted when it has to end, by somebody or by its deadline. */
+  readonly signal: AbortSignal;
+  /** Has an act been accepted since the last failure? That failure is then not what ends it. */
+  hasActed: boolean;
+  /** What is being done now, a gerund phrase: for failures, and for whoever interrupts it. */
+  step: string;
+}
+
+/** What a run carries along. */
+export interface Run extends Pursuit {
+  readonly settings: Settings;
   /** Do everything but the write. */
   readonly dryRun: boolean;
   /** Associate even if EC2 shows the address here already. */
   readonly insist: boolean;
-  /** Aborted when the run has to end, by somebody or by its deadline. */
-  readonly signal: AbortSignal;
-  /** Has EC2 accepted an act since the last failure? That failure is then not what ends the run. */
-  hasActed: boolean;
-  /** What is being done now, a gerund phrase: for failures, and for whoever interrupts it. */
-  step: string;
   /** What was found out, for the report. */
   facts: Facts;
 }
@@ -31,13 +38,83 @@ export function endBy(failure: Failure, status = statusOf(failure)): End {
 }
 
 /** Does one step: names it, and tells it in the failures that come out of it. */
-export async function during<T>(run: Run, step: string, work: () => Promise<T>): Promise<T> {
-  run.step = step;
-  run.ports.log.debug(step);
+export async function during<T>(
+  pursuit: Pursuit,
+  step: string,
+  work: () => Promise<T>,
+): Promise<T> {
+  pursuit.step = step;
+  pursuit.ports.log.debug(step);
   try {
     return await work();
   } catch (error) {
     throw error instanceof Failure ? inStep(error, step) : error;
+  }
+}
+
+/** How a pursuit has ended. */
+export type Ended<T> =
+  | { readonly done: T }
+  | { readonly failure: Failure; readonly status: ExitStatus }
+  /** Somebody ended it: who, and while what was being done. */
+  | { readonly stopped: string };
+
+/**
+ * Tries until it is done, there is no hope, or the pursuit has to end; how soon again, the kind of the
+ * failure says.
+ *
+ * @param deadline when the pursuit's signal is aborted by time, in milliseconds of the run's clock
+ * @param stop the part of the pursuit's signal that is somebody's wish
+ * @throws whatever an attempt throws that is not a Failure: a bug
+ */
+export async function persist<T>(
+  pursuit: Pursuit,
+  deadline: number,
+  stop: AbortSignal,
+  attempt: () => Promise<T>,
+): Promise<Ended<T> & { readonly tries: number }> {
+  const { ports, signal } = pursuit;
+  const { clock, log } = ports;
+  let tries = 0;
+  let trail = NO_TRAIL;
+  let last: Failure | undefined;
+  let said: { message: string; at: number } | undefined;
+  /** How it ends when its signal was aborted. */
+  const interrupted = (): Ended<T> & { tries: number } => {
+    if (stop.aborted) {
+      return { stopped: `${(stop.reason as Error).message} while ${pursuit.step}`, tries };
+    }
+    // The cause that was there before counts, not that time ran out in the middle of something.
+    const why = "the deadline came before this was done";
+    const cause = pursuit.hasActed ? undefined : last;
+    const failure = cause ?? new Failure("unreachable", { why }, pursuit.step);
+    return { failure, status: statusOf(failure), tries };
+  };
+
+  for (;;) {
+    tries++;
+    const triedAt = clock.now();
+    try {
+      return { done: await attempt(), tries };
+    } catch (error) {
+      if (signal.aborted) return interrupted();
+      if (!(error instanceof Failure)) throw error;
+      last = error;
+      pursuit.hasActed = false;
+    }
+
+    const verdict = pace(last, trail, triedAt, clock.now(), deadline, clock.random);
+    if (!verdict.again) return { failure: last, status: verdict.status, tries };
+    trail = verdict.trail;
+    const news = said?.message !== last.message || clock.now() - said.at >= QUIET_MS;
+    if (news) said = { message: last.message, at: clock.now() };
+    log[news ? "warn" : "debug"](`${last.message}; next try in ${seconds(verdict.afterMs)}`);
+    pursuit.step = `waiting after: ${last.message}`;
+    try {
+      await clock.sleep(verdict.afterMs, signal);
+    } catch {
+      return interrupted();
+    }
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * What one try stands on: this instance as its metadata shows it now, and connections to EC2 in its name.
+ * What one try stands on: this instance as its metadata shows it now, and connections to AWS in its name.
  * The standard AWS variables are read here, and mean what they mean to the AWS CLI.
  */
 import { Failure } from "../core/failure.ts";
@@ -10,6 +10,7 @@ import { connectApi } from "./ec2-api.ts";
 import { ec2Over } from "./ec2.ts";
 import { metadataEndpoint, openMetadata } from "./imds.ts";
 import { readSelf } from "./self.ts";
+import type { ConnectOptions } from "./service.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -24,12 +25,13 @@ export function footingOf(environment: Environment, date: () => Date, version: s
   const metadataUrl = metadataEndpoint(environment);
   const fixed = environmentCredentials(environment);
   const region = regionOf(environment);
-  const endpoint = ec2Endpoint(environment);
+  const ec2Url = endpointOf("EC2", environment);
+  const autoScalingUrl = endpointOf("AUTO_SCALING", environment);
   const isOn = (name: string) => /^true$/i.test(environment[name] ?? "");
   const dualStack = isOn("AWS_USE_DUALSTACK_ENDPOINT");
   const fips = isOn("AWS_USE_FIPS_ENDPOINT");
   const skew = { offsetMs: 0 };
-  let tries = 0;
+  const takeTurns = { ec2: turns(), autoScaling: turns() };
 
   /**
    * Reads who this instance is.
@@ -39,34 +41,44 @@ export function footingOf(environment: Environment, date: () => Date, version: s
    * @throws Failure
    */
   return async (tags: readonly string[], signal: AbortSignal) => {
-    const isSecond = tries++ % 2 === 1;
     const metadata = await openMetadata(metadataUrl, signal);
     // Asked for at once with the rest; who needs them waits for them.
     const credentials = fixed ? Promise.resolve(fixed) : roleCredentials(metadata, date());
     credentials.catch(() => {});
     const self = await readSelf(metadata, tags, region);
     const denied = new Set<string>();
+    const options = (endpoint: string | undefined, isSecond: boolean): ConnectOptions => ({
+      self,
+      credentials: () => credentials,
+      ...(endpoint !== undefined && { endpoint }),
+      // An instance without public IPv4 may have a way to AWS all the same, or else only one over IPv6,
+      // which the ordinary endpoint does not speak. Not every region has the other one: take turns.
+      dualStack: dualStack || (isSecond && hasOnlyIpv6(self)),
+      fips,
+      signal,
+      version,
+      skew,
+    });
+    let ec2Turn: boolean | undefined;
     return {
       self,
-      connect: () =>
-        ec2Over(
-          connectApi({
-            self,
-            credentials: () => credentials,
-            ...(endpoint !== undefined && { endpoint }),
-            // An instance without public IPv4 may have a way to EC2 all the same, or else only one over IPv6,
-            // which the ordinary endpoint does not speak. Not every region has the other one: take turns.
-            dualStack: dualStack || (isSecond && hasOnlyIpv6(self)),
-            fips,
-            signal,
-            version,
-            skew,
-          }),
-          self,
-          denied,
-        ),
+      connect: () => {
+        ec2Turn ??= takeTurns.ec2();
+        return ec2Over(connectApi(options(ec2Url, ec2Turn)), self, denied);
+      },
+      autoScaling: async () => {
+        // Loaded only here: whoever has no launch hook does without that client.
+        const { connectAutoScaling } = await import("./auto-scaling-api.ts");
+        return connectAutoScaling(options(autoScalingUrl, takeTurns.autoScaling()));
+      },
     };
   };
+}
+
+/** False, true, false, true … */
+function turns(): () => boolean {
+  let isSecond = true;
+  return () => (isSecond = !isSecond);
 }
 
 function regionOf(environment: Environment): string | undefined {
@@ -77,9 +89,10 @@ function regionOf(environment: Environment): string | undefined {
   });
 }
 
-function ec2Endpoint(environment: Environment): string | undefined {
+/** The endpoint that the variables give a service, by its name in them. */
+function endpointOf(service: "EC2" | "AUTO_SCALING", environment: Environment): string | undefined {
   const [name, url] =
-    ["AWS_ENDPOINT_URL_EC2", "AWS_ENDPOINT_URL"]
+    [`AWS_ENDPOINT_URL_${service}`, "AWS_ENDPOINT_URL"]
       .map((key) => [key, environment[key]])
       .find(([, value]) => value) ?? [];
   if (url === undefined || /^https?:$/.test(URL.parse(url)?.protocol ?? "")) return url;

@@ -38,14 +38,15 @@ export async function readSelf(
 
 async function firstTag(metadata: Metadata, keys: readonly string[]): Promise<Self["tag"]> {
   for (const key of keys) {
-    const value = await optional(
-      metadata,
-      `meta-data/tags/instance/${encodeURIComponent(key)}`,
-      isTagValue,
-    );
+    const value = await optional(metadata, `meta-data/tags/instance/${pathOf(key)}`, isTagValue);
     if (value) return { key, value };
   }
   return undefined;
+}
+
+/** A tag key as part of a path; as it is, if it is one that instance metadata can have (`aws:autoscaling:groupName`). */
+function pathOf(key: string): string {
+  return encodeURIComponent(key).replaceAll(/%(?:2B|2C|3A|3D|40)/g, decodeURIComponent);
 }
 
 async function readInterfaces(metadata: Metadata): Promise<NetworkInterface[]> {

@@ -1,11 +1,16 @@
 /**
- * What an EC2 error code means for this agent, and what a person can do about it. Where EC2 uses one code
- * for several things, the message decides. Codes: EC2 API reference, "Error codes for the Amazon EC2 API".
+ * What an error code of EC2 or Auto Scaling means for this agent, and what a person can do about it. Where
+ * one code is used for several things, the message decides. Codes: EC2 API reference, "Error codes for the
+ * Amazon EC2 API"; Auto Scaling API reference, "Common Errors".
  */
 import { EXIT, Failure, type FailureDetails, type Kind } from "./failure.ts";
 
-/** An error that EC2 answered with. */
+/** The services that are called, by their names in IAM. */
+export type Service = "ec2" | "autoscaling";
+
+/** An error that EC2 or Auto Scaling answered with. */
 export interface ErrorAnswer {
+  readonly service: Service;
   readonly code: string;
   readonly message: string;
   /** HTTP status. */
@@ -50,7 +55,7 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
 const BAD_CREDENTIALS =
   /^(AuthFailure|InvalidClientTokenId|UnrecognizedClientException|SignatureDoesNotMatch|IncompleteSignature|MissingAuthenticationToken|InvalidSecurityToken|ExpiredToken.*)$/;
 
-/** Turns an error answer of EC2 into the failure that it is. */
+/** Turns an error answer into the failure that it is. */
 export function classify(answer: ErrorAnswer): Failure {
   const { code, message, status, action, request } = answer;
   const why = message === "" ? `${code} (${status})` : `${code}: ${message}`;
@@ -85,9 +90,14 @@ export function classify(answer: ErrorAnswer): Failure {
 }
 
 /** `… is not authorized to perform: ec2:X on resource: arn:… because …`, in the part that matters. */
-function refusal({ action, message, resource }: ErrorAnswer): Pick<FailureDetails, "why" | "cure"> {
+function refusal({
+  service,
+  action,
+  message,
+  resource,
+}: ErrorAnswer): Pick<FailureDetails, "why" | "cure"> {
   const told = /perform: (\S+)(?: on resource: (\S+))?/.exec(message);
-  const permission = told?.[1] ?? `ec2:${action}`;
+  const permission = told?.[1] ?? `${service}:${action}`;
   const arn = told?.[2] ?? resource;
   const because = /because (.+?)\.?(?: Encoded authorization|$)/.exec(message)?.[1];
   return {

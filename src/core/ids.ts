@@ -25,6 +25,10 @@ export const isInterfaceId = (text: string): boolean => ID.interface.test(text);
 export const isMac = (text: string): boolean => ID.mac.test(text);
 export const isRegion = (text: string): boolean => ID.region.test(text);
 export const isZone = (text: string): boolean => ID.zone.test(text);
+/** Auto Scaling takes names of 1 to 255 printable characters, without a colon (API reference, CreateAutoScalingGroup). */
+export const isGroupName = (text: string): boolean => /^[^\p{C}:]{1,255}$/u.test(text);
+/** API reference, PutLifecycleHook. */
+export const isHookName = (text: string): boolean => /^[A-Za-z0-9\-_/]{1,255}$/.test(text);
 export const isIpv4 = (text: string): boolean => IPV4.test(text);
 
 /**

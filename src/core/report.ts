@@ -3,12 +3,15 @@
  */
 import { describeState } from "./decide.ts";
 import { EXIT, type ExitStatus, type Failure } from "./failure.ts";
+import { type HookEnd, hookRecord, reportHook } from "./launch-hook.ts";
 import type { HolderInstance } from "./view.ts";
 
 /** What a run has found out, as far as it came. */
 export interface Facts {
   readonly instanceId?: string;
   readonly region?: string;
+  /** The target of this instance's transition in its Auto Scaling group; absent outside one. */
+  readonly lifecycleState?: string;
   readonly allocationId?: string;
   readonly publicIp?: string;
   readonly interfaceId?: string;
@@ -43,6 +46,8 @@ export type Outcome = End & {
   readonly tries: number;
   /** Milliseconds from start to end. */
   readonly ms: number;
+  /** What has become of the launch hook, if one was to be completed. */
+  readonly hook?: HookEnd;
 };
 
 /** Has the run changed who holds the address? */
@@ -50,7 +55,7 @@ export function isMove(outcome: Outcome): boolean {
   return outcome.end === "settled" && outcome.change !== "none";
 }
 
-export type Level = "info" | "warn" | "error";
+export type Level = "debug" | "info" | "warn" | "error";
 
 export interface Report {
   readonly level: Level;
@@ -58,8 +63,17 @@ export interface Report {
   readonly status: ExitStatus;
 }
 
-/** The one line and the exit status of a run. */
+/**
+ * The one line and the exit status of a run. A launch hook that could not be completed is a failure of the
+ * run: the address is here, and Auto Scaling may replace this instance all the same.
+ */
 export function report(outcome: Outcome): Report {
+  const own = reportHeal(outcome);
+  if (own.status !== EXIT.OK || outcome.hook === undefined) return own;
+  return { ...own, status: reportHook(outcome.hook).status };
+}
+
+function reportHeal(outcome: Outcome): Report {
   const { tries, ms } = outcome;
   const spent = `${tries} ${tries === 1 ? "try" : "tries"}, ${seconds(ms)}`;
   switch (outcome.end) {
@@ -108,6 +122,7 @@ export function resultRecord(outcome: Outcome, at: Date): Record<string, unknown
     durationMs: Math.round(outcome.ms),
     ...outcome.facts,
     ...(from && { takenFrom: { instanceId: from.instanceId, state: from.state } }),
+    ...(outcome.hook && { lifecycleHook: hookRecord(outcome.hook) }),
   };
 }
 

@@ -3,7 +3,7 @@
  * read this table; a test holds the man page, the completion and the conf file against it.
  */
 import { TAKEOVERS, type Takeover } from "./decide.ts";
-import { isAllocationId, isInterfaceId, isIpv4, isMac } from "./ids.ts";
+import { isAllocationId, isHookName, isInterfaceId, isIpv4, isMac } from "./ids.ts";
 
 /** winston's npm levels, most urgent first. */
 export const LOG_LEVELS = ["error", "warn", "info", "http", "verbose", "debug", "silly"] as const;
@@ -27,6 +27,8 @@ export interface Settings {
   readonly deadlineMs: number;
   /** Is an instance without tag and setting in order? */
   readonly optional: boolean;
+  /** The launch hook of the Auto Scaling group to complete. */
+  readonly lifecycleHook?: string;
   readonly logLevel: LogLevel;
 }
 
@@ -77,6 +79,14 @@ export const SETTINGS: readonly SettingRow[] = [
   ),
   row("DEADLINE", "TIME", "10min", "patience of one run, 1s to 1h", duration),
   row("OPTIONAL", "yes|no", "no", "yes: neither tag nor setting is in order", yesOrNo),
+  row(
+    "LIFECYCLE_HOOK",
+    "NAME",
+    undefined,
+    "launch hook of the Auto Scaling group to complete: CONTINUE or ABANDON",
+    (text) =>
+      fit(isHookName(text), text, "the name of a lifecycle hook: letters, digits, -, _ and /"),
+  ),
   row("LOG_LEVEL", LOG_LEVELS.join("|"), "info", "how much is logged", oneOf(LOG_LEVELS)),
 ];
 
@@ -105,6 +115,8 @@ export type SettingsResult =
       readonly problems: readonly string[];
       /** Are all of them on the command line? */
       readonly onlyFlags: boolean;
+      /** The launch hook all the same, if that could be read: who waits for it should not wait in vain. */
+      readonly lifecycleHook?: string;
     };
 
 /** Flags over environment over file over defaults; every problem is reported, not only the first. */
@@ -164,9 +176,10 @@ export function readSettings({ flags, environment, file }: Sources): SettingsRes
   }
   // A flag says something else than the file: the flag is meant, for what is wanted as for each setting.
   delete values[byId < byPool ? "pool" : "allocationId"];
-  return problems.length > 0
-    ? { problems, onlyFlags }
-    : { settings: values as unknown as Settings };
+  const settings = values as unknown as Settings;
+  if (problems.length === 0) return { settings };
+  const { lifecycleHook } = settings;
+  return { problems, onlyFlags, ...(lifecycleHook !== undefined && { lifecycleHook }) };
 }
 
 /** What is wrong with a text that should be an allocation id. */

@@ -5,7 +5,7 @@ import { parseEnvironmentFile } from "../core/environment-file.ts";
 import { EXIT, type ExitStatus } from "../core/failure.ts";
 import { readSettings, type Settings } from "../core/settings.ts";
 
-type Environment = Readonly<Record<string, string | undefined>>;
+export type Environment = Readonly<Record<string, string | undefined>>;
 
 const CONFIG_FILE = "/etc/eip-heal.conf";
 
@@ -19,6 +19,8 @@ export type Configuration =
       /** Every problem, each a whole sentence. */
       readonly problems: readonly string[];
       readonly status: ExitStatus;
+      /** The launch hook, if that could be read all the same, and the environment to complete it in. */
+      readonly hook?: { readonly name: string; readonly environment: Environment };
     };
 
 /**
@@ -46,6 +48,7 @@ export function readConfiguration(
     text = "";
   }
   const file = parseEnvironmentFile(text);
+  const environment = { ...file.variables, ...own };
   const read = readSettings({
     flags,
     environment: own,
@@ -57,7 +60,12 @@ export function readConfiguration(
   ];
   if (problems.length > 0 || "problems" in read) {
     const onlyFlags = file.problems.length === 0 && "problems" in read && read.onlyFlags;
-    return { problems, status: onlyFlags ? EXIT.USAGE : EXIT.CONFIG };
+    const name = "problems" in read ? read.lifecycleHook : read.settings.lifecycleHook;
+    return {
+      problems,
+      status: onlyFlags ? EXIT.USAGE : EXIT.CONFIG,
+      ...(name !== undefined && { hook: { name, environment } }),
+    };
   }
 
   const extra = file.variables["NODE_EXTRA_CA_CERTS"];
@@ -75,7 +83,7 @@ export function readConfiguration(
       };
     }
   }
-  return { settings: read.settings, environment: { ...file.variables, ...own } };
+  return { settings: read.settings, environment };
 }
 
 function hintOnReading(code: string | undefined, message: string): string {

@@ -1,13 +1,15 @@
-/** Where EC2 is: names come out as those of the AWS CLI. Nothing is connected to. */
+/** Where EC2 and Auto Scaling are: names come out as those of the AWS CLI. Nothing is connected to. */
 import { describe, expect, it } from "vitest";
+import { connectAutoScaling } from "../../src/aws/auto-scaling-api.ts";
 import { connectApi } from "../../src/aws/ec2-api.ts";
 import { metadataEndpoint } from "../../src/aws/imds.ts";
 
 function hostOf(
+  connect: typeof connectApi | typeof connectAutoScaling,
   region: string,
   options: { dualStack?: boolean; fips?: boolean; endpoint?: string } = {},
 ) {
-  const api = connectApi({
+  const api = connect({
     self: { instanceId: "i-00000000000000001", region, zone: `${region}a`, interfaces: [] },
     credentials: () => Promise.reject(new Error("nothing is asked")),
     dualStack: false,
@@ -37,7 +39,21 @@ describe("EC2", () => {
     // An endpoint of its own is taken as it is, whatever else is on.
     ["us-east-1", { endpoint: "http://127.0.0.1:1", dualStack: true, fips: true }, "127.0.0.1:1"],
   ])("%s %o", (region, options, host) => {
-    expect(hostOf(region, options)).toBe(host);
+    expect(hostOf(connectApi, region, options)).toBe(host);
+  });
+});
+
+describe("Auto Scaling", () => {
+  it.each([
+    ["us-east-1", {}, "autoscaling.us-east-1.amazonaws.com"],
+    ["ap-northeast-1", { dualStack: true }, "autoscaling.ap-northeast-1.api.aws"],
+    ["us-east-1", { fips: true }, "autoscaling-fips.us-east-1.amazonaws.com"],
+    ["cn-north-1", {}, "autoscaling.cn-north-1.amazonaws.com.cn"],
+    ["us-gov-west-1", {}, "autoscaling.us-gov-west-1.amazonaws.com"],
+    ["eusc-de-east-1", {}, "autoscaling.eusc-de-east-1.amazonaws.eu"],
+    ["us-east-1", { endpoint: "http://127.0.0.1:1", dualStack: true, fips: true }, "127.0.0.1:1"],
+  ])("%s %o", (region, options, host) => {
+    expect(hostOf(connectAutoScaling, region, options)).toBe(host);
   });
 });
 

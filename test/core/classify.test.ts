@@ -8,6 +8,7 @@ const answer = (code: string, message = "", status = 400, action = "AssociateAdd
     message,
     status,
     action,
+    service: "ec2",
     request: `ec2:${action} at ec2.example`,
     resource: ARN,
   });

@@ -4,16 +4,17 @@
  */
 import type { Address as WireAddress, Instance as WireInstance } from "@aws-sdk/client-ec2";
 import { type Ec2Api, ec2Over } from "../../src/aws/ec2.ts";
-import { classify } from "../../src/core/classify.ts";
+import { classify, type Service } from "../../src/core/classify.ts";
 import { Failure } from "../../src/core/failure.ts";
 import type { LastResult, Memory } from "../../src/core/recheck.ts";
 import { type Outcome, resultRecord } from "../../src/core/report.ts";
 import { readSettings, type Settings } from "../../src/core/settings.ts";
 import type { Self } from "../../src/core/view.ts";
 import { heal } from "../../src/heal.ts";
-import type { Ports } from "../../src/ports.ts";
+import { healUnderHook } from "../../src/launch-hook.ts";
+import type { AutoScaling, Ports } from "../../src/ports.ts";
 import { recheck } from "../../src/recheck.ts";
-import { Ec2Error } from "../region/errors.ts";
+import { ApiError } from "../region/errors.ts";
 import type { Address, Instance } from "../region/model.ts";
 import type { DescribedInstance } from "../region/actions.ts";
 import type { Region } from "../region/region.ts";
@@ -47,12 +48,13 @@ const REQUEST_MS = 6_000;
 
 /** One run of the agent. A killed one never resolves. */
 export function runOnVirtualTime(options: AgentOptions): Promise<Outcome> {
-  return heal(
-    settingsOf(options.settings ?? {}),
-    portsOf(options),
-    {},
-    new AbortController().signal,
-  );
+  const settings = settingsOf(options.settings ?? {});
+  const ports = portsOf(options);
+  const stop = new AbortController().signal;
+  const { lifecycleHook } = settings;
+  return lifecycleHook === undefined
+    ? heal(settings, ports, {}, stop)
+    : healUnderHook(lifecycleHook, settings, ports, {}, () => {}, stop);
 }
 
 /** What an instance keeps in /run: the last result, and what its rechecks remember. */
@@ -110,33 +112,38 @@ function portsOf(options: AgentOptions): Ports {
       await sleep(2, signal);
       const self = selfOf(region.instance(instanceId), region, tags);
       const denied = new Set<string>();
-      return { self, connect: () => ec2Over(apiOf(options, self, sleep, signal), self, denied) };
+      return {
+        self,
+        connect: () => ec2Over(apiOf(options, self, sleep, signal), self, denied),
+        autoScaling: async () => autoScalingOf(options, sleep, signal),
+      };
     },
   };
 }
 
-function apiOf(
-  { region, instanceId, passage, onApplied }: AgentOptions,
-  self: Self,
-  sleep: (ms: number, signal?: AbortSignal) => Promise<void>,
-  signal: AbortSignal,
-): Ec2Api {
-  const caller = { instanceId };
+type Sleep = (ms: number, signal?: AbortSignal) => Promise<void>;
 
-  async function call<T>(action: string, work: () => T): Promise<T> {
+/** Sends requests over the network of the agent. */
+function wireOf(
+  service: Service,
+  { instanceId, passage, onApplied }: AgentOptions,
+  sleep: Sleep,
+  signal: AbortSignal,
+) {
+  return async <T>(action: string, work: () => T): Promise<T> => {
     const { thereMs, backMs, lose } = passage();
-    const request = `ec2:${action}`;
+    const request = `${service}:${action}`;
     const noAnswer = new Failure("unreachable", { request, why: "no complete answer" });
     await sleep(thereMs, signal);
     if (lose === "request") {
       await sleep(REQUEST_MS - thereMs, signal);
       throw noAnswer;
     }
-    let answer: { value: T } | { error: Ec2Error };
+    let answer: { value: T } | { error: ApiError };
     try {
       answer = { value: work() };
     } catch (error) {
-      if (!(error instanceof Ec2Error)) throw error;
+      if (!(error instanceof ApiError)) throw error;
       answer = { error };
     }
     onApplied?.(action, instanceId);
@@ -147,8 +154,45 @@ function apiOf(
     await sleep(backMs, signal);
     if ("value" in answer) return answer.value;
     const { code, message, httpStatus: status } = answer.error;
-    throw classify({ code, message, status, action, request, resource: "*" });
-  }
+    throw classify({ service, code, message, status, action, request, resource: "*" });
+  };
+}
+
+function autoScalingOf(options: AgentOptions, sleep: Sleep, signal: AbortSignal): AutoScaling {
+  const { region, instanceId } = options;
+  const caller = { instanceId };
+  const call = wireOf("autoscaling", options, sleep, signal);
+  const onAction = async (action: string, work: () => void): Promise<boolean> => {
+    try {
+      await call(action, work);
+      return true;
+    } catch (error) {
+      if (error instanceof Failure && error.code === "ValidationError") return false;
+      throw error;
+    }
+  };
+  return {
+    group: () =>
+      call(
+        "DescribeAutoScalingInstances",
+        () => region.describeAutoScalingInstances(caller, [instanceId])[0]?.group,
+      ),
+    complete: (group, hook, result) =>
+      onAction("CompleteLifecycleAction", () =>
+        region.completeLifecycleAction(caller, { group, hook, instanceId, result }),
+      ),
+    heartbeat: (group, hook) =>
+      onAction("RecordLifecycleActionHeartbeat", () =>
+        region.recordLifecycleActionHeartbeat(caller, { group, hook, instanceId }),
+      ),
+    close: () => {},
+  };
+}
+
+function apiOf(options: AgentOptions, self: Self, sleep: Sleep, signal: AbortSignal): Ec2Api {
+  const { region, instanceId } = options;
+  const caller = { instanceId };
+  const call = wireOf("ec2", options, sleep, signal);
 
   return {
     host: "the simulated region",

@@ -1,0 +1,89 @@
+/**
+ * The calls of the Auto Scaling API, through the AWS SDK. Whoever needs it imports it when it is needed: a
+ * run without a launch hook does not load its client.
+ */
+import {
+  AutoScalingClient,
+  CompleteLifecycleActionCommand,
+  DescribeAutoScalingInstancesCommand,
+  RecordLifecycleActionHeartbeatCommand,
+} from "@aws-sdk/client-auto-scaling";
+import { Failure } from "../core/failure.ts";
+import { isGroupName, partitionOf } from "../core/ids.ts";
+import { callsOf, clientConfig, type ConnectOptions, hostOf, noAnswer } from "./service.ts";
+
+/** Opens a connection of its own; the first call connects. */
+export function connectAutoScaling(options: ConnectOptions) {
+  const { region, instanceId } = options.self;
+  const client = new AutoScalingClient(clientConfig(options));
+  const host = hostOf(options, client);
+  const call = callsOf("autoscaling", client, host, options);
+
+  /** One of the two actions on the pending action of a hook; false if there is none. */
+  async function onAction(
+    action: string,
+    group: string,
+    send: (
+      on: { AutoScalingGroupName: string; InstanceId: string },
+      limits: { abortSignal: AbortSignal },
+    ) => Promise<{ $metadata: { requestId?: string | undefined } }>,
+  ): Promise<boolean> {
+    const arn = `arn:${partitionOf(region)}:autoscaling:${region}:*:autoScalingGroup:*:autoScalingGroupName/${group}`;
+    const on = { AutoScalingGroupName: group, InstanceId: instanceId };
+    try {
+      const { $metadata } = await call(action, arn, (limits) => send(on, limits));
+      // The answer has nothing in it but this: a page of somebody else lacks it.
+      if ($metadata.requestId === undefined) throw noAnswer("autoscaling", action, host);
+      return true;
+    } catch (error) {
+      if (error instanceof Failure && isNoAction(error)) return false;
+      throw error;
+    }
+  }
+
+  return {
+    host,
+
+    /** The Auto Scaling group of this instance; undefined if it is in none. */
+    async group(): Promise<string | undefined> {
+      const action = "DescribeAutoScalingInstances";
+      const command = new DescribeAutoScalingInstancesCommand({ InstanceIds: [instanceId] });
+      const { AutoScalingInstances } = await call(action, "*", (limits) =>
+        client.send(command, limits),
+      );
+      if (AutoScalingInstances === undefined) throw noAnswer("autoscaling", action, host);
+      const name = AutoScalingInstances[0]?.AutoScalingGroupName;
+      if (name === undefined || isGroupName(name)) return name;
+      throw noAnswer("autoscaling", action, host);
+    },
+
+    /** Ends the wait of this instance under the hook; false if it does not wait. */
+    complete: (group: string, hook: string, result: "CONTINUE" | "ABANDON"): Promise<boolean> =>
+      onAction("CompleteLifecycleAction", group, (on, limits) =>
+        client.send(
+          new CompleteLifecycleActionCommand({
+            ...on,
+            LifecycleHookName: hook,
+            LifecycleActionResult: result,
+          }),
+          limits,
+        ),
+      ),
+
+    /** Begins the heartbeat timeout of the hook anew; false if this instance does not wait under it. */
+    heartbeat: (group: string, hook: string): Promise<boolean> =>
+      onAction("RecordLifecycleActionHeartbeat", group, (on, limits) =>
+        client.send(
+          new RecordLifecycleActionHeartbeatCommand({ ...on, LifecycleHookName: hook }),
+          limits,
+        ),
+      ),
+
+    close: () => client.destroy(),
+  };
+}
+
+/** Auto Scaling has no code of its own for it, only these words. */
+function isNoAction({ code, details }: Failure): boolean {
+  return code === "ValidationError" && /No active Lifecycle Action found/i.test(details.why);
+}

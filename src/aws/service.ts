@@ -1,0 +1,193 @@
+/**
+ * What the clients of AWS services have in common: each call is one request with a limit of time, and
+ * whatever goes wrong is a Failure.
+ */
+import { classify, type Service } from "../core/classify.ts";
+import { Failure } from "../core/failure.ts";
+import { errorCode, networkTrouble } from "../core/network.ts";
+import type { Self } from "../core/view.ts";
+import type { Credentials } from "./credentials.ts";
+
+/** Milliseconds to connect, and for one request in all, body included. */
+const CONNECT_MS = 3_000;
+const REQUEST_MS = 6_000;
+
+export interface ConnectOptions {
+  readonly self: Self;
+  readonly credentials: () => Promise<Credentials>;
+  /** Another endpoint than the region's own. */
+  readonly endpoint?: string;
+  readonly dualStack: boolean;
+  readonly fips: boolean;
+  /** Ends every request when it is aborted. */
+  readonly signal: AbortSignal;
+  readonly version: string;
+  /** By how much this machine's clock is off, in milliseconds, as AWS's answers have told: kept for the next connection. */
+  readonly skew: { offsetMs: number };
+}
+
+/** The configuration of a client of the SDK. */
+export function clientConfig(options: ConnectOptions) {
+  // The SDK reads profile files for a dozen settings, whatever it is given: point it at nothing.
+  process.env["AWS_CONFIG_FILE"] = process.env["AWS_SHARED_CREDENTIALS_FILE"] = "/dev/null";
+  const { endpoint } = options;
+  return {
+    region: options.self.region,
+    credentials: options.credentials,
+    ...(endpoint !== undefined && { endpoint }),
+    // With an endpoint of its own the SDK refuses both: it is then taken as it is, as by the AWS CLI.
+    useDualstackEndpoint: endpoint === undefined && options.dualStack,
+    useFipsEndpoint: endpoint === undefined && options.fips,
+    // Every retry is ours: it starts with a new look, and a take must not be sent again later by itself.
+    maxAttempts: 1,
+    requestHandler: {
+      connectionTimeout: CONNECT_MS,
+      requestTimeout: REQUEST_MS,
+      throwOnRequestTimeout: true,
+      socketTimeout: REQUEST_MS,
+    },
+    systemClockOffset: options.skew.offsetMs,
+    customUserAgent: [["eip-heal", options.version]] as [string, string][],
+  };
+}
+
+/** The part of the SDK's clients that is the same for all services. */
+interface Client {
+  readonly config: {
+    readonly systemClockOffset: number;
+    readonly endpointProvider: (parameters: {
+      Region: string;
+      UseDualStack: boolean;
+      UseFIPS: boolean;
+    }) => { readonly url: URL };
+  };
+}
+
+/** Where the client's requests go, for messages: `ec2.us-east-1.amazonaws.com`. */
+export function hostOf(
+  { endpoint, self, dualStack, fips }: ConnectOptions,
+  { config }: Client,
+): string {
+  if (endpoint !== undefined) return new URL(endpoint).host;
+  return config.endpointProvider({
+    Region: self.region,
+    UseDualStack: dualStack,
+    UseFIPS: fips,
+  }).url.host;
+}
+
+/** Runs one action; `resource` is the ARN it works on, for a refusal that names none. */
+export type Call = <T>(
+  action: string,
+  resource: string,
+  send: (limits: { abortSignal: AbortSignal }) => Promise<T>,
+) => Promise<T>;
+
+/** How the client's actions are run: within our limits, and with our Failures. */
+export function callsOf(
+  service: Service,
+  client: Client,
+  host: string,
+  { self, signal, skew }: ConnectOptions,
+): Call {
+  return async (action, resource, send) => {
+    const request = `${service}:${action} at ${host}`;
+    const limit = AbortSignal.timeout(REQUEST_MS);
+    const limits = { abortSignal: AbortSignal.any([signal, limit]) };
+    try {
+      try {
+        return await send(limits);
+      } catch (error) {
+        // A refusal because of a wrong clock tells the right time: signed with that, the request is another one.
+        if (!isClockNews(error)) throw error;
+        return await send(limits);
+      } finally {
+        skew.offsetMs = client.config.systemClockOffset;
+      }
+    } catch (error) {
+      if (signal.aborted) throw signal.reason as Error;
+      if (error instanceof Failure) throw error;
+      const timedOut = limit.aborted;
+      throw translate(error, { service, action, request, resource, timedOut, self });
+    }
+  };
+}
+
+/** An answer with status 200 that is somebody else's page. */
+export function noAnswer(service: Service, action: string, host: string): Failure {
+  return new Failure("unreachable", {
+    request: `${service}:${action} at ${host}`,
+    why: `status 200 without an answer of ${NAMES[service]} in it`,
+  });
+}
+
+const NAMES: Readonly<Record<Service, string>> = { ec2: "EC2", autoscaling: "Auto Scaling" };
+
+/** Has the SDK learnt from this error answer that the clock is off by minutes? */
+function isClockNews(error: unknown): boolean {
+  const { $metadata } = error as { $metadata?: { clockSkewCorrected?: boolean } };
+  return $metadata?.clockSkewCorrected === true;
+}
+
+interface Context {
+  readonly service: Service;
+  readonly action: string;
+  readonly request: string;
+  readonly resource: string;
+  readonly timedOut: boolean;
+  readonly self: Self;
+}
+
+/** The failure that an exception of the SDK is: an answer of the service, or none. */
+function translate(
+  error: unknown,
+  { service, action, request, resource, timedOut, self }: Context,
+): Failure {
+  const { name, message, code, $metadata } = error as {
+    name?: string;
+    message?: string;
+    code?: string;
+    $metadata?: { httpStatusCode?: number };
+  };
+  const status = $metadata?.httpStatusCode;
+  if (!timedOut && status !== undefined && name !== undefined && name !== "TimeoutError") {
+    // "Unknown" is what the SDK calls an error without a code, "Error" one that it cannot parse.
+    if (/^(Unknown|Error|SyntaxError|TypeError)$/.test(name)) {
+      return new Failure(status === 503 ? "throttled" : "unreachable", {
+        request,
+        why: `status ${status} without an answer of ${NAMES[service]} in it`,
+        cause: error,
+      });
+    }
+    return classify({
+      service,
+      code: name,
+      message: message ?? "",
+      status,
+      action,
+      request,
+      resource,
+    });
+  }
+  // The SDK calls a connection that was reset a TimeoutError too, and one that was never made as well.
+  const trouble = networkTrouble(errorCode(error) ?? "");
+  const wasSlow =
+    timedOut || (name === "TimeoutError" && (trouble === undefined || code === "ETIMEDOUT"));
+  const isUnconnected = !timedOut && /did not establish a connection/.test(message ?? "");
+  return new Failure("unreachable", {
+    request,
+    why: isUnconnected
+      ? `no connection within ${CONNECT_MS / 1_000} s`
+      : wasSlow
+        ? `no complete answer within ${REQUEST_MS / 1_000} s`
+        : (trouble?.why ?? message ?? "no answer"),
+    cure: trouble?.cure ?? wayOut(service, self),
+    cause: error,
+  });
+}
+
+/** What people whose instance cannot reach AWS lack most often. */
+function wayOut(service: Service, self: Self): string | undefined {
+  if (self.interfaces.some(({ publicIps }) => Object.keys(publicIps).length > 0)) return undefined;
+  return `this instance has no public IPv4 address: let its subnet assign one, add an interface endpoint for ${NAMES[service]} to the VPC, or give it IPv6`;
+}

@@ -1,0 +1,581 @@
+/**
+ * The launch hook of an Auto Scaling group: the real binary on an instance that waits under one, for every
+ * lifecycle state and every way a heal can end, and with an Auto Scaling API that does not play along.
+ */
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { describe, expect, it } from "vitest";
+import { allow, FULL_ROLE, HOOK_ACTIONS, HOOK_ROLE, type PolicyDocument } from "../region/iam.ts";
+import type { LifecycleAction } from "../region/model.ts";
+import { type RegionOptions, type RunningRegion, startRegion } from "../region/server.ts";
+import { aWorld, type BuiltInstance, type World } from "../region/world.ts";
+import { type AgentOptions, type AgentRun, runAgent } from "./agent.ts";
+
+const HOOK = "web-launch";
+const GROUP = "web";
+/** A hook is worth this long to the agent, whatever its deadline. */
+const GRACE_MS = 30_000;
+const PATIENCE_MS = GRACE_MS + 25_000;
+
+interface Scene {
+  readonly run: AgentRun;
+  readonly region: RunningRegion;
+  readonly me: BuiltInstance;
+  readonly allocationId: string;
+  /** The wait of this instance under the hook. */
+  readonly wait: LifecycleAction | undefined;
+  /** Actions of the Auto Scaling API that were called, with their results or error codes. */
+  readonly calls: readonly string[];
+  /** What result.json says of the hook. */
+  readonly hook: Record<string, unknown> | undefined;
+}
+
+interface Setting extends AgentOptions {
+  /** What else is in the world; the address is free. */
+  readonly world?: (world: World, allocationId: string, me: BuiltInstance) => void;
+  /** What happens between the beginning of the wait and the run. */
+  readonly before?: (region: RunningRegion, me: BuiltInstance, allocationId: string) => unknown;
+  /** What happens while it runs. */
+  readonly meanwhile?: (region: RunningRegion, me: BuiltInstance, allocationId: string) => unknown;
+  readonly account?: string;
+  readonly role?: "hook" | "full";
+  readonly me?: Parameters<World["instance"]>[0];
+  readonly hook?: { heartbeatTimeoutMs?: number; defaultResult?: "CONTINUE" | "ABANDON" };
+  /** Does the instance wait? */
+  readonly waits?: boolean;
+  readonly options?: RegionOptions;
+}
+
+async function play(setting: Setting = {}): Promise<Scene> {
+  const world = aWorld({ ...(setting.account !== undefined && { account: setting.account }) });
+  world.role("hook", HOOK_ROLE);
+  world.group(GROUP, { name: HOOK, ...setting.hook });
+  const { allocationId } = world.address();
+  const me = world.instance({
+    group: GROUP,
+    role: setting.role ?? "hook",
+    tags: { "allocation-id": allocationId },
+    metadataTags: true,
+    lifecycle: "InService",
+    ...setting.me,
+  });
+  setting.world?.(world, allocationId, me);
+  const region = await startRegion(world, setting.options);
+  try {
+    if (setting.waits !== false) region.region.waitUnderHook(me.instanceId, HOOK);
+    await setting.before?.(region, me, allocationId);
+    const running = runAgent(region, me.instanceId, {
+      ...setting,
+      environment: { EIP_HEAL_LIFECYCLE_HOOK: HOOK, ...setting.environment },
+    });
+    await setting.meanwhile?.(region, me, allocationId);
+    const run = await running;
+    region.region.elapse();
+    return {
+      run,
+      region,
+      me,
+      allocationId,
+      wait: region.region.lifecycleActions()[0],
+      calls: region.calls
+        .filter(({ service }) => service === "autoscaling")
+        .map(
+          ({ action, params, error, fault }) =>
+            `${action} ${error ?? fault ?? params["LifecycleActionResult"] ?? "ok"}`,
+        ),
+      hook: run.result?.["lifecycleHook"] as Record<string, unknown> | undefined,
+    };
+  } finally {
+    await region.close();
+    expect(region.bugs).toEqual([]);
+  }
+}
+
+const CONTINUED = "CompleteLifecycleAction CONTINUE";
+const ABANDONED = "CompleteLifecycleAction ABANDON";
+const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+describe.concurrent("by lifecycle state", () => {
+  it.each([
+    ["InService", "settled"],
+    [undefined, "settled"],
+    ["Warmed:Stopped", "idle"],
+    ["Warmed:Running", "idle"],
+    ["Warmed:Hibernated", "idle"],
+  ])("%s: the instance goes on, and the heal ends with %s", async (lifecycle, outcome) => {
+    const { run, wait, calls, hook } = await play({
+      before: (region, me) => region.region.setLifecycle(me.instanceId, lifecycle),
+    });
+    expect(run.status, run.log.join("\n")).toBe(0);
+    expect(run.result?.["outcome"]).toBe(outcome);
+    expect(run.result?.["lifecycleState"]).toBe(lifecycle);
+    expect(calls).toEqual([CONTINUED]);
+    expect(wait?.ended).toMatchObject({ result: "CONTINUE", by: "call" });
+    expect(hook).toEqual({
+      name: HOOK,
+      group: GROUP,
+      outcome: "completed",
+      result: "CONTINUE",
+      message: `completed the launch hook ${HOOK} of ${GROUP} with CONTINUE`,
+    });
+  });
+
+  it.each(["Standby", "Detached", "Terminated", "Warmed:Terminated"])(
+    "%s: nothing is launched, so Auto Scaling is not asked",
+    async (lifecycle) => {
+      const { run, wait, calls, hook } = await play({
+        before: (region, me) => region.region.setLifecycle(me.instanceId, lifecycle),
+      });
+      expect(run.status, run.log.join("\n")).toBe(0);
+      expect(run.log.at(-1)).toBe(
+        `the launch hook ${HOOK} is left as it is: this instance is not in service (its Auto Scaling target state is ${lifecycle})`,
+      );
+      expect(calls).toEqual([]);
+      expect(wait?.ended).toBeUndefined();
+      expect(hook).toMatchObject({ outcome: "left" });
+    },
+  );
+
+  it("a spot instance that is about to be interrupted is not put into service", async () => {
+    const { run, calls } = await play({
+      before: (region, me) => region.region.setSpotAction(me.instanceId, "terminate"),
+    });
+    expect([run.status, calls]).toEqual([0, []]);
+  });
+});
+
+describe.concurrent("by the end of the heal", () => {
+  const older = { launchTime: Date.UTC(2025, 0, 1) };
+  const newer = { launchTime: Date.UTC(2027, 0, 1) };
+  const heldBy = (spec: { launchTime: number }) => (world: World, allocationId: string) =>
+    world.hold({ allocationId }, world.instance(spec));
+
+  const ROWS: [name: string, setting: Setting, status: number, outcome: string][] = [
+    ["the address was free", {}, 0, "settled"],
+    [
+      "it is here already",
+      { world: (world, allocationId, me) => world.hold({ allocationId }, me) },
+      0,
+      "settled",
+    ],
+    ["it was taken from an older instance", { world: heldBy(older) }, 0, "settled"],
+    ["a newer instance has it", { world: heldBy(newer) }, 69, "yielded"],
+    [
+      "a NAT gateway has it",
+      {
+        world: (world, allocationId) => world.holdByService({ allocationId }, "nat-gateway"),
+      },
+      78,
+      "failed",
+    ],
+    [
+      "the role may not associate",
+      {
+        environment: { EIP_HEAL_DEADLINE: "3s" },
+        before: (region) =>
+          region.region.setPolicy(
+            "hook",
+            allow(["ec2:DescribeInstances", "ec2:DescribeAddresses", ...HOOK_ACTIONS]),
+          ),
+      },
+      77,
+      "failed",
+    ],
+    [
+      "an older instance may keep it, to the deadline",
+      {
+        world: heldBy(older),
+        environment: { EIP_HEAL_TAKEOVER: "never", EIP_HEAL_DEADLINE: "3s" },
+      },
+      75,
+      "failed",
+    ],
+    [
+      "EC2 cannot be reached, to the deadline",
+      {
+        environment: { EIP_HEAL_DEADLINE: "3s" },
+        before: (region) => region.unplug("ec2"),
+      },
+      75,
+      "failed",
+    ],
+    [
+      "there is no tag",
+      { me: { tags: {}, group: GROUP }, environment: { EIP_HEAL_DEADLINE: "3s" } },
+      78,
+      "failed",
+    ],
+    [
+      "there is no tag, and none is needed",
+      {
+        me: { tags: {}, group: GROUP },
+        environment: { EIP_HEAL_DEADLINE: "3s", EIP_HEAL_OPTIONAL: "yes" },
+      },
+      0,
+      "idle",
+    ],
+  ];
+  it.each(ROWS)("%s", async (_, setting, status, outcome) => {
+    const { run, wait, calls, hook } = await play(setting);
+    expect(run.status, run.log.join("\n")).toBe(status);
+    expect(run.result).toMatchObject({ outcome, exitStatus: status });
+    const result = status === 0 ? "CONTINUE" : "ABANDON";
+    expect(calls).toEqual([status === 0 ? CONTINUED : ABANDONED]);
+    expect(wait?.ended).toMatchObject({ result, by: "call" });
+    expect(hook).toMatchObject({ outcome: "completed", result });
+    expect(run.log.at(-1)).toContain(
+      result === "CONTINUE"
+        ? `completed the launch hook ${HOOK} of ${GROUP} with CONTINUE`
+        : `completed the launch hook ${HOOK} of ${GROUP} with ABANDON: Auto Scaling terminates this instance`,
+    );
+  });
+
+  it("settings that make no sense end the wait too", async () => {
+    const { run, calls } = await play({ conf: "EIP_HEAL_TAKEOVER=sometimes\n" });
+    expect(run.status).toBe(78);
+    expect(run.log).toEqual([
+      expect.stringContaining('is "sometimes"; accepted: never, if-gone, newest, always'),
+      `completed the launch hook ${HOOK} of ${GROUP} with ABANDON: Auto Scaling terminates this instance`,
+    ]);
+    expect(calls).toEqual([ABANDONED]);
+  });
+
+  it("nothing is asked if the name of the hook is what makes no sense", async () => {
+    const { run, calls } = await play({ environment: { EIP_HEAL_LIFECYCLE_HOOK: "my hook" } });
+    expect(run.status).toBe(78);
+    expect(run.log).toEqual([
+      'EIP_HEAL_LIFECYCLE_HOOK in the environment is "my hook"; accepted: the name of a lifecycle hook: letters, digits, -, _ and /',
+    ]);
+    expect(calls).toEqual([]);
+  });
+
+  it("a mistake on the command line is not this machine's", async () => {
+    const { run, wait, calls } = await play({ flags: ["--takeover", "sometimes"] });
+    expect([run.status, calls, wait?.ended]).toEqual([64, [], undefined]);
+  });
+
+  it.each(["recheck", "release"])("%s leaves the hook alone", async (command) => {
+    const { run, calls, hook } = await play({ flags: [command] });
+    expect([run.status, calls, hook], run.log.join("\n")).toEqual([0, [], undefined]);
+  });
+
+  it("a dry run says what it would do", async () => {
+    const { run, region, calls, allocationId, hook } = await play({
+      flags: ["--dry-run", "--json"],
+    });
+    expect(run.status).toBe(0);
+    expect(run.log.at(-1)).toBe(
+      `would complete the launch hook ${HOOK} with CONTINUE; dry run, nothing was changed`,
+    );
+    expect(calls).toEqual([]);
+    expect(region.holder(allocationId)).toBeUndefined();
+    expect(hook).toBeUndefined();
+    expect(JSON.parse(run.stdout)).toMatchObject({
+      outcome: "would",
+      lifecycleHook: { name: HOOK, outcome: "would", result: "CONTINUE" },
+    });
+  });
+
+  it("SIGTERM: whoever has stopped it starts it again, and the hook waits for that", async () => {
+    const { run, wait, calls, hook } = await play({
+      world: heldBy(older),
+      environment: { EIP_HEAL_TAKEOVER: "never" },
+      stopAfterMs: 1_500,
+    });
+    expect(run.status).toBe(75);
+    expect(run.log.at(-1)).toMatch(
+      new RegExp(`^the launch hook ${HOOK} is left as it is: stopped by SIGTERM while waiting`),
+    );
+    expect([calls, wait?.ended, hook?.["outcome"]]).toEqual([[], undefined, "left"]);
+  });
+
+  it("SIGTERM while the hook is being completed", async () => {
+    const { run, calls, hook } = await play({
+      before: (region) => region.faults.add({ service: "autoscaling", effect: { do: "silence" } }),
+      stopAfterMs: 2_500,
+    });
+    expect(run.status).toBe(75);
+    expect(run.result).toMatchObject({ outcome: "settled", exitStatus: 75 });
+    expect(run.env).toContain("EIP_HEAL_PUBLIC_IP=");
+    expect(calls).toEqual(["CompleteLifecycleAction silence"]);
+    expect(hook).toMatchObject({ outcome: "stopped", result: "CONTINUE" });
+  });
+});
+
+describe.concurrent("time", () => {
+  it(
+    "heartbeats keep a hook from timing out while the heal waits",
+    { timeout: PATIENCE_MS },
+    async () => {
+      const { run, wait, calls } = await play({
+        hook: { heartbeatTimeoutMs: 11_500 },
+        environment: { EIP_HEAL_TAKEOVER: "if-gone" },
+        world: (world, allocationId) =>
+          world.hold({ allocationId }, world.instance({ instanceId: "i-00000000000000001" })),
+        meanwhile: async (region) => {
+          await sleep(9_500);
+          region.region.terminate("i-00000000000000001");
+        },
+      });
+      expect(run.status, run.log.join("\n")).toBe(0);
+      expect(run.ms).toBeGreaterThan(11_500);
+      expect(calls).toEqual(["RecordLifecycleActionHeartbeat ok", CONTINUED]);
+      expect(wait?.ended).toMatchObject({ result: "CONTINUE", by: "call" });
+    },
+  );
+
+  const late: Setting = {
+    environment: { EIP_HEAL_DEADLINE: "4s", EIP_HEAL_TAKEOVER: "never" },
+    world: (world, allocationId) => world.hold({ allocationId }, world.instance()),
+  };
+
+  it("a hook that times out meanwhile and lets the instance on: the heal ends as it ends", async () => {
+    const { run, wait, calls, hook } = await play({
+      ...late,
+      hook: { heartbeatTimeoutMs: 2_000, defaultResult: "CONTINUE" },
+    });
+    expect(run.status, run.log.join("\n")).toBe(75);
+    expect(wait?.ended).toMatchObject({ result: "CONTINUE", by: "timeout" });
+    expect(calls).toEqual(["CompleteLifecycleAction ValidationError"]);
+    expect(hook).toMatchObject({ outcome: "not-waiting", group: GROUP });
+  });
+
+  it("a hook that times out meanwhile and has the instance terminated: it leaves the address alone", async () => {
+    const { run, wait, calls, hook } = await play({
+      ...late,
+      hook: { heartbeatTimeoutMs: 2_000, defaultResult: "ABANDON" },
+    });
+    expect(run.status, run.log.join("\n")).toBe(0);
+    expect(run.result).toMatchObject({ outcome: "idle", lifecycleState: "Terminated" });
+    expect(wait?.ended).toMatchObject({ result: "ABANDON", by: "timeout" });
+    expect(calls).toEqual([]);
+    expect(hook).toMatchObject({ outcome: "left" });
+  });
+
+  it("a heal that is done at once sends no heartbeat and ends at once", async () => {
+    const { run, calls } = await play();
+    expect(calls).toEqual([CONTINUED]);
+    expect(run.ms).toBeLessThan(4_000);
+  });
+});
+
+describe.concurrent("the instance does not wait", () => {
+  it("after a reboot: nothing is said, at least not aloud", async () => {
+    const quiet = await play({ waits: false });
+    expect(quiet.run.status).toBe(0);
+    expect(quiet.run.log).toHaveLength(1);
+    expect(quiet.hook).toEqual({
+      name: HOOK,
+      group: GROUP,
+      outcome: "not-waiting",
+      message: `this instance does not wait under the launch hook ${HOOK} of ${GROUP}`,
+    });
+    const loud = await play({ waits: false, flags: ["--verbose"] });
+    expect(loud.run.log.at(-1)).toBe(quiet.hook?.["message"]);
+  });
+
+  it("in no group at all", async () => {
+    const { run, calls, hook } = await play({
+      waits: false,
+      me: { group: undefined as never },
+    });
+    expect(run.status, run.log.join("\n")).toBe(0);
+    expect(calls).toEqual(["DescribeAutoScalingInstances ok"]);
+    expect(hook).toMatchObject({ name: HOOK, outcome: "not-waiting" });
+  });
+});
+
+describe.concurrent("the name of the group", () => {
+  it("by its tag in instance metadata: Auto Scaling is not asked for it", async () => {
+    const { calls, region } = await play();
+    expect(calls).toEqual([CONTINUED]);
+    expect(region.calls.at(-1)?.params["AutoScalingGroupName"]).toBe(GROUP);
+    expect(region.calls.at(-1)?.userAgent).toContain("eip-heal/");
+  });
+
+  it("from DescribeAutoScalingInstances where there are no tags in metadata", async () => {
+    const { run, calls, hook } = await play({ me: { metadataTags: false } });
+    expect(run.status, run.log.join("\n")).toBe(0);
+    expect(calls).toEqual(["DescribeAutoScalingInstances ok", CONTINUED]);
+    expect(hook).toMatchObject({ group: GROUP, outcome: "completed" });
+  });
+});
+
+describe.concurrent("Auto Scaling does not play along", { timeout: PATIENCE_MS }, () => {
+  const ARN = "arn:aws:autoscaling:us-east-1:111122223333:autoScalingGroup:";
+  const DEADLINE = { EIP_HEAL_DEADLINE: "5s" };
+
+  it("no permission: the address stays, the run says what is missing, and fails by it", async () => {
+    const { run, region, me, allocationId, hook, wait } = await play({
+      role: "full",
+      environment: DEADLINE,
+    });
+    expect(run.status, run.log.join("\n")).toBe(77);
+    expect(region.holder(allocationId)?.instanceId).toBe(me.instanceId);
+    expect(run.env).toContain("EIP_HEAL_PUBLIC_IP=");
+    expect(run.result).toMatchObject({ outcome: "settled", change: "associated", exitStatus: 77 });
+    expect(run.log[0]).toMatch(/^associated eipalloc-/);
+    const last = run.log.at(-1) ?? "";
+    expect(last).toContain("not allowed: autoscaling:CompleteLifecycleAction on ");
+    expect(last).toMatch(
+      new RegExp(
+        `allow autoscaling:CompleteLifecycleAction on ${ARN}\\S+:autoScalingGroupName/${GROUP} in the policy of the instance role; the launch hook ${HOOK} is not completed with CONTINUE`,
+      ),
+    );
+    expect(hook).toMatchObject({ outcome: "failed", failure: "denied", result: "CONTINUE" });
+    expect(wait?.ended).toBeUndefined();
+  });
+
+  it.each([true, false])(
+    "the policies that are shipped suffice, with tags in metadata: %s",
+    async (metadataTags) => {
+      const { run, wait } = await play({
+        me: { metadataTags },
+        account: "123456789012",
+        before: (region) =>
+          region.region.setPolicy("hook", {
+            Statement: ["iam-policy-minimal.json", "iam-policy-launch-hook.json"].flatMap(
+              (name) =>
+                (
+                  JSON.parse(
+                    readFileSync(resolve(import.meta.dirname, "../../packaging", name), "utf8"),
+                  ) as PolicyDocument
+                ).Statement,
+            ),
+          }),
+      });
+      expect(run.status, run.log.join("\n")).toBe(0);
+      expect(wait?.ended).toMatchObject({ result: "CONTINUE", by: "call" });
+    },
+  );
+
+  it("no permission to look the group up", async () => {
+    const { run } = await play({
+      me: { metadataTags: false },
+      role: "full",
+      environment: DEADLINE,
+    });
+    expect(run.status).toBe(77);
+    expect(run.log.at(-1)).toContain(
+      "allow autoscaling:DescribeAutoScalingInstances on * in the policy of the instance role",
+    );
+  });
+
+  it("a permission that comes meanwhile is good enough", async () => {
+    const { run, calls } = await play({
+      role: "full",
+      meanwhile: async ({ region }) => {
+        await sleep(1_000);
+        region.setPolicy("full", HOOK_ROLE);
+      },
+    });
+    expect(run.status, run.log.join("\n")).toBe(0);
+    expect(calls).toContain("CompleteLifecycleAction AccessDenied");
+    expect(calls.at(-1)).toBe(CONTINUED);
+  });
+
+  it("the result of the heal comes before that of the hook", async () => {
+    const { run, hook } = await play({
+      role: "full",
+      environment: DEADLINE,
+      world: (world, allocationId) =>
+        world.hold({ allocationId }, world.instance({ launchTime: Date.UTC(2027, 0, 1) })),
+    });
+    expect(run.status).toBe(69);
+    expect(run.log[0]).toMatch(/^yielded: /);
+    expect(run.log.at(-1)).toContain("is not completed with ABANDON");
+    expect(hook).toMatchObject({ outcome: "failed", failure: "denied", result: "ABANDON" });
+  });
+
+  it("out of reach", async () => {
+    const { run, hook } = await play({
+      environment: DEADLINE,
+      before: (region) => region.unplug("autoscaling"),
+    });
+    expect(run.status, run.log.join("\n")).toBe(75);
+    expect(run.ms).toBeGreaterThan(GRACE_MS - 5_000);
+    expect(run.log.at(-1)).toMatch(
+      /autoscaling:CompleteLifecycleAction at 127\.0\.0\.1:\d+: connection refused \(ECONNREFUSED\)/,
+    );
+    expect(hook).toMatchObject({ outcome: "failed", failure: "unreachable" });
+  });
+
+  it.each([
+    ["throttled", { do: "error", code: "Throttling", message: "Rate exceeded" }],
+    ["busy", { do: "error", code: "ResourceContention", status: 500 }],
+    ["reset", { do: "reset" }],
+    ["a page of somebody else", { do: "html" }],
+    ["bytes that mean nothing", { do: "garbage" }],
+    ["a bad gateway", { do: "status", status: 502, body: "<html>Bad Gateway</html>" }],
+  ] as const)("%s for two requests: tried again until it is done", async (_, effect) => {
+    const { run, wait, calls } = await play({
+      before: (region) => region.faults.add({ service: "autoscaling", count: 2, effect }),
+    });
+    expect(run.status, run.log.join("\n")).toBe(0);
+    expect(calls).toHaveLength(3);
+    expect(wait?.ended).toMatchObject({ result: "CONTINUE", by: "call" });
+    expect(run.log.at(-1)).toMatch(/^completed the launch hook/);
+  });
+
+  it("an answer that was lost is told as what it was", async () => {
+    const { run, calls, hook } = await play({
+      before: (region) =>
+        region.faults.add({
+          service: "autoscaling",
+          count: 1,
+          effect: { do: "lose-answer", how: "reset" },
+        }),
+    });
+    expect(run.status, run.log.join("\n")).toBe(0);
+    expect(calls).toEqual([
+      "CompleteLifecycleAction lose-answer",
+      "CompleteLifecycleAction ValidationError",
+    ]);
+    expect(hook).toMatchObject({ outcome: "completed", result: "CONTINUE" });
+  });
+
+  it("heartbeats that are refused do not disturb the heal", async () => {
+    const { run, calls } = await play({
+      before: (region) => {
+        region.region.setPolicy("hook", FULL_ROLE);
+        region.region.setPolicy("hook", HOOK_ROLE, Date.now() + 7_000);
+      },
+      environment: { EIP_HEAL_TAKEOVER: "if-gone" },
+      world: (world, allocationId) =>
+        world.hold({ allocationId }, world.instance({ instanceId: "i-00000000000000001" })),
+      meanwhile: async (region) => {
+        await sleep(7_500);
+        region.region.terminate("i-00000000000000001");
+      },
+    });
+    expect(run.status, run.log.join("\n")).toBe(0);
+    expect(calls).toEqual(["RecordLifecycleActionHeartbeat AccessDenied", CONTINUED]);
+    expect(run.log.join("\n")).toContain("allow autoscaling:RecordLifecycleActionHeartbeat on ");
+  });
+});
+
+describe.concurrent("endpoints", () => {
+  it("AWS_ENDPOINT_URL where there is none for Auto Scaling", async () => {
+    const { run } = await play({
+      environment: {
+        AWS_ENDPOINT_URL_AUTO_SCALING: "",
+        AWS_ENDPOINT_URL: "http://127.0.0.1:9/",
+      },
+      stopAfterMs: 1_500,
+    });
+    expect(run.log.join("\n")).toContain(
+      "autoscaling:CompleteLifecycleAction at 127.0.0.1:9: connection refused",
+    );
+  });
+
+  it("one that makes no sense", async () => {
+    const { run, hook } = await play({
+      environment: { AWS_ENDPOINT_URL_AUTO_SCALING: "nowhere" },
+    });
+    const because =
+      'AWS_ENDPOINT_URL_AUTO_SCALING is "nowhere"; accepted: an https:// or http:// URL';
+    expect(run.status).toBe(78);
+    expect(run.log).toEqual([because, `the launch hook ${HOOK} is left as it is: ${because}`]);
+    expect(hook).toMatchObject({ outcome: "left" });
+  });
+});
