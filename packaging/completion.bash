@@ -27,11 +27,11 @@ _eip_heal() {
 	--interface) words='0' ;;
 	--deadline) words='90s 10min 1h' ;;
 	# Only the machine's owner knows these.
-	--allocation-id | --pool | --private-ip) return ;;
+	--allocation-id | --pool | --private-ip | --lifecycle-hook) return ;;
 	*)
 		words='heal recheck release --config --dry-run --json --verbose --version --help
 			--allocation-id --tag --pool --pool-tag --takeover --displace
-			--interface --private-ip --deadline --optional --log-level'
+			--interface --private-ip --deadline --optional --lifecycle-hook --log-level'
 		;;
 	esac
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")

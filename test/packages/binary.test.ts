@@ -1,8 +1,13 @@
-import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
-import { hostname } from "node:os";
+import { execFile, spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { hostname, tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
-import { ALL_BUILT, missing, ROOT, SLOW, VERSION } from "./tools.ts";
+import { HOOK_ROLE } from "../region/iam.ts";
+import { startRegion } from "../region/server.ts";
+import { aWorld } from "../region/world.ts";
+import { ALL_BUILT, missing, read, ROOT, SLOW, VERSION } from "./tools.ts";
 
 describe.each(ALL_BUILT.map((built) => [built.arch, built] as const))(
   "binary for %s",
@@ -36,6 +41,42 @@ describe.each(ALL_BUILT.map((built) => [built.arch, built] as const))(
       });
     });
 
+    test(
+      "so is that of the client of Auto Scaling, once it is loaded",
+      { timeout: SLOW },
+      async () => {
+        const world = aWorld();
+        world.role("hook", HOOK_ROLE);
+        world.group("web", { name: "launch" });
+        const { allocationId } = world.address();
+        const tags = { "allocation-id": allocationId };
+        const me = world.instance({ group: "web", role: "hook", tags, metadataTags: true });
+        world.hold({ allocationId }, me);
+        const region = await startRegion(world);
+        region.region.waitUnderHook(me.instanceId, "launch");
+        const folder = mkdtempSync(join(tmpdir(), "eip-heal-"));
+        try {
+          const [program, ...args] = [...emulator, binary, "--config", "/dev/null"];
+          const { stderr } = await promisify(execFile)(program, args, {
+            env: {
+              RUNTIME_DIRECTORY: folder,
+              AWS_EC2_METADATA_SERVICE_ENDPOINT: region.imdsUrl(me.instanceId),
+              AWS_ENDPOINT_URL_EC2: region.ec2Url,
+              AWS_ENDPOINT_URL_AUTO_SCALING: region.autoScalingUrl,
+              EIP_HEAL_LIFECYCLE_HOOK: "launch",
+            },
+          });
+          expect(stderr.trimEnd().split("\n")).toEqual([
+            expect.stringContaining("is already associated with"),
+            "completed the launch hook launch of web with CONTINUE",
+          ]);
+        } finally {
+          rmSync(folder, { recursive: true });
+          await region.close();
+        }
+      },
+    );
+
     test("tells nothing of where it was built", { timeout: SLOW }, () => {
       const bytes = readFileSync(binary);
       expect(bytes.includes(ROOT.replace(/\/$/, ""))).toBe(false);
@@ -44,5 +85,14 @@ describe.each(ALL_BUILT.map((built) => [built.arch, built] as const))(
       // The path of the loader, the one that Node keeps, is as seen from the build.
       expect(bytes.includes("../build/loader.cjs")).toBe(true);
     });
+  },
+);
+
+test.skipIf(missing("dist/bundle/eip-heal.cjs"))(
+  "who has no launch hook does not load the client of Auto Scaling",
+  () => {
+    const ofAutoScaling = /CompleteLifecycleAction/;
+    expect(read("dist/bundle/eip-heal.cjs")).not.toMatch(ofAutoScaling);
+    expect(read("dist/bundle/auto-scaling-api.cjs")).toMatch(ofAutoScaling);
   },
 );

@@ -24,6 +24,7 @@ const IN_BOTH: Listing = {
   "/usr/share/bash-completion/completions/eip-heal": FILE,
   "/usr/share/doc/eip-heal": FOLDER,
   "/usr/share/doc/eip-heal/copyright": FILE,
+  "/usr/share/doc/eip-heal/iam-policy-launch-hook.json": FILE,
   "/usr/share/doc/eip-heal/iam-policy-minimal.json": FILE,
   "/usr/share/doc/eip-heal/iam-policy.json": FILE,
   "/usr/share/man/man8/eip-heal.8.gz": FILE,
@@ -36,6 +37,7 @@ const VERBATIM: Record<string, string> = {
   "/usr/lib/systemd/system/eip-heal-recheck.timer": "systemd/eip-heal-recheck.timer",
   "/usr/lib/systemd/system/eip-heal.service": "systemd/eip-heal.service",
   "/usr/share/bash-completion/completions/eip-heal": "packaging/completion.bash",
+  "/usr/share/doc/eip-heal/iam-policy-launch-hook.json": "packaging/iam-policy-launch-hook.json",
   "/usr/share/doc/eip-heal/iam-policy-minimal.json": "packaging/iam-policy-minimal.json",
   "/usr/share/doc/eip-heal/iam-policy.json": "packaging/iam-policy.json",
 };
@@ -200,6 +202,7 @@ describe.each(built)("rpm for %s", (_, all) => {
       "/usr/share/licenses/eip-heal/LICENSE": "l",
       "/usr/share/doc/eip-heal/CHANGELOG.md": "d",
       "/usr/share/doc/eip-heal/copyright": "d",
+      "/usr/share/doc/eip-heal/iam-policy-launch-hook.json": "d",
       "/usr/share/doc/eip-heal/iam-policy-minimal.json": "d",
       "/usr/share/doc/eip-heal/iam-policy.json": "d",
       "/usr/share/man/man8/eip-heal.8.gz": "d",

@@ -3,6 +3,7 @@ import { COMMANDS, SWITCHES } from "../../src/command-line.ts";
 import { parseEnvironmentFile } from "../../src/core/environment-file.ts";
 import { EXIT } from "../../src/core/failure.ts";
 import { readSettings, SETTINGS } from "../../src/core/settings.ts";
+import { HOOK_ACTIONS } from "../region/iam.ts";
 import { attempt, missing, read, run } from "./tools.ts";
 
 /** The flags that are not settings. */
@@ -144,6 +145,12 @@ describe("the IAM policies", () => {
       "ec2:DescribeInstances",
       "ec2:AssociateAddress",
     ]);
+  });
+
+  test("the one for a launch hook has what the hook's calls need", () => {
+    expect(statements("iam-policy-launch-hook.json").flatMap(({ Action }) => Action)).toEqual(
+      HOOK_ACTIONS,
+    );
   });
 
   test("the other has one statement for each type of resource: a condition on a key a resource lacks would refuse all", () => {
