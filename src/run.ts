@@ -13,7 +13,7 @@ export interface Pursuit {
   readonly ports: Ports;
   /** Aborted when it has to end, by somebody or by its deadline. */
   readonly signal: AbortSignal;
-  /** Has an act been accepted since the last failure? That failure is then not what ends it. */
+  /** Has an act been seen to succeed since the last failure? That failure is then not what ends it. */
   hasActed: boolean;
   /** What is being done now, a gerund phrase: for failures, and for whoever interrupts it. */
   step: string;

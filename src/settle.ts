@@ -196,7 +196,6 @@ export function settle(
           line.ec2.associate(allocationId, here, deed.change !== "associated"),
         );
         placed = allocationId;
-        run.hasActed = true;
       } catch (error) {
         // No answer does not mean that nothing happened: it may have been lost because our own public
         // address has changed. And a lost race is no failure before we have seen who won it.
@@ -221,10 +220,10 @@ export function settle(
         const now = after.views.find((one) => one.allocationId === allocationId);
         const isAsBefore = now !== undefined && holderKey(now) === holderKey(view);
         if (isAsBefore && deed.change !== "renewed") continue;
+        const isHere = now !== undefined && isOwn(now, here);
+        run.hasActed ||= isHere;
         // One address is all that matters as long as it is here; the rest of a pool is looked at when it is not.
-        return wanted.kind === "address" || (now !== undefined && isOwn(now, here))
-          ? after
-          : await look();
+        return wanted.kind === "address" || isHere ? after : await look();
       }
       if (failure?.kind === "held" && !seen.direct) {
         const cure =
