@@ -11,7 +11,17 @@ import type { Result } from "../boot/run.ts";
 import { aWorld } from "../region/world.ts";
 import { NEXT, OLDER, PREVIOUS, type Repository, type Stage, theRepository } from "./repository.ts";
 import { aptSystems } from "./roots.ts";
-import { DPKG, everything, HELPER, RESULTS, type State, stateOf, WANTED } from "./state.ts";
+import {
+  DPKG,
+  everything,
+  EXPOSURE,
+  exposureOf,
+  HELPER,
+  RESULTS,
+  type State,
+  stateOf,
+  WANTED,
+} from "./state.ts";
 import { Web } from "./web.ts";
 
 /** Where the repository's page tells users to put its key and its line. */
@@ -116,6 +126,12 @@ describe.each(systems)("the .deb on $name", ({ image }) => {
     await reboot();
     expect(await state()).toEqual(settled(PREVIOUS, 1));
     expect(cloud.region.holder(address.allocationId)?.instanceId).toBe(self.instanceId);
+  });
+
+  test("this systemd knows the unit's sandbox and finds little that it may do", async () => {
+    const verify = await machine.exec(["systemd-analyze", "verify", "--man=no", UNIT]);
+    expect(verify).toEqual({ status: 0, stdout: "", stderr: "" });
+    expect(await exposureOf(machine)).toBeLessThanOrEqual(EXPOSURE);
   });
 
   test("an upgrade keeps the settings, neither restarts the unit nor asks anybody", async () => {

@@ -61,6 +61,7 @@ describe("the man page", () => {
       "EXAMPLES",
       "DIAGNOSTICS",
       "SEE ALSO",
+      "SECURITY CONSIDERATIONS",
     ]);
   });
 
