@@ -2,7 +2,7 @@
  * What associating pushes off our place: asked or refused before, told afterwards, as soon as it is certain.
  * Instance metadata shows a public address there, but not whether it is an Elastic IP: EC2 knows.
  */
-import { isOwn } from "./core/decide.ts";
+import { isAt } from "./core/decide.ts";
 import { Failure } from "./core/failure.ts";
 import { nameAddress } from "./core/report.ts";
 import type { Elastic, Look, Place, View, Wanted } from "./core/view.ts";
@@ -25,7 +25,9 @@ export interface Former {
  */
 export function displacement(run: Run) {
   const { settings, ports } = run;
-  let past: (Former & { readonly isCertain: boolean }) | undefined;
+  let past: Former | undefined;
+  /** What stood at our place and does so no more, whatever instance metadata still shows. */
+  const gone = new Set<string>();
 
   return (here: Place, line: { readonly ec2: Ec2 }) => {
     let atPlace: { readonly elastic: Elastic | undefined } | undefined;
@@ -40,7 +42,7 @@ export function displacement(run: Run) {
        */
       async before({ allocationId, publicIp }: View, direct: boolean): Promise<Former | undefined> {
         const there = here.publicIp;
-        if (there === undefined || there === publicIp) return undefined;
+        if (there === undefined || there === publicIp || gone.has(there)) return undefined;
         const by = { allocationId, ...(publicIp !== undefined && { publicIp }) };
         if (settings.displace && publicIp !== undefined && direct) return { publicIp: there, by };
 
@@ -57,9 +59,12 @@ export function displacement(run: Run) {
         });
       },
 
-      /** The association was sent; `isCertain`: and accepted. */
-      happened(former: Former | undefined, isCertain: boolean): void {
-        past = former && { ...former, isCertain };
+      /** The association was sent; `isAccepted`: and accepted. */
+      happened(former: Former | undefined, isAccepted: boolean): void {
+        past = former;
+        if (!isAccepted || former === undefined) return;
+        gone.add(former.publicIp);
+        if (former.elastic !== undefined) tell(former.elastic);
       },
 
       /** What a look at this address is to tell besides. */
@@ -75,20 +80,26 @@ export function displacement(run: Run) {
       },
 
       /** Names what was pushed off, if this look makes it certain. */
-      tell({ views, displaced }: Look): void {
+      seen({ views, displaced }: Look): void {
         if (past === undefined) return;
-        const { isCertain, by, elastic = displaced } = past;
+        const { by, publicIp, elastic = displaced } = past;
         const isHere = views.some(
-          (view) => view.allocationId === by.allocationId && isOwn(view, here),
+          ({ allocationId, holder }) =>
+            allocationId === by.allocationId && holder.kind === "instance" && isAt(here, holder),
         );
-        if (!isCertain && !isHere) return;
+        if (!isHere && !gone.has(publicIp)) return;
+        gone.add(publicIp);
         past = undefined;
-        if (elastic === undefined) return;
-        ports.log.warn(
-          `${nameElastic(elastic)} is pushed off ${here.instanceId} ${here.interfaceId} ${here.privateIp}; it stays allocated`,
-        );
+        if (elastic !== undefined) tell(elastic);
       },
     };
+
+    function tell(elastic: Elastic): void {
+      past = undefined;
+      ports.log.warn(
+        `${nameElastic(elastic)} is pushed off ${here.instanceId} ${here.interfaceId} ${here.privateIp}; it stays allocated`,
+      );
+    }
   };
 }
 

@@ -21,7 +21,7 @@ import { readMemory, readResult, writeMemory, writeResults } from "./system/resu
 const RESULTS_FOLDER =
   process.env["RUNTIME_DIRECTORY"]
     ?.split(":")
-    .find((folder) => basename(folder) === "eip-heal" || !folder.startsWith("/run/")) ??
+    .find((folder) => basename(folder) === "eip-heal" || /^(?!\/run\/)./.test(folder)) ??
   "/run/eip-heal";
 
 /** Of Node's own variables only NODE_EXTRA_CA_CERTS is the user's business: none of the others may change what we do. */
@@ -149,7 +149,7 @@ async function main(args: string[]): Promise<ExitStatus> {
     const abandons = hook !== undefined && isHeal && status === EXIT.CONFIG;
     return finish(abandons ? { ...outcome, hook: await abandon(outcome, hook) } : outcome, {
       quiet: true,
-      keepsResult: !isHeal,
+      keepsResult: !isHeal || status === EXIT.USAGE,
     });
   }
 

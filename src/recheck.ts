@@ -54,10 +54,18 @@ export async function recheck(
     }
     const here = placeOn(self, settings.interface, settings.privateIp);
     const finding = assess(last, self, here, memory, wallClock());
-    if (finding.find !== "drift") {
-      log[finding.find === "rest" ? "warn" : "debug"](finding.because);
+    if (finding.find === "well") {
+      log.debug(finding.because);
       // Metadata that agrees again has only been slow.
-      return { memory: finding.find === "well" ? { ...memory, disagreements: 0 } : memory };
+      return { memory: { ...memory, disagreements: 0 } };
+    }
+    if (finding.find === "rest") {
+      const { because } = finding;
+      const { instanceId, region } = self;
+      // Whoever waits for the address must not be told that it is here.
+      const outcome = { end: "idle", because, why: "resting", tries: 1 } as const;
+      const ms = clock.now() - startedAt;
+      return { memory, outcome: { ...outcome, facts: { instanceId, region }, ms } };
     }
     // A drift is news; that a newer instance still has the address, or a failure goes on, is not.
     log[last?.outcome === "settled" ? "warn" : "debug"](finding.because);

@@ -63,7 +63,7 @@ async function giveUp(run: Run): Promise<End> {
   const { self } = footing;
   run.facts = { instanceId: self.instanceId, region: self.region };
   const here = placeOn(self, settings.interface, settings.privateIp);
-  const ec2 = footing.connect();
+  let ec2 = footing.connect();
   try {
     const wanted = await nameWanted(run, self, ec2);
     const { views } = await during(run, "looking for the address", () => ec2.look(wanted, here));
@@ -80,7 +80,24 @@ async function giveUp(run: Run): Promise<End> {
         });
       }
       const { associationId } = holder;
-      await during(run, `releasing ${name}`, () => ec2.release(associationId));
+      try {
+        await during(run, `releasing ${name}`, () => ec2.release(associationId));
+      } catch (error) {
+        if (!(error instanceof Failure)) throw error;
+        // Somebody was quicker to move it.
+        if (error.code === "InvalidAssociationID.NotFound") continue;
+        if (error.kind !== "unreachable") throw error;
+        // The answer may have been lost because it travelled over the very address that was given up.
+        ec2.close();
+        ec2 = footing.connect();
+        const now = await during(run, `looking for ${name}`, () =>
+          ec2.look({ kind: "address", allocationId }, here),
+        );
+        const isHeld = now.views.some(
+          (view) => view.holder.kind === "instance" && view.holder.associationId === associationId,
+        );
+        if (isHeld) throw error;
+      }
       return { end: "released", name };
     }
     return { end: "idle", because: "this instance does not hold the address", why: "not-holder" };

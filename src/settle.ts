@@ -14,10 +14,6 @@ import { during, type Run } from "./run.ts";
 /** Milliseconds from asking for a look to sending the take that rests on it. */
 const FRESH_MS = 1_000;
 
-/** The same once EC2 has been slower than that for SLOW_LOOKS looks in a row: then everybody's looks are slow. */
-const FRESH_WHEN_SLOW_MS = 4_000;
-const SLOW_LOOKS = 20;
-
 /** After a take EC2 has to show us as the holder at once and once more after this, in milliseconds. */
 const HOLD_MS = 3_000;
 
@@ -56,7 +52,6 @@ export function settle(
   /** What EC2 has accepted at our place, until it is seen elsewhere. */
   let placed: string | undefined;
   const pushing = displacement(run);
-  let slowLooks = 0;
   const unknownSince = new Map<string, number>();
 
   return async (self, here, wanted, line) => {
@@ -64,6 +59,7 @@ export function settle(
     const lost = new Set<string>();
     const pushedOff = pushing(here, line);
     let isElsewhere = false;
+    let hasInsisted = false;
     let seen = await look();
     let held = false;
 
@@ -77,7 +73,8 @@ export function settle(
       };
       switch (decision.do) {
         case "settled":
-          if (run.insist && done === undefined) {
+          if (run.insist && done === undefined && !hasInsisted) {
+            hasInsisted = true;
             seen = await dare(view, { change: "renewed" });
             continue;
           }
@@ -93,8 +90,10 @@ export function settle(
 
         case "confirm":
           if (run.dryRun) return { end: "would", change: "associated" };
-          if (!isElsewhere && (await isAtPlace(view))) continue;
-          isElsewhere = true;
+          if (view.elasticHere !== undefined && !isElsewhere) {
+            isElsewhere = !(await isAtPlace(view, view.elasticHere));
+            if (!isElsewhere) continue;
+          }
           seen = await dare(view, { change: "taken", from: decision.holder });
           held = false;
           continue;
@@ -137,9 +136,8 @@ export function settle(
         if (choice.view !== undefined) return choice;
         throw new Failure("held", { why: `${what}: ${choice.why}` });
       }
-      const [shown] = views;
-      if (shown === undefined) throw new Error(`a look at ${what} without a view`);
-      const view = placed === shown.allocationId ? locatedAt(here, shown) : shown;
+      const [view] = views;
+      if (view === undefined) throw new Error(`a look at ${what} without a view`);
       return { view, decision: decide(here, self.zone, view, settings.takeover, unknownFor(view)) };
     }
 
@@ -149,17 +147,19 @@ export function settle(
       const found = await during(run, `looking at ${nameWanted(at)}`, () =>
         line.ec2.look(at, here, pushedOff.question(at)),
       );
-      slowLooks = clock.now() - askedAt > FRESH_MS ? slowLooks + 1 : 0;
       if (found.views.some((view) => view.allocationId === placed && !isOwn(view, here))) {
         placed = undefined;
       }
-      pushedOff.tell(found);
-      return { ...found, askedAt };
+      const views = found.views.map((view) =>
+        view.allocationId === placed ? locatedAt(here, view) : view,
+      );
+      pushedOff.seen({ ...found, views });
+      return { ...found, views, askedAt };
     }
 
     /** Is this look too old to take an address on it? A newer instance may have come in between. */
     function isStale({ askedAt }: Seen): boolean {
-      return clock.now() - askedAt > (slowLooks < SLOW_LOOKS ? FRESH_MS : FRESH_WHEN_SLOW_MS);
+      return clock.now() - askedAt > FRESH_MS;
     }
 
     /** Acts on what was seen last, or looks again if that has become too old meanwhile; returns what EC2 shows then. */
@@ -173,8 +173,13 @@ export function settle(
     /**
      * This instance holds the address, on one of several places of which EC2 does not say which: associating
      * it at our place is nothing new if it is there, and refused if it is not.
+     *
+     * @param elasticHere the Elastic IP at our place, perhaps this one
      */
-    async function isAtPlace({ allocationId, publicIp }: View): Promise<boolean> {
+    async function isAtPlace(
+      { allocationId, publicIp }: View,
+      elasticHere: string,
+    ): Promise<boolean> {
       const step = `making sure that ${nameAddress(allocationId, publicIp)} is on ${here.interfaceId} ${here.privateIp}`;
       try {
         await during(run, step, () => line.ec2.associate(allocationId, here, false));
@@ -183,6 +188,13 @@ export function settle(
         throw error;
       }
       placed = allocationId;
+      seen = await look();
+      if (seen.views.some((view) => isOwn(view, here) && view.publicIp !== elasticHere)) {
+        // It was let go just before, so that this was something new after all.
+        done = { change: "associated" };
+        const former = { publicIp: elasticHere, by: { allocationId } };
+        pushedOff.happened({ ...former, elastic: { publicIp: elasticHere } }, true);
+      }
       return true;
     }
 
@@ -209,7 +221,8 @@ export function settle(
           return seen;
         }
       } else {
-        done = deed;
+        // Nothing shows whether it was made anew if the answer does not say so: the next recheck will see.
+        if (failure === undefined || deed.change !== "renewed") done = deed;
         pushedOff.happened(former, failure === undefined);
       }
 
@@ -258,22 +271,18 @@ function nameWanted(wanted: Wanted): string {
   return wanted.kind === "address" ? wanted.allocationId : `the pool ${wanted.key}=${wanted.value}`;
 }
 
-/** This view with the address at our place, if this instance holds it and EC2 does not show where. */
+/** This view with the address at our place, if this instance holds it and EC2 shows one there, but not which. */
 function locatedAt(here: Place, view: View): View {
   const { holder, elasticHere } = view;
-  if (!isOwn(view, here) || holder.kind !== "instance" || holder.interfaceId !== undefined)
+  if (holder.kind !== "instance" || holder.interfaceId !== undefined || elasticHere === undefined)
     return view;
   const { interfaceId, privateIp } = here;
-  return {
-    ...view,
-    ...(elasticHere !== undefined && { publicIp: elasticHere }),
-    holder: { ...holder, interfaceId, privateIp },
-  };
+  return { ...view, publicIp: elasticHere, holder: { ...holder, interfaceId, privateIp } };
 }
 
-function holderKey({ holder }: View): string {
+function holderKey({ holder, elasticHere = "" }: View): string {
   return holder.kind === "instance"
-    ? `${holder.instanceId} ${holder.interfaceId ?? ""} ${holder.privateIp ?? ""}`
+    ? `${holder.instanceId} ${holder.interfaceId ?? ""} ${holder.privateIp ?? ""} ${elasticHere}`
     : JSON.stringify(holder);
 }
 

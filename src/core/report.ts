@@ -26,7 +26,7 @@ export type Change =
   | { readonly change: "taken"; readonly from: HolderInstance };
 
 /** Why there is nothing to do. */
-export type Idle = "not-in-service" | "not-configured" | "not-holder";
+export type Idle = "not-in-service" | "not-configured" | "not-holder" | "resting";
 
 export type End =
   /** EC2 shows the address at its place here. */
@@ -86,6 +86,9 @@ function reportHeal(outcome: Outcome): Report {
     case "would":
       return { level: "info", status: EXIT.OK, line: would(outcome, outcome.facts) };
     case "idle":
+      if (outcome.why === "resting") {
+        return { level: "warn", status: EXIT.OK, line: outcome.because };
+      }
       return { level: "info", status: EXIT.OK, line: `nothing to do: ${outcome.because}` };
     case "released":
       return { level: "info", status: EXIT.OK, line: `released ${outcome.name}, ${seconds(ms)}` };

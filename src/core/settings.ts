@@ -90,12 +90,11 @@ export const SETTINGS: readonly SettingRow[] = [
   row("LOG_LEVEL", LOG_LEVELS.join("|"), "info", "how much is logged", oneOf(LOG_LEVELS)),
 ];
 
-/**
- * Keys of /run/eip-heal/env that are not settings: a unit that loads that file and calls eip-heal has them
- * in its environment, and is in order.
- */
+/** Keys of /run/eip-heal/env: a unit that loads that file and calls eip-heal has them in its environment, and is in order. */
 export const RESULT_KEYS = [
   "EIP_HEAL_PUBLIC_IP",
+  "EIP_HEAL_ALLOCATION_ID",
+  "EIP_HEAL_PRIVATE_IP",
   "EIP_HEAL_INSTANCE_ID",
   "EIP_HEAL_INTERFACE_ID",
 ] as const;
@@ -120,7 +119,8 @@ export type SettingsResult =
     };
 
 /** Flags over environment over file over defaults; every problem is reported, not only the first. */
-export function readSettings({ flags, environment, file }: Sources): SettingsResult {
+export function readSettings({ flags, environment: variables, file }: Sources): SettingsResult {
+  const environment = withoutResult(variables);
   const problems: string[] = [];
   let onlyFlags = true;
   const report = (problem: string, flag = false) => {
@@ -180,6 +180,13 @@ export function readSettings({ flags, environment, file }: Sources): SettingsRes
   if (problems.length === 0) return { settings };
   const { lifecycleHook } = settings;
   return { problems, onlyFlags, ...(lifecycleHook !== undefined && { lifecycleHook }) };
+}
+
+/** Without what comes from /run/eip-heal/env: what one run has found is no setting of the next. */
+function withoutResult(environment: Sources["environment"]): Sources["environment"] {
+  if (environment["EIP_HEAL_INSTANCE_ID"] === undefined) return environment;
+  const found = new Set<string>(RESULT_KEYS);
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !found.has(name)));
 }
 
 /** What is wrong with a text that should be an allocation id. */

@@ -243,10 +243,42 @@ describe("several Elastic IPs on this instance, seen with the old role", () => {
     expect(run.status, run.log.join("\n")).toBe(0);
     expect(region.holder(wanted.allocationId)?.privateIp).toBe("10.0.0.20");
     expect(run.result).toMatchObject({ change: "taken", publicIp: wanted.publicIp });
-    expect(run.log.at(-1)).toContain("moved from another place of this instance");
-    expect(run.log.filter((line) => line.includes("is pushed off"))).toEqual(
-      first === "10.0.0.20" ? [expect.stringContaining(others[0].publicIp)] : [],
+    expect(run.log).toEqual([
+      ...(first === "10.0.0.20"
+        ? [expect.stringContaining(`${others[0].publicIp} is pushed off`)]
+        : []),
+      expect.stringContaining("moved from"),
+    ]);
+  });
+
+  it("let go while its place is made sure of: under its own name, and what it pushes off is named", async () => {
+    const { world, wanted, others, me } = scene();
+    world.hold(wanted, me, "10.0.1.20");
+    world.hold(others[0], me);
+    world.hold(others[1], me, "10.0.0.21");
+    const { run, region } = await play(
+      world,
+      me,
+      { environment: settled(wanted.allocationId) },
+      {
+        prepare: ({ faults, calls, region }) => {
+          faults.add({
+            service: "ec2",
+            action: "AssociateAddress",
+            effect: { do: "delay", beforeMs: 400 },
+          });
+          const timer = setInterval(() => {
+            if (calls.every(({ action }) => action !== "DescribeInstances")) return;
+            clearInterval(timer);
+            region.disassociate(wanted.allocationId);
+          }, 5);
+        },
+      },
     );
+    expect(run.status, run.log.join("\n")).toBe(0);
+    expect(region.holder(wanted.allocationId)?.privateIp).toBe("10.0.0.20");
+    expect(run.result).toMatchObject({ change: "associated", publicIp: wanted.publicIp });
+    expect(run.log[0]).toContain(`${others[0].publicIp} is pushed off`);
   });
 
   it("EIP_HEAL_DISPLACE=no is heeded", async () => {
@@ -354,6 +386,36 @@ describe("another Elastic IP in the place", () => {
       expect(told).toBe(run.log.length - 2);
     },
   );
+
+  it("is not said to be pushed off by a request that was lost", async () => {
+    const world = aWorld();
+    const wanted = world.address();
+    const present = world.address();
+    const me = world.instance({
+      role: "full",
+      enis: [{ privateIps: ["10.0.0.20"] }, { privateIps: ["10.0.1.20"], deviceIndex: 1 }],
+    });
+    world.hold(wanted, me, "10.0.1.20");
+    world.hold(present, me, "10.0.0.20");
+    const { run } = await play(
+      world,
+      me,
+      { environment: settled(wanted.allocationId) },
+      {
+        mostWrites: 2,
+        prepare: ({ faults }) =>
+          void faults.add({
+            service: "ec2",
+            action: "AssociateAddress",
+            count: 1,
+            effect: { do: "reset" },
+          }),
+      },
+    );
+    expect(run.status, run.log.join("\n")).toBe(0);
+    expect(run.log.filter((line) => line.includes("is pushed off"))).toHaveLength(1);
+    expect(run.log.at(-2)).toContain("is pushed off");
+  });
 
   it("that somebody moves elsewhere meanwhile is not said to be pushed off", async () => {
     const { world, wanted, present, me } = scene("full");

@@ -147,6 +147,10 @@ describe("recheck", () => {
       /moved here 5 times within an hour, so it is left alone until \d\d:\d\d UTC/,
     );
     expect(ends.at(-1)?.status).toBe(0);
+    // The result is not that of a time when the address was here, and the news is told once.
+    expect(ends.at(-1)?.env).toBeUndefined();
+    expect(ends.at(-1)?.result).toMatchObject({ outcome: "idle", idle: "resting" });
+    expect(await during(() => agent("recheck"))).toMatchObject({ status: 0, log: [], calls: [] });
   });
 
   it("does not repeat a mistake that somebody has to correct", async () => {
@@ -200,11 +204,28 @@ describe("release", () => {
     const { status, log } = await agent("release");
     await moved;
     expect(holder()).toBe(newer.instanceId);
-    expect(status, log.join("\n")).not.toBe(70);
+    expect(status).toBe(0);
+    expect(log).toEqual(["nothing to do: this instance does not hold the address"]);
   });
 });
 
 describe("a release that does not come to its end", () => {
+  it.each(["reset", "silence"] as const)(
+    "but for its answer, which is lost with the address (%s), has come to its end",
+    async (how) => {
+      await agent();
+      region.faults.add({
+        service: "ec2",
+        action: "DisassociateAddress",
+        effect: { do: "lose-answer", how },
+      });
+      const { status, log, result } = await agent("release");
+      expect(status, log.join("\n")).toBe(0);
+      expect(result).toMatchObject({ outcome: "released" });
+      expect((await during(() => agent("recheck"))).calls).toEqual([]);
+    },
+  );
+
   it("leaves the last result and the variables of other units as they are", async () => {
     await agent();
     region.faults.add({ service: "ec2", effect: { do: "error", code: "RequestLimitExceeded" } });
@@ -263,7 +284,30 @@ describe("release from a pool", () => {
   });
 });
 
+describe("an address whose mapping is to be made anew", () => {
+  it("is not said to be when no answer has said so, and tried again by the next recheck", async () => {
+    await agent();
+    region.region.configure({ imdsStalenessMs: 3_600_000 });
+    await agent("recheck");
+    await agent("recheck");
+    region.faults.add({ service: "ec2", action: "AssociateAddress", effect: { do: "reset" } });
+    for (let i = 0; i < 2; i++) {
+      const { status, log, calls } = await during(() => agent("recheck"));
+      expect(status, log.join("\n")).toBe(0);
+      expect(calls.filter((action) => action === "AssociateAddress")).toHaveLength(1);
+      expect(log.join("\n")).not.toContain("anew");
+    }
+  });
+});
+
 describe("the result files", () => {
+  it("stay when somebody mistypes a flag", async () => {
+    await agent();
+    const { status, env } = await agent("--takeover", "newst");
+    expect(status).toBe(64);
+    expect(env).toContain(publicIp);
+  });
+
   const files = () => readdirSync(runtime).toSorted();
 
   it("of a run that could not begin are not those of the run before", async () => {

@@ -117,6 +117,20 @@ describe("an address in one place and a pool in another: the higher one is meant
   });
 });
 
+it("what a run has found, in the environment of a unit that loads its file, is no setting", () => {
+  const environment = {
+    EIP_HEAL_PUBLIC_IP: "203.0.113.7",
+    EIP_HEAL_ALLOCATION_ID: ID,
+    EIP_HEAL_INSTANCE_ID: "i-0123456789abcdef0",
+    EIP_HEAL_INTERFACE_ID: "eni-0123456789abcdef0",
+    EIP_HEAL_PRIVATE_IP: "10.0.0.5",
+  };
+  const found = settings({ environment, file: { EIP_HEAL_POOL: "a=b" } });
+  expect(found).toMatchObject({ pool: { key: "a", value: "b" } });
+  expect(found).not.toHaveProperty("allocationId");
+  expect(found).not.toHaveProperty("privateIp");
+});
+
 describe("refused, with what is accepted", () => {
   it.each([
     ["EIP_HEAL_ALLOCATION_ID", "eipalloc-xyz", "eipalloc-0123456789abcdef0"],
