@@ -121,8 +121,8 @@ export class Cloud {
   /** All that may tell why a test has failed: what eip-heal has said on each machine, and what EC2 was asked. */
   async story(): Promise<string> {
     const logs = this.#machines.map(async (machine) => {
-      const log = await machine.journal(UNIT).catch((error: Error) => [error.message]);
-      return [`--- ${UNIT} on ${machine.name}`, ...log];
+      const log = await machine.journal("eip-heal*").catch((error: Error) => [error.message]);
+      return [`--- eip-heal on ${machine.name}`, ...log];
     });
     const calls = this.region.calls.map((call) => JSON.stringify(call));
     return [...(await Promise.all(logs)).flat(), "--- EC2 calls", ...calls].join("\n");

@@ -28,6 +28,7 @@ export class Machine {
   readonly #console: string;
   #boots = 0;
   #nspawn: ChildProcess | undefined;
+  #cgroup: ControlGroup | undefined;
   /** Why it is off. While it reboots it is not. */
   #off: string | undefined = "it has not been started";
 
@@ -139,6 +140,18 @@ export class Machine {
     return out.split("\n").filter((line) => line !== "");
   }
 
+  /**
+   * What eip-heal itself has said in a unit in this boot, one message to a line.
+   *
+   * @param least only messages of this priority or above it, as journalctl names it
+   */
+  async said(unit: string, least: string = "debug"): Promise<string[]> {
+    await this.must(["journalctl", "--sync"]);
+    const filter = ["-u", unit, "-t", "eip-heal", "-p", least];
+    const out = await this.must(["journalctl", ...filter, "-b", "-o", "cat", "--no-pager"]);
+    return out.split("\n").filter((line) => line !== "");
+  }
+
   /** Copies a file onto its disk, running or not. */
   async copyIn(source: string, target: string, mode = 0o644): Promise<void> {
     const path = join(this.root, target);
@@ -178,6 +191,20 @@ export class Machine {
     await this.#disk.discard();
   }
 
+  /**
+   * Suspends it while `work` is done: none of its processes runs, and what comes over the network waits. To it, time
+   * then has jumped, on all of its clocks. (On a real machine that sleeps the monotonic one stands still.)
+   */
+  async whileSuspended(work: () => Promise<void>): Promise<void> {
+    this.#mustNotBeOff();
+    await this.#cgroup?.freeze(true);
+    try {
+      await work();
+    } finally {
+      await this.#cgroup?.freeze(false);
+    }
+  }
+
   /** Cuts its network off or connects it again: the carrier goes and comes. */
   async link(state: "up" | "down"): Promise<void> {
     await must(["ip", "link", "set", this.name, state]);
@@ -190,6 +217,7 @@ export class Machine {
     // With --keep-unit the machine lives in the control group that nspawn is started in: one of its own, or another
     // machine would be in its way.
     const cgroup = await makeControlGroup(this.name);
+    this.#cgroup = cgroup;
     const log = openSync(this.#console, "a");
     const nspawn = spawn(
       "sh",
