@@ -11,7 +11,7 @@ import { aWorld, type BuiltInstance } from "../region/world.ts";
 import { Cloud, UNIT } from "./cloud.ts";
 import { stopAtFirstFailure, tellOnFailure } from "./failing.ts";
 import type { Machine } from "./machine.ts";
-import { enableRechecks, nextRounds, RECHECK, rounds, SLICE, TIMER } from "./rounds.ts";
+import { nextRounds, quickenRechecks, RECHECK, rounds, SLICE, TIMER } from "./rounds.ts";
 import { eventually } from "./run.ts";
 
 const world = aWorld();
@@ -36,7 +36,10 @@ let warmMachine: Machine;
 
 beforeAll(async () => {
   cloud = await Cloud.start(world);
-  const ami = await cloud.bakeAmi(enableRechecks);
+  const ami = await cloud.bakeAmi(async (builder) => {
+    await quickenRechecks(builder.root);
+    await builder.must(["systemctl", "enable", "--quiet", TIMER]);
+  });
   machine = await cloud.machine(self, ami);
   deafMachine = await cloud.machine(deaf, ami);
   warmMachine = await cloud.machine(warm, ami);
@@ -60,7 +63,7 @@ test("while the heal of the boot is at it, the timer's recheck waits for its end
     (await jobs(deafMachine)).includes(`${RECHECK} start waiting`),
   );
   expect(await jobs(deafMachine)).toContain(`${UNIT} start running`);
-  expect(rounds(deafMachine)).toEqual({ begun: 0, ended: [] });
+  expect(await rounds(deafMachine)).toEqual({ begun: 0, ended: [] });
 
   cloud.region.faults.clear(silence);
   await deafMachine.waitUnit(UNIT);
@@ -86,10 +89,10 @@ test("thirty periods with nothing wrong: EC2 is not asked, nothing is said", asy
 
   const calls = callsOf(self).length;
   const cpuBefore = await cpuTime(machine);
-  const { begun } = rounds(machine);
+  const { begun } = await rounds(machine);
   expect(await nextRounds(machine, 30)).toEqual(Array.from({ length: 30 }, () => "0"));
   const cpu = (await cpuTime(machine)) - cpuBefore;
-  const count = rounds(machine).begun - begun;
+  const count = (await rounds(machine)).begun - begun;
   console.log(
     `${count} rechecks with nothing wrong: ${cpu.toFixed(0)} ms of CPU time, ${(cpu / count).toFixed(0)} ms each`,
   );
@@ -120,11 +123,11 @@ test("taken away by hand: back within a period", async () => {
 test("taken away while the machine is suspended: back within a period after that", async () => {
   await expectBack({}, () =>
     machine.whileSuspended(async () => {
-      const before = rounds(machine);
+      const before = await rounds(machine);
       cloud.free(address.allocationId);
       // More than ten times the pause between two rechecks.
       await sleep(2_000);
-      expect(rounds(machine)).toEqual(before);
+      expect(await rounds(machine)).toEqual(before);
     }),
   );
 });
@@ -167,13 +170,13 @@ test("suspended between its look and its take: it looks again, and does not rob 
     action: "DescribeInstances",
     instanceId: self.instanceId,
     count: 1,
-    effect: { do: "delay", afterMs: 1_000 },
+    effect: { do: "delay", afterMs: 2_000 },
   });
   cloud.move(address.allocationId, older);
   await eventually("it looks who has the address", () => looks() > seen, { everyMs: 5 });
   await machine.whileSuspended(async () => {
     cloud.move(address.allocationId, newest);
-    await sleep(2_000);
+    await sleep(3_000);
   });
   expect(slow.hits).toBe(1);
 
@@ -186,12 +189,12 @@ test("suspended between its look and its take: it looks again, and does not rob 
 test("instance metadata silent for ten periods: nothing is touched, and it heals after that", async () => {
   // Most of them have passed by now.
   const calls = callsOf(deaf).length;
-  await eventually("ten periods are over", () => failures(deafMachine).length > 10);
+  await eventually("ten periods are over", async () => (await failures(deafMachine)).length > 10);
   expect(callsOf(deaf).length).toBe(calls);
   expect(cloud.region.holder(deafAddress.allocationId)).toBeUndefined();
   expect(await results(deafMachine)).toEqual(resultsBefore);
   // 75: try again later. The timer does, and whoever looks at the machine sees what is missing.
-  expect(new Set(failures(deafMachine))).toEqual(new Set(["75"]));
+  expect(new Set(await failures(deafMachine))).toEqual(new Set(["75"]));
   expect(await deafMachine.show(TIMER, "ActiveState", "Result")).toEqual(["active", "success"]);
   expect(await deafMachine.show(UNIT, "ActiveState", "NRestarts")).toEqual(["active", "0"]);
   expect((await deafMachine.said(RECHECK, "err")).at(-1)).toContain("/latest/api/token: no ");
@@ -281,8 +284,8 @@ function callsOf({ instanceId }: BuiltInstance): Call[] {
 }
 
 /** The exit statuses of the rounds that have failed. */
-function failures(on: Machine): string[] {
-  return rounds(on).ended.filter((status) => status !== "0");
+async function failures(on: Machine): Promise<string[]> {
+  return (await rounds(on)).ended.filter((status) => status !== "0");
 }
 
 /** What systemd has to do: unit, what is done with it, and whether that waits for another. */

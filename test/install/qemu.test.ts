@@ -1,13 +1,16 @@
 /**
- * The unit on a virtual machine, where the kernel enforces all that it asks for: a container quietly leaves out some of
- * it. It heals there, and a program in its sandbox gets nowhere else.
+ * The units on a virtual machine. Its kernel enforces all that they ask for, of which a container quietly leaves out
+ * some: they heal there, and a program in their sandbox gets nowhere else. And it has clocks of its own, which can
+ * stand still and be set.
  */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFailed, test } from "vitest";
 import { Cloud, UNIT } from "../boot/cloud.ts";
 import { bake } from "../boot/image.ts";
 import { install } from "../boot/package.ts";
+import { nextRounds, QUICKENED, quickenRechecks, RECHECK, TIMER } from "../boot/rounds.ts";
 import { aWorld } from "../region/world.ts";
 import { currentPackages } from "./repository.ts";
 import { vmSystem } from "./roots.ts";
@@ -52,6 +55,7 @@ beforeAll(async () => {
       const unit = await readFile(join(root, "usr/lib/systemd/system", UNIT), "utf8");
       await writeFile(join(root, "etc/systemd/system", PROBE), probing(unit));
       await mkdir(join(root, "home/admin"));
+      await quickenRechecks(root);
     },
   );
   await machine.start();
@@ -66,7 +70,7 @@ beforeEach(({ skip, task }) => {
   skip(failed !== undefined, `because "${failed}" has failed`);
   onTestFailed(async () => {
     failed = task.name;
-    console.error((await machine.journal(UNIT)).join("\n"), await machine.console());
+    console.error((await machine.journal("eip-heal*")).join("\n"), await machine.console());
   });
 });
 
@@ -77,7 +81,7 @@ describe("a virtual machine with eip-heal", { timeout: 900_000 }, () => {
       unit: "enabled",
       active: "active",
       associations: 1,
-      left: [WANTED, ...HELPER, ...RESULTS].toSorted(),
+      left: [WANTED, ...HELPER, ...RESULTS, ...QUICKENED].toSorted(),
     });
     expect(cloud.region.holder(address.allocationId)?.instanceId).toBe(self.instanceId);
     expect(await machine.show(UNIT, "Result", "NRestarts")).toEqual(["success", "0"]);
@@ -139,6 +143,43 @@ describe("a virtual machine with eip-heal", { timeout: 900_000 }, () => {
     expect(cloud.region.bugs).toEqual([]);
   });
 
+  test("drift while the machine stands still is healed in the first recheck after that", async () => {
+    await machine.must(["systemctl", "enable", "--quiet", "--now", TIMER]);
+    await nextRounds(machine, 1);
+    const before = await clocks();
+    await machine.whileStopped(async () => {
+      cloud.free(address.allocationId);
+      await sleep(10_000);
+      expect(cloud.region.holder(address.allocationId)).toBeUndefined();
+    });
+    await expectBack();
+
+    const after = await clocks();
+    // By so much the wall clock has jumped.
+    expect(after.wall - before.wall - (after.ofTimers - before.ofTimers)).toBeGreaterThan(8);
+  });
+
+  test("so it is when the clock has jumped ahead, up to five times within an hour", async () => {
+    await machine.must(["date", "--set", "+3 hours"]);
+    for (let move = 0; move < 5; move++) {
+      cloud.free(address.allocationId);
+      await expectBack();
+    }
+    cloud.free(address.allocationId);
+    expect(await nextRounds(machine, 1)).toEqual(["0"]);
+    expect(cloud.region.holder(address.allocationId)).toBeUndefined();
+    expect((await machine.journal(RECHECK)).join("\n")).toMatch(
+      /it was moved here 5 times within an hour, so it is left alone until \d\d:\d\d UTC/,
+    );
+  });
+
+  test("when the clock is put right, what was done in the future does not count", async () => {
+    await machine.must(["date", "--set", "-3 hours"]);
+    await expectBack();
+    expect(await machine.show(TIMER, "ActiveState", "Result")).toEqual(["active", "success"]);
+    await machine.must(["systemctl", "disable", "--quiet", "--now", TIMER]);
+  });
+
   // The last one, because it ruins the machine.
   test("the same program outside of the sandbox gets everywhere", async () => {
     const script = PROBES.map(probe).join("\n");
@@ -156,6 +197,19 @@ describe("a virtual machine with eip-heal", { timeout: 900_000 }, () => {
     expect(said.trim().split("\n")).toEqual(PROBES.map(({ name }) => `probe: ${name}: allowed`));
   });
 });
+
+/** The first recheck that begins from now on brings the address here. */
+async function expectBack(): Promise<void> {
+  expect(await nextRounds(machine, 1)).toEqual(["0"]);
+  expect(cloud.region.holder(address.allocationId)?.instanceId).toBe(self.instanceId);
+}
+
+/** The wall clock, and the one that timers go by, which knows nothing of the time that the machine has stood still; in seconds. */
+async function clocks(): Promise<{ wall: number; ofTimers: number }> {
+  const text = await machine.sh("date +%s; cat /proc/uptime");
+  const [wall, ofTimers] = text.split(/\s+/).map(Number);
+  return { wall: wall ?? Number.NaN, ofTimers: ofTimers ?? Number.NaN };
+}
 
 interface Probe {
   readonly name: string;

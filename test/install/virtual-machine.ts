@@ -5,6 +5,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { type Image, mountOver } from "../boot/image.ts";
 import { place } from "../boot/place.ts";
@@ -164,6 +165,18 @@ export class VirtualMachine {
     );
   }
 
+  /**
+   * Stops it while `work` is done, as a computer that sleeps: all its clocks stand still, but for that on the board, by
+   * which the wall clock is put right afterwards, as the kernel does. (Sleep that the kernel itself knows of, ACPI S3,
+   * would be realer still; on a busy host the emulated firmware now and then does not wake up from it.)
+   */
+  async whileStopped(work: () => Promise<void>): Promise<void> {
+    await this.#monitor("stop");
+    await work();
+    await this.#monitor("cont");
+    await this.sh("date --set=@$(cat /sys/class/rtc/rtc0/since_epoch)");
+  }
+
   /** Pulls the plug and throws the disk away. */
   async discard(): Promise<void> {
     this.#shell?.close();
@@ -187,6 +200,19 @@ export class VirtualMachine {
     ).catch(async (error: Error) => {
       throw new Error(`${error.message}\n${(await this.console()).slice(-4_000)}`);
     });
+  }
+
+  /** Gives the emulator a command; resolves when it has been carried out. */
+  async #monitor(command: string): Promise<void> {
+    const socket = connect(join(this.#folder, "monitor"));
+    socket.setEncoding("utf8");
+    socket.write(`${command}\n`);
+    let said = "";
+    // It greets, repeats the command and answers, and there are two prompts then.
+    for await (const text of socket) {
+      said += String(text);
+      if (said.split("(qemu) ").length > 2) break;
+    }
   }
 
   #mustBeOn(): void {
@@ -218,6 +244,7 @@ export class VirtualMachine {
       ["device", "virtio-serial-pci"],
       ["chardev", `socket,id=shell,path=${file("shell")},server=on,wait=off`],
       ["device", "virtconsole,chardev=shell"],
+      ["monitor", `unix:${file("monitor")},server=on,wait=off`],
       ["serial", `file:${file("console")}`],
     ];
     return [
