@@ -27,9 +27,10 @@ _eip_heal() {
 	--interface) words='0' ;;
 	--deadline) words='90s 10min 1h' ;;
 	# Only the machine's owner knows these.
-	--allocation-id | --pool | --private-ip | --lifecycle-hook) return ;;
+	--allocation-id | --pool | --private-ip | --lifecycle-hook | --region | --account | --vpc | --group) return ;;
 	*)
-		words='heal recheck release --config --dry-run --json --verbose --version --help
+		words='heal recheck release policy --config --dry-run --json --verbose --version --help
+			--explain --any --hook --release --region --account --vpc --group
 			--allocation-id --tag --pool --pool-tag --takeover --displace
 			--interface --private-ip --deadline --optional --lifecycle-hook --log-level'
 		;;

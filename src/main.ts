@@ -3,13 +3,15 @@ import { basename } from "node:path";
 import manifest from "../package.json" with { type: "json" };
 import { footingOf } from "./aws/footing.ts";
 import { type CommandLine, helpText, parseCommandLine, UsageError } from "./command-line.ts";
+import { policy, type PolicyPorts } from "./commands/policy.ts";
 import { EXIT, type ExitStatus, Failure } from "./core/failure.ts";
 import { type HookEnd, reportHook } from "./core/launch-hook.ts";
+import { statusOf } from "./core/pacing.ts";
+import { documentOf, explanationOf } from "./core/policy.ts";
 import type { LastResult } from "./core/recheck.ts";
 import { isMove, type Outcome, report, resultRecord, resultVariables } from "./core/report.ts";
 import { heal } from "./heal.ts";
 import { completeHook, healUnderHook } from "./launch-hook.ts";
-import type { Ports } from "./ports.ts";
 import { recheck } from "./recheck.ts";
 import { release } from "./release.ts";
 import { systemClock } from "./system/clock.ts";
@@ -61,7 +63,7 @@ async function main(args: string[]): Promise<ExitStatus> {
   const { settings, environment } = configuration;
   log = openLog(settings.logLevel, mannerOf(process.env));
 
-  let ports: Ports;
+  let ports: PolicyPorts;
   try {
     ports = portsIn(environment);
   } catch (error) {
@@ -96,6 +98,18 @@ async function main(args: string[]): Promise<ExitStatus> {
       // One that has failed has changed nothing of what was verified.
       return finish(outcome, { keepsResult: outcome.end !== "released" && outcome.end !== "idle" });
     }
+    case "policy":
+      try {
+        const region = environment["AWS_REGION"];
+        const scope = { ...(region && { region }), ...commandLine.scope };
+        const clauses = await policy(settings, scope, ports, stop.signal);
+        if (commandLine.explain) process.stderr.write(explanationOf(clauses));
+        return print(documentOf(clauses));
+      } catch (error) {
+        if (!(error instanceof Failure)) throw error;
+        log.error(error.message);
+        return statusOf(error);
+      }
     case "recheck": {
       const last = readResult(RESULTS_FOLDER);
       const memory = readMemory(RESULTS_FOLDER);
@@ -167,7 +181,7 @@ async function main(args: string[]): Promise<ExitStatus> {
   }
 }
 
-function portsIn(environment: Environment): Ports {
+function portsIn(environment: Environment): PolicyPorts {
   const stand = footingOf(environment, systemClock.date, manifest.version);
   return { stand, clock: systemClock, log };
 }

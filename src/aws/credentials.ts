@@ -12,7 +12,7 @@ export interface Credentials {
 }
 
 const NO_ROLE_CURE =
-  "attach an instance profile whose role allows the calls (see iam-policy.json in /usr/share/doc/eip-heal)";
+  "attach an instance profile whose role allows the calls (eip-heal policy prints them)";
 const ROLES = "meta-data/iam/security-credentials/";
 
 /**

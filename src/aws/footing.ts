@@ -9,7 +9,7 @@ import { environmentCredentials, roleCredentials } from "./credentials.ts";
 import { connectApi } from "./ec2-api.ts";
 import { ec2Over } from "./ec2.ts";
 import { metadataEndpoint, openMetadata } from "./imds.ts";
-import { readSelf } from "./self.ts";
+import { readHome, readSelf } from "./self.ts";
 import type { ConnectOptions } from "./service.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -62,6 +62,8 @@ export function footingOf(environment: Environment, date: () => Date, version: s
     let ec2Turn: boolean | undefined;
     return {
       self,
+      /** Where this instance belongs, which a heal does not ask. */
+      home: () => readHome(metadata, self.interfaces),
       connect: () => {
         ec2Turn ??= takeTurns.ec2();
         return ec2Over(connectApi(options(ec2Url, ec2Turn)), self, denied);

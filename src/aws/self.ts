@@ -1,7 +1,16 @@
 /** Who this instance is, as its metadata says. */
 import { Failure } from "../core/failure.ts";
-import { isInstanceId, isInterfaceId, isIpv4, isMac, isRegion, isZone } from "../core/ids.ts";
-import type { NetworkInterface, Self } from "../core/view.ts";
+import {
+  isAccount,
+  isInstanceId,
+  isInterfaceId,
+  isIpv4,
+  isMac,
+  isRegion,
+  isVpc,
+  isZone,
+} from "../core/ids.ts";
+import type { Home, NetworkInterface, Self } from "../core/view.ts";
 import type { Metadata } from "./imds.ts";
 
 /**
@@ -33,6 +42,32 @@ export async function readSelf(
     ...(lifecycleState !== undefined && { lifecycleState }),
     ...(spot && { spotAction: (JSON.parse(spot) as { action: string }).action }),
     ...(tag !== undefined && { tag }),
+  };
+}
+
+/**
+ * Reads where this instance belongs. Only a policy needs that: a heal does not ask.
+ *
+ * @throws Failure as readSelf
+ */
+export async function readHome(
+  metadata: Metadata,
+  interfaces: readonly NetworkInterface[],
+): Promise<Home> {
+  const [partition, document, group, ...vpcs] = await Promise.all([
+    required(metadata, "meta-data/services/partition", isPartition),
+    required(metadata, "dynamic/instance-identity/document", isIdentity),
+    firstTag(metadata, ["aws:autoscaling:groupName"]),
+    ...interfaces.map(async ({ mac, interfaceId }) => {
+      const path = `meta-data/network/interfaces/macs/${mac}/vpc-id`;
+      return [interfaceId, await required(metadata, path, isVpc)];
+    }),
+  ]);
+  return {
+    partition,
+    account: accountIn(document),
+    vpcs: Object.fromEntries(vpcs) as Record<string, string>,
+    ...(group !== undefined && { group: group.value }),
   };
 }
 
@@ -146,6 +181,17 @@ function isSpotNotice(text: string): boolean {
     return false;
   }
 }
+const isPartition = (text: string): boolean => /^aws(?:-[a-z]{1,10}){0,3}$/.test(text);
+/** The instance identity document. */
+function isIdentity(text: string): boolean {
+  try {
+    return isAccount(accountIn(text));
+  } catch {
+    return false;
+  }
+}
+const accountIn = (document: string): string =>
+  String((JSON.parse(document) as { accountId?: unknown }).accountId);
 const isLifecycleState = (text: string): boolean => /^[A-Za-z]+(?::[A-Za-z]+)?$/.test(text);
 /** Tag values are at most 256 characters; a page of HTML with status 200 is none that anybody set. */
 const isTagValue = (text: string): boolean =>

@@ -11,6 +11,8 @@ const ID = {
   allocation: /^eipalloc-[0-9a-f]{8,32}$/,
   instance: /^i-[0-9a-f]{8,32}$/,
   interface: /^eni-[0-9a-f]{8,32}$/,
+  vpc: /^vpc-[0-9a-f]{8,32}$/,
+  account: /^\d{12}$/,
   mac: /^[0-9a-f]{2}(?::[0-9a-f]{2}){5}$/,
   region: /^[a-z]{2,5}(?:-[a-z]+)+-\d{1,2}$/,
   zone: /^[a-z]{2,5}(?:-[a-z0-9]+)+$/,
@@ -22,6 +24,8 @@ const IPV4 = new RegExp(`^${OCTET}(?:\\.${OCTET}){3}$`);
 export const isAllocationId = (text: string): boolean => ID.allocation.test(text);
 export const isInstanceId = (text: string): boolean => ID.instance.test(text);
 export const isInterfaceId = (text: string): boolean => ID.interface.test(text);
+export const isVpc = (text: string): boolean => ID.vpc.test(text);
+export const isAccount = (text: string): boolean => ID.account.test(text);
 export const isMac = (text: string): boolean => ID.mac.test(text);
 export const isRegion = (text: string): boolean => ID.region.test(text);
 export const isZone = (text: string): boolean => ID.zone.test(text);

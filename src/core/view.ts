@@ -32,6 +32,18 @@ export interface Self {
   readonly tag?: { readonly key: string; readonly value: string };
 }
 
+/** Where this instance belongs, as IAM names it. */
+export interface Home {
+  /** `aws`, `aws-cn` … */
+  readonly partition: string;
+  /** Twelve digits. */
+  readonly account: string;
+  /** The VPC of each interface, by interface id. */
+  readonly vpcs: Readonly<Record<string, string>>;
+  /** The Auto Scaling group, if instance metadata shows tags and the instance is of one. */
+  readonly group?: string;
+}
+
 /** Where the address is to be: one private IPv4 address of one interface of this instance. */
 export interface Place {
   readonly instanceId: string;

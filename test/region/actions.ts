@@ -15,7 +15,7 @@ import {
 import type { Filter, TagRow } from "./filters.ts";
 import type { Address, Instance } from "./model.ts";
 import type { View } from "./past.ts";
-import { addressResource, admit, touchedBy } from "./permission.ts";
+import { admit, touchedBy, touchedByEndOf } from "./permission.ts";
 import type { Caller } from "./permission.ts";
 import type { State } from "./state.ts";
 
@@ -198,7 +198,7 @@ export function disassociateAddress(state: State, caller: Caller, input: Disasso
     state,
     caller,
     "DisassociateAddress",
-    address === undefined ? [] : [addressResource(state, address)],
+    address === undefined ? [] : touchedByEndOf(state, address),
     input.dryRun,
   );
   if (address === undefined) throw errors.noSuchAssociation(input.associationId);

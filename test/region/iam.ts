@@ -103,13 +103,15 @@ export function accessDenied(
 /** Whether a text fits a pattern with `*` and `?`. */
 export function like(pattern: string, text: string, ignoreCase = false): boolean {
   if (!/[*?]/.test(pattern)) {
-    return ignoreCase ? pattern.toLowerCase() === text.toLowerCase() : pattern === text;
+    return ignoreCase
+      ? plain(pattern).toLowerCase() === text.toLowerCase()
+      : plain(pattern) === text;
   }
   const source = pattern
     .replace(/[.+^${}()|[\]\\]/g, "\\$&")
     .replaceAll("*", ".*")
     .replaceAll("?", ".");
-  return new RegExp(`^${source}$`, ignoreCase ? "is" : "s").test(text);
+  return new RegExp(`^${plain(source, "\\")}$`, ignoreCase ? "is" : "s").test(text);
 }
 
 // --- internal ---
@@ -126,7 +128,7 @@ function applies(statement: Statement, action: string, resource: Resource): bool
   return (
     many(statement.Action).some((pattern) => like(pattern, action, true)) &&
     many(statement.Resource).some((pattern) =>
-      like(expand(pattern, resource.keys), resource.arn),
+      like(expandResource(pattern, resource.keys), resource.arn),
     ) &&
     Object.entries(statement.Condition ?? {}).every(([operator, tests]) =>
       Object.entries(tests).every(([key, values]) =>
@@ -149,20 +151,58 @@ function holds(
   const values = wanted.map((value) => expand(value, keys));
   switch (ifExists ? operator.slice(0, -"IfExists".length) : operator) {
     case "StringEquals":
-      return values.includes(actual);
+      return values.some((value) => plain(value) === actual);
     case "StringNotEquals":
-      return !values.includes(actual);
+      return !values.some((value) => plain(value) === actual);
     case "StringLike":
+      return values.some((value) => like(value, actual));
+    case "StringNotLike":
+      return !values.some((value) => like(value, actual));
     case "ArnLike":
     case "ArnEquals":
-      return values.some((value) => like(value, actual));
+      return values.some((value) => likeArn(value, actual));
     default:
       throw new Error(`the simulated IAM knows no condition operator ${operator}`);
   }
 }
 
+/** The first six parts of an ARN are compared one by one, so that a `*` does not reach over a colon. */
+function likeArn(pattern: string, arn: string): boolean {
+  const split = (text: string): string[] => {
+    const parts = text.split(":");
+    return [...parts.slice(0, 5), parts.slice(5).join(":")];
+  };
+  const actual = split(arn);
+  return split(pattern).every((part, at) => like(part, actual[at] ?? ""));
+}
+
+/**
+ * In Resource, variables count only after the fifth colon, and ec2:SourceInstanceARN not at all (EC2 user
+ * guide, "Policy structure").
+ */
+function expandResource(pattern: string, keys: Readonly<Record<string, string>>): string {
+  const [, head = "", tail = ""] = /^((?:[^:]*:){5})(.*)$/s.exec(pattern) ?? [undefined, pattern];
+  const others = Object.entries(keys).filter(([key]) => key !== "ec2:SourceInstanceARN");
+  return head + expand(tail, Object.fromEntries(others));
+}
+
+/** `${*}`, `${?}` and `${$}` stand for the characters themselves, a variable for what it is worth, `*` and all. */
 function expand(text: string, keys: Readonly<Record<string, string>>): string {
-  return text.replace(/\$\{([^}]+)\}/g, (whole, key: string) => keyValue(keys, key) ?? whole);
+  return text.replace(/\$\{([^}]+)\}/g, (whole, key: string) => {
+    const value = /^[*?$]$/.test(key) ? key : keyValue(keys, key);
+    return value === undefined ? whole : value.replace(/[*?$]/g, (sign) => SELF[sign] ?? sign);
+  });
+}
+
+/** Characters of the private use area, for signs that mean themselves. */
+const SELF: Readonly<Record<string, string>> = { "*": "\uE000", "?": "\uE001", $: "\uE002" };
+
+/** The text with those signs in place, each with a prefix. */
+function plain(text: string, prefix = ""): string {
+  return Object.entries(SELF).reduce(
+    (done, [sign, mark]) => done.replaceAll(mark, prefix + sign),
+    text,
+  );
 }
 
 /** Condition keys are not case-sensitive. */

@@ -73,25 +73,27 @@ export function touchedBy(state: State, input: AssociateInput): Resource[] {
     });
   }
   if (input.networkInterfaceId !== undefined) {
-    const eni = state.findInterface(input.networkInterfaceId);
-    touched.push({
-      arn: state.arn(`network-interface/${input.networkInterfaceId}`),
-      keys: {
-        "ec2:NetworkInterfaceID": input.networkInterfaceId,
-        ...(eni && {
-          "ec2:Vpc": state.arn(`vpc/${eni.vpcId}`),
-          "ec2:Subnet": state.arn(`subnet/${eni.subnetId}`),
-          "ec2:AvailabilityZone": eni.zone,
-          ...resourceTags(eni.tags),
-        }),
-      },
-    });
+    touched.push(interfaceResource(state, input.networkInterfaceId));
   }
   return touched;
 }
 
-/** The address as a resource of IAM. */
-export function addressResource(state: State, address: Address): Resource {
+/**
+ * The address and the interface of an association. The Service Authorization Reference lists both for
+ * DisassociateAddress, as optional, and not which of them a request that names an association touches: the
+ * stricter reading.
+ */
+export function touchedByEndOf(state: State, address: Address): Resource[] {
+  const eni = address.association?.networkInterfaceId;
+  return [
+    addressResource(state, address),
+    ...(eni === undefined ? [] : [interfaceResource(state, eni)]),
+  ];
+}
+
+// --- internal ---
+
+function addressResource(state: State, address: Address): Resource {
   return {
     arn: state.arn(`elastic-ip/${address.allocationId}`),
     keys: {
@@ -103,7 +105,21 @@ export function addressResource(state: State, address: Address): Resource {
   };
 }
 
-// --- internal ---
+function interfaceResource(state: State, networkInterfaceId: string): Resource {
+  const eni = state.findInterface(networkInterfaceId);
+  return {
+    arn: state.arn(`network-interface/${networkInterfaceId}`),
+    keys: {
+      "ec2:NetworkInterfaceID": networkInterfaceId,
+      ...(eni && {
+        "ec2:Vpc": state.arn(`vpc/${eni.vpcId}`),
+        "ec2:Subnet": state.arn(`subnet/${eni.subnetId}`),
+        "ec2:AvailabilityZone": eni.zone,
+        ...resourceTags(eni.tags),
+      }),
+    },
+  };
+}
 
 function callerKeys(state: State, instanceId: string): Record<string, string> {
   return {

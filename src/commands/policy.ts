@@ -1,0 +1,149 @@
+/**
+ * The story of the smallest IAM policy for these settings: what is wanted, where this instance is, and what
+ * follows for the role. Off an EC2 instance it does with what the command line says.
+ */
+import { Failure } from "../core/failure.ts";
+import { partitionOf } from "../core/ids.ts";
+import { placeOn } from "../core/place.ts";
+import { ANY, type Clause, clausesFor, type Permit } from "../core/policy.ts";
+import type { Settings } from "../core/settings.ts";
+import type { Home, Self } from "../core/view.ts";
+import { nameWanted } from "../heal.ts";
+import type { Footing, Ports } from "../ports.ts";
+import { during, limitOf, type Run } from "../run.ts";
+
+/** Milliseconds; somebody is waiting for it. */
+const DEADLINE_MS = 15_000;
+
+/** What the command line says about the policy. */
+export interface Scope {
+  /** Any address of the account. */
+  readonly any: boolean;
+  /** A launch hook is to be completed, as it is anyhow where the settings name one. */
+  readonly hook: boolean;
+  /** `eip-heal release` is to work too. */
+  readonly release: boolean;
+  readonly region?: string;
+  readonly account?: string;
+  /** The instances have several interfaces, in this VPC. */
+  readonly vpc?: string;
+  /** A launch hook of this group is to be completed. */
+  readonly group?: string;
+}
+
+export interface PolicyPorts extends Ports {
+  stand(tags: readonly string[], signal: AbortSignal): Promise<Footing & { home(): Promise<Home> }>;
+}
+
+/**
+ * Puts the policy together.
+ *
+ * @param stop aborted when somebody wants it to end
+ * @throws Failure if it cannot be told which address is wanted
+ */
+export async function policy(
+  settings: Settings,
+  scope: Scope,
+  ports: PolicyPorts,
+  stop: AbortSignal,
+): Promise<readonly Clause[]> {
+  const limit = limitOf(ports.clock, DEADLINE_MS, stop);
+  const { signal } = limit;
+  const run: Run = {
+    settings,
+    ports,
+    dryRun: true,
+    insist: false,
+    signal,
+    hasActed: false,
+    step: "starting",
+    facts: {},
+  };
+  try {
+    return clausesFor(await permit(run, scope, ports));
+  } catch (error) {
+    if (error instanceof Failure || !signal.aborted) throw error;
+    const why = stop.aborted ? (stop.reason as Error).message : "out of time";
+    throw new Failure("unreachable", { why }, run.step);
+  } finally {
+    limit.release();
+  }
+}
+
+async function permit(run: Run, scope: Scope, ports: PolicyPorts): Promise<Permit> {
+  const found = await lookAround(run, scope, ports);
+  const region = scope.region ?? found?.self.region ?? ANY;
+  const account = scope.account ?? found?.home.account ?? ANY;
+  const { group = found?.home.group ?? ANY } = scope;
+  const hook = scope.hook || scope.group !== undefined || run.settings.lifecycleHook !== undefined;
+  const unknown = [
+    ...(region === ANY ? ["--region"] : []),
+    ...(account === ANY ? ["--account"] : []),
+    ...(hook && group === ANY ? ["--group"] : []),
+  ];
+  if (unknown.length > 0) {
+    ports.log.warn(`* stands for what is not known here; smaller with ${unknown.join(", ")}`);
+  }
+  return {
+    partition: (scope.region === undefined && found?.home.partition) || partitionOf(region),
+    region,
+    account,
+    addresses: scope.any ? { kind: "any" } : (found?.wanted ?? namedAddresses(run.settings)),
+    severalInterfaces: scope.vpc !== undefined || (found?.self.interfaces.length ?? 1) > 1,
+    vpc: scope.vpc ?? found?.vpc ?? ANY,
+    // Off EC2 nothing tells whether instance metadata will show the group.
+    ...(hook && { hook: { group, lookUp: found?.home.group === undefined } }),
+    release: scope.release,
+  };
+}
+
+/** What this instance tells; undefined off EC2, and where the policy is said to be for somewhere else. */
+async function lookAround(
+  run: Run,
+  { any, region, account }: Scope,
+  ports: PolicyPorts,
+): Promise<{ self: Self; home: Home; vpc?: string; wanted?: Permit["addresses"] } | undefined> {
+  if (region !== undefined && account !== undefined) return undefined;
+  const { settings, signal } = run;
+  const { allocationId, pool, tag, poolTag } = settings;
+  const isNamed = any || allocationId !== undefined || pool !== undefined;
+  let footing: Awaited<ReturnType<PolicyPorts["stand"]>>;
+  let home: Home;
+  try {
+    footing = await during(run, "reading instance metadata", () =>
+      ports.stand(isNamed ? [] : [tag, poolTag], signal),
+    );
+    home = await during(run, "reading instance metadata", () => footing.home());
+  } catch (error) {
+    if (!(error instanceof Failure) || signal.aborted) throw error;
+    ports.log.warn(`not on an EC2 instance, it seems: ${error.message}`);
+    return undefined;
+  }
+  const { self } = footing;
+  const here = placeOn(self, settings.interface, settings.privateIp);
+  const vpc = home.vpcs[here.interfaceId];
+  const around = { self, home, ...(vpc !== undefined && { vpc }) };
+  if (any) return around;
+  const ec2 = footing.connect();
+  try {
+    return { ...around, wanted: await nameWanted(run, self, ec2) };
+  } catch (error) {
+    throw error instanceof Failure ? unnamed(error.message) : error;
+  } finally {
+    ec2.close();
+  }
+}
+
+function namedAddresses({ allocationId, pool }: Settings): Permit["addresses"] {
+  if (allocationId !== undefined) return { kind: "address", allocationId };
+  if (pool !== undefined) return { kind: "pool", ...pool };
+  throw unnamed("the settings name no address");
+}
+
+/** A policy for every address is only for those who ask for it. */
+function unnamed(why: string): Failure {
+  return new Failure("misconfigured", {
+    why: `for which address? ${why}`,
+    cure: "name it by --allocation-id or --pool, or take --any",
+  });
+}

@@ -1,0 +1,237 @@
+/**
+ * The smallest IAM policy with which a heal succeeds. Pure. Which actions know which resources and which
+ * condition keys: Service Authorization Reference, "Actions, resources, and condition keys for Amazon EC2"
+ * and "… for Amazon EC2 Auto Scaling".
+ */
+
+/** What stands in an ARN where it is not known: IAM reads it as "any". */
+export const ANY = "*";
+
+/** What the policy is to allow, and where. */
+export interface Permit {
+  /** `aws`, `aws-cn` … */
+  readonly partition: string;
+  /** Or ANY. */
+  readonly region: string;
+  /** Or ANY. */
+  readonly account: string;
+  readonly addresses:
+    | { readonly kind: "address"; readonly allocationId: string }
+    | { readonly kind: "pool"; readonly key: string; readonly value: string }
+    | { readonly kind: "any" };
+  /** With several interfaces EC2 is given an interface, with one the instance: IAM knows different things about them. */
+  readonly severalInterfaces: boolean;
+  /** The VPC of the interfaces, or ANY. */
+  readonly vpc: string;
+  /** For completing a launch hook. */
+  readonly hook?: {
+    /** The name of the Auto Scaling group, or ANY. */
+    readonly group: string;
+    /** Is the instance told its group by Auto Scaling alone, not by instance metadata? */
+    readonly lookUp: boolean;
+  };
+  /** May the address be given up, too? */
+  readonly release: boolean;
+}
+
+export interface Statement {
+  readonly Sid: string;
+  readonly Effect: "Allow";
+  readonly Action: string | readonly string[];
+  readonly Resource: string;
+  readonly Condition?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+}
+
+/** A statement and why it is there, for people. */
+export interface Clause {
+  readonly statement: Statement;
+  readonly because: string;
+}
+
+/**
+ * One clause for each type of resource: a condition on a key that a resource lacks would refuse the whole
+ * call (EC2 user guide, "Policy structure").
+ */
+export function clausesFor(permit: Permit): Clause[] {
+  const { severalInterfaces, hook, release } = permit;
+  return [
+    look(permit),
+    addresses(permit),
+    ...(severalInterfaces ? [] : [ontoItself(permit)]),
+    ...(severalInterfaces || release ? [interfaces(permit)] : []),
+    ...(hook === undefined ? [] : [launchHook(permit, hook.group)]),
+    ...(hook?.lookUp === true ? [lookUpGroup()] : []),
+  ];
+}
+
+/** The policy as `aws iam put-role-policy` takes it. */
+export function documentOf(clauses: readonly Clause[]): string {
+  const Statement = clauses.map(({ statement }) => statement);
+  return `${JSON.stringify({ Version: "2012-10-17", Statement }, null, 2)}\n`;
+}
+
+/** Why each statement is there, for people, in lines of at most 79 characters. */
+export function explanationOf(clauses: readonly Clause[]): string {
+  return clauses
+    .map(({ statement: { Sid, Action, Resource }, because }) =>
+      [`${Sid}: ${list(Action)}`, `  on ${Resource}`, ...wrapped(because, "    ")].join("\n"),
+    )
+    .join("\n")
+    .concat("\n");
+}
+
+function look({ addresses, region }: Permit): Clause {
+  return {
+    statement: {
+      Sid: "Look",
+      Effect: "Allow",
+      Action: ["ec2:DescribeAddresses", "ec2:DescribeInstances"],
+      Resource: "*",
+      ...(region !== ANY && { Condition: { StringEquals: { "ec2:Region": region } } }),
+    },
+    because:
+      "Who holds the address, in which state and since when: the rule decides by that, and only what " +
+      "EC2 shows afterwards counts as success. Also the tags of this instance where instance metadata " +
+      "does not show them. EC2 knows no resources for these two, so it is *; what can be said is the region. " +
+      (addresses.kind === "address"
+        ? "ec2:DescribeInstances alone would do for one address; with ec2:DescribeAddresses it takes " +
+          "fewer calls and can name a NAT gateway that has the address."
+        : "The addresses of a pool are found by ec2:DescribeAddresses alone; ec2:DescribeInstances tells " +
+          "which of their holders are gone."),
+  };
+}
+
+function addresses(permit: Permit): Clause {
+  const { addresses: wanted, release } = permit;
+  const Action = release
+    ? ["ec2:AssociateAddress", "ec2:DisassociateAddress"]
+    : "ec2:AssociateAddress";
+  const everyone = ec2Arn(permit, "elastic-ip/*");
+  switch (wanted.kind) {
+    case "address":
+      return {
+        statement: {
+          Sid: "ThisAddress",
+          Effect: "Allow",
+          Action,
+          Resource: ec2Arn(permit, `elastic-ip/${wanted.allocationId}`),
+        },
+        because: "The address, and no other.",
+      };
+    case "pool":
+      return {
+        statement: {
+          Sid: "AddressesOfThePool",
+          Effect: "Allow",
+          Action,
+          Resource: everyone,
+          Condition: {
+            StringEquals: { [`aws:ResourceTag/${wanted.key}`]: literal(wanted.value) },
+          },
+        },
+        because:
+          "The addresses that carry the tag of the pool. Whoever may tag addresses can add to it: " +
+          "give ec2:CreateTags with care.",
+      };
+    case "any":
+      return {
+        statement: { Sid: "AnyAddress", Effect: "Allow", Action, Resource: everyone },
+        because:
+          "Every address of the account, as asked for (--any): for a role that several groups share.",
+      };
+  }
+}
+
+function ontoItself(permit: Permit): Clause {
+  return {
+    statement: {
+      Sid: "OntoItself",
+      Effect: "Allow",
+      Action: "ec2:AssociateAddress",
+      Resource: ec2Arn(permit, "instance/*"),
+      Condition: { StringLike: { "aws:userid": "*:${ec2:InstanceID}" } },
+    },
+    because:
+      "Onto the instance that asks, and no other: the credentials of an instance role carry the instance " +
+      "id in aws:userid. It names no instance, because the next one of the group has another id.",
+  };
+}
+
+function interfaces(permit: Permit): Clause {
+  const { severalInterfaces, release, vpc } = permit;
+  return {
+    statement: {
+      Sid: "InterfacesOfTheVpc",
+      Effect: "Allow",
+      Action:
+        severalInterfaces && release
+          ? ["ec2:AssociateAddress", "ec2:DisassociateAddress"]
+          : severalInterfaces
+            ? "ec2:AssociateAddress"
+            : "ec2:DisassociateAddress",
+      Resource: ec2Arn(permit, "network-interface/*"),
+      ...(vpc !== ANY && {
+        Condition: { ArnEquals: { "ec2:Vpc": ec2Arn(permit, `vpc/${vpc}`) } },
+      }),
+    },
+    because: severalInterfaces
+      ? "On an instance with several interfaces EC2 has to be told which one, and about an interface IAM " +
+        'does not know whose it is: the VPC is as near as it comes to "only onto itself". A tag that the ' +
+        "launch template puts on the group's interfaces, as a condition on aws:ResourceTag, comes nearer."
+      : "An association that is ended is one of an address and an interface; about the interface IAM " +
+        "knows the VPC.",
+  };
+}
+
+function launchHook({ partition, region, account }: Permit, group: string): Clause {
+  const name = group === ANY ? ANY : literal(group);
+  return {
+    statement: {
+      Sid: "CompleteTheLaunchHook",
+      Effect: "Allow",
+      Action: ["autoscaling:CompleteLifecycleAction", "autoscaling:RecordLifecycleActionHeartbeat"],
+      Resource: `arn:${partition}:autoscaling:${region}:${account}:autoScalingGroup:*:autoScalingGroupName/${name}`,
+    },
+    because:
+      "Lets the instance go into service once the address is here, asks for more time before the hook " +
+      "expires, and abandons the launch if there is no hope. Auto Scaling knows the group, not the instance.",
+  };
+}
+
+function lookUpGroup(): Clause {
+  return {
+    statement: {
+      Sid: "LookUpTheGroup",
+      Effect: "Allow",
+      Action: "autoscaling:DescribeAutoScalingInstances",
+      Resource: "*",
+    },
+    because:
+      "Of which group this instance is. Not needed where instance metadata shows the tags of the instance: " +
+      "InstanceMetadataTags=enabled in the launch template. Auto Scaling knows no resources for it.",
+  };
+}
+
+function ec2Arn({ partition, region, account }: Permit, resource: string): string {
+  return `arn:${partition}:ec2:${region}:${account}:${resource}`;
+}
+
+/** A text that means itself, though IAM reads `*`, `?` and `${…}` in it (IAM user guide, "Policy variables"). */
+function literal(text: string): string {
+  return text.replace(/[*?$]/g, "${$&}");
+}
+
+function list(actions: string | readonly string[]): string {
+  return typeof actions === "string" ? actions : actions.join(", ");
+}
+
+function wrapped(text: string, indent: string): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(" ")) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= 79) {
+      lines[lines.length - 1] = `${last} ${word}`;
+    } else lines.push(`${indent}${word}`);
+  }
+  return lines;
+}
