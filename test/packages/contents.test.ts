@@ -1,8 +1,21 @@
 import { createHash } from "node:crypto";
-import { readFileSync, statSync } from "node:fs";
-import { resolve } from "node:path";
+import { globSync, readFileSync, statSync } from "node:fs";
+import { basename, resolve } from "node:path";
 import { describe, expect, test } from "vitest";
 import { ALL_BUILT, attempt, type Built, missing, ROOT, run, SLOW, VERSION } from "./tools.ts";
+
+const DOC = "/usr/share/doc/eip-heal";
+/** Documentation as it is in the repository, in both: path → source. */
+const PAPERS: Record<string, string> = Object.fromEntries([
+  ...globSync("packaging/iam-policy*.json", { cwd: ROOT }).map((source) => [
+    `${DOC}/${basename(source)}`,
+    source,
+  ]),
+  ...globSync("examples/**/*.{yaml,hcl,tf}", { cwd: ROOT }).map((source) => [
+    `${DOC}/${source}`,
+    source,
+  ]),
+]);
 
 /** path → mode and owner, as in `ls -l`. */
 type Listing = Record<string, string>;
@@ -22,12 +35,13 @@ const IN_BOTH: Listing = {
   "/usr/lib/systemd/system/eip-heal-recheck.timer": FILE,
   "/usr/lib/systemd/system/eip-heal.service": FILE,
   "/usr/share/bash-completion/completions/eip-heal": FILE,
-  "/usr/share/doc/eip-heal": FOLDER,
+  [DOC]: FOLDER,
+  [`${DOC}/examples`]: FOLDER,
+  [`${DOC}/examples/packer`]: FOLDER,
+  [`${DOC}/examples/terraform`]: FOLDER,
   "/usr/share/doc/eip-heal/copyright": FILE,
-  "/usr/share/doc/eip-heal/iam-policy-launch-hook.json": FILE,
-  "/usr/share/doc/eip-heal/iam-policy-minimal.json": FILE,
-  "/usr/share/doc/eip-heal/iam-policy.json": FILE,
   "/usr/share/man/man8/eip-heal.8.gz": FILE,
+  ...Object.fromEntries(Object.keys(PAPERS).map((path) => [path, FILE])),
 };
 
 /** Files that are shipped as they are in the repository. */
@@ -37,9 +51,7 @@ const VERBATIM: Record<string, string> = {
   "/usr/lib/systemd/system/eip-heal-recheck.timer": "systemd/eip-heal-recheck.timer",
   "/usr/lib/systemd/system/eip-heal.service": "systemd/eip-heal.service",
   "/usr/share/bash-completion/completions/eip-heal": "packaging/completion.bash",
-  "/usr/share/doc/eip-heal/iam-policy-launch-hook.json": "packaging/iam-policy-launch-hook.json",
-  "/usr/share/doc/eip-heal/iam-policy-minimal.json": "packaging/iam-policy-minimal.json",
-  "/usr/share/doc/eip-heal/iam-policy.json": "packaging/iam-policy.json",
+  ...PAPERS,
 };
 
 const built = ALL_BUILT.map((each) => [each.arch, each] as const);
@@ -60,7 +72,7 @@ describe.each(built)("deb for %s", (_, all) => {
     }
     // A deb lists the folders of others that its files are in; dpkg counts their users.
     const foreign = Object.keys(listing).filter(
-      (path) => listing[path] === FOLDER && !path.endsWith("/eip-heal"),
+      (path) => listing[path] === FOLDER && !path.includes("/eip-heal"),
     );
     for (const path of foreign) delete listing[path];
     expect(listing).toEqual({
@@ -202,10 +214,8 @@ describe.each(built)("rpm for %s", (_, all) => {
       "/usr/share/licenses/eip-heal/LICENSE": "l",
       "/usr/share/doc/eip-heal/CHANGELOG.md": "d",
       "/usr/share/doc/eip-heal/copyright": "d",
-      "/usr/share/doc/eip-heal/iam-policy-launch-hook.json": "d",
-      "/usr/share/doc/eip-heal/iam-policy-minimal.json": "d",
-      "/usr/share/doc/eip-heal/iam-policy.json": "d",
       "/usr/share/man/man8/eip-heal.8.gz": "d",
+      ...Object.fromEntries(Object.keys(PAPERS).map((path) => [path, "d"])),
     });
   });
 

@@ -1,0 +1,217 @@
+/** The examples and the IAM policies, by the tools of their own worlds, and against what eip-heal itself prints. */
+import { existsSync, readdirSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { clausesFor, documentOf, type Permit, type Statement } from "../../src/core/policy.ts";
+import { attempt, missing, read, ROOT, run, SLOW } from "./tools.ts";
+
+const LINT = `${ROOT}.tools/lint/bin/`;
+const PYTHON = `${LINT}python`;
+const CFN_LINT = `${LINT}cfn-lint`;
+const PARLIAMENT = `${LINT}parliament`;
+const HCL2JSON = `${LINT}hcl2tojson`;
+const CHECKOV = `${ROOT}.tools/checkov/bin/checkov`;
+const CLOUD_INIT = `${ROOT}.tools/cloud-init/usr/lib/python3/dist-packages`;
+const TOFU = `${ROOT}.tools/bin/tofu`;
+
+const TEMPLATE = "examples/cloudformation.yaml";
+const MODULE = "examples/terraform";
+
+/** The policy of one address, with these words in the places that an example fills in. */
+function printed(words: Partial<Permit> & { allocationId: string }): Statement[] {
+  const { allocationId, ...rest } = words;
+  const clauses = clausesFor({
+    partition: "aws",
+    region: "us-east-1",
+    account: "123456789012",
+    addresses: { kind: "address", allocationId },
+    severalInterfaces: false,
+    vpc: "vpc-0123456789abcdef0",
+    release: false,
+    ...rest,
+  });
+  return (JSON.parse(documentOf(clauses)) as { Statement: Statement[] }).Statement;
+}
+
+describe("the CloudFormation template", () => {
+  test.skipIf(missing(CFN_LINT))("cfn-lint has nothing to say", { timeout: SLOW }, () => {
+    expect(attempt(CFN_LINT, TEMPLATE)).toEqual({ status: 0, output: "" });
+  });
+
+  test.skipIf(missing(PYTHON))("has the policy that eip-heal prints", () => {
+    const load = `import cfnlint.decode.cfn_yaml as y, json; print(json.dumps(y.load(${JSON.stringify(TEMPLATE)})))`;
+    const template = JSON.parse(run(PYTHON, "-c", load)) as {
+      Resources: {
+        Role: { Properties: { Policies: { PolicyDocument: { Statement: unknown } }[] } };
+      };
+    };
+    const [policy] = template.Resources.Role.Properties.Policies;
+    expect(substituted(policy?.PolicyDocument.Statement)).toEqual(
+      printed({
+        partition: "${AWS::Partition}",
+        region: "${AWS::Region}",
+        account: "${AWS::AccountId}",
+        allocationId: "${Id}",
+      }),
+    );
+  });
+});
+
+/** What the intrinsic functions of CloudFormation come to, its variables left as they are. */
+function substituted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(substituted);
+  if (typeof value !== "object" || value === null) return value;
+  if ("Ref" in value) return `\${${String(value.Ref)}}`;
+  if ("Fn::Sub" in value) return [value["Fn::Sub"]].flat()[0];
+  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, substituted(one)]));
+}
+
+describe("the Terraform module", () => {
+  /** A file as JSON, without the quotes that python-hcl2 leaves around strings and labels. */
+  const parsed = (path: string) =>
+    JSON.parse(run(HCL2JSON, path).replace(/"\\"|\\""/g, '"')) as Record<string, unknown>;
+
+  test.skipIf(missing(HCL2JSON))("can be parsed, all of it", () => {
+    const files = readdirSync(`${ROOT}${MODULE}`).filter((name) => name.endsWith(".tf"));
+    expect(files.toSorted()).toEqual(["main.tf", "outputs.tf", "variables.tf", "versions.tf"]);
+    for (const name of files) expect(parsed(`${MODULE}/${name}`), name).not.toEqual({});
+  });
+
+  test.skipIf(missing(HCL2JSON))("has the policy that eip-heal prints", () => {
+    type Document = {
+      statement?: {
+        sid: string;
+        actions: string[];
+        resources: string[];
+        condition?: { test: string; variable: string; values: string[] }[];
+      }[];
+    };
+    const { data } = parsed(`${MODULE}/main.tf`) as {
+      data: { aws_iam_policy_document?: Record<string, Document> }[];
+    };
+    const heal = data
+      .map(({ aws_iam_policy_document: documents }) => documents?.["heal"])
+      .find((document) => document !== undefined);
+    const statements = heal?.statement?.map(({ sid, actions, resources, condition }) => ({
+      Sid: sid,
+      Effect: "Allow",
+      Action: actions.length === 1 ? actions[0] : actions,
+      Resource: resources[0],
+      ...(condition && {
+        Condition: Object.fromEntries(
+          condition.map(({ test: operator, variable, values }) => [
+            operator,
+            { [variable]: values[0]?.replaceAll("$${", "${") },
+          ]),
+        ),
+      }),
+    }));
+    const local = printed({ region: "${local.region}", allocationId: "${local.allocation_id}" });
+    const expected = JSON.stringify(local).replaceAll(
+      "arn:aws:ec2:${local.region}:123456789012",
+      "${local.arn}",
+    );
+    expect(statements).toEqual(JSON.parse(expected));
+  });
+
+  test.skipIf(withoutTofu())(
+    "is formatted as by terraform fmt, and so is the Packer template",
+    () => {
+      for (const folder of [MODULE, "examples/packer"]) {
+        for (const name of readdirSync(`${ROOT}${folder}`)) {
+          const { status, output } = attempt(
+            "sh",
+            "-c",
+            '"$0" fmt -check -diff - <"$1"',
+            TOFU,
+            `${folder}/${name}`,
+          );
+          expect(status, output).toBe(0);
+        }
+      }
+    },
+  );
+
+  test.skipIf(missing(HCL2JSON))("the Packer template can be parsed", () => {
+    expect(Object.keys(parsed("examples/packer/eip-heal.pkr.hcl"))).toEqual(
+      expect.arrayContaining(["packer", "variable", "source", "build"]),
+    );
+  });
+});
+
+/** A Go program, which not every machine can have: there it is said, and left to the workflow. */
+function withoutTofu(): boolean {
+  if (existsSync(TOFU)) return false;
+  console.warn("test skipped, missing: tofu (make lint-examples builds it with Go)");
+  return true;
+}
+
+test.skipIf(missing(CHECKOV))("checkov finds nothing in either", { timeout: SLOW }, () => {
+  const { status, output } = attempt(
+    CHECKOV,
+    "--directory",
+    "examples",
+    "--framework",
+    "cloudformation",
+    "terraform",
+    "--quiet",
+    "--compact",
+    "--skip-download",
+  );
+  expect(status, output).toBe(0);
+  // Each skipped check says in its place why.
+  expect(output).toMatch(
+    /cloudformation scan results:\s+Passed checks: [1-9]\d*, Failed checks: 0, Skipped checks: 1\b/,
+  );
+  expect(output).toMatch(
+    /terraform scan results:\s+Passed checks: [1-9]\d*, Failed checks: 0, Skipped checks: 2\b/,
+  );
+});
+
+test.skipIf(missing(PYTHON, CLOUD_INIT))(
+  "the user data is valid by the schema of cloud-init",
+  () => {
+    const check = (path: string) =>
+      attempt(
+        "env",
+        `PYTHONPATH=${CLOUD_INIT}`,
+        PYTHON,
+        "-m",
+        "cloudinit.cmd.main",
+        "schema",
+        "--config-file",
+        path,
+      );
+    const { status, output } = check("examples/cloud-init.yaml");
+    expect(status, output).toBe(0);
+    expect(output).toMatch(/^Valid (cloud-config|schema)/m);
+  },
+);
+
+describe.skipIf(missing(PARLIAMENT))("parliament finds nothing", { timeout: SLOW }, () => {
+  const judge = (policy: string) => attempt(PARLIAMENT, "--string", policy);
+
+  test("in the policies of the package", () => {
+    const names = readdirSync(`${ROOT}packaging`).filter((name) =>
+      /^iam-policy.*\.json$/.test(name),
+    );
+    expect(names.length).toBeGreaterThan(3);
+    for (const name of names) {
+      expect(judge(read(`packaging/${name}`)), name).toEqual({ status: 0, output: "" });
+    }
+  });
+
+  test("in what eip-heal prints, and much in a policy that IAM would not understand", () => {
+    const everything: Partial<Permit> & { allocationId: string } = {
+      allocationId: "eipalloc-0123456789abcdef0",
+      hook: { group: "web", lookUp: true },
+      release: true,
+    };
+    for (const severalInterfaces of [false, true]) {
+      const Statement = printed({ ...everything, severalInterfaces });
+      const policy = JSON.stringify({ Version: "2012-10-17", Statement });
+      expect(judge(policy)).toEqual({ status: 0, output: "" });
+      const broken = policy.replace("ec2:AssociateAddress", "ec2:AssociateAdress");
+      expect(judge(broken).output).toContain("Unknown action ec2:AssociateAdress");
+    }
+  });
+});
