@@ -1,10 +1,25 @@
+import { existsSync, globSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { COMMANDS, SWITCHES } from "../../src/command-line.ts";
+import { decide, TAKEOVERS } from "../../src/core/decide.ts";
 import { parseEnvironmentFile } from "../../src/core/environment-file.ts";
-import { EXIT } from "../../src/core/failure.ts";
-import { readSettings, SETTINGS } from "../../src/core/settings.ts";
-import { HOOK_ACTIONS } from "../region/iam.ts";
-import { attempt, missing, read, run } from "./tools.ts";
+import { EXIT, Failure, type Kind } from "../../src/core/failure.ts";
+import type { HookEnd } from "../../src/core/launch-hook.ts";
+import { clausesFor, documentOf, type Permit } from "../../src/core/policy.ts";
+import {
+  type Change,
+  type End,
+  type Facts,
+  type Idle,
+  type Outcome,
+  RESULT_VERSION,
+  resultRecord,
+} from "../../src/core/report.ts";
+import { readSettings, RESULT_KEYS, SETTINGS } from "../../src/core/settings.ts";
+import type { Holder, InstanceState } from "../../src/core/view.ts";
+import { OLD_ROLE } from "../region/iam.ts";
+import { attempt, missing, read, ROOT, run } from "./tools.ts";
 
 /** The flags that are not settings. */
 const GENERAL = Object.keys(SWITCHES);
@@ -53,6 +68,7 @@ describe("the man page", () => {
       "NAME",
       "SYNOPSIS",
       "DESCRIPTION",
+      "COMMANDS",
       "OPTIONS",
       "SETTINGS",
       "ENVIRONMENT",
@@ -80,10 +96,19 @@ describe("the man page", () => {
   });
 
   test("has every command and every other flag", () => {
-    const commands = [...section("OPTIONS").matchAll(/^\.It Cm (\S+)/gm)].map(([, name]) => name);
+    const commands = [...section("COMMANDS").matchAll(/^\.It Cm (\S+)/gm)].map(([, name]) => name);
     expect(commands).toEqual(COMMANDS.map(([name]) => name));
-    const flags = [...section("OPTIONS").matchAll(/^\.It Fl -(\S+)/gm)].map(([, flag]) => flag);
+    const items = [...section("OPTIONS").matchAll(/^\.It (Fl .+)/gm)].map(([, item]) => item);
+    const flags = items.flatMap((item = "") =>
+      [...item.matchAll(/Fl -(\S+)/g)].map(([, flag]) => flag),
+    );
     expect(flags).toEqual(GENERAL);
+    const synopsis = [...section("SYNOPSIS").matchAll(/\bFl -([a-z-]+)/g)].map(([, flag]) => flag);
+    expect(GENERAL.filter((flag) => !synopsis.includes(flag))).toEqual([]);
+    const named = [...section("SYNOPSIS").matchAll(/\bCm ([a-z| ]+)/g)].flatMap(([, names = ""]) =>
+      names.trim().split(" | "),
+    );
+    expect(named).toEqual(COMMANDS.map(([name]) => name));
   });
 
   test("has every exit status, by its name", () => {
@@ -91,6 +116,228 @@ describe("the man page", () => {
     expect(statuses.map(([, status, name = "OK"]) => [name, Number(status)])).toEqual(
       Object.entries(EXIT),
     );
+  });
+});
+
+describe("the man page, on result.json", () => {
+  const page = read("packaging/eip-heal.8");
+  const result = page.slice(page.indexOf(".Ss The result"), page.indexOf(".Sh EXIT STATUS"));
+  /** Field → what is said about it, without the markup. */
+  const fields = new Map(
+    result
+      .split(/^\.It /m)
+      .slice(1)
+      .flatMap((entry) => {
+        const [head = "", ...text] = entry.split("\n");
+        const said = text.join(" ").replaceAll(/\.(?:Cm|Li|Sx|Pq) |\s+/g, " ");
+        return head.split(" , ").map((name) => [name, said] as const);
+      }),
+  );
+
+  // The compiler holds these to the types.
+  const CHANGES: Record<Change["change"], true> = {
+    none: true,
+    associated: true,
+    renewed: true,
+    taken: true,
+  };
+  const ENDS: Record<End["end"] | "yielded", true> = {
+    settled: true,
+    would: true,
+    idle: true,
+    released: true,
+    failed: true,
+    stopped: true,
+    yielded: true,
+  };
+  const KINDS: Record<Kind, true> = {
+    unreachable: true,
+    throttled: true,
+    "not-yet": true,
+    denied: true,
+    held: true,
+    misconfigured: true,
+    yielded: true,
+  };
+  const REASONS: Record<Idle, true> = {
+    "not-in-service": true,
+    "not-configured": true,
+    "not-holder": true,
+    resting: true,
+  };
+
+  test("has every field that there is, and the version", () => {
+    const holder = { kind: "instance", instanceId: "i-1", state: "running" } as const;
+    const facts = {
+      instanceId: "i-2",
+      region: "us-east-1",
+      allocationId: "eipalloc-1",
+      publicIp: "203.0.113.7",
+      interfaceId: "eni-1",
+      privateIp: "10.0.0.5",
+      lifecycleState: "InService",
+    } satisfies Required<Facts>;
+    const hook: HookEnd = { name: "wait", group: "web", end: "completed", result: "CONTINUE" };
+    const spent = { facts, tries: 1, ms: 1 };
+    const failure = new Failure("denied", { why: "no" });
+    const outcomes: Outcome[] = [
+      { end: "settled", change: "taken", from: holder, hook, ...spent },
+      { end: "idle", because: "so", why: "not-holder", ...spent },
+      { end: "failed", failure, status: EXIT.NOPERM, ...spent },
+    ];
+    const written = outcomes.flatMap((outcome) => Object.keys(resultRecord(outcome, new Date(0))));
+    expect([...fields.keys()].toSorted()).toEqual([...new Set(written)].toSorted());
+    expect(fields.get("version")).toMatch(new RegExp(`^ *${RESULT_VERSION}\\.`));
+  });
+
+  test.each([
+    ["outcome", ENDS],
+    ["change", CHANGES],
+    ["failure", KINDS],
+    ["idle", REASONS],
+  ])("has every value of %s", (field, values) => {
+    const words = fields.get(field)?.split(/[\s,:]+/);
+    expect(words).toEqual(expect.arrayContaining(Object.keys(values)));
+  });
+});
+
+describe("the README", () => {
+  const readme = read("README.md");
+  const rows = (heading: string) =>
+    readme
+      .slice(readme.indexOf(`## ${heading}\n`))
+      .split(/^## /m)[1]
+      ?.split("\n")
+      .filter((line) => line.startsWith("|"))
+      .slice(2)
+      .map((line) => line.split("|").map((cell) => cell.trim().replaceAll("`", ""))) ?? [];
+
+  test("has every setting with its default", () => {
+    expect(rows("Settings").map(([, key, value]) => [key, value])).toEqual(
+      SETTINGS.map(({ key, default: fallback }) => [
+        key,
+        fallback ?? (key === "EIP_HEAL_PRIVATE_IP" ? "primary" : "-"),
+      ]),
+    );
+  });
+
+  test("has every exit status, and after which of them the unit is run again", () => {
+    const unit = read("systemd/eip-heal.service");
+    const last = /^RestartPreventExitStatus=(.*)$/m.exec(unit)?.[1]?.split(" ");
+    expect(rows("Exit status").map(([, status, , unitDoes]) => [status, unitDoes])).toEqual(
+      Object.entries(EXIT).map(([name, status]) =>
+        status === 0
+          ? ["0", ""]
+          : [`${status} ${name}`, last?.includes(String(status)) ? "stays failed" : "is run again"],
+      ),
+    );
+  });
+
+  test("is read within ten minutes, at 150 words a minute", () => {
+    expect(readme.split(/\s+/).length).toBeLessThan(1_500);
+  });
+});
+
+describe("every page", () => {
+  const pages = ["README.md", ...globSync("docs/*.md", { cwd: ROOT })].map(
+    (path) => [path, read(path)] as const,
+  );
+  /** The anchor that a heading gets. */
+  const anchor = (heading: string) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N} -]/gu, "")
+      .replaceAll(" ", "-");
+
+  test.each(pages)("%s: links lead somewhere", (path, text) => {
+    const targets = [
+      ...text.matchAll(/\]\((?!https?:)([^)]*)\)/g),
+      ...text.matchAll(/^\[[^\]]+\]: (?!https?:)(\S+)$/gm),
+    ].map(([, target = ""]) => target);
+    for (const target of targets) {
+      const [file = "", fragment] = target.split("#");
+      const aim = file === "" ? path : join(dirname(path), file);
+      expect(existsSync(`${ROOT}${aim}`), target).toBe(true);
+      if (fragment === undefined) continue;
+      const headings = [...read(aim).matchAll(/^#+ (.+)$/gm)].map(([, heading = ""]) => heading);
+      expect(headings.map(anchor), target).toContain(fragment);
+    }
+  });
+
+  test.each(pages)("%s: commands, flags and settings are those that there are", (_, text) => {
+    const commands: string[] = COMMANDS.map(([name]) => name);
+    const flags = [...GENERAL, ...SETTINGS.map(({ flag }) => flag)];
+    for (const [, call = ""] of text.matchAll(/(?:^ {4}(?:\$ )?|`)eip-heal ([^`\n#>]+)/gm)) {
+      const words = call.trim().split(/\s+/);
+      const [first = ""] = words;
+      if (!first.startsWith("-")) expect(commands, call).toContain(first);
+      for (const word of words.filter((one) => one.startsWith("--"))) {
+        expect(flags, call).toContain(word.replace(/^--|=.*/g, ""));
+      }
+    }
+    const keys: string[] = [...SETTINGS.map(({ key }) => key), ...RESULT_KEYS];
+    for (const [key] of text.matchAll(/EIP_HEAL_[A-Z_]*[A-Z]/g)) expect(keys).toContain(key);
+  });
+});
+
+describe("the table of the ownership rule", () => {
+  const here = {
+    instanceId: "i-00000002",
+    interfaceId: "eni-00000001",
+    privateIp: "10.0.0.5",
+    onlyInterface: true,
+    primaryIp: true,
+  };
+  const instance = (instanceId: string, state: InstanceState, launchedAt: number): Holder => ({
+    kind: "instance",
+    instanceId,
+    interfaceId: "eni-00000009",
+    privateIp: "10.0.0.9",
+    state,
+    launchedAt,
+  });
+  const HOLDERS: Holder[] = [
+    { kind: "nobody" },
+    { ...here, kind: "instance", state: "running" },
+    { ...here, kind: "instance", state: "running", privateIp: "10.0.0.6" },
+    instance("i-00000001", "stopped", 2_000),
+    instance("i-00000001", "running", 1_000),
+    instance("i-00000001", "running", 3_000),
+    { kind: "other", what: "a NAT gateway" },
+  ];
+  /** What the code does, row by row, in the words of the documentation. */
+  const expected = HOLDERS.map((holder) =>
+    TAKEOVERS.map((takeover) => {
+      const view = { allocationId: "eipalloc-1", selfLaunchedAt: 2_000, holder };
+      const decision = decide(here, "us-east-1a", view, takeover, 0);
+      const own = "from" in decision && decision.from.instanceId === here.instanceId;
+      return own && decision.do === "take" ? "move" : decision.do;
+    }),
+  );
+
+  test("in docs/how-it-decides.md is what the code does", () => {
+    const table = read("docs/how-it-decides.md")
+      .split("\n")
+      .filter((line) => line.startsWith("|"))
+      .slice(2)
+      .map((line) =>
+        line
+          .split("|")
+          .slice(2, -1)
+          .map((cell) => cell.trim().replaceAll("*", "")),
+      );
+    expect(table).toEqual(expected);
+  });
+
+  test("in the man page is too", () => {
+    const page = read("packaging/eip-heal.8");
+    const table = [...page.matchAll(/^\.It (\w.*) Ta (\w+) Ta (\w+) Ta (\w+) Ta (\w+)$/gm)].map(
+      ([, , ...cells]) => cells,
+    );
+    // "take" is all that it says of a move.
+    const words = expected.map((row) => row.map((word) => (word === "move" ? "take" : word)));
+    const told = words.filter((row) => !["associate", "settled"].includes(row[0] ?? ""));
+    expect(table).toEqual(told);
   });
 });
 
@@ -134,30 +381,30 @@ describe.skipIf(missing("bash"))("bash completion", () => {
 });
 
 describe("the IAM policies", () => {
-  const statements = (name: string) =>
-    (
-      JSON.parse(read(`packaging/${name}`)) as {
-        Statement: { Action: string | string[]; Resource: string }[];
-      }
-    ).Statement;
+  const policy = (name: string): unknown => JSON.parse(read(`packaging/${name}.json`));
+  const EXAMPLE: Permit = {
+    partition: "aws",
+    region: "us-east-1",
+    account: "123456789012",
+    addresses: { kind: "address", allocationId: "eipalloc-0123456789abcdef0" },
+    severalInterfaces: false,
+    vpc: "vpc-0123456789abcdef0",
+    release: false,
+  };
+
+  test.each<[string, Permit]>([
+    ["iam-policy", EXAMPLE],
+    ["iam-policy-interfaces", { ...EXAMPLE, severalInterfaces: true }],
+    ["iam-policy-pool", { ...EXAMPLE, addresses: { kind: "pool", key: "eip-pool", value: "web" } }],
+    ["iam-policy-launch-hook", { ...EXAMPLE, hook: { group: "web", lookUp: true } }],
+  ])("%s is what eip-heal policy prints", (name, permit) => {
+    expect(policy(name)).toEqual(JSON.parse(documentOf(clausesFor(permit))));
+  });
 
   test("the minimal one is what the user-data script needed", () => {
-    expect(statements("iam-policy-minimal.json").flatMap(({ Action }) => Action)).toEqual([
-      "ec2:DescribeInstances",
-      "ec2:AssociateAddress",
-    ]);
-  });
-
-  test("the one for a launch hook has what the hook's calls need", () => {
-    expect(statements("iam-policy-launch-hook.json").flatMap(({ Action }) => Action)).toEqual(
-      HOOK_ACTIONS,
-    );
-  });
-
-  test("the other has one statement for each type of resource: a condition on a key a resource lacks would refuse all", () => {
-    const resources = statements("iam-policy.json").map(({ Resource }) =>
-      Resource.replace(/^.*:|\/.*$/g, ""),
-    );
-    expect(resources).toEqual(["*", "elastic-ip", "instance", "network-interface"]);
+    expect(policy("iam-policy-minimal")).toEqual({
+      Version: "2012-10-17",
+      Statement: [{ Sid: "AsTheScript", ...OLD_ROLE.Statement[0] }],
+    });
   });
 });
