@@ -4,7 +4,7 @@
 # usage: deps.sh [GROUP]...       all groups without an argument
 #
 #   boot      boots machines (test/boot)
-#   packages  inspects the built packages (test/packages) and shell scripts, makes repositories of them
+#   packages  inspects the built packages (test/packages), shell scripts and prose, makes repositories of them
 #   install   installs the packages on real systems (test/install), with what boot and packages need
 #   aws       the aws command line, a real client for the simulated region
 #   moto      the independent region: a Python that makes virtual environments
@@ -52,6 +52,8 @@ gpgv gpgv
 lintian lintian
 shellcheck shellcheck
 mandoc mandoc
+aspell aspell
+/usr/lib/aspell/en_GB.multi aspell-en
 readelf binutils
 xz xz-utils
 systemd-analyze systemd
