@@ -22,6 +22,10 @@ help: ## print this list
 demo: dist/eip-heal ## watch it heal, be replaced and yield, on a simulated region
 	@$(NODE) demo/demo.ts
 
+.PHONY: fleet
+fleet: node_modules/.installed ## boot 1,000 and 10,000 instances at once on virtual time, and draw it (minutes)
+	@$(NODE) bench/fleet.ts
+
 .PHONY: test
 test: tools check dist/eip-heal dist/.packages .tools/.venv .tools/.lint ## run every test that this machine can run
 	$(VITEST) --project unit --project region --project simulation --project binary --project faults --project packages
