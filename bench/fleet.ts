@@ -1,6 +1,7 @@
 /**
  * `make fleet`: a thousand instances that boot within ten seconds, and ten thousand, on virtual time against the
- * simulated region with EC2's documented request buckets. Prints what came of it and draws docs/fleet.svg.
+ * simulated region with EC2's documented request buckets. Prints what came of it, draws docs/fleet.svg and puts the
+ * table into README.md.
  *
  * usage: fleet.ts [SIZE]...      default: 1000 10000
  */
@@ -8,8 +9,10 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { bootFleet, type FleetResult, type Supply } from "../test/simulation/fleet.ts";
 import { type Line, lineChart } from "./chart.ts";
+import { replaceSection } from "./readme.ts";
 
-const PICTURE = join(import.meta.dirname, "../docs/fleet.svg");
+const ROOT = join(import.meta.dirname, "..");
+const PICTURE = join(ROOT, "docs/fleet.svg");
 const SEED = 1;
 /** Every look of a pool reads all of it, so that a simulated pool costs the square of its size. */
 const LARGEST_POOL = 2_000;
@@ -21,6 +24,7 @@ const SUPPLIES: Readonly<Record<Supply, string>> = {
   "short-pool": "a pool with one in ten missing",
 };
 const HEAD = ["", "have one", "last after", "floor", "ratio", "requests", "throttled", "lost"];
+const written: string[] = [];
 
 const sizes = process.argv.slice(2).map(Number);
 for (const size of sizes.length > 0 ? sizes : [1_000, 10_000]) {
@@ -35,6 +39,11 @@ for (const size of sizes.length > 0 ? sizes : [1_000, 10_000]) {
   }
   say(`\n${size} instances boot within 10 s; requests of each kind per instance\n`);
   table([HEAD, ...rows]);
+  const of = size.toLocaleString("en");
+  if (written.length === 0)
+    written.push(...markdown([[of, ...HEAD.slice(1)]]), "| --- |".padEnd(6) + " ---: |".repeat(7));
+  else written.push(...markdown([[`**${of}**`, "", "", "", "", "", "", ""]]));
+  written.push(...markdown(rows));
   if (size === 1_000) {
     const floor = {
       name: "what EC2 lets through: 50 at once and 5 a second",
@@ -51,11 +60,20 @@ for (const size of sizes.length > 0 ? sizes : [1_000, 10_000]) {
         title: "1,000 instances boot within ten seconds",
         x: "seconds",
         y: "instances that hold their address",
-        lines: [floor, ...lines],
+        lines: [...lines, floor],
       }),
     );
   }
   for (const { name, points } of lines) sketch(name, points, size);
+}
+
+if (sizes.length === 0) {
+  replaceSection(
+    join(ROOT, "README.md"),
+    "fleet",
+    `${written.join("\n")}\n\nRequests, those of them that were throttled, and claims that somebody else was quicker with are per instance. ` +
+      "The floor is the time that the bucket of AssociateAddress takes, 50 at once and 5 a second.",
+  );
 }
 
 /** Long enough for every instance that can have an address, not for those that wait for one in vain. */
@@ -91,6 +109,10 @@ function sketch(name: string, points: readonly (readonly [number, number])[], si
     return "▁▂▃▄▅▆▇█"[Math.min(7, Math.floor((held / size) * 8))];
   });
   say(`  ${name.padEnd(32)}${bars.join("")} ${end.toFixed(0)} s`);
+}
+
+function markdown(rows: readonly (readonly string[])[]): string[] {
+  return rows.map((row) => `| ${row.join(" | ")} |`);
 }
 
 function table(rows: readonly (readonly string[])[]): void {
