@@ -4,7 +4,7 @@
  */
 import { Region } from "../region/region.ts";
 import { AWS_BUCKETS } from "../region/throttle.ts";
-import { aWorld, type World } from "../region/world.ts";
+import { aWorld, type BuiltInstance, type World } from "../region/world.ts";
 import { runOnVirtualTime } from "./agent.ts";
 import { dice, VirtualTime } from "./time.ts";
 
@@ -39,6 +39,8 @@ export interface FleetOptions {
 export interface FleetResult {
   /** When each address came to its last holder, in milliseconds after the first boot, ascending. */
   readonly associatedAt: readonly number[];
+  /** Does the newest instance hold one? */
+  readonly newestHolds: boolean;
   /** When the last instance had verified that its address is there, in milliseconds. */
   readonly verifiedAt: number;
   /** How many instances can have an address. */
@@ -131,11 +133,21 @@ export async function bootFleet(options: FleetOptions): Promise<FleetResult> {
   return {
     entitled: region.addresses().length,
     associatedAt: holders.map((id) => associations.get(id) ?? Number.NaN).toSorted((a, b) => a - b),
+    newestHolds: holders.includes(newestOf(instances).instanceId),
     verifiedAt,
     floorMs: floorMs("AssociateAddress", region.addresses().length),
     calls: tally(before(calls)),
     failures: countBy(before(failures).map(({ status }) => status)),
   };
+}
+
+/** The newest instance: the later launch, or the higher id in the same second. */
+export function newestOf(instances: readonly BuiltInstance[]): BuiltInstance {
+  return instances.reduce((a, b) =>
+    b.launchTime > a.launchTime || (b.launchTime === a.launchTime && b.instanceId > a.instanceId)
+      ? b
+      : a,
+  );
 }
 
 /** Makes the addresses; returns the tags of the instance with that number. */
