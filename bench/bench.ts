@@ -252,22 +252,22 @@ function section(title: string, results: Map<Case, Row[]>, reference: string): s
   const lines = [
     `**${title}**`,
     "",
-    `| | wall | CPU | peak | wall / ${reference} | CPU / node | peak / node | IMDS | EC2 |`,
-    "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    `| | wall | CPU | peak | wall / ${reference} | CPU / node | peak / node | IMDS | EC2 | disk |`,
+    "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
   ];
   for (const [one, rows] of results) {
     const [bare] = rows;
     const other = rows.find(({ name }) => name === reference) ?? bare;
     if (bare === undefined || other === undefined) continue;
     lines.push(
-      `| **${one.name}**${one.untilShown ? ", until EC2 shows it" : ""} | | | | | | | | |`,
+      `| **${one.name}**${one.untilShown ? ", until EC2 shows it" : ""} | | | | | | | | | |`,
     );
     for (const each of rows) {
       if (each === bare && one !== CASES[0]) continue;
       lines.push(
         `| ${each.name} | ${each.wall.toFixed(0)} ms | ${each.cpu.toFixed(0)} ms | ` +
           `${(each.peak / 1_024).toFixed(0)} MiB | ${ratio(each.against(other, WALL))} | ` +
-          `${ratio(each.against(bare, CPU))} | ${ratio(each.against(bare, PEAK))} | ${each.imds} | ${each.ec2} |`,
+          `${ratio(each.against(bare, CPU))} | ${ratio(each.against(bare, PEAK))} | ${each.imds} | ${each.ec2} | ${each.written} |`,
       );
     }
   }
@@ -287,7 +287,7 @@ function write(text: string, near: Map<Case, Row[]>, far: Map<Case, Row[]>): voi
     join(ROOT, "README.md"),
     "bench",
     `Measured ${date} at commit ${commit} by \`make bench\` on a virtual machine with ${machine}: medians of ` +
-      `${rounds} rounds, ratios of the pairs of each round. IMDS and EC2 are numbers of requests.\n\n${text}`,
+      `${rounds} rounds, ratios of the pairs of each round. IMDS and EC2 are numbers of requests, disk is bytes written.\n\n${text}`,
   );
   mkdirSync(join(ROOT, "docs"), { recursive: true });
   const groups = (results: Map<Case, Row[]>, where: string) =>
