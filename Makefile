@@ -24,6 +24,15 @@ help: ## print this list
 demo: dist/eip-heal ## watch it heal, be replaced and yield, on a simulated region
 	@$(NODE) demo/demo.ts
 
+.PHONY: bench
+bench: dist/eip-heal ## compare with a bare Node, the user-data script and curl, and put the table into README (minutes)
+	@bash test/tools/deps.sh bench
+	@$(NODE) bench/bench.ts --write
+
+.PHONY: fleet
+fleet: node_modules/.installed ## boot 1,000 and 10,000 instances at once on virtual time, and draw it (minutes)
+	@$(NODE) bench/fleet.ts
+
 .PHONY: test
 test: tools check dist/eip-heal dist/.packages .tools/.venv $(LINTERS) ## run every test that this machine can run
 	$(VITEST) --project unit --project region --project simulation --project binary --project faults --project packages

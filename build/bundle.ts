@@ -24,6 +24,18 @@ const STAND_INS: Readonly<Record<string, string>> = {
   // The default chain of credential providers (profiles, SSO, processes …): ours are passed explicitly.
   "@aws-sdk/credential-provider-node":
     'export const defaultProvider = () => () => Promise.reject(new Error("no credential chain in eip-heal"));',
+  // Profile files, which every setting would be looked for in: on an image they are somebody else's business. Without
+  // them the promises of node:fs and its pool of threads are not loaded either.
+  "../shared-ini-file-loader/loadSharedConfigFiles":
+    "export const loadSharedConfigFiles = async () => ({ configFile: {}, credentialsFile: {} });",
+  // EC2 has no operation with a stream of events. Brings checksums and node:zlib.
+  "@smithy/core/event-streams": "export {};",
+  // Of this winston wants the colours of its levels; the formatter that is used is imported by itself.
+  logform: "module.exports = { levels: (config) => config };",
+  // winston's own debugging output, in colour, and what it logs when a program crashes, which we do ourselves.
+  "@dabh/diagnostics": "module.exports = () => () => {};",
+  "./exception-handler": "module.exports = class {};",
+  "./rejection-handler": "module.exports = class {};",
   // A copy of Node's own streams for old Nodes.
   "readable-stream": 'module.exports = require("node:stream");',
   "readable-stream/lib/_stream_writable.js": 'module.exports = require("node:stream").Writable;',

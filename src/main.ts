@@ -30,8 +30,10 @@ const RESULTS_FOLDER =
 for (const name of Object.keys(process.env)) {
   if (name.startsWith("NODE_") && name !== "NODE_EXTRA_CA_CERTS") delete process.env[name];
 }
-// A reader that has gone away (`eip-heal --help | head -1`) is no reason to fail.
-process.stdout.on("error", () => {});
+// The SDK asks of every body whether it is a web stream, and to ask is to load all of those. None is: Node's HTTP client
+// makes streams of Node's own.
+Reflect.deleteProperty(globalThis, "ReadableStream");
+// A reader that has gone away is no reason to fail.
 process.stderr.on("error", () => {});
 
 let log: Log = openLog("info", mannerOf(process.env));
@@ -204,6 +206,7 @@ function keep(write: () => void): void {
 }
 
 function print(text: string): ExitStatus {
+  process.stdout.on("error", () => {}); // `eip-heal --help | head -1`
   process.stdout.write(text);
   return EXIT.OK;
 }

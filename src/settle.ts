@@ -4,7 +4,7 @@
  */
 import { decide, type Decision, describeState, isOwn } from "./core/decide.ts";
 import { Failure } from "./core/failure.ts";
-import { choose } from "./core/pool.ts";
+import { choose, isFree } from "./core/pool.ts";
 import { type Change, type End, nameAddress } from "./core/report.ts";
 import type { HolderInstance, Look, Place, Self, View, Wanted } from "./core/view.ts";
 import { displacement, type Former } from "./displacement.ts";
@@ -212,7 +212,7 @@ export function settle(
         // No answer does not mean that nothing happened: it may have been lost because our own public
         // address has changed. And a lost race is no failure before we have seen who won it.
         if (!(error instanceof Failure) || (error.kind !== "unreachable" && error.kind !== "held"))
-          throw error;
+          throw amongRivals(error, seen);
         failure = error;
       }
       if (failure?.kind === "held") {
@@ -251,6 +251,14 @@ export function settle(
           step,
         )
       );
+    }
+
+    /** Of a pool the look tells how many others may be claiming: each of them one of the free addresses. */
+    function amongRivals(error: unknown, { views }: Look): unknown {
+      if (wanted.kind !== "pool" || !(error instanceof Failure) || error.kind !== "throttled")
+        return error;
+      const rivals = views.filter(isFree).length;
+      return new Failure(error.kind, { ...error.details, rivals }, error.step);
     }
   };
 

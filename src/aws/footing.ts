@@ -31,6 +31,7 @@ export function footingOf(environment: Environment, date: () => Date, version: s
   const dualStack = isOn("AWS_USE_DUALSTACK_ENDPOINT");
   const fips = isOn("AWS_USE_FIPS_ENDPOINT");
   const skew = { offsetMs: 0 };
+  let tries = 0;
   const takeTurns = { ec2: turns(), autoScaling: turns() };
 
   /**
@@ -45,7 +46,8 @@ export function footingOf(environment: Environment, date: () => Date, version: s
     // Asked for at once with the rest; who needs them waits for them.
     const credentials = fixed ? Promise.resolve(fixed) : roleCredentials(metadata, date());
     credentials.catch(() => {});
-    const self = await readSelf(metadata, tags, region);
+    // Whether there is IPv6 matters to those who did not get through at first.
+    const self = await readSelf(metadata, tags, region, tries++ > 0);
     const denied = new Set<string>();
     const options = (endpoint: string | undefined, isSecond: boolean): ConnectOptions => ({
       self,

@@ -18,18 +18,20 @@ import type { Metadata } from "./imds.ts";
  *
  * @param tags keys of instance tags; the first one that the instance has is read
  * @param region the region if a variable gives it; else the metadata is asked
+ * @param withIpv6 whether interfaces without public IPv4 are asked for IPv6, which few runs need
  * @throws Failure `unreachable`, or `not-yet` for a part that is not there yet
  */
 export async function readSelf(
   metadata: Metadata,
   tags: readonly string[],
   region: string | undefined,
+  withIpv6: boolean,
 ): Promise<Self> {
   const [instanceId, ownRegion, zone, interfaces, lifecycleState, spot, tag] = await Promise.all([
     required(metadata, "meta-data/instance-id", isInstanceId),
     region ?? required(metadata, "meta-data/placement/region", short(isRegion)),
     required(metadata, "meta-data/placement/availability-zone", short(isZone)),
-    readInterfaces(metadata),
+    readInterfaces(metadata, withIpv6),
     optional(metadata, "meta-data/autoscaling/target-lifecycle-state", short(isLifecycleState)),
     optional(metadata, "meta-data/spot/instance-action", isSpotNotice),
     firstTag(metadata, tags),
@@ -84,22 +86,30 @@ function pathOf(key: string): string {
   return encodeURIComponent(key).replaceAll(/%(?:2B|2C|3A|3D|40)/g, decodeURIComponent);
 }
 
-async function readInterfaces(metadata: Metadata): Promise<NetworkInterface[]> {
+async function readInterfaces(metadata: Metadata, withIpv6: boolean): Promise<NetworkInterface[]> {
   const macs = await required(metadata, "meta-data/network/interfaces/macs/", (text) =>
     lines(text).every((line) => isMac(line.replace(/\/$/, ""))),
   );
+  const [only, ...more] = lines(macs).map((line) => line.replace(/\/$/, ""));
+  // The primary interface cannot be detached: what is alone has both indices 0.
+  const isOnly = more.length === 0;
   const interfaces = await Promise.all(
-    lines(macs).map((line) => readInterface(metadata, line.replace(/\/$/, ""))),
+    [only ?? "", ...more].map((mac) => readInterface(metadata, mac, isOnly, withIpv6)),
   );
   return interfaces.sort((a, b) => a.cardIndex - b.cardIndex || a.deviceIndex - b.deviceIndex);
 }
 
-async function readInterface(metadata: Metadata, mac: string): Promise<NetworkInterface> {
+async function readInterface(
+  metadata: Metadata,
+  mac: string,
+  isOnly: boolean,
+  withIpv6: boolean,
+): Promise<NetworkInterface> {
   const path = `meta-data/network/interfaces/macs/${mac}`;
   const [interfaceId, deviceIndex, cardIndex, privateIps, publicIps] = await Promise.all([
     required(metadata, `${path}/interface-id`, isInterfaceId),
-    required(metadata, `${path}/device-number`, isIndex),
-    optional(metadata, `${path}/network-card-index`, isIndex), // absent on older instances
+    isOnly ? "0" : required(metadata, `${path}/device-number`, isIndex),
+    isOnly ? "0" : optional(metadata, `${path}/network-card-index`, isIndex), // absent on older instances
     optional(metadata, `${path}/local-ipv4s`, areIpv4s), // absent on an interface with IPv6 only
     optional(metadata, `${path}/public-ipv4s`, areIpv4s), // absent without a public address
   ]);
@@ -110,7 +120,7 @@ async function readInterface(metadata: Metadata, mac: string): Promise<NetworkIn
     deviceIndex: Number(deviceIndex),
     cardIndex: Number(cardIndex ?? 0),
     privateIps: own,
-    hasIpv6: publicIps ? false : (await metadata.read(`${path}/ipv6s`)) !== undefined,
+    hasIpv6: withIpv6 && !publicIps && (await metadata.read(`${path}/ipv6s`)) !== undefined,
     publicIps: await readAssociations(metadata, path, own, lines(publicIps ?? "")),
   };
 }

@@ -40,6 +40,8 @@ export interface FailureDetails {
   readonly cure?: string | undefined;
   /** For `not-yet`: the status it turns into once its patience is over. Without one it is waited for to the deadline. */
   readonly meaning?: typeof EXIT.CONFIG | typeof EXIT.NOPERM | typeof EXIT.OK | undefined;
+  /** For `throttled`: how many requests there can be of those who want the same, this one among them, where that is known. */
+  readonly rivals?: number | undefined;
   /** The error code of the service, for those who catch it. */
   readonly code?: string | undefined;
   readonly cause?: unknown;

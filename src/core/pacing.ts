@@ -17,15 +17,22 @@ const LAST_TRY_MS = 1_000;
 
 interface Pace {
   readonly firstMs: number;
+  /** By how much the bound grows from one failure to the next of the same kind. */
+  readonly growth: number;
   readonly capMs: number;
 }
 
 const PACES: Record<Exclude<Kind, "held" | "misconfigured" | "yielded">, Pace> = {
-  unreachable: { firstMs: 500, capMs: 10_000 },
-  throttled: { firstMs: 2_000, capMs: 60_000 },
-  "not-yet": { firstMs: 1_000, capMs: 10_000 },
-  denied: { firstMs: 2_000, capMs: 15_000 },
+  unreachable: { firstMs: 500, growth: 2, capMs: 10_000 },
+  // A bucket that is empty for one is empty for a fleet, so the bound grows fast. Its cap is how long the last of a
+  // fleet sleeps on while there is room again: less means more requests in vain, more a later end (`make fleet`).
+  throttled: { firstMs: 8_000, growth: 4, capMs: 30_000 },
+  "not-yet": { firstMs: 1_000, growth: 2, capMs: 10_000 },
+  denied: { firstMs: 2_000, growth: 2, capMs: 15_000 },
 };
+
+/** Milliseconds in which EC2 lets one association through when a fleet asks for many: five a second for an account and region. */
+const ASSOCIATION_MS = 200;
 
 /** An address that somebody else holds is looked at this often, in milliseconds. */
 const HELD_MS = 5_000;
@@ -82,7 +89,7 @@ export function pace(
     again: true,
     // Tries are so far apart from start to start: one that has waited for an answer has waited already.
     afterMs: Math.min(
-      Math.max(FLOOR_MS, delay(failure.kind, inARow, random) - (now - triedAt)),
+      Math.max(FLOOR_MS, delay(failure, failure.kind, inARow, left, random) - (now - triedAt)),
       left,
     ),
     trail: { inARow, kind: failure.kind, ...(waitingFor && { waitingFor }) },
@@ -108,12 +115,18 @@ export function statusOf(failure: Failure): ExitStatus {
 }
 
 function delay(
+  { details: { rivals } }: Failure,
   kind: Exclude<Kind, "misconfigured" | "yielded">,
   inARow: number,
+  left: number,
   random: () => number,
 ): number {
   if (kind === "held") return HELD_MS;
-  const { firstMs, capMs } = PACES[kind];
-  const bound = Math.min(capMs, firstMs * 2 ** Math.min(inARow - 1, 16));
-  return FLOOR_MS + random() * (bound - FLOOR_MS);
+  const { firstMs, growth, capMs } = PACES[kind];
+  const bound =
+    rivals === undefined
+      ? Math.min(capMs, firstMs * growth ** Math.min(inARow - 1, 16))
+      : // Known: spread over the time that they all take, neither less, which is in vain, nor more.
+        Math.max(firstMs, rivals * ASSOCIATION_MS);
+  return FLOOR_MS + random() * (Math.min(bound, left) - FLOOR_MS);
 }

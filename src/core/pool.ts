@@ -32,11 +32,11 @@ export function choose(
     return { view: first, decision: decide(here, zone, first, "if-gone", 0) };
 
   const usable = views.filter((view) => isFor(view, zone) && !lost.has(view.allocationId));
-  const order = inOrder(usable, here.instanceId, zone);
-  const free = order.find(isFree);
+  // Of thousands only the free ones are put in order, mostly.
+  const [free] = inOrder(usable.filter(isFree), here.instanceId, zone);
   if (free !== undefined) return { view: free, decision: { do: "associate" } };
 
-  for (const view of order) {
+  for (const view of inOrder(usable, here.instanceId, zone)) {
     const decision = decide(here, zone, view, "if-gone", unknownForMs(view));
     if (decision.do === "take") return { view, decision };
   }

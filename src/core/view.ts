@@ -14,7 +14,7 @@ export interface NetworkInterface {
   readonly privateIps: readonly string[];
   /** The public IPv4 address, Elastic or not, that each private address is mapped to now. */
   readonly publicIps: Readonly<Record<string, string>>;
-  /** Has it an IPv6 address? Only looked for where there is no public IPv4. */
+  /** Has it an IPv6 address? Only looked for where there is no public IPv4 and the answer is needed. */
   readonly hasIpv6: boolean;
 }
 

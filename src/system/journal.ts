@@ -3,7 +3,7 @@
  * `<N>` (sd-daemon(3)); on a terminal warnings and errors are coloured, unless NO_COLOR says otherwise.
  */
 import { fstatSync } from "node:fs";
-import { format } from "logform";
+import printf from "logform/printf.js";
 import createLogger from "winston/lib/winston/create-logger.js";
 import Console from "winston/lib/winston/transports/console.js";
 import { LOG_LEVELS, type LogLevel } from "../core/settings.ts";
@@ -66,9 +66,7 @@ export function mannerOf(environment: Readonly<Record<string, string | undefined
 export function openLog(level: LogLevel, manner: Manner): Log {
   const logger = createLogger({
     level,
-    format: format.printf((event) =>
-      formatEvent(event.level as LogLevel, String(event.message), manner),
-    ),
+    format: printf((event) => formatEvent(event.level as LogLevel, String(event.message), manner)),
     transports: [new Console({ stderrLevels: [...LOG_LEVELS] })],
   });
   return {

@@ -512,7 +512,9 @@ describe.concurrent("Auto Scaling does not play along", { timeout: PATIENCE_MS }
       before: (region) => region.faults.add({ service: "autoscaling", count: 2, effect }),
     });
     expect(run.status, run.log.join("\n")).toBe(0);
-    expect(calls).toHaveLength(3);
+    // Heartbeats go on while it waits, and may be among the two.
+    expect(calls.filter((call) => !/ (?:ok|CONTINUE)$/.test(call))).toHaveLength(2);
+    expect(calls.filter((call) => call === CONTINUED)).toHaveLength(1);
     expect(wait?.ended).toMatchObject({ result: "CONTINUE", by: "call" });
     expect(run.log.at(-1)).toMatch(/^completed the launch hook/);
   });

@@ -23,7 +23,7 @@ function run(f: Failure, deadline = 600_000, random = () => 1 - Number.EPSILON) 
 describe("how far tries are apart at most", () => {
   it.each([
     ["unreachable", 10_000],
-    ["throttled", 60_000],
+    ["throttled", 30_000],
     ["not-yet", 10_000],
     ["denied", 15_000],
     ["held", 5_000],
@@ -49,6 +49,23 @@ describe("how far tries are apart at most", () => {
     expect(run(failure("throttled"), 600_000, () => 0).delays.slice(0, 5)).toEqual([
       100, 100, 100, 100, 100,
     ]);
+  });
+});
+
+describe("among rivals whose number is known", () => {
+  const among = (rivals: number) => new Failure("throttled", { why: "x", rivals });
+  const firstDelay = (rivals: number, left = 600_000) =>
+    run(among(rivals), left).delays[0] ?? Number.NaN;
+
+  it("waits up to the time that all of them take, five a second", () => {
+    expect(firstDelay(1_000)).toBeCloseTo(200_000, 0);
+    expect(firstDelay(100)).toBeCloseTo(20_000, 0);
+  });
+
+  it("but as among a few at least, and never to the deadline all together", () => {
+    expect(firstDelay(1)).toBeCloseTo(8_000, 0);
+    const half = pace(among(10_000), NO_TRAIL, 0, 0, 600_000, () => 0.5);
+    expect(half).toMatchObject({ afterMs: expect.closeTo(299_550, 0) as number });
   });
 });
 

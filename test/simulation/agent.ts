@@ -37,8 +37,8 @@ export interface AgentOptions {
   readonly random: () => number;
   /** What the network does to the next request. */
   readonly passage: () => Passage;
-  /** Told of every request that EC2 has carried out, at that moment. */
-  readonly onApplied?: (action: string, instanceId: string) => void;
+  /** Told of every request that EC2 has answered, at that moment; with the code if it was refused. */
+  readonly onApplied?: (action: string, instanceId: string, refusal?: string) => void;
   /** Ends the agent as `kill -9` does: it never hears of anything again. */
   readonly killed?: AbortSignal;
 }
@@ -146,7 +146,7 @@ function wireOf(
       if (!(error instanceof ApiError)) throw error;
       answer = { error };
     }
-    onApplied?.(action, instanceId);
+    onApplied?.(action, instanceId, "error" in answer ? answer.error.code : undefined);
     if (lose === "answer") {
       await sleep(REQUEST_MS - thereMs, signal);
       throw noAnswer;

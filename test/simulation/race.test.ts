@@ -8,6 +8,7 @@ import type { Outcome } from "../../src/core/report.ts";
 import { Region } from "../region/region.ts";
 import { aWorld, type BuiltInstance, type World } from "../region/world.ts";
 import { type Passage, runOnVirtualTime } from "./agent.ts";
+import { newestOf } from "./fleet.ts";
 import { dice, VirtualTime } from "./time.ts";
 
 const START = Date.UTC(2026, 10, 1);
@@ -188,14 +189,6 @@ async function run(
   return { region, time, instances, outcomes, heldAtLastLook, moves, settledAt };
 }
 
-/** The newest instance: the later launch, or the higher id in the same second. */
-const newest = (instances: readonly BuiltInstance[]) =>
-  instances.reduce((a, b) =>
-    b.launchTime > a.launchTime || (b.launchTime === a.launchTime && b.instanceId > a.instanceId)
-      ? b
-      : a,
-  );
-
 const fixed =
   (holder: Race["holder"]) =>
   (world: World, instances: readonly BuiltInstance[]): Record<string, string> => {
@@ -221,7 +214,7 @@ describe("one fixed address, policy newest", () => {
           fixed(conditions.holder),
         );
         const [address] = region.addresses();
-        const winner = newest(instances);
+        const winner = newestOf(instances);
         expect(outcomes.filter(Boolean)).toHaveLength(instances.length);
         expect(address?.association?.instanceId).toBe(winner.instanceId);
         expect(outcomes[instances.indexOf(winner)]?.end).toBe("settled");
@@ -254,7 +247,7 @@ describe("the next recheck puts right", () => {
     });
     await time.run();
     await Promise.all(ends);
-    return newest(alive);
+    return newestOf(alive);
   };
 
   it("requests that took up to ten seconds", async () => {
@@ -267,7 +260,7 @@ describe("the next recheck puts right", () => {
           (...world) => (settings = fixed(conditions.holder)(...world)),
         );
         const holder = () => ending.region.addresses()[0]?.association?.instanceId;
-        if (holder() !== newest(ending.instances).instanceId) late++;
+        if (holder() !== newestOf(ending.instances).instanceId) late++;
         const winner = await recheckAll(ending, settings);
         expect(holder()).toBe(winner.instanceId);
       }),

@@ -8,6 +8,7 @@
 #   install   installs the packages on real systems (test/install), with what boot and packages need
 #   aws       the aws command line, a real client for the simulated region
 #   moto      the independent region: a Python that makes virtual environments
+#   bench     what eip-heal is measured against (bench/); not among "all groups" either
 #   arm64     builds for arm64 on x86-64; not among "all groups", because only `make packages-all` needs it
 #   qemu      virtual machines; not among them either: only `make test-qemu` and `make test-arm64` need it
 #
@@ -86,6 +87,15 @@ aarch64-linux-gnu-strip binutils-aarch64-linux-gnu
 /usr/aarch64-linux-gnu/lib/libgcc_s.so.1 libgcc-s1-arm64-cross
 NEEDS
 		;;
+	bench)
+		cat <<'NEEDS'
+/usr/bin/aws awscli
+curl curl
+jq jq
+openssl openssl
+python3 python3
+NEEDS
+		;;
 	aws)
 		echo aws awscli
 		;;
@@ -96,7 +106,7 @@ venv python3-venv
 NEEDS
 		;;
 	*)
-		echo "deps.sh: unknown group $1; known: boot packages install arm64 qemu aws moto" >&2
+		echo "deps.sh: unknown group $1; known: boot packages install bench arm64 qemu aws moto" >&2
 		return 64
 		;;
 	esac
