@@ -53,6 +53,13 @@ async function main(args: string[]): Promise<ExitStatus> {
     process.once(signal, () => stop.abort(new Error(`stopped by ${signal}`)));
   }
   const configuration = readConfiguration(commandLine, process.env);
+  if (commandLine.command === "doctor" || commandLine.command === "status") {
+    // Loaded only here: a boot does without it.
+    const { operate } = await import("./operator.ts");
+    const { version } = manifest;
+    const given = { commandLine, configuration, own: process.env, version, log };
+    return operate({ ...given, resultsFolder: RESULTS_FOLDER }, stop.signal);
+  }
   if ("problems" in configuration) {
     const { problems, status, hook } = configuration;
     for (const problem of problems) log.error(problem);
