@@ -29,7 +29,7 @@ _eip_heal() {
 	# Only the machine's owner knows these.
 	--allocation-id | --pool | --private-ip | --lifecycle-hook) return ;;
 	*)
-		words='heal recheck release --config --dry-run --json --verbose --version --help
+		words='heal recheck release status doctor --config --dry-run --json --verbose --version --help
 			--allocation-id --tag --pool --pool-tag --takeover --displace
 			--interface --private-ip --deadline --optional --lifecycle-hook --log-level'
 		;;

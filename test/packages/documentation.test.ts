@@ -1,5 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { COMMANDS, SWITCHES } from "../../src/command-line.ts";
+import { statusRecord } from "../../src/commands/status.ts";
+import { CHECKS, checkupRecord } from "../../src/core/checkup.ts";
 import { parseEnvironmentFile } from "../../src/core/environment-file.ts";
 import { EXIT } from "../../src/core/failure.ts";
 import { readSettings, SETTINGS } from "../../src/core/settings.ts";
@@ -34,6 +36,13 @@ describe("eip-heal.conf", () => {
   });
 });
 
+test("README names every command", () => {
+  const text = read("README.md");
+  for (const [name] of COMMANDS) {
+    if (name !== "heal") expect(text).toContain(`eip-heal ${name}`);
+  }
+});
+
 describe("the man page", () => {
   const page = read("packaging/eip-heal.8");
   const section = (name: string) =>
@@ -53,10 +62,12 @@ describe("the man page", () => {
       "NAME",
       "SYNOPSIS",
       "DESCRIPTION",
+      "COMMANDS",
       "OPTIONS",
       "SETTINGS",
       "ENVIRONMENT",
       "FILES",
+      "JSON",
       "EXIT STATUS",
       "EXAMPLES",
       "DIAGNOSTICS",
@@ -80,10 +91,60 @@ describe("the man page", () => {
   });
 
   test("has every command and every other flag", () => {
-    const commands = [...section("OPTIONS").matchAll(/^\.It Cm (\S+)/gm)].map(([, name]) => name);
+    const commands = [...section("COMMANDS").matchAll(/^\.It Cm (\S+)/gm)].map(([, name]) => name);
     expect(commands).toEqual(COMMANDS.map(([name]) => name));
+    expect(section("SYNOPSIS")).toContain(`.Op Cm ${commands.join(" | ")}\n`);
     const flags = [...section("OPTIONS").matchAll(/^\.It Fl -(\S+)/gm)].map(([, flag]) => flag);
     expect(flags).toEqual(GENERAL);
+  });
+
+  test("has every check of doctor, in its order and with its meaning", () => {
+    const text = section("DIAGNOSTICS")
+      .split(".Ss The checks of doctor\n")[1]
+      ?.split(/^\.El$/m)[0];
+    const told = [...(text ?? "").matchAll(/^\.It Li (\S+)\n(.+)\.$/gm)];
+    expect(
+      told.map(([, id, meaning = ""]) => [id, meaning[0]?.toLowerCase() + meaning.slice(1)]),
+    ).toEqual(CHECKS.map(([id, meaning]) => [id, meaning[0]?.toLowerCase() + meaning.slice(1)]));
+  });
+
+  test("has every field of the JSON that doctor, status and a run print", () => {
+    const fields = (name: string) =>
+      (section("JSON").split(`.Ss ${name}\n`)[1] ?? "")
+        .split(/^\.Ss /m)[0]
+        ?.match(/^(?:\.It )?\.?Va .*$/gm)
+        ?.flatMap((line) => line.match(/\b[a-z]\w+\b/g) ?? []) ?? [];
+    const view = { allocationId: "a", publicIp: "b", holder: { kind: "nobody" } } as const;
+    const place = {
+      instanceId: "i",
+      interfaceId: "e",
+      privateIp: "p",
+      publicIp: "q",
+      onlyInterface: true,
+      primaryIp: true,
+    };
+    const self = { instanceId: "i", region: "r", zone: "z", interfaces: [] };
+    const lastRun = { known: true, result: { outcome: "settled", exitStatus: 0 } } as const;
+    const standing = {
+      here: true,
+      exitStatus: 0,
+      message: "m",
+      self,
+      place,
+      view,
+      lastRun,
+    } as const;
+    const status = statusRecord({ ...standing, recheckInMs: 1 }, new Date(0));
+    expect(fields("status")).toEqual(expect.arrayContaining(Object.keys(status)));
+
+    const [check] = [
+      { id: "role", mark: "failed", found: "f", cure: "c", commands: ["d"], blockedBy: ["ec2"] },
+    ] as const;
+    const checkup = checkupRecord([check], new Date(0));
+    const [told = {}] = checkup["checks"] as object[];
+    expect(fields("doctor")).toEqual(
+      expect.arrayContaining([...Object.keys(checkup), ...Object.keys(told)]),
+    );
   });
 
   test("has every exit status, by its name", () => {
