@@ -83,6 +83,7 @@ export interface Verdict {
 export function judge(checks: readonly Check[]): Verdict {
   const failed = checks.filter(({ mark }) => mark === "failed");
   const warnings = checks.filter(({ mark }) => mark === "warning").length;
+  const idle = checks.find((check) => check.idle === true);
   const [first] = failed;
   if (first !== undefined) {
     const status = first.status ?? EXIT.SOFTWARE;
@@ -91,12 +92,12 @@ export function judge(checks: readonly Check[]): Verdict {
       healthy: false,
       status,
       first: first.id,
-      line: `a heal would end with exit status ${status} (${name}); begin with: ${first.id}`,
+      line: `a heal${idle === undefined ? "" : ", once the instance is in service,"} would end with exit status ${status} (${name}); begin with: ${first.id}`,
     };
   }
   // What was given up because of something that turned out well is not known to be well itself.
   const unknown = checks.find(({ mark }) => mark === "skipped");
-  if (unknown !== undefined && !checks.some(({ idle }) => idle === true)) {
+  if (unknown !== undefined && idle === undefined) {
     return {
       healthy: false,
       status: EXIT.TEMPFAIL,
@@ -104,7 +105,6 @@ export function judge(checks: readonly Check[]): Verdict {
       line: `whether a heal would succeed is not known: it was changing; look again (${unknown.id})`,
     };
   }
-  const idle = checks.find(({ idle }) => idle === true);
   const also = warnings === 0 ? "" : `; ${warnings} ${warnings === 1 ? "warning" : "warnings"}`;
   return {
     healthy: true,

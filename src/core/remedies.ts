@@ -1,6 +1,6 @@
 /**
- * The commands that doctor names. Pure. Words in capitals are to be filled in; no argument has a space in
- * it, so that a command can be broken at its spaces.
+ * The commands that doctor names, for a shell. Pure. Words in capitals are to be filled in. What comes from
+ * tags and settings is quoted: they may hold anything, and people paste what they are told.
  */
 import { partitionOf } from "./ids.ts";
 import type { Place, Self } from "./view.ts";
@@ -29,7 +29,7 @@ export function trust(role: string): string {
       { Effect: "Allow", Principal: { Service: "ec2.amazonaws.com" }, Action: "sts:AssumeRole" },
     ],
   };
-  return `aws iam update-assume-role-policy --role-name ${role} --policy-document '${JSON.stringify(policy)}'`;
+  return `aws iam update-assume-role-policy --role-name ${role} --policy-document ${quoted(JSON.stringify(policy))}`;
 }
 
 /** Adds a policy of its own to the role, which allows this action. */
@@ -38,7 +38,7 @@ export function grant(role: string, action: string, resources: readonly string[]
     Version: "2012-10-17",
     Statement: [{ Effect: "Allow", Action: `ec2:${action}`, Resource: resources }],
   };
-  return `aws iam put-role-policy --role-name ${role} --policy-name eip-heal-${action} --policy-document '${JSON.stringify(policy)}'`;
+  return `aws iam put-role-policy --role-name ${role} --policy-name eip-heal-${action} --policy-document ${quoted(JSON.stringify(policy))}`;
 }
 
 /** The resources that associating the address with this place names. */
@@ -57,7 +57,7 @@ export function resourcesOf(
 }
 
 export function tagInstance({ instanceId, region }: Self, key: string): string {
-  return `aws ec2 create-tags --region ${region} --resources ${instanceId} --tags Key=${key},Value=${ALLOCATION_ID}`;
+  return `aws ec2 create-tags --region ${region} --resources ${instanceId} --tags ${quoted(`Key=${key},Value=${ALLOCATION_ID}`)}`;
 }
 
 export function listAddresses(region: string): string {
@@ -73,6 +73,11 @@ export function allocate(
   const specification =
     tag === undefined
       ? ""
-      : ` --tag-specifications ResourceType=elastic-ip,Tags=[{Key=${tag.key},Value=${tag.value}}]`;
+      : ` --tag-specifications ${quoted(`ResourceType=elastic-ip,Tags=[{Key=${tag.key},Value=${tag.value}}]`)}`;
   return `aws ec2 allocate-address --region ${region} --network-border-group ${borderGroup}${specification}`;
+}
+
+/** One word of a shell command, whatever it holds. */
+function quoted(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'"'"'`)}'`;
 }

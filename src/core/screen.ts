@@ -59,7 +59,8 @@ export function linesOf(row: Row, screen: Screen, labelWidth: number): string[] 
   const { columns } = screen;
   const text = printable(row.text, screen);
   const cure = row.cure && printable(row.cure, screen);
-  const commands = (row.commands ?? []).map((command) => printable(command, screen));
+  // Not as much as a space of a command is changed, except for what would change the screen.
+  const commands = (row.commands ?? []).map((command) => command.replace(/\p{C}/gu, "?"));
   if (columns === undefined) {
     const word = row.mark === undefined ? "" : `${SIGNS[row.mark].ascii.padEnd(7)} `;
     return [
@@ -138,7 +139,9 @@ function wrap(text: string, width: number): string[] {
  * and inside JSON after a comma or bracket, where a new line means nothing.
  */
 function wrapCommand(command: string, width: number): string[] {
-  const lines = fill(command.split(" "), width - 2);
+  // A space inside quotes is part of its word.
+  const words = command.match(/(?:'[^']*'|"[^"]*"|[^\s'"])+/g) ?? [];
+  const lines = fill(words, width - 2);
   return lines.flatMap((line, index) => {
     const end = index < lines.length - 1 ? " \\" : "";
     if (line.length <= width || !line.startsWith("'{")) return [`${line}${end}`];

@@ -1,6 +1,7 @@
 /**
  * A set-up that can be broken, and a reader of cures: it does what doctor prints, literally, and nothing else.
  */
+import { execFileSync } from "node:child_process";
 import { chmodSync, rmSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -241,10 +242,11 @@ export class SetUp {
   #execute(command: string): void {
     const { region } = this.region;
     const { instanceId } = this.me;
-    const [program = "", service = "", action = "", ...rest] = command.split(" ");
+    const words = execFileSync("bash", ["-c", `printf '%s\\0' ${command}`]);
+    const [program = "", service = "", action = "", ...rest] = words.toString().split("\0");
     const options = new Map<string, string>();
     for (let at = 0; at < rest.length; at += 2) options.set(rest[at] ?? "", rest[at + 1] ?? "");
-    const option = (name: string) => (options.get(`--${name}`) ?? "").replace(/^'|'$/g, "");
+    const option = (name: string) => options.get(`--${name}`) ?? "";
     const isMine = [undefined, instanceId, "INSTANCE_ID"].includes(options.get("--instance-id"));
     if (!isMine) throw new Error(`${command}: another instance`);
     const where = options.get("--region");

@@ -575,6 +575,13 @@ describe("a healthy set-up", () => {
     }),
   );
 
+  it("in standby, and without a role: what a heal comes to once it is in service", async () =>
+    play({ start: { instance: { lifecycle: "Standby", role: null } } }, async (setUp) => {
+      const checkup = await setUp.doctor();
+      expect(checkup).toMatchObject({ healthy: false, status: 77, first: "role" });
+      expect(checkup.message).toContain("once the instance is in service");
+    }));
+
   it.concurrent.each<[string, Start, (setUp: SetUp) => void, string]>([
     ["in standby", { instance: { lifecycle: "Standby" } }, () => {}, "in-service"],
     [
