@@ -29,7 +29,7 @@ _eip_heal() {
 	# Only the machine's owner knows these.
 	--allocation-id | --pool | --private-ip | --lifecycle-hook | --region | --account | --vpc | --group) return ;;
 	*)
-		words='heal recheck release policy --config --dry-run --json --verbose --version --help
+		words='heal recheck release status doctor policy --config --dry-run --json --verbose --version --help
 			--explain --any --hook --release --region --account --vpc --group
 			--allocation-id --tag --pool --pool-tag --takeover --displace
 			--interface --private-ip --deadline --optional --lifecycle-hook --log-level'

@@ -8,6 +8,8 @@ export const COMMANDS = [
   ["heal", "bring this instance back under its Elastic IP (the default)"],
   ["recheck", "heal if the address is not where the last run has verified it; asks EC2 only then"],
   ["release", "give the address up, if this instance holds it"],
+  ["status", "show in one look where the address is and what the last run did"],
+  ["doctor", "check all that a heal needs, name what is wrong and its cure; changes nothing"],
   ["policy", "print the smallest IAM policy for these settings"],
 ] as const;
 export type Command = (typeof COMMANDS)[number][0];

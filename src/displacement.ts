@@ -103,6 +103,6 @@ export function displacement(run: Run) {
   };
 }
 
-function nameElastic({ allocationId, publicIp }: Elastic): string {
+export function nameElastic({ allocationId, publicIp }: Elastic): string {
   return allocationId === undefined ? publicIp : nameAddress(allocationId, publicIp);
 }

@@ -92,7 +92,7 @@ function beginAttempts(run: Run): () => Promise<End> {
 }
 
 /** What is wanted: by setting, by a tag in instance metadata, or by a tag that only EC2 shows. */
-export async function nameWanted(run: Run, self: Self, ec2: Ec2): Promise<Wanted> {
+export async function nameWanted(run: Run, self: Self, ec2: Pick<Ec2, "tags">): Promise<Wanted> {
   const { allocationId, pool, tag, poolTag, optional } = run.settings;
   if (allocationId !== undefined) return { kind: "address", allocationId };
   if (pool !== undefined) return { kind: "pool", ...pool };

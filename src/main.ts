@@ -3,11 +3,10 @@ import { basename } from "node:path";
 import manifest from "../package.json" with { type: "json" };
 import { footingOf } from "./aws/footing.ts";
 import { type CommandLine, helpText, parseCommandLine, UsageError } from "./command-line.ts";
-import { policy, type PolicyPorts } from "./commands/policy.ts";
+import type { PolicyPorts } from "./commands/policy.ts";
 import { EXIT, type ExitStatus, Failure } from "./core/failure.ts";
 import { type HookEnd, reportHook } from "./core/launch-hook.ts";
 import { statusOf } from "./core/pacing.ts";
-import { documentOf, explanationOf } from "./core/policy.ts";
 import type { LastResult } from "./core/recheck.ts";
 import { isMove, type Outcome, report, resultRecord, resultVariables } from "./core/report.ts";
 import { heal } from "./heal.ts";
@@ -57,6 +56,13 @@ async function main(args: string[]): Promise<ExitStatus> {
     process.once(signal, () => stop.abort(new Error(`stopped by ${signal}`)));
   }
   const configuration = readConfiguration(commandLine, process.env);
+  if (commandLine.command === "doctor" || commandLine.command === "status") {
+    // Loaded only here: a boot does without it.
+    const { operate } = await import("./operator.ts");
+    const { version } = manifest;
+    const given = { commandLine, configuration, own: process.env, version, log };
+    return operate({ ...given, resultsFolder: RESULTS_FOLDER }, stop.signal);
+  }
   if ("problems" in configuration) {
     const { problems, status, hook } = configuration;
     for (const problem of problems) log.error(problem);
@@ -102,6 +108,8 @@ async function main(args: string[]): Promise<ExitStatus> {
     }
     case "policy":
       try {
+        // Loaded only here, too.
+        const { documentOf, explanationOf, policy } = await import("./commands/policy.ts");
         const region = environment["AWS_REGION"];
         const scope = { ...(region && { region }), ...commandLine.scope };
         const clauses = await policy(settings, scope, ports, stop.signal);

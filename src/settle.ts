@@ -7,7 +7,7 @@ import { Failure } from "./core/failure.ts";
 import { choose, isFree } from "./core/pool.ts";
 import { type Change, type End, nameAddress } from "./core/report.ts";
 import type { HolderInstance, Look, Place, Self, View, Wanted } from "./core/view.ts";
-import { displacement, type Former } from "./displacement.ts";
+import { displacement, type Former, nameElastic } from "./displacement.ts";
 import type { Ec2 } from "./ports.ts";
 import { during, type Run } from "./run.ts";
 
@@ -89,7 +89,7 @@ export function settle(
           continue;
 
         case "confirm":
-          if (run.dryRun) return { end: "would", change: "associated" };
+          if (run.dryRun) return rehearse(view, { change: "associated" });
           if (view.elasticHere !== undefined && !isElsewhere) {
             isElsewhere = !(await isAtPlace(view, view.elasticHere));
             if (!isElsewhere) continue;
@@ -104,7 +104,7 @@ export function settle(
             decision.do === "take"
               ? { change: "taken", from: decision.from }
               : { change: "associated" };
-          if (run.dryRun) return { end: "would", ...deed };
+          if (run.dryRun) return rehearse(view, deed);
           seen = await dare(view, deed);
           held = false;
           continue;
@@ -129,6 +129,17 @@ export function settle(
     throw new Failure("held", {
       why: `others keep moving ${what}, or EC2 is too slow for it to be taken safely`,
     });
+
+    /** All of it but the write: what stands in the way, and what would go. */
+    async function rehearse(view: View, deed: Deed): Promise<End> {
+      const { elastic } = (await pushedOff.before(view, false)) ?? {};
+      if (elastic !== undefined) {
+        ports.log.warn(
+          `${nameElastic(elastic)} would be pushed off ${here.instanceId} ${here.interfaceId} ${here.privateIp}`,
+        );
+      }
+      return { end: "would", ...deed };
+    }
 
     function decideOn({ views }: Look): { view: View; decision: Decision } {
       if (wanted.kind === "pool") {

@@ -9,6 +9,8 @@ export interface Credentials {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
   readonly sessionToken?: string;
+  /** Of the instance role's; absent where the metadata service does not say. */
+  readonly expiresAt?: Date;
 }
 
 const NO_ROLE_CURE =
@@ -37,26 +39,34 @@ export function environmentCredentials(
 }
 
 /**
+ * The name of the instance role, or undefined if this instance has none.
+ *
+ * @throws Failure `unreachable` for anything that is not an answer
+ */
+export async function roleName(metadata: Metadata): Promise<string | undefined> {
+  const role = (await metadata.read(ROLES))?.trim().split(/\s+/)[0];
+  if (!role || /^[\w+=,.@-]{1,128}$/.test(role)) return role || undefined;
+  throw new Failure("unreachable", {
+    request: ROLES,
+    why: "what was answered is not the name of a role",
+  });
+}
+
+/**
  * Credentials of the instance role.
  *
  * @throws Failure `not-yet` (in the end 77) without a role, without trust or with expired credentials;
  *   `unreachable` for anything that is not an answer
  */
 export async function roleCredentials(metadata: Metadata, now: Date): Promise<Credentials> {
-  const role = (await metadata.read(ROLES))?.trim().split(/\s+/)[0];
-  if (!role) {
+  const role = await roleName(metadata);
+  if (role === undefined) {
     throw new Failure("not-yet", {
       request: ROLES,
       why: "this instance has no role, or not yet",
       cure: NO_ROLE_CURE,
       code: "NoRole",
       meaning: EXIT.NOPERM,
-    });
-  }
-  if (!/^[\w+=,.@-]{1,128}$/.test(role)) {
-    throw new Failure("unreachable", {
-      request: ROLES,
-      why: "what was answered is not the name of a role",
     });
   }
 
@@ -96,7 +106,12 @@ export async function roleCredentials(metadata: Metadata, now: Date): Promise<Cr
       meaning: EXIT.NOPERM,
     });
   }
-  return { accessKeyId: id, secretAccessKey: secret, sessionToken: token };
+  return {
+    accessKeyId: id,
+    secretAccessKey: secret,
+    sessionToken: token,
+    ...(typeof expires === "string" && !Number.isNaN(left) && { expiresAt: new Date(expires) }),
+  };
 }
 
 /** Milliseconds by which this machine's clock may be ahead before we call credentials expired. */

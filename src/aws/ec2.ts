@@ -202,18 +202,23 @@ export function ec2Over(api: Ec2Api, self: Self, denied: Set<string>) {
     },
 
     associate: (allocationId: string, here: Place, reassociate: boolean): Promise<void> =>
-      api.associateAddress({
-        allocationId,
-        ...(here.onlyInterface
-          ? { instanceId: here.instanceId }
-          : { networkInterfaceId: here.interfaceId }),
-        ...(!here.primaryIp && { privateIpAddress: here.privateIp }),
-        allowReassociation: reassociate,
-      }),
+      api.associateAddress(association(allocationId, here, reassociate)),
 
     release: (associationId: string): Promise<void> => api.disassociateAddress(associationId),
 
     close: () => api.close(),
+  };
+}
+
+/** The request that puts the address in its place. */
+export function association(allocationId: string, here: Place, reassociate: boolean) {
+  return {
+    allocationId,
+    ...(here.onlyInterface
+      ? { instanceId: here.instanceId }
+      : { networkInterfaceId: here.interfaceId }),
+    ...(!here.primaryIp && { privateIpAddress: here.privateIp }),
+    allowReassociation: reassociate,
   };
 }
 

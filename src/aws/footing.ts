@@ -22,14 +22,8 @@ type Environment = Readonly<Record<string, string | undefined>>;
  * @throws Failure `misconfigured` for variables that make no sense
  */
 export function footingOf(environment: Environment, date: () => Date, version: string) {
-  const metadataUrl = metadataEndpoint(environment);
-  const fixed = environmentCredentials(environment);
-  const region = regionOf(environment);
-  const ec2Url = endpointOf("EC2", environment);
-  const autoScalingUrl = endpointOf("AUTO_SCALING", environment);
-  const isOn = (name: string) => /^true$/i.test(environment[name] ?? "");
-  const dualStack = isOn("AWS_USE_DUALSTACK_ENDPOINT");
-  const fips = isOn("AWS_USE_FIPS_ENDPOINT");
+  const { metadataUrl, fixed, region, ec2Url, autoScalingUrl, dualStack, fips } =
+    surroundingsOf(environment);
   const skew = { offsetMs: 0 };
   let tries = 0;
   const takeTurns = { ec2: turns(), autoScaling: turns() };
@@ -79,6 +73,24 @@ export function footingOf(environment: Environment, date: () => Date, version: s
   };
 }
 
+/**
+ * What the standard AWS variables say about where things are.
+ *
+ * @throws Failure `misconfigured` for variables that make no sense
+ */
+export function surroundingsOf(environment: Environment) {
+  const isOn = (name: string) => /^true$/i.test(environment[name] ?? "");
+  return {
+    metadataUrl: metadataEndpoint(environment),
+    fixed: environmentCredentials(environment),
+    region: regionOf(environment),
+    ec2Url: endpointOf("EC2", environment),
+    autoScalingUrl: endpointOf("AUTO_SCALING", environment),
+    dualStack: isOn("AWS_USE_DUALSTACK_ENDPOINT"),
+    fips: isOn("AWS_USE_FIPS_ENDPOINT"),
+  };
+}
+
 /** False, true, false, true … */
 function turns(): () => boolean {
   let isSecond = true;
@@ -106,7 +118,7 @@ function endpointOf(service: "EC2" | "AUTO_SCALING", environment: Environment): 
 }
 
 /** Has it IPv6 and no public IPv4 address on any interface? */
-function hasOnlyIpv6({ interfaces }: Self): boolean {
+export function hasOnlyIpv6({ interfaces }: Self): boolean {
   return (
     interfaces.every(({ publicIps }) => Object.keys(publicIps).length === 0) &&
     interfaces.some(({ hasIpv6 }) => hasIpv6)

@@ -106,6 +106,7 @@ async function bounded(
     request,
     why: `no complete answer within ${REQUEST_MS / 1_000} s`,
     cure: REACH,
+    code: SILENT,
   });
   const timer = setTimeout(() => limit.abort(tooSlow), REQUEST_MS);
   const stop = () => limit.abort(signal.reason);
@@ -136,10 +137,17 @@ async function bounded(
   }
 }
 
+/** Codes of failures that mean something to those who look for the cause. */
+export const SILENT = "MetadataSilent";
+export const SWITCHED_OFF = "MetadataOff";
+
 const REACH =
   "is this an EC2 instance, is its metadata service on, and may this user reach it (firewall rules on 169.254.169.254)?";
 
-function explain(status: number | undefined, error: unknown): Pick<FailureDetails, "why" | "cure"> {
+function explain(
+  status: number | undefined,
+  error: unknown,
+): Pick<FailureDetails, "why" | "cure" | "code"> {
   switch (status) {
     case undefined:
       return { why: networkCause(error), cure: REACH };
@@ -151,6 +159,7 @@ function explain(status: number | undefined, error: unknown): Pick<FailureDetail
       return {
         why: `it is switched off or does not allow this (${status})`,
         cure: "aws ec2 modify-instance-metadata-options --http-endpoint enabled",
+        code: SWITCHED_OFF,
       };
     case 200:
       return { why: "the answer is empty" };

@@ -64,16 +64,21 @@ interface Client {
 }
 
 /** Where the client's requests go, for messages: `ec2.us-east-1.amazonaws.com`. */
-export function hostOf(
+export function hostOf(options: ConnectOptions, client: Client): string {
+  return urlOf(options, client).host;
+}
+
+/** Where the client's requests go. */
+export function urlOf(
   { endpoint, self, dualStack, fips }: ConnectOptions,
   { config }: Client,
-): string {
-  if (endpoint !== undefined) return new URL(endpoint).host;
+): URL {
+  if (endpoint !== undefined) return new URL(endpoint);
   return config.endpointProvider({
     Region: self.region,
     UseDualStack: dualStack,
     UseFIPS: fips,
-  }).url.host;
+  }).url;
 }
 
 /** Runs one action; `resource` is the ARN it works on, for a refusal that names none. */
@@ -186,8 +191,8 @@ function translate(
   });
 }
 
-/** What people whose instance cannot reach AWS lack most often. */
-function wayOut(service: Service, self: Self): string | undefined {
+/** What people whose instance cannot reach AWS lack most often; undefined for one with a public IPv4 address. */
+export function wayOut(service: Service, self: Self): string | undefined {
   if (self.interfaces.some(({ publicIps }) => Object.keys(publicIps).length > 0)) return undefined;
   return `this instance has no public IPv4 address: let its subnet assign one, add an interface endpoint for ${NAMES[service]} to the VPC, or give it IPv6`;
 }

@@ -12,6 +12,8 @@ import { nameWanted } from "../heal.ts";
 import type { Footing, Ports } from "../ports.ts";
 import { during, limitOf, type Run } from "../run.ts";
 
+export { documentOf, explanationOf } from "../core/policy.ts";
+
 /** Milliseconds; somebody is waiting for it. */
 const DEADLINE_MS = 15_000;
 

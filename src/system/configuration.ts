@@ -23,6 +23,9 @@ export type Configuration =
       readonly hook?: { readonly name: string; readonly environment: Environment };
     };
 
+/** The settings file: the one that was named, else the one of the package. */
+export const configFile = ({ config }: { config?: string }): string => config ?? CONFIG_FILE;
+
 /**
  * Reads the settings from the command line, the environment and the settings file.
  *
@@ -32,7 +35,7 @@ export function readConfiguration(
   { config, flags }: { config?: string; flags: Readonly<Record<string, string>> },
   own: Environment,
 ): Configuration {
-  const path = config ?? CONFIG_FILE;
+  const path = configFile(config === undefined ? {} : { config });
   let text: string;
   try {
     text = readFileSync(path, "utf8");

@@ -38,6 +38,28 @@ export function readResult(folder: string): LastResult | undefined {
   return isResult ? (record as unknown as LastResult) : undefined;
 }
 
+/** The last result as it stands there, or why there is none to be shown. */
+export function readRecord(
+  folder: string,
+): { known: true; result: Record<string, unknown> } | { known: false; because: string } {
+  const path = join(folder, "result.json");
+  try {
+    readFileSync(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    return {
+      known: false,
+      because:
+        code === "EACCES"
+          ? `${path} can be read by root only`
+          : "no run has left a result since the boot",
+    };
+  }
+  return readResult(folder) === undefined
+    ? { known: false, because: `${path} is of another version` }
+    : { known: true, result: readJson(path) ?? {} };
+}
+
 /** What rechecks remember. */
 export function readMemory(folder: string): Memory {
   const record = readJson(join(folder, "recheck.json"));

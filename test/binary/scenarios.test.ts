@@ -269,6 +269,27 @@ describe("the manner of speaking", () => {
     expect(run.result).toBeUndefined();
   });
 
+  it.each([
+    ["yes", 0, /eipalloc-\w+ \(203\.0\.113\.2\) would be pushed off i-/],
+    ["no", 78, /carries another Elastic IP, eipalloc-\w+ .*EIP_HEAL_DISPLACE is no/],
+  ])("--dry-run sees what would be pushed off (%s)", async (displace, status, told) => {
+    const world = aWorld();
+    const { allocationId } = world.address();
+    const me = world.instance({
+      tags: { "allocation-id": allocationId },
+      role: "full",
+      metadataTags: true,
+    });
+    world.hold(world.address(), me);
+    const region = await startRegion(world);
+    const flags = ["--dry-run", "--displace", displace];
+    const run = await runAgent(region, me.instanceId, { flags });
+    await region.close();
+    expect(run.status, run.log.join("\n")).toBe(status);
+    expect(run.log[0]).toMatch(told);
+    expect(actions(region)).not.toContain("AssociateAddress");
+  });
+
   it("no secret in the log, at any level", async () => {
     const { run, region } = await play({ state: "running", launchTime: OLDER }, "old", {
       flags: ["--log-level", "silly"],

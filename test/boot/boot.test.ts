@@ -122,6 +122,36 @@ describe("a machine with eip-heal", () => {
     ]);
   });
 
+  test("doctor sees that all is well, and the unit and its last run by the real systemd", async () => {
+    const { status, stdout } = await machine.exec(["eip-heal", "doctor", "--json"]);
+    const { healthy, checks } = JSON.parse(stdout) as {
+      healthy: boolean;
+      checks: { id: string; mark: string; found: string }[];
+    };
+    expect([status, healthy], stdout).toEqual([0, true]);
+    expect(checks.filter(({ mark }) => mark !== "ok")).toEqual([]);
+    expect(Object.fromEntries(checks.map(({ id, found }) => [id, found]))).toMatchObject({
+      endpoint: expect.stringContaining("ec2.us-east-1.amazonaws.com is ") as string,
+      tls: expect.stringContaining("its certificate is trusted") as string,
+      holder: expect.stringContaining("this instance, in the right place") as string,
+      unit: "eip-heal.service is enabled; active, its last run succeeded",
+      recheck: expect.stringContaining("the timer is off") as string,
+    });
+  });
+
+  test("status tells root all, and others what they may see", async () => {
+    const told = await machine.must(["eip-heal", "status"]);
+    expect(told).toMatch(/^ok +standing: the address is here$/m);
+    expect(told).toMatch(/^last run: .* ago: associated .*\(exit status 0\)$/m);
+    expect(told).toMatch(/^next recheck: none, the timer is off$/m);
+
+    const nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+    const asNobody = await machine.must([...nobody, "eip-heal", "status"]);
+    expect(asNobody).toMatch(/^ok +standing: the address is here$/m);
+    expect(asNobody).toMatch(/^last run: .* can be read by root only$/m);
+    await machine.must([...nobody, "eip-heal", "doctor"]);
+  });
+
   test("a restart when all is well costs one look and changes nothing", async () => {
     const before = cloud.region.calls.length;
     await machine.must(["systemctl", "restart", UNIT]);
@@ -154,6 +184,12 @@ describe("a machine with eip-heal", () => {
     expect(await machine.must(["systemctl", "list-timers", "--no-legend", timer])).toContain(
       "eip-heal-recheck.service",
     );
+
+    const { recheckInMs } = JSON.parse(await machine.must(["eip-heal", "status", "--json"])) as {
+      recheckInMs: number;
+    };
+    expect(recheckInMs).toBeGreaterThanOrEqual(0);
+    expect(recheckInMs).toBeLessThan(75_000);
 
     // A minute after the boot it starts this. All is well: EC2 is not asked.
     const recheck = "eip-heal-recheck.service";

@@ -20,7 +20,7 @@ function proseOfMarkdown(text: string): string {
 function proseOfPage(text: string): string {
   return text
     .replaceAll(/^\.Bd[^]*?^\.Ed$/gm, "")
-    .replaceAll(/^\.(?:Nm|Pa|Ev|Cm|Fl|Li|Sy|Xr|Dl|Lk|In|It|Op|Bl|Dt|Dd|Ar).*$/gm, "")
+    .replaceAll(/^\.(?:Nm|Pa|Ev|Va|Cm|Fl|Li|Sy|Xr|Dl|Lk|In|It|Op|Bl|Dt|Dd|Ar).*$/gm, "")
     .replaceAll(/^\.[A-Z][a-z] ?/gm, "")
     .replaceAll(/\\(?:\(..|.)/g, " ");
 }

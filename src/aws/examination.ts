@@ -1,0 +1,118 @@
+/**
+ * The parts of a footing one by one, for those who look for what is wrong with it: the same functions that
+ * a run stands on, and EC2's word on what the role may do.
+ */
+import type { Place, Self } from "../core/view.ts";
+import { roleCredentials, roleName } from "./credentials.ts";
+import { connectApi } from "./ec2-api.ts";
+import { association, ec2Over } from "./ec2.ts";
+import { hasOnlyIpv6, surroundingsOf } from "./footing.ts";
+import { openMetadata } from "./imds.ts";
+import { readSelf } from "./self.ts";
+import { wayOut } from "./service.ts";
+
+/** Who or what signs requests; the keys themselves stay in here. */
+export interface Signer {
+  /** `the environment`, or `the role web`. */
+  readonly source: string;
+  readonly expiresAt?: Date;
+}
+
+/**
+ * Prepares the parts.
+ *
+ * @param date wall-clock time
+ * @param version of this program, for the user agent
+ * @throws Failure `misconfigured` for variables that make no sense
+ */
+export function partsOf(
+  environment: Readonly<Record<string, string | undefined>>,
+  date: () => Date,
+  version: string,
+) {
+  const { metadataUrl, fixed, region, ec2Url, dualStack, fips } = surroundingsOf(environment);
+  const keys = new WeakMap<Signer, Awaited<ReturnType<typeof roleCredentials>>>();
+  const skew = { offsetMs: 0 };
+
+  return {
+    metadataUrl: new URL(metadataUrl),
+    /** Are credentials set in the environment? */
+    hasKeys: fixed !== undefined,
+
+    async metadata(signal: AbortSignal) {
+      const metadata = await openMetadata(metadataUrl, signal);
+      const read = async (path: string, fits: RegExp) => {
+        const text = (await metadata.read(path))?.trim();
+        return text !== undefined && fits.test(text) ? text : undefined;
+      };
+      return {
+        self: (tags: readonly string[]) => readSelf(metadata, tags, region, true),
+        /** The region that the instance is in, whatever a variable says. */
+        ownRegion: () => read("meta-data/placement/region", /^[a-z0-9-]{1,64}$/),
+        hasTags: async () => (await metadata.read("meta-data/tags/instance")) !== undefined,
+        /** The account's number, for the ARNs of a policy. */
+        account: async () =>
+          /"accountId"\s*:\s*"(\d{12})"/.exec(
+            (await metadata.read("dynamic/instance-identity/document")) ?? "",
+          )?.[1],
+        role: () => roleName(metadata),
+        /** @param offsetMs by how much this machine's clock is behind */
+        async signer(role: string | undefined, offsetMs: number): Promise<Signer> {
+          const now = new Date(date().getTime() + offsetMs);
+          const credentials = fixed ?? (await roleCredentials(metadata, now));
+          const signer: Signer = {
+            source: fixed ? "the environment" : `the role ${role}`,
+            ...(credentials.expiresAt && { expiresAt: credentials.expiresAt }),
+          };
+          keys.set(signer, credentials);
+          return signer;
+        },
+      };
+    },
+
+    /** The URLs of EC2 that a run would take turns with. */
+    endpoints(self: Self): readonly { url: URL; dualStack: boolean }[] {
+      const both = !dualStack && ec2Url === undefined && hasOnlyIpv6(self);
+      return [dualStack, ...(both ? [true] : [])].map((which) => {
+        const { api } = connect(self, undefined, which, new AbortController().signal);
+        api.close();
+        return { url: api.url, dualStack: which };
+      });
+    },
+
+    connect(self: Self, signer: Signer, toDualStack: boolean, signal: AbortSignal) {
+      const { api, ec2 } = connect(self, signer, toDualStack, signal);
+      return {
+        ...ec2,
+        mayDescribeAddresses: () => api.tryDescribeAddresses(),
+        mayDescribeInstances: () => api.tryDescribeInstances(),
+        mayAssociate: (allocationId: string, here: Place) =>
+          api.tryAssociateAddress(association(allocationId, here, false)),
+      };
+    },
+
+    wayOut: (self: Self) => wayOut("ec2", self),
+  };
+
+  function connect(
+    self: Self,
+    signer: Signer | undefined,
+    toDualStack: boolean,
+    signal: AbortSignal,
+  ) {
+    const api = connectApi({
+      self,
+      credentials: () => {
+        const found = signer && keys.get(signer);
+        return found ? Promise.resolve(found) : Promise.reject(new Error("no credentials"));
+      },
+      ...(ec2Url !== undefined && { endpoint: ec2Url }),
+      dualStack: toDualStack,
+      fips,
+      signal,
+      version,
+      skew,
+    });
+    return { api, ec2: ec2Over(api, self, new Set()) };
+  }
+}

@@ -1,0 +1,145 @@
+/**
+ * Runs checks, each once, as many at a time as depend on nothing that is still open. A check says by `need`
+ * what it rests on; if that has failed, it is skipped, and says because of what.
+ */
+import type { Check, CheckId } from "../core/checkup.ts";
+import { Failure } from "../core/failure.ts";
+import { statusOf } from "../core/pacing.ts";
+
+/** What a check finds; `value` is for the checks that need it. A failed one has none. */
+export type Finding<T> =
+  | (Pick<Check, "found" | "cure" | "commands" | "idle"> & {
+      readonly mark: "ok" | "warning";
+      readonly value: T;
+    })
+  | (Required<Pick<Check, "found" | "status">> &
+      Pick<Check, "cure" | "commands"> & { readonly mark: "failed" });
+
+/** All is as it should be. */
+export const ok = <T>(found: string, value: T): Finding<T> => ({ mark: "ok", found, value });
+
+export type Need<Values> = <Id extends keyof Values>(id: Id) => Promise<Values[Id]>;
+
+export type Examinations<Values> = {
+  readonly [Id in keyof Values]: (need: Need<Values>) => Promise<Finding<Values[Id]>>;
+};
+
+/** Something that a check rests on has failed: it cannot be made. */
+export class Blocked extends Error {
+  readonly by: readonly CheckId[];
+
+  constructor(by: readonly CheckId[]) {
+    super(`blocked by ${by.join(", ")}`);
+    this.by = by;
+  }
+}
+
+/**
+ * Makes all checks.
+ *
+ * @param order in which they are told
+ * @param signal when it is aborted, what has not come to an end has failed
+ * @param tell is given each check in that order as soon as it and those before it are done, and the rest
+ * @throws whatever is a bug
+ */
+export async function examine<Values extends Record<CheckId, unknown>>(
+  order: readonly CheckId[],
+  examinations: Examinations<Values>,
+  signal: AbortSignal,
+  tell: (check: Check | undefined, open: readonly CheckId[]) => void,
+): Promise<Check[]> {
+  type Done = { readonly check: Check; readonly value?: Values[keyof Values] };
+  const begun = new Map<keyof Values, Promise<Done>>();
+  const done = new Map<CheckId, Check>();
+
+  const begin = (id: CheckId): Promise<Done> => {
+    const known = begun.get(id);
+    if (known !== undefined) return known;
+    const fresh = make(id);
+    begun.set(id, fresh);
+    return fresh;
+  };
+  const need: Need<Values> = async (id) => {
+    const { check, value } = await begin(id as CheckId);
+    if (check.mark === "failed" || check.mark === "skipped") {
+      throw new Blocked(check.blockedBy ?? [check.id]);
+    }
+    return value as Values[typeof id];
+  };
+  const make = async (id: CheckId): Promise<Done> => {
+    try {
+      const finding = await orAborted(examinations[id](need), signal);
+      if (finding.mark === "failed") return { check: { id, ...finding } };
+      const { value, ...rest } = finding;
+      return { check: { id, ...rest }, value };
+    } catch (error) {
+      return { check: checkOf(id, error) };
+    }
+  };
+
+  const checks: Check[] = [];
+  const open = () => order.filter((id) => !done.has(id));
+  tell(undefined, open());
+  await Promise.all(
+    order.map(async (id) => {
+      done.set(id, (await begin(id)).check);
+      for (const next of order.slice(checks.length).map((one) => done.get(one))) {
+        if (next === undefined) break;
+        checks.push(next);
+        tell(next, open());
+      }
+      tell(undefined, open());
+    }),
+  );
+  return checks;
+}
+
+function checkOf(id: CheckId, error: unknown): Check {
+  if (error instanceof Blocked) {
+    return {
+      id,
+      mark: "skipped",
+      found: `not checked, because of: ${error.by.join(", ")}`,
+      blockedBy: error.by,
+    };
+  }
+  if (!(error instanceof Failure)) throw error;
+  return { id, ...failing(error) };
+}
+
+/** What a failure comes to, with a cure and commands of the check's own where it has them. */
+export function failing(
+  failure: Failure,
+  cure: string | undefined = failure.details.cure,
+  commands: readonly string[] = [],
+): Finding<never> {
+  const { why } = failure.details;
+  // A refusal says itself what was asked.
+  const request = failure.code === "UnauthorizedOperation" ? undefined : failure.details.request;
+  return {
+    mark: "failed",
+    found: request === undefined ? why : `${request}: ${why}`,
+    cure: cure ?? "look again: eip-heal doctor",
+    ...(commands.length > 0 && { commands }),
+    status: statusOf(failure),
+  };
+}
+
+async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const late = () => new Failure("unreachable", { why: "this took too long and was given up" });
+  if (signal.aborted) throw late();
+  let stop = () => {};
+  const aborted = new Promise<never>((_, reject) => {
+    stop = () => reject(late());
+    signal.addEventListener("abort", stop, { once: true });
+  });
+  try {
+    return await Promise.race([work, aborted]);
+  } catch (error) {
+    // What was cut off throws the reason of the signal.
+    if (signal.aborted && !(error instanceof Failure) && !(error instanceof Blocked)) throw late();
+    throw error;
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+}

@@ -1,0 +1,94 @@
+/** What doctor and status need from the world beyond the ports of a run; aws/ and system/ provide it, tests do too. */
+import type { Unit } from "../core/checkup.ts";
+import type { ExitStatus } from "../core/failure.ts";
+import type { Settings } from "../core/settings.ts";
+import type { Place, Self } from "../core/view.ts";
+import type { Ec2, Ports } from "../ports.ts";
+
+/** Who or what signs requests. The keys themselves are nobody's business. */
+export interface Signer {
+  /** For people: `the role web`, `the environment`. */
+  readonly source: string;
+  readonly expiresAt?: Date;
+}
+
+/** Instance metadata, opened with one token. Every method throws Failures. */
+export interface OpenMetadata {
+  self(tags: readonly string[]): Promise<Self>;
+  /** The region the instance is in, whatever a variable says. */
+  ownRegion(): Promise<string | undefined>;
+  hasTags(): Promise<boolean>;
+  /** The number of the account. */
+  account(): Promise<string | undefined>;
+  role(): Promise<string | undefined>;
+  /** @param offsetMs by how much this machine's clock is behind */
+  signer(role: string | undefined, offsetMs: number): Promise<Signer>;
+}
+
+/** EC2, and whether the role may call it: a refusal is a Failure `denied`. */
+export interface TryableEc2 extends Ec2 {
+  mayDescribeAddresses(): Promise<void>;
+  mayDescribeInstances(): Promise<void>;
+  mayAssociate(allocationId: string, here: Place): Promise<void>;
+}
+
+export interface Endpoint {
+  readonly url: URL;
+  readonly dualStack: boolean;
+}
+
+/** The parts that a run stands on, one by one. */
+export interface Parts {
+  readonly metadataUrl: URL;
+  /** Are keys set in the environment? */
+  readonly hasKeys: boolean;
+  metadata(signal: AbortSignal): Promise<OpenMetadata>;
+  /** Those that a run takes turns with. */
+  endpoints(self: Self): readonly Endpoint[];
+  connect(self: Self, signer: Signer, dualStack: boolean, signal: AbortSignal): TryableEc2;
+  /** What an instance without a public IPv4 address lacks; undefined for one that has it. */
+  wayOut(self: Self): string | undefined;
+}
+
+export interface Network {
+  /** IP addresses of a host. */
+  resolve(host: string, signal: AbortSignal): Promise<string[]>;
+  /** Connects by TCP; the IP address it has come to. */
+  connect(url: URL, signal: AbortSignal): Promise<string>;
+  /** Asks for `/`, unsigned: whatever HTTP answer comes will do. */
+  greet(url: URL, signal: AbortSignal): Promise<{ protocol: string; date?: Date }>;
+}
+
+export interface Machine {
+  /** undefined where no systemd runs, or where it does not answer. */
+  unit(name: string, signal: AbortSignal): Promise<Unit | undefined>;
+  /** Instance id by the firmware, for those whose metadata is off. */
+  firmwareInstanceId(): string | undefined;
+  /** For people: `eip-heal 1.0.0 (/usr/bin/eip-heal), Node 24.1.0`. */
+  readonly versions: string;
+}
+
+/** The settings, or what is wrong with them. */
+export type Configured =
+  | {
+      readonly settings: Settings;
+      /** Throws a Failure `misconfigured` for AWS variables that make no sense. */
+      parts(): Parts;
+    }
+  | { readonly problems: readonly string[]; readonly status: ExitStatus };
+
+export interface DoctorPorts {
+  readonly configured: Configured;
+  /** For people: where settings are read from. */
+  readonly settingsFile: string;
+  /** For people: where this variable is set now, or would best be set. */
+  readonly placeOfSetting: (key: string) => string;
+  /** Is it set for this run by a flag or the environment? */
+  readonly isGiven: (key: string) => boolean;
+  /** The value of an AWS variable, from the environment or the settings file. */
+  variable(name: string): string | undefined;
+  readonly clock: Ports["clock"] & { date: () => Date };
+  readonly log: Ports["log"];
+  readonly network: Network;
+  readonly machine: Machine;
+}

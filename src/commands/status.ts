@@ -1,0 +1,251 @@
+/** The story of one look at how things stand: in instance metadata, in EC2 and in what the last run has left. Nothing is changed. */
+import { decide, type Decision, describeState, gate, UNKNOWN_FOR_MS } from "../core/decide.ts";
+import { EXIT, type ExitStatus, Failure } from "../core/failure.ts";
+import { statusOf } from "../core/pacing.ts";
+import { placeOn } from "../core/place.ts";
+import { type Choice, choose } from "../core/pool.ts";
+import type { LastResult } from "../core/recheck.ts";
+import { nameAddress, seconds } from "../core/report.ts";
+import type { Row } from "../core/screen.ts";
+import type { Settings } from "../core/settings.ts";
+import type { Place, Self, View } from "../core/view.ts";
+import { nameWanted } from "../heal.ts";
+import type { Ports } from "../ports.ts";
+import { during, limitOf, type Run } from "../run.ts";
+import type { Machine } from "./ports.ts";
+
+/** Milliseconds that the look at instance metadata and EC2 may take. */
+const LIMIT_MS = 8_000;
+
+/** The last run, as its result tells. */
+export type LastRun =
+  | { readonly known: true; readonly result: LastResult & { at?: string; message?: string } }
+  | { readonly known: false; readonly because: string };
+
+export interface StatusPorts extends Omit<Ports, "clock"> {
+  readonly clock: Ports["clock"] & { date: () => Date };
+  readonly machine: Pick<Machine, "unit">;
+  readonly lastRun: LastRun;
+}
+
+/** How things stand. Absent fields were not found out. */
+export interface Standing {
+  /** Is the address here? */
+  readonly here: boolean;
+  readonly exitStatus: ExitStatus;
+  /** Why it is not here, or why that is not known. */
+  readonly message: string;
+  readonly self?: Self;
+  readonly place?: Place;
+  readonly view?: View;
+  readonly lastRun: LastRun;
+  /** Milliseconds until the next recheck; undefined while the timer is off. */
+  readonly recheckInMs?: number;
+}
+
+/**
+ * Looks.
+ *
+ * @param stop aborted when somebody wants it to end
+ * @throws whatever is a bug
+ */
+export async function status(
+  settings: Settings,
+  ports: StatusPorts,
+  stop: AbortSignal,
+): Promise<Standing> {
+  const limit = limitOf(ports.clock, LIMIT_MS, stop);
+  const { signal } = limit;
+  const facts = {};
+  const run: Run = {
+    hasActed: false,
+    settings,
+    ports,
+    dryRun: true,
+    insist: false,
+    signal,
+    step: "starting",
+    facts,
+  };
+  try {
+    const [found, timer] = await Promise.all([
+      look(run),
+      ports.machine.unit("eip-heal-recheck.timer", signal),
+    ]);
+    return {
+      ...found,
+      lastRun: ports.lastRun,
+      ...(timer?.activity === "active" &&
+        timer.nextMs !== undefined && { recheckInMs: Math.max(0, timer.nextMs) }),
+    };
+  } finally {
+    limit.release();
+  }
+}
+
+type Found = Omit<Standing, "lastRun" | "recheckInMs">;
+
+async function look(run: Run): Promise<Found> {
+  const { settings, ports, signal } = run;
+  let known: Pick<Standing, "self" | "place" | "view"> = {};
+  const away = (exitStatus: ExitStatus, message: string): Found => ({
+    here: false,
+    exitStatus,
+    message,
+    ...known,
+  });
+  try {
+    const named = settings.allocationId !== undefined || settings.pool !== undefined;
+    const tags = named ? [] : [settings.tag, settings.poolTag];
+    const footing = await during(run, "reading instance metadata", () => ports.stand(tags, signal));
+    const { self } = footing;
+    known = { self };
+    const place = placeOn(self, settings.interface, settings.privateIp);
+    known = { self, place };
+    const ec2 = footing.connect();
+    try {
+      const wanted = await nameWanted(run, self, ec2);
+      const { views } = await during(run, "looking for the address", () => ec2.look(wanted, place));
+      const [first] = views;
+      const choice: Choice =
+        wanted.kind === "pool" || first === undefined
+          ? choose(place, self.zone, views, new Set(), () => UNKNOWN_FOR_MS)
+          : {
+              view: first,
+              decision: decide(place, self.zone, first, settings.takeover, UNKNOWN_FOR_MS),
+            };
+      if (choice.view === undefined) return away(EXIT.TEMPFAIL, choice.why);
+      const { view, decision } = choice;
+      known = { self, place, view };
+      const idle = gate(self);
+      if (decision.do === "settled") {
+        return { here: true, exitStatus: EXIT.OK, message: "the address is here", ...known };
+      }
+      return idle === undefined
+        ? away(...standingOf(decision))
+        : away(EXIT.OK, `the address is not here, rightly: ${idle}`);
+    } finally {
+      ec2.close();
+    }
+  } catch (error) {
+    if (error instanceof Failure) return away(statusOf(error), error.message);
+    if (!signal.aborted) throw error;
+    return away(EXIT.TEMPFAIL, `this took too long: ${run.step}`);
+  }
+}
+
+/** What it means that an address is not here, by what a heal would do. */
+function standingOf(decision: Exclude<Decision, { do: "settled" }>): [ExitStatus, string] {
+  switch (decision.do) {
+    case "confirm":
+      return [
+        EXIT.TEMPFAIL,
+        "the address is on this instance, but whether in its place only ec2:DescribeAddresses tells",
+      ];
+    case "associate":
+      return [
+        EXIT.TEMPFAIL,
+        "the address is nobody's: a heal associates it (systemctl restart eip-heal)",
+      ];
+    case "take":
+      return [
+        EXIT.TEMPFAIL,
+        `the address is not here: a heal takes it (systemctl restart eip-heal), because ${decision.because}`,
+      ];
+    case "wait":
+      return [EXIT.TEMPFAIL, `the address is not here: ${decision.because}`];
+    case "yield":
+      return [EXIT.UNAVAILABLE, `the address is not here, rightly: ${decision.because}`];
+    case "refuse":
+      return [EXIT.CONFIG, `${decision.because}; ${decision.cure}`];
+  }
+}
+
+/** The rows that tell it. @param now milliseconds since the epoch */
+export function rowsOf(standing: Standing, now: number): Row[] {
+  const { here, exitStatus, message, self, place, view, lastRun, recheckInMs } = standing;
+  const unknown = "not known";
+  return [
+    {
+      mark: here ? "ok" : exitStatus === EXIT.OK ? "warning" : "failed",
+      label: "standing",
+      text: message,
+    },
+    {
+      label: "address",
+      text: view === undefined ? unknown : nameAddress(view.allocationId, view.publicIp),
+    },
+    { label: "holder", text: view === undefined ? unknown : holderOf(view, self) },
+    {
+      label: "association",
+      text:
+        view?.holder.kind === "instance"
+          ? (view.holder.associationId ?? "not known without ec2:DescribeAddresses")
+          : view === undefined
+            ? unknown
+            : "none",
+    },
+    {
+      label: "public IPv4",
+      text:
+        place === undefined
+          ? unknown
+          : `${place.publicIp ?? "none"} at ${place.interfaceId} ${place.privateIp}, by instance metadata`,
+    },
+    { label: "last run", text: lastRunOf(lastRun, now) },
+    {
+      label: "next recheck",
+      text: recheckInMs === undefined ? "none, the timer is off" : `in ${seconds(recheckInMs)}`,
+    },
+  ];
+}
+
+function holderOf({ holder }: View, self: Self | undefined): string {
+  switch (holder.kind) {
+    case "nobody":
+      return "nobody";
+    case "other":
+      return holder.what;
+    case "instance": {
+      const where = [holder.interfaceId, holder.privateIp].filter((part) => part !== undefined);
+      const who = holder.instanceId === self?.instanceId ? "this instance" : describeState(holder);
+      return `${[holder.instanceId, ...where].join(" ")} (${who})`;
+    }
+  }
+}
+
+function lastRunOf(lastRun: LastRun, now: number): string {
+  if (!lastRun.known) return lastRun.because;
+  const { at, outcome, exitStatus, message } = lastRun.result;
+  const age = now - Date.parse(at ?? "");
+  const when = Number.isNaN(age) ? "" : `${seconds(Math.max(0, age))} ago: `;
+  return `${when}${message ?? outcome} (exit status ${exitStatus})`;
+}
+
+/** Version of the schema of `status --json`; it changes when a field changes its meaning or goes. */
+export const STATUS_VERSION = 1;
+
+/** What `status --json` prints. */
+export function statusRecord(standing: Standing, at: Date): Record<string, unknown> {
+  const { here, exitStatus, message, self, place, view, lastRun, recheckInMs } = standing;
+  return {
+    version: STATUS_VERSION,
+    at: at.toISOString(),
+    here,
+    exitStatus,
+    message,
+    ...(self && { instanceId: self.instanceId, region: self.region }),
+    ...(place && {
+      interfaceId: place.interfaceId,
+      privateIp: place.privateIp,
+      ...(place.publicIp !== undefined && { publicIpByMetadata: place.publicIp }),
+    }),
+    ...(view && {
+      allocationId: view.allocationId,
+      ...(view.publicIp !== undefined && { publicIp: view.publicIp }),
+      holder: view.holder,
+    }),
+    ...(lastRun.known && { lastRun: lastRun.result }),
+    ...(recheckInMs !== undefined && { recheckInMs: Math.round(recheckInMs) }),
+  };
+}

@@ -1,0 +1,80 @@
+/** What the state of our units means for the next boot, and for the hours until then. */
+import type { Unit } from "../core/checkup.ts";
+import { seconds } from "../core/report.ts";
+import { type Finding, ok } from "./examination.ts";
+
+/**
+ * eip-heal.service: a heal by hand does without it, a boot does not.
+ *
+ * @param isGiven is this variable set for the checkup too?
+ */
+export function findingOfUnit(unit: Unit, isGiven: (key: string) => boolean): Finding<undefined> {
+  const { enablement, activity, result, exitStatus } = unit;
+  const last =
+    exitStatus === undefined || activity === "activating"
+      ? activity
+      : result === "success"
+        ? `${activity}, its last run succeeded`
+        : `${activity}, its last run ended with exit status ${exitStatus} (${result})`;
+  const warn = (found: string, cure: string, ...commands: string[]): Finding<undefined> => ({
+    mark: "warning",
+    found: `eip-heal.service is ${found}`,
+    cure,
+    ...(commands.length > 0 && { commands }),
+    value: undefined,
+  });
+  if (enablement === "") {
+    return warn(
+      "not installed",
+      "install the package, or run eip-heal at every boot by other means",
+    );
+  }
+  if (enablement === "masked") {
+    return warn(
+      `masked; ${last}`,
+      "unmask and enable it",
+      "systemctl unmask eip-heal",
+      "systemctl enable eip-heal",
+    );
+  }
+  if (!/^(enabled|static|alias|linked)/.test(enablement)) {
+    return warn(
+      `${enablement}, so that nothing heals at boot; ${last}`,
+      "enable it",
+      "systemctl enable eip-heal",
+    );
+  }
+  if (unit.needsReload) {
+    return warn("changed on disk and not loaded anew", "load it", "systemctl daemon-reload");
+  }
+  const unseen = unit.variables.filter((name) => /^(EIP_HEAL|AWS)_/.test(name) && !isGiven(name));
+  if (unseen.length > 0) {
+    const names = unseen.join(", ");
+    return warn(
+      `run with ${names}, which this checkup has not had`,
+      `give it the same (systemctl cat eip-heal shows them): env ${unseen.map((name) => `${name}=...`).join(" ")} eip-heal doctor`,
+    );
+  }
+  if (activity === "failed") {
+    return warn(
+      `${enablement}; ${last}`,
+      "when nothing else has failed here, run it again",
+      "systemctl restart eip-heal",
+    );
+  }
+  return ok(`eip-heal.service is ${enablement}; ${last}`, undefined);
+}
+
+/** eip-heal-recheck.timer, which is shipped disabled. */
+export function findingOfTimer(timer: Unit | undefined): Finding<undefined> {
+  if (timer === undefined || timer.enablement === "") return ok("no timer here", undefined);
+  if (timer.activity === "active") {
+    const next =
+      timer.nextMs === undefined ? "" : `, next in ${seconds(Math.max(0, timer.nextMs))}`;
+    return ok(`the timer runs${next}`, undefined);
+  }
+  return ok(
+    "the timer is off, as it is shipped: an address that is moved away between two boots stays away",
+    undefined,
+  );
+}

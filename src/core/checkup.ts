@@ -1,0 +1,138 @@
+/**
+ * What is checked before a heal can be expected to work, and what the findings come to. Pure. The order is
+ * the one that causes have: what stands further up explains what stands below it.
+ */
+import { EXIT, type ExitStatus } from "./failure.ts";
+
+/** Every check, with what it means, in the order in which they are told. */
+export const CHECKS = [
+  ["settings", "flags, environment and settings file are readable and valid"],
+  ["metadata", "instance metadata answers and gives a token (version 2)"],
+  ["identity", "instance, region and zone are known"],
+  ["in-service", "the instance is in service, so that a heal acts at all"],
+  ["interface", "the interface and private address that the settings name are there"],
+  ["tags", "instance metadata shows the tags, so that EC2 need not be asked for them"],
+  ["endpoint", "the name of the EC2 endpoint resolves"],
+  ["route", "the EC2 endpoint accepts a connection"],
+  ["tls", "its certificate is trusted and it speaks HTTP"],
+  ["clock", "the clock is right enough for credentials and signatures"],
+  ["role", "an instance role is attached, or keys are set"],
+  ["credentials", "its credentials are there, not expired, and EC2 accepts them"],
+  ["ec2", "EC2 answers a signed request"],
+  ["describe-addresses", "the role may describe addresses, where that is needed"],
+  ["describe-instances", "the role may describe instances, where that is needed"],
+  ["wanted", "a setting or a tag says which address is wanted"],
+  ["address", "the address exists here and in this network border group"],
+  ["holder", "who holds it, and what the takeover rule makes of that"],
+  ["displaced", "what else would be pushed off its place"],
+  ["associate", "the role may associate the address with this instance"],
+  ["unit", "the unit is enabled, and how its last run ended"],
+  ["recheck", "the timer of the rechecks"],
+  ["versions", "which versions are at work"],
+] as const;
+export type CheckId = (typeof CHECKS)[number][0];
+
+export type Mark = "ok" | "warning" | "failed" | "skipped";
+
+/** What one check has come to. */
+export interface Check {
+  readonly id: CheckId;
+  readonly mark: Mark;
+  /** What was found, one sentence with the ids. */
+  readonly found: string;
+  /** What to do, where something is to be done. */
+  readonly cure?: string;
+  /** Commands that do it; words in capitals are to be filled in. */
+  readonly commands?: readonly string[];
+  /** For `skipped`: the checks that made it pointless. */
+  readonly blockedBy?: readonly CheckId[];
+  /** For `failed`: the exit status of a heal that ends with it. */
+  readonly status?: ExitStatus;
+  /** A heal would rightly do nothing, because of this. */
+  readonly idle?: boolean;
+}
+
+/** A unit, as `systemctl show` tells. */
+export interface Unit {
+  /** `enabled`, `disabled`, `masked` …; empty for a unit that is not there. */
+  readonly enablement: string;
+  readonly activity: string;
+  /** `success`, `exit-code` … */
+  readonly result: string;
+  /** Exit status of its last run; undefined while there was none. */
+  readonly exitStatus?: number;
+  readonly needsReload: boolean;
+  /** Names of the variables that it sets by itself, in a drop-in for example. Their values may be secrets. */
+  readonly variables: readonly string[];
+  /** For a timer: milliseconds until it elapses next. */
+  readonly nextMs?: number;
+}
+
+/** What all of them come to. */
+export interface Verdict {
+  /** Would a heal succeed: is the address here, or would it be? */
+  readonly healthy: boolean;
+  /** Exit status of the heal that is to be expected. */
+  readonly status: ExitStatus;
+  readonly line: string;
+  /** The first check that failed, which is the one to begin with. */
+  readonly first?: CheckId;
+}
+
+/** @param checks in the order of CHECKS */
+export function judge(checks: readonly Check[]): Verdict {
+  const failed = checks.filter(({ mark }) => mark === "failed");
+  const warnings = checks.filter(({ mark }) => mark === "warning").length;
+  const idle = checks.find((check) => check.idle === true);
+  const [first] = failed;
+  if (first !== undefined) {
+    const status = first.status ?? EXIT.SOFTWARE;
+    const name = Object.entries(EXIT).find(([, value]) => value === status)?.[0];
+    return {
+      healthy: false,
+      status,
+      first: first.id,
+      line: `a heal${idle === undefined ? "" : ", once the instance is in service,"} would end with exit status ${status} (${name}); begin with: ${first.id}`,
+    };
+  }
+  // What was given up because of something that turned out well is not known to be well itself.
+  const unknown = checks.find(({ mark }) => mark === "skipped");
+  if (unknown !== undefined && idle === undefined) {
+    return {
+      healthy: false,
+      status: EXIT.TEMPFAIL,
+      first: unknown.id,
+      line: `whether a heal would succeed is not known: it was changing; look again (${unknown.id})`,
+    };
+  }
+  const also = warnings === 0 ? "" : `; ${warnings} ${warnings === 1 ? "warning" : "warnings"}`;
+  return {
+    healthy: true,
+    status: EXIT.OK,
+    line: `${idle === undefined ? "a heal would succeed" : `a heal would rightly do nothing (${idle.id})`}${also}`,
+  };
+}
+
+/** Version of the schema of `doctor --json`; it changes when a field changes its meaning or goes. */
+export const CHECKUP_VERSION = 1;
+
+/** What `doctor --json` prints. */
+export function checkupRecord(checks: readonly Check[], at: Date): Record<string, unknown> {
+  const { healthy, status, line, first } = judge(checks);
+  return {
+    version: CHECKUP_VERSION,
+    at: at.toISOString(),
+    healthy,
+    exitStatus: status,
+    message: line,
+    ...(first !== undefined && { first }),
+    checks: checks.map(({ id, mark, found, cure, commands, blockedBy }) => ({
+      id,
+      mark,
+      found,
+      ...(cure !== undefined && { cure }),
+      ...(commands !== undefined && { commands }),
+      ...(blockedBy !== undefined && { blockedBy }),
+    })),
+  };
+}

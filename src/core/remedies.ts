@@ -1,0 +1,83 @@
+/**
+ * The commands that doctor names, for a shell. Pure. Words in capitals are to be filled in. What comes from
+ * tags and settings is quoted: they may hold anything, and people paste what they are told.
+ */
+import { partitionOf } from "./ids.ts";
+import type { Place, Self } from "./view.ts";
+
+/** What stands for the allocation id of an address that somebody has to choose. */
+export const ALLOCATION_ID = "ALLOCATION_ID";
+
+/** Changes how instance metadata is offered. The instance may not know who it is. */
+export function modifyMetadata(
+  self: { readonly instanceId?: string | undefined; readonly region?: string },
+  option: string,
+): string {
+  const where = self.region === undefined ? "" : ` --region ${self.region}`;
+  return `aws ec2 modify-instance-metadata-options${where} --instance-id ${self.instanceId ?? "INSTANCE_ID"} ${option}`;
+}
+
+export function attachProfile({ instanceId, region }: Self): string {
+  return `aws ec2 associate-iam-instance-profile --region ${region} --instance-id ${instanceId} --iam-instance-profile Name=PROFILE`;
+}
+
+/** Lets EC2 assume the role. */
+export function trust(role: string): string {
+  const policy = {
+    Version: "2012-10-17",
+    Statement: [
+      { Effect: "Allow", Principal: { Service: "ec2.amazonaws.com" }, Action: "sts:AssumeRole" },
+    ],
+  };
+  return `aws iam update-assume-role-policy --role-name ${role} --policy-document ${quoted(JSON.stringify(policy))}`;
+}
+
+/** Adds a policy of its own to the role, which allows this action. */
+export function grant(role: string, action: string, resources: readonly string[]): string {
+  const policy = {
+    Version: "2012-10-17",
+    Statement: [{ Effect: "Allow", Action: `ec2:${action}`, Resource: resources }],
+  };
+  return `aws iam put-role-policy --role-name ${role} --policy-name eip-heal-${action} --policy-document ${quoted(JSON.stringify(policy))}`;
+}
+
+/** The resources that associating the address with this place names. */
+export function resourcesOf(
+  allocationId: string,
+  here: Place,
+  region: string,
+  account: string | undefined,
+): string[] {
+  const target = here.onlyInterface
+    ? `instance/${here.instanceId}`
+    : `network-interface/${here.interfaceId}`;
+  return [`elastic-ip/${allocationId}`, target].map(
+    (resource) => `arn:${partitionOf(region)}:ec2:${region}:${account ?? "*"}:${resource}`,
+  );
+}
+
+export function tagInstance({ instanceId, region }: Self, key: string): string {
+  return `aws ec2 create-tags --region ${region} --resources ${instanceId} --tags ${quoted(`Key=${key},Value=${ALLOCATION_ID}`)}`;
+}
+
+export function listAddresses(region: string): string {
+  return `aws ec2 describe-addresses --region ${region}`;
+}
+
+/** @param tag that the new address is to carry */
+export function allocate(
+  region: string,
+  borderGroup: string,
+  tag?: { readonly key: string; readonly value: string },
+): string {
+  const specification =
+    tag === undefined
+      ? ""
+      : ` --tag-specifications ${quoted(`ResourceType=elastic-ip,Tags=[{Key=${tag.key},Value=${tag.value}}]`)}`;
+  return `aws ec2 allocate-address --region ${region} --network-border-group ${borderGroup}${specification}`;
+}
+
+/** One word of a shell command, whatever it holds. */
+function quoted(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'"'"'`)}'`;
+}

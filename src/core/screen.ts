@@ -1,0 +1,171 @@
+/**
+ * How findings look: marks and words, colours, and lines that fit. Pure. Without a terminal each finding is
+ * one plain line that begins with a word, so that a log, grep and a screen reader get the same as the eye.
+ */
+import type { Check, Mark } from "./checkup.ts";
+
+/** What is written to. */
+export interface Screen {
+  /** Columns of the terminal; undefined for a pipe or a file, whose lines are not wrapped. */
+  readonly columns?: number;
+  readonly colour: boolean;
+  /** May characters outside ASCII be written? */
+  readonly unicode: boolean;
+}
+
+/** A row of a table: what it is about, and what is said about it. */
+export interface Row {
+  readonly mark?: Mark;
+  readonly label: string;
+  readonly text: string;
+  /** What to do, and commands that do it. */
+  readonly cure?: string | undefined;
+  readonly commands?: readonly string[] | undefined;
+}
+
+const SIGNS: Readonly<Record<Mark, { sign: string; ascii: string; colour: string }>> = {
+  ok: { sign: "✓", ascii: "ok", colour: "\x1b[32m" },
+  warning: { sign: "!", ascii: "warning", colour: "\x1b[33m" },
+  failed: { sign: "✗", ascii: "failed", colour: "\x1b[31m" },
+  skipped: { sign: "-", ascii: "skipped", colour: "\x1b[2m" },
+};
+const PLAIN = "\x1b[0m";
+
+/** Narrower than this a terminal has no room for two columns. */
+const NARROW = 60;
+const NARROWEST = 20;
+
+export function rowOf({ id, mark, found, cure, commands }: Check): Row {
+  return { mark, label: id, text: found, cure, commands };
+}
+
+/** One row for checks that were skipped because of the same: one would hardly see the failure between them. */
+export function rowOfSkipped(checks: readonly Check[]): Row {
+  const [{ blockedBy = [] } = {}] = checks;
+  const ids = checks.map(({ id }) => id).join(", ");
+  return {
+    mark: "skipped",
+    label: "not checked",
+    text: `${ids}, because of: ${blockedBy.join(", ")}`,
+  };
+}
+
+/**
+ * The lines of one row.
+ *
+ * @param labelWidth characters of the longest label of the table
+ */
+export function linesOf(row: Row, screen: Screen, labelWidth: number): string[] {
+  const { columns } = screen;
+  const text = printable(row.text, screen);
+  const cure = row.cure && printable(row.cure, screen);
+  // Not as much as a space of a command is changed, except for what would change the screen.
+  const commands = (row.commands ?? []).map((command) => command.replace(/\p{C}/gu, "?"));
+  if (columns === undefined) {
+    const word = row.mark === undefined ? "" : `${SIGNS[row.mark].ascii.padEnd(7)} `;
+    return [
+      `${word}${row.label}: ${text}`,
+      ...(cure ? [`        cure: ${cure}`] : []),
+      ...commands.map((command) => `        run: ${command}`),
+    ];
+  }
+
+  const signs = screen.unicode ? 1 : "warning".length;
+  const narrow = columns < NARROW;
+  const indent = narrow ? 2 : signs + 1 + labelWidth + 2;
+  const width = Math.max(NARROWEST, columns) - indent;
+  const label = row.label.padEnd(narrow ? 0 : labelWidth + 2);
+  const head = `${sign(row.mark, screen)}${label}`;
+  const body = wrap(text, width);
+  const lines = narrow
+    ? [head, ...body.map(pad)]
+    : [`${head}${body[0] ?? ""}`, ...body.slice(1).map(pad)];
+  const arrow = screen.unicode ? "→ " : "-> ";
+  if (cure) {
+    const [first = "", ...more] = wrap(cure, width - arrow.length);
+    lines.push(
+      pad(`${arrow}${first}`),
+      ...more.map((line) => pad(" ".repeat(arrow.length) + line)),
+    );
+  }
+  for (const command of commands) {
+    const [first = "", ...more] = wrapCommand(command, Math.max(NARROWEST, columns) - 4);
+    lines.push(`  $ ${first}`, ...more.map((line) => `    ${line}`));
+  }
+  return lines;
+
+  function pad(line: string): string {
+    return `${" ".repeat(indent)}${line}`;
+  }
+}
+
+/** A line on its own, such as the verdict. */
+export function paragraph(text: string, screen: Screen): string[] {
+  const clean = printable(text, screen);
+  return screen.columns === undefined ? [clean] : wrap(clean, Math.max(NARROWEST, screen.columns));
+}
+
+function sign(mark: Mark | undefined, { unicode, colour }: Screen): string {
+  if (mark === undefined) return " ".repeat((unicode ? 1 : "warning".length) + 1);
+  const { sign, ascii, colour: on } = SIGNS[mark];
+  const shown = unicode ? sign : ascii.padEnd("warning".length);
+  return `${colour ? `${on}${shown}${PLAIN}` : shown} `;
+}
+
+/** What others have written may hold anything; a terminal obeys some of it. */
+function printable(text: string, { unicode }: Screen): string {
+  const line = text.replace(/[\s\p{C}]+/gu, " ").trim();
+  return unicode ? line : line.replace(/…/g, "...").replace(/[^ -~]/gu, "?");
+}
+
+/**
+ * Breaks a text at its spaces into lines of at most `width` characters; what is longer than a line by itself
+ * is broken where it must be.
+ */
+function wrap(text: string, width: number): string[] {
+  const parts = text.split(" ").flatMap((word) => {
+    const pieces: string[] = [];
+    let rest = word;
+    for (; rest.length > width; rest = rest.slice(pieces.at(-1)?.length)) {
+      pieces.push(rest.slice(0, breakIn(rest, width)));
+    }
+    return [...pieces, rest];
+  });
+  return fill(parts, width);
+}
+
+/**
+ * Breaks a command so that it can be copied as it stands: at its spaces, each line continued by a backslash,
+ * and inside JSON after a comma or bracket, where a new line means nothing.
+ */
+function wrapCommand(command: string, width: number): string[] {
+  // A space inside quotes is part of its word.
+  const words = command.match(/(?:'[^']*'|"[^"]*"|[^\s'"])+/g) ?? [];
+  const lines = fill(words, width - 2);
+  return lines.flatMap((line, index) => {
+    const end = index < lines.length - 1 ? " \\" : "";
+    if (line.length <= width || !line.startsWith("'{")) return [`${line}${end}`];
+    return fill(`${line}${end}`.split(/(?<=[,[{])/), width, "");
+  });
+}
+
+/** Puts words into lines of at most `width` characters; a longer word has a line of its own. */
+function fill(words: readonly string[], width: number, space = " "): string[] {
+  const [first = "", ...others] = words;
+  const lines = [first];
+  for (const word of others) {
+    const line = lines.at(-1) ?? "";
+    if (line.length + space.length + word.length <= width) {
+      lines[lines.length - 1] = `${line}${space}${word}`;
+    } else lines.push(word);
+  }
+  return lines;
+}
+
+/** Where a word that is too long is broken: after the last `:`, `/` or `,` that fits, if that leaves more than half a line. */
+function breakIn(word: string, width: number): number {
+  const cut = Math.max(
+    ...[":", "/", ","].map((character) => word.lastIndexOf(character, width - 1) + 1),
+  );
+  return cut > width / 2 ? cut : width;
+}

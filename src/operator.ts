@@ -1,0 +1,148 @@
+/** Wiring of what operators ask for, doctor and status: their ports, their screen. */
+import { existsSync, realpathSync } from "node:fs";
+import { partsOf } from "./aws/examination.ts";
+import { footingOf } from "./aws/footing.ts";
+import type { CommandLine } from "./command-line.ts";
+import { doctor } from "./commands/doctor.ts";
+import type { Configured, DoctorPorts } from "./commands/ports.ts";
+import { type LastRun, rowsOf, type Standing, status, statusRecord } from "./commands/status.ts";
+import { type Check, CHECKS, checkupRecord } from "./core/checkup.ts";
+import { EXIT, type ExitStatus, Failure } from "./core/failure.ts";
+import { linesOf, paragraph, rowOf, rowOfSkipped } from "./core/screen.ts";
+import { SETTINGS } from "./core/settings.ts";
+import type { Ports } from "./ports.ts";
+import { systemClock } from "./system/clock.ts";
+import { type Configuration, configFile } from "./system/configuration.ts";
+import { network } from "./system/network.ts";
+import { readRecord } from "./system/results.ts";
+import { screenOf, writerTo } from "./system/terminal.ts";
+import { firmwareInstanceId, unitState } from "./system/units.ts";
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** What was asked for, and what this machine has to say about it. */
+export interface Given {
+  readonly commandLine: CommandLine;
+  readonly configuration: Configuration;
+  /** The environment of this process. */
+  readonly own: Environment;
+  readonly version: string;
+  readonly resultsFolder: string;
+  readonly log: Ports["log"];
+}
+
+/** Runs `eip-heal doctor` or `eip-heal status`. */
+export function operate(given: Given, stop: AbortSignal): Promise<ExitStatus> {
+  return given.commandLine.command === "doctor" ? runDoctor(given, stop) : runStatus(given, stop);
+}
+
+async function runDoctor(
+  { commandLine, configuration, own, version, log }: Given,
+  stop: AbortSignal,
+): Promise<ExitStatus> {
+  const path = configFile(commandLine);
+  const environment = "problems" in configuration ? own : configuration.environment;
+  const configured: Configured =
+    "problems" in configuration
+      ? configuration
+      : {
+          settings: configuration.settings,
+          parts: () => partsOf(environment, systemClock.date, version),
+        };
+  const given = (key: string) => {
+    const flag = SETTINGS.find((row) => row.key === key)?.flag;
+    if (flag !== undefined && commandLine.flags[flag] !== undefined) return `the flag --${flag}`;
+    return own[key] ? "the environment" : undefined;
+  };
+  const ports: DoctorPorts = {
+    configured,
+    settingsFile: existsSync(path) ? path : `${path} (not there)`,
+    placeOfSetting: (key) => given(key) ?? path,
+    isGiven: (key) => given(key) !== undefined,
+    variable: (name) => environment[name] || undefined,
+    clock: systemClock,
+    log,
+    network,
+    machine: {
+      unit: unitState,
+      firmwareInstanceId,
+      versions: `eip-heal ${version} (${programFile()}), Node ${process.version}, ${process.platform} ${process.arch}`,
+    },
+  };
+
+  const screen = screenOf(own);
+  const writer = writerTo(screen);
+  const width = Math.max(...CHECKS.map(([id]) => id.length));
+  const { json } = commandLine;
+  let skipped: Check[] = [];
+  const tell = (check: Check) => {
+    const [one] = skipped;
+    if (one !== undefined && String(one.blockedBy) !== String(check.blockedBy)) {
+      writer.lines(linesOf(rowOfSkipped(skipped), screen, width));
+      skipped = [];
+    }
+    if (check.mark === "skipped") skipped.push(check);
+    else writer.lines(linesOf(rowOf(check), screen, width));
+  };
+  const { checks, verdict } = await doctor(
+    ports,
+    (check, open) => {
+      if (json) return;
+      if (check !== undefined) tell(check);
+      writer.foot(open.length === 0 ? "" : `  checking ${open.join(", ")} ...`);
+    },
+    stop,
+  );
+  if (json) writer.lines([JSON.stringify(checkupRecord(checks, systemClock.date()))]);
+  else writer.lines(["", ...paragraph(verdict.line, screen)]);
+  return verdict.status;
+}
+
+async function runStatus(
+  { commandLine, configuration, own, version, log, resultsFolder }: Given,
+  stop: AbortSignal,
+): Promise<ExitStatus> {
+  const { json } = commandLine;
+  const lastRun = readRecord(resultsFolder) as LastRun;
+  const standing = await standingNow();
+  const screen = screenOf(own);
+  const writer = writerTo(screen);
+  const now = systemClock.date();
+  if (json) {
+    writer.lines([JSON.stringify(statusRecord(standing, now))]);
+    return standing.exitStatus;
+  }
+  const rows = rowsOf(standing, now.getTime());
+  const width = Math.max(...rows.map(({ label }) => label.length));
+  for (const row of rows) writer.lines(linesOf(row, screen, width));
+  return standing.exitStatus;
+
+  function standingNow(): Promise<Standing> | Standing {
+    const misconfigured = (message: string, exitStatus: ExitStatus): Standing => ({
+      here: false,
+      exitStatus,
+      message,
+      lastRun,
+    });
+    if ("problems" in configuration) {
+      return misconfigured(configuration.problems.join("; "), configuration.status);
+    }
+    const { settings, environment } = configuration;
+    try {
+      const stand = footingOf(environment, systemClock.date, version);
+      const machine = { unit: unitState };
+      return status(settings, { stand, clock: systemClock, log, machine, lastRun }, stop);
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      return misconfigured(error.message, EXIT.CONFIG);
+    }
+  }
+}
+
+function programFile(): string {
+  try {
+    return realpathSync(process.execPath);
+  } catch {
+    return process.execPath;
+  }
+}

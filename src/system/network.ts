@@ -1,0 +1,126 @@
+/** What the network between this machine and a host lets through, step by step: name, connection, TLS and HTTP. */
+import { lookup, Resolver } from "node:dns/promises";
+import { readFileSync } from "node:fs";
+import { request as requestHttp } from "node:http";
+import { request as requestHttps } from "node:https";
+import { connect as connectTo } from "node:net";
+import { Failure } from "../core/failure.ts";
+import { errorCode, networkTrouble } from "../core/network.ts";
+
+/** Milliseconds for each step. */
+const STEP_MS = 3_000;
+
+export const network = { resolve, connect, greet };
+
+/**
+ * The IP addresses of a host.
+ *
+ * @throws Failure `unreachable`
+ */
+async function resolve(host: string, signal: AbortSignal): Promise<string[]> {
+  const resolver = new Resolver({ timeout: 1_000, tries: 2 });
+  return limited(`the name ${host}`, signal, async () => {
+    // The system's own way cannot be ended, and one that waits for a dead resolver holds up the end of the
+    // process for as long: it is asked only when there is a resolver, or none is needed.
+    const answers = await Promise.allSettled([resolver.resolve4(host), resolver.resolve6(host)]);
+    const found = answers.flatMap((answer) => (answer.status === "fulfilled" ? answer.value : []));
+    if (found.length > 0) return found;
+    const [first] = answers;
+    const reason: unknown = first.status === "rejected" ? first.reason : undefined;
+    const isMute = /^(ETIMEOUT|ECONNREFUSED)$/.test(errorCode(reason) ?? "");
+    if (isMute && !isInHosts(host)) {
+      throw Object.assign(new Error("no resolver"), { code: "EAI_AGAIN" });
+    }
+    return (await lookup(host, { all: true })).map(({ address }) => address);
+  });
+}
+
+function isInHosts(host: string): boolean {
+  try {
+    const lines = readFileSync("/etc/hosts", "utf8").split("\n");
+    return lines.some((line) => line.replace(/#.*/, "").split(/\s+/).slice(1).includes(host));
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Connects by TCP, and hangs up.
+ *
+ * @returns the IP address that it has come to
+ * @throws Failure `unreachable`
+ */
+function connect(url: URL, signal: AbortSignal): Promise<string> {
+  return limited(`a connection to ${url.host}`, signal, (limit) => {
+    const { promise, resolve, reject } = Promise.withResolvers<string>();
+    const socket = connectTo({ host: hostOf(url), port: portOf(url), autoSelectFamily: true });
+    const end = () => socket.destroy();
+    limit.addEventListener("abort", end, { once: true });
+    socket.once("connect", () => {
+      resolve(socket.remoteAddress ?? "");
+      end();
+    });
+    socket.once("error", reject);
+    return promise;
+  });
+}
+
+/**
+ * Asks for `/`, unsigned. Whatever HTTP answer comes will do.
+ *
+ * @returns what was spoken, and the time by the answer's `Date`
+ * @throws Failure `unreachable`
+ */
+function greet(url: URL, signal: AbortSignal): Promise<{ protocol: string; date?: Date }> {
+  return limited(`HEAD ${url.origin}/`, signal, (limit) => {
+    const { promise, resolve, reject } = Promise.withResolvers<{ protocol: string; date?: Date }>();
+    const isTls = url.protocol === "https:";
+    const send = isTls ? requestHttps : requestHttp;
+    const request = send(new URL("/", url), { method: "HEAD", agent: false, signal: limit });
+    let tls: string | null = null;
+    request.once("socket", (socket) => {
+      socket.once("secureConnect", () => {
+        tls = (socket as { getProtocol?: () => string | null }).getProtocol?.() ?? null;
+      });
+    });
+    request.once("response", (response) => {
+      const date = new Date(response.headers.date ?? "");
+      resolve({
+        protocol: isTls ? `${tls ?? "TLS"}, and its certificate is trusted` : "HTTP without TLS",
+        ...(!Number.isNaN(date.getTime()) && { date }),
+      });
+      response.destroy();
+    });
+    request.once("error", reject);
+    request.end();
+    return promise;
+  });
+}
+
+const hostOf = (url: URL): string => url.hostname.replace(/^\[|\]$/g, "");
+const portOf = (url: URL): number => Number(url.port) || (url.protocol === "http:" ? 80 : 443);
+
+/** Ends work that takes too long, and tells whatever goes wrong as a Failure. */
+async function limited<T>(
+  request: string,
+  signal: AbortSignal,
+  work: (limit: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(STEP_MS)]);
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const stop = () => reject(limit.reason as Error);
+  limit.addEventListener("abort", stop, { once: true });
+  try {
+    limit.throwIfAborted();
+    return await Promise.race([work(limit), aborted]);
+  } catch (error) {
+    if (signal.aborted) throw signal.reason as Error;
+    const trouble = networkTrouble(errorCode(error) ?? "");
+    const why = limit.aborted
+      ? `no answer within ${STEP_MS / 1_000} s`
+      : (trouble?.why ?? (error as Error).message);
+    throw new Failure("unreachable", { request, why, cure: trouble?.cure, cause: error });
+  } finally {
+    limit.removeEventListener("abort", stop);
+  }
+}

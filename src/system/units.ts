@@ -1,0 +1,110 @@
+/** What systemd knows about our units, by systemctl(1). Where there is none, that is no failure. */
+import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
+import type { Unit } from "../core/checkup.ts";
+import { isInstanceId } from "../core/ids.ts";
+
+/** Milliseconds; it is a question to a process on this machine. */
+const ANSWER_MS = 3_000;
+
+const PROPERTIES = [
+  "LoadState",
+  "UnitFileState",
+  "ActiveState",
+  "Result",
+  "ExecMainStatus",
+  "ExecMainExitTimestampMonotonic",
+  "NeedDaemonReload",
+  "Environment",
+  "NextElapseUSecRealtime",
+  "NextElapseUSecMonotonic",
+];
+
+/** Asks for one unit; undefined without systemd, or when it does not answer. */
+export async function unitState(name: string, signal: AbortSignal): Promise<Unit | undefined> {
+  const text = await ask(["show", name, `--property=${PROPERTIES.join(",")}`], signal);
+  if (text === undefined) return undefined;
+  const shown = new Map(
+    text.split("\n").flatMap((line) => {
+      const equals = line.indexOf("=");
+      return equals < 0 ? [] : [[line.slice(0, equals), line.slice(equals + 1)] as const];
+    }),
+  );
+  const property = (key: string) => shown.get(key) ?? "";
+  if (property("LoadState") === "") return undefined;
+  const hasRun = Number(property("ExecMainExitTimestampMonotonic")) > 0;
+  const nextMs = nextElapse(
+    property("NextElapseUSecRealtime"),
+    property("NextElapseUSecMonotonic"),
+  );
+  return {
+    enablement:
+      property("LoadState") === "not-found"
+        ? ""
+        : property("LoadState") === "masked"
+          ? "masked"
+          : property("UnitFileState"),
+    activity: property("ActiveState"),
+    result: property("Result"),
+    ...(hasRun && { exitStatus: Number(property("ExecMainStatus")) }),
+    needsReload: property("NeedDaemonReload") === "yes",
+    variables: [...property("Environment").matchAll(/(?:^| )"?([A-Z]\w*)=/g)].map(
+      ([, variable = ""]) => variable,
+    ),
+    ...(nextMs !== undefined && { nextMs }),
+  };
+}
+
+/** The instance id as the firmware of a Nitro instance has it. */
+export function firmwareInstanceId(): string | undefined {
+  try {
+    const tag = readFileSync("/sys/class/dmi/id/board_asset_tag", "utf8").trim();
+    return isInstanceId(tag) ? tag : undefined;
+  } catch {
+    return undefined; // Xen, a container, or no instance at all
+  }
+}
+
+function ask(args: readonly string[], signal: AbortSignal): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    // Without a pager, colours or translations.
+    const env = { ...process.env, LC_ALL: "C", SYSTEMD_PAGER: "", SYSTEMD_COLORS: "0" };
+    execFile("systemctl", args, { env, timeout: ANSWER_MS, signal }, (error, stdout) =>
+      resolve(error === null ? stdout : undefined),
+    );
+  });
+}
+
+const UNITS: Readonly<Record<string, number>> = {
+  us: 0.001,
+  ms: 1,
+  s: 1_000,
+  min: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+  w: 604_800_000,
+  month: 2_629_800_000,
+  y: 31_557_600_000,
+};
+
+/** Milliseconds until a timer elapses: by a date, or by a time span since the boot, whichever is sooner. */
+function nextElapse(realtime: string, monotonic: string): number | undefined {
+  const date = Date.parse(
+    realtime
+      .replace(/^\w{3} /, "")
+      .replace(/ UTC$/, "Z")
+      .replace(" ", "T"),
+  );
+  const parts = [...monotonic.matchAll(/([\d.]+)(us|ms|s|min|h|d|w|month|y)\b/g)];
+  const span = parts.reduce(
+    (sum, [, amount, unit = ""]) => sum + Number(amount) * (UNITS[unit] ?? 0),
+    0,
+  );
+  // CLOCK_MONOTONIC, as systemd counts it.
+  const sinceBoot = Number(process.hrtime.bigint() / 1_000_000n);
+  const left = [
+    ...(Number.isNaN(date) ? [] : [date - Date.now()]),
+    ...(parts.length === 0 ? [] : [span - sinceBoot]),
+  ];
+  return left.length === 0 ? undefined : Math.min(...left);
+}

@@ -1,0 +1,308 @@
+/**
+ * A set-up that can be broken, and a reader of cures: it does what doctor prints, literally, and nothing else.
+ */
+import { execFileSync } from "node:child_process";
+import { chmodSync, rmSync, mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { AddressSpec, InstanceSpec } from "../region/build.ts";
+import type { PolicyDocument } from "../region/iam.ts";
+import { type RunningRegion, startRegion } from "../region/server.ts";
+import { aWorld, type BuiltInstance, type World } from "../region/world.ts";
+import { type AgentRun, run } from "./agent.ts";
+
+export interface Check {
+  readonly id: string;
+  readonly mark: "ok" | "warning" | "failed" | "skipped";
+  readonly found: string;
+  readonly cure?: string;
+  readonly commands?: readonly string[];
+  readonly blockedBy?: readonly string[];
+}
+
+export interface Checkup {
+  readonly version: number;
+  readonly at: string;
+  readonly healthy: boolean;
+  readonly exitStatus: number;
+  readonly message: string;
+  readonly first?: string;
+  readonly checks: readonly Check[];
+}
+
+/** What a set-up starts from, when it is not simply healthy. */
+export interface Start {
+  readonly instance?: InstanceSpec;
+  readonly address?: AddressSpec;
+  /** Before the region starts; the address is free and the instance wants it by its tag. */
+  readonly build?: (world: World, me: BuiltInstance, allocationId: string) => void;
+  readonly region?: Parameters<typeof startRegion>[1];
+}
+
+/** One instance of a simulated region with its settings, healthy unless it is broken. */
+export class SetUp {
+  readonly #folder: string;
+  readonly region: RunningRegion;
+  readonly me: BuiltInstance;
+  readonly allocationId: string;
+  /** By how much the region's clock differs from this machine's, in milliseconds. */
+  offsetMs = 0;
+  readonly environment: Record<string, string> = {};
+  /** Lines of the settings file; undefined: there is none. */
+  conf: string[] | undefined = [];
+  ec2Url: string;
+  /** The file of the authority that TLS certificates are by. */
+  authority = "";
+  /** The address that somebody who follows a cure would choose. */
+  chosen: string;
+
+  private constructor(
+    region: RunningRegion,
+    me: BuiltInstance,
+    allocationId: string,
+    clock: { setUp?: SetUp },
+  ) {
+    this.#folder = mkdtempSync(join(tmpdir(), "eip-heal-doctor-"));
+    this.region = region;
+    this.me = me;
+    this.allocationId = this.chosen = allocationId;
+    this.ec2Url = region.ec2Url;
+    clock.setUp = this;
+  }
+
+  static async start({ instance, address, build, region }: Start = {}): Promise<SetUp> {
+    const world = aWorld();
+    const { allocationId } = world.address(address);
+    const me = world.instance({
+      role: "full",
+      metadataTags: true,
+      autoPublicIp: true,
+      ...instance,
+      tags: { "allocation-id": allocationId, ...instance?.tags },
+    });
+    build?.(world, me, allocationId);
+    const clock: { setUp?: SetUp } = {};
+    const now = () => Date.now() + (clock.setUp?.offsetMs ?? 0);
+    const running = await startRegion(world, { now, ...region });
+    return new SetUp(running, me, allocationId, clock);
+  }
+
+  /** Its /run/eip-heal. */
+  get runtime(): string {
+    return this.#folder;
+  }
+
+  get confFile(): string {
+    return join(this.#folder, "eip-heal.conf");
+  }
+
+  async close(): Promise<void> {
+    await this.region.close();
+    rmSync(this.#folder, { recursive: true });
+    if (this.region.bugs.length > 0)
+      throw new Error(`the region has bugs: ${this.region.bugs.join("; ")}`);
+  }
+
+  /** Gives this machine a systemd that knows these units, by what `systemctl show` prints of them. */
+  systemd(units: Readonly<Record<string, Readonly<Record<string, string>>>>): void {
+    const cases = Object.entries(units).map(
+      ([name, properties]) =>
+        `${name}) ${Object.entries(properties)
+          .map(([key, value]) => `echo '${key}=${value}'`)
+          .join("; ")} ;;`,
+    );
+    const file = join(this.#folder, "systemctl");
+    writeFileSync(
+      file,
+      `#!/bin/sh\ncase $2 in\n${cases.join("\n")}\n*) echo LoadState=not-found ;;\nesac\n`,
+    );
+    chmodSync(file, 0o755);
+  }
+
+  /** The variables that eip-heal has here, and its settings file. */
+  prepare(): { environment: Record<string, string>; flags: string[] } {
+    rmSync(this.confFile, { force: true });
+    if (this.conf !== undefined)
+      writeFileSync(this.confFile, this.conf.map((line) => `${line}\n`).join(""));
+    return {
+      flags: ["--config", this.confFile],
+      environment: {
+        AWS_EC2_METADATA_SERVICE_ENDPOINT: this.region.imdsUrl(this.me.instanceId),
+        AWS_ENDPOINT_URL_EC2: this.ec2Url,
+        // No systemctl of this machine has a say.
+        PATH: this.#folder,
+        ...this.environment,
+      },
+    };
+  }
+
+  /** Runs eip-heal here. */
+  run(...more: string[]): Promise<AgentRun> {
+    const { environment, flags } = this.prepare();
+    return run(environment, { flags: [...flags, ...more], runtime: this.#folder });
+  }
+
+  async doctor(): Promise<Checkup & { status: number | null }> {
+    const { stdout, status, log } = await this.run("doctor", "--json");
+    try {
+      return { ...(JSON.parse(stdout) as Checkup), status };
+    } catch {
+      throw new Error(`doctor printed ${stdout}\n${log.join("\n")}`);
+    }
+  }
+
+  /** Does what the cure of this check says: its commands, or else its text. */
+  follow({ cure = "", commands = [], found }: Check): void {
+    for (const command of commands) this.#execute(command);
+    for (const [pattern, act] of this.#sentences(found)) {
+      const match = pattern.exec(cure);
+      if (match === null) continue;
+      act(...match.slice(1));
+      return;
+    }
+    if (commands.length === 0) throw new Error(`nobody knows how to follow: ${cure}`);
+  }
+
+  // --- internal ---
+
+  #set(place: string, name: string, value: string): void {
+    if (place === "the environment") this.environment[name] = value;
+    else if (place === this.confFile) this.conf = [...(this.conf ?? []), `${name}=${value}`];
+    else throw new Error(`there is no place ${place}`);
+  }
+
+  #remove(place: string, name: string): void {
+    if (place === "the environment") delete this.environment[name];
+    else if (place === this.confFile)
+      this.conf = this.conf?.filter((line) => !line.startsWith(`${name}=`));
+    else throw new Error(`there is no place ${place}`);
+  }
+
+  /** The sentences that are instructions without a command. The first that fits counts. */
+  #sentences(found: string): [RegExp, (...parts: string[]) => void][] {
+    const [, named = "", where = ""] = /(EIP_HEAL_\w+) in (.+?) is /.exec(found) ?? [];
+    return [
+      [
+        /remove (\w+) from (the environment|\S+?)(?:,|$)/,
+        (name, place) => this.#remove(place, name),
+      ],
+      [/set it to what is accepted: an allocation id/, () => this.#set(where, named, this.chosen)],
+      [/set it to what is accepted: ([^,]+)/, (value) => this.#set(where, named, value)],
+      [
+        /correct that line, or remove it/,
+        () => {
+          const line = Number(/, line (\d+):/.exec(found)?.[1]);
+          this.conf?.splice(line - 1, 1);
+        },
+      ],
+      [/make (\S+) a file that everybody may read/, () => (this.conf = [])],
+      [
+        /correct (AWS_\w+) in (the environment|\S+), or remove it there/,
+        (name, place) => this.#remove(place, name),
+      ],
+      [
+        /(AWS_\w+) is set: correct it in (the environment|\S+), or remove it there/,
+        (name, place) => this.#remove(place, name),
+      ],
+      [
+        /correct AWS_ACCESS_KEY_ID, .* in (the environment|\S+), or remove them there/,
+        (place) => {
+          for (const name of ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
+            this.#remove(place, name);
+        },
+      ],
+      [
+        /set both, or none to use the instance role/,
+        () => {
+          for (const name of ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
+            delete this.environment[name];
+        },
+      ],
+      [
+        /set (EIP_HEAL_ALLOCATION_ID) to the allocation id of that address in (the environment|\S+)/,
+        (name, place) => this.#set(place, name, this.chosen),
+      ],
+      [
+        /set (EIP_HEAL_\w+)=(\S+) in (the environment|[^\s,]+)/,
+        (name, value, place) => this.#set(place, name, value),
+      ],
+      [
+        /set (EIP_HEAL_\w+) to one of: (\S+?)(?:,| |$)/,
+        (name, value) => this.#set(this.confFile, name, value),
+      ],
+      [
+        /name the CA's file in (NODE_EXTRA_CA_CERTS)/,
+        (name) => this.#set(this.confFile, name, this.authority),
+      ],
+      [/^wait: EC2 limits/, () => this.region.faults.clear()],
+      [/let HTTPS pass it untouched/, () => this.region.faults.clear()],
+    ];
+  }
+
+  #execute(command: string): void {
+    const { region } = this.region;
+    const { instanceId } = this.me;
+    const words = execFileSync("bash", ["-c", `printf '%s\\0' ${command}`]);
+    const [program = "", service = "", action = "", ...rest] = words.toString().split("\0");
+    const options = new Map<string, string>();
+    for (let at = 0; at < rest.length; at += 2) options.set(rest[at] ?? "", rest[at + 1] ?? "");
+    const option = (name: string) => options.get(`--${name}`) ?? "";
+    const isMine = [undefined, instanceId, "INSTANCE_ID"].includes(options.get("--instance-id"));
+    if (!isMine) throw new Error(`${command}: another instance`);
+    const where = options.get("--region");
+    if (where !== undefined && where !== region.name) throw new Error(`${command}: another region`);
+
+    switch (`${program} ${service} ${action}`) {
+      case "aws ec2 modify-instance-metadata-options": {
+        const [name] = [...options.keys()].filter((key) => !/instance-id|region/.test(key));
+        if (name === "--http-endpoint") region.setMetadata(instanceId, { metadata: "enabled" });
+        else if (name === "--instance-metadata-tags")
+          region.setMetadata(instanceId, { tags: true });
+        else if (name === "--http-put-response-hop-limit") this.region.faults.clear();
+        else throw new Error(command);
+        return;
+      }
+      case "aws ec2 associate-iam-instance-profile":
+        region.setRole(instanceId, "full");
+        return;
+      case "aws iam update-assume-role-policy":
+        JSON.parse(option("policy-document"));
+        region.setCredentials(option("role-name"), { broken: null });
+        return;
+      case "aws iam put-role-policy": {
+        const name = option("role-name");
+        const added = JSON.parse(option("policy-document")) as PolicyDocument;
+        const had = (region.role(name)?.grants ?? []).flatMap(({ policy }) => policy.Statement);
+        region.setPolicy(name, { ...added, Statement: [...had, ...added.Statement] });
+        return;
+      }
+      case "aws ec2 create-tags": {
+        const [, key = "", value = ""] = /^Key=(.+),Value=(.+)$/.exec(option("tags")) ?? [];
+        region.tag(option("resources"), { [key]: value.replace("ALLOCATION_ID", this.chosen) });
+        return;
+      }
+      case "aws ec2 allocate-address": {
+        const [, key, value = ""] =
+          /^ResourceType=elastic-ip,Tags=\[\{Key=(.+),Value=(.+)\}\]$/.exec(
+            option("tag-specifications"),
+          ) ?? [];
+        const { allocationId } = region.allocate({
+          networkBorderGroup: option("network-border-group"),
+          ...(key !== undefined && { tags: { [key]: value } }),
+        });
+        this.chosen = allocationId;
+        return;
+      }
+      case "aws ec2 describe-addresses":
+        // Somebody looks at the list and takes one that is there.
+        this.chosen = this.allocationId;
+        return;
+      default:
+        if (command === "systemctl restart chronyd") return;
+        if (command !== "chronyc makestep")
+          throw new Error(`nobody knows this command: ${command}`);
+        this.offsetMs = 0;
+        this.region.credentials.issue(instanceId);
+    }
+  }
+}

@@ -1,0 +1,820 @@
+/**
+ * Broken set-ups, one fault each and some with two: doctor names the cause as its first failure, says how a
+ * heal would end, and following its cure to the letter makes the next heal succeed.
+ */
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { CHECKS } from "../../src/core/checkup.ts";
+import { allow } from "../region/iam.ts";
+import type { InstanceSpec } from "../region/build.ts";
+import { makeAuthority } from "../boot/certificates.ts";
+import { onTerminal } from "./terminal.ts";
+import { type Checkup, SetUp, type Start } from "./broken.ts";
+
+const ALL = ["ec2:DescribeInstances", "ec2:DescribeAddresses", "ec2:AssociateAddress"];
+const NOT_THERE = "eipalloc-0fffffffffffffff0";
+const MINE = Date.UTC(2026, 10, 1, 12);
+const HOUR = 3_600_000;
+
+interface Row {
+  readonly name: string;
+  /** The first check that fails, in each round of following a cure. */
+  readonly first: readonly string[];
+  /** Exit status of a heal while it is broken. */
+  readonly status: number;
+  readonly start?: Start;
+  readonly breakIt?: (setUp: SetUp) => void;
+}
+
+const conf =
+  (...lines: string[]) =>
+  (setUp: SetUp): void => {
+    setUp.conf = lines;
+  };
+const environment =
+  (variables: Record<string, string>) =>
+  (setUp: SetUp): void => {
+    Object.assign(setUp.environment, variables);
+  };
+const tag =
+  (tags: Record<string, string | null>) =>
+  ({ region, me }: SetUp): void =>
+    region.region.tag(me.instanceId, tags);
+/** The role lacks these actions. */
+const without =
+  (...actions: string[]) =>
+  ({ region, me }: SetUp): void =>
+    region.region.setPolicy(
+      me.role ?? "",
+      allow(ALL.filter((one) => !actions.includes(one.replace("ec2:", "")))),
+    );
+const heldBy = (holder: InstanceSpec, mine: InstanceSpec = {}): Start => ({
+  instance: { launchTime: MINE, ...mine },
+  build: (world, _, allocationId) => world.hold({ allocationId }, world.instance(holder)),
+});
+const another: Start = { build: (world, me) => world.hold(world.address(), me) };
+
+const ROWS: readonly Row[] = [
+  // Settings
+  {
+    name: "an unknown key in the file",
+    first: ["settings"],
+    status: 78,
+    breakIt: conf("EIP_HEAL_TAKEOVR=never"),
+  },
+  {
+    name: "a value that is not accepted, in the file",
+    first: ["settings"],
+    status: 78,
+    breakIt: conf("EIP_HEAL_TAKEOVER=newst"),
+  },
+  {
+    name: "a value that is not accepted, in the environment",
+    first: ["settings"],
+    status: 78,
+    breakIt: environment({ EIP_HEAL_DISPLACE: "maybe" }),
+  },
+  {
+    name: "the address instead of its allocation id",
+    first: ["settings"],
+    status: 78,
+    breakIt: conf("EIP_HEAL_ALLOCATION_ID=203.0.113.1"),
+  },
+  {
+    name: "both an address and a pool",
+    first: ["settings"],
+    status: 78,
+    breakIt: (setUp) => {
+      setUp.conf = [`EIP_HEAL_ALLOCATION_ID=${setUp.allocationId}`, "EIP_HEAL_POOL=eip-pool=web"];
+    },
+  },
+  {
+    name: "a line that is no assignment",
+    first: ["settings"],
+    status: 78,
+    breakIt: conf("# mine", "take it always"),
+  },
+  {
+    name: "a settings file that is not there",
+    first: ["settings"],
+    status: 78,
+    breakIt: (setUp) => (setUp.conf = undefined),
+  },
+  {
+    name: "a region that is none",
+    first: ["settings"],
+    status: 78,
+    breakIt: conf("AWS_REGION=frankfurt"),
+  },
+  {
+    name: "half a key pair",
+    first: ["settings"],
+    status: 78,
+    breakIt: environment({ AWS_ACCESS_KEY_ID: "AKIAIOSFODNN7EXAMPLE" }),
+  },
+
+  // Instance metadata
+  {
+    name: "metadata is off",
+    first: ["metadata"],
+    status: 75,
+    start: { instance: { metadata: "disabled" } },
+  },
+  {
+    name: "the token does not come back (a hop too far)",
+    first: ["metadata"],
+    status: 75,
+    breakIt: ({ region }) =>
+      region.faults.add({ service: "imds", method: "PUT", effect: { do: "silence" } }),
+  },
+  {
+    name: "metadata is looked for in the wrong place",
+    first: ["metadata"],
+    status: 75,
+    breakIt: environment({ AWS_EC2_METADATA_SERVICE_ENDPOINT: "http://127.0.0.1:1" }),
+  },
+  {
+    name: "another region by a variable",
+    first: ["identity"],
+    status: 77,
+    breakIt: conf("AWS_REGION=eu-central-1"),
+  },
+  {
+    name: "an interface that is not there",
+    first: ["interface"],
+    status: 78,
+    breakIt: conf("EIP_HEAL_INTERFACE=3"),
+  },
+  {
+    name: "a private address that is not there",
+    first: ["interface"],
+    status: 78,
+    breakIt: conf("EIP_HEAL_PRIVATE_IP=10.9.9.9"),
+  },
+
+  // The way to EC2
+  {
+    name: "the endpoint's name does not resolve",
+    first: ["endpoint"],
+    status: 75,
+    breakIt: environment({ AWS_ENDPOINT_URL_EC2: "https://ec2.no-such-host.invalid" }),
+  },
+  {
+    name: "nobody listens at the endpoint",
+    first: ["route"],
+    status: 75,
+    breakIt: environment({ AWS_ENDPOINT_URL_EC2: "http://127.0.0.1:1" }),
+  },
+  {
+    name: "something else answers in EC2's place",
+    first: ["ec2"],
+    status: 75,
+    breakIt: ({ region }) => region.faults.add({ service: "ec2", effect: { do: "html" } }),
+  },
+  {
+    name: "EC2 throttles",
+    first: ["ec2"],
+    status: 75,
+    breakIt: ({ region }) =>
+      region.faults.add({
+        service: "ec2",
+        effect: { do: "error", code: "RequestLimitExceeded", status: 503 },
+      }),
+  },
+
+  // Credentials
+  {
+    name: "the clock is nine hours ahead",
+    first: ["clock"],
+    status: 77,
+    breakIt: (setUp) => (setUp.offsetMs = -9 * HOUR),
+  },
+  { name: "no role", first: ["role"], status: 77, start: { instance: { role: null } } },
+  {
+    name: "EC2 may not assume the role",
+    first: ["credentials"],
+    status: 77,
+    breakIt: ({ region }) =>
+      region.region.setCredentials("full", { broken: "AssumeRoleUnauthorizedAccess" }),
+  },
+  {
+    name: "wrong keys in the environment",
+    first: ["credentials"],
+    status: 77,
+    breakIt: environment({
+      AWS_ACCESS_KEY_ID: "AKIAIOSFODNN7EXAMPLE",
+      AWS_SECRET_ACCESS_KEY: "wrong",
+    }),
+  },
+
+  // What is wanted
+  { name: "no tag", first: ["wanted"], status: 78, breakIt: tag({ "allocation-id": null }) },
+  {
+    name: "the tag holds the address",
+    first: ["wanted"],
+    status: 78,
+    breakIt: tag({ "allocation-id": "203.0.113.1" }),
+  },
+  {
+    name: "the tag holds an association id",
+    first: ["wanted"],
+    status: 78,
+    breakIt: tag({ "allocation-id": "eipassoc-0123456789abcdef0" }),
+  },
+  {
+    name: "the tag names an address that is not there",
+    first: ["address"],
+    status: 78,
+    breakIt: tag({ "allocation-id": NOT_THERE }),
+  },
+  {
+    name: "the setting names an address that is not there",
+    first: ["address"],
+    status: 78,
+    breakIt: conf(`EIP_HEAL_ALLOCATION_ID=${NOT_THERE}`),
+  },
+  {
+    name: "the address is of a Local Zone",
+    first: ["address"],
+    status: 78,
+    start: { address: { networkBorderGroup: "us-east-1-bos-1" } },
+  },
+  {
+    name: "an empty pool",
+    first: ["address"],
+    status: 75,
+    breakIt: conf("EIP_HEAL_POOL=eip-pool=web"),
+  },
+  {
+    name: "a pool that others hold",
+    first: ["address"],
+    status: 75,
+    start: {
+      build: (world) =>
+        world.hold(world.address({ tags: { "eip-pool": "web" } }), world.instance({})),
+    },
+    breakIt: conf("EIP_HEAL_POOL=eip-pool=web"),
+  },
+
+  // Who holds it
+  {
+    name: "a NAT gateway holds it",
+    first: ["holder"],
+    status: 78,
+    start: {
+      build: (world, _, allocationId) => void world.holdByService({ allocationId }, "nat-gateway"),
+    },
+  },
+  {
+    name: "a newer instance holds it",
+    first: ["holder"],
+    status: 69,
+    start: heldBy({ launchTime: MINE + HOUR }),
+  },
+  {
+    name: "an instance holds it, and the policy is never",
+    first: ["holder"],
+    status: 75,
+    start: heldBy({ state: "stopped", keepsAssociation: true }),
+    breakIt: conf("EIP_HEAL_TAKEOVER=never"),
+  },
+  {
+    name: "a running instance holds it, and the policy is if-gone",
+    first: ["holder"],
+    status: 75,
+    start: heldBy({ launchTime: MINE - HOUR }),
+    breakIt: environment({ EIP_HEAL_TAKEOVER: "if-gone" }),
+  },
+  {
+    name: "another Elastic IP must not be displaced",
+    first: ["displaced"],
+    status: 78,
+    start: another,
+    breakIt: conf("EIP_HEAL_DISPLACE=no"),
+  },
+
+  // Permissions
+  {
+    name: "no DescribeInstances, and the tag is only in EC2",
+    first: ["describe-instances"],
+    status: 77,
+    start: { instance: { metadataTags: false } },
+    breakIt: without("DescribeInstances"),
+  },
+  {
+    name: "no DescribeInstances, and another instance holds the address",
+    first: ["describe-instances"],
+    status: 77,
+    start: heldBy({ launchTime: MINE - HOUR }),
+    breakIt: without("DescribeInstances"),
+  },
+  {
+    name: "no DescribeAddresses for a pool",
+    first: ["describe-addresses"],
+    status: 77,
+    start: { address: { tags: { "eip-pool": "web" } } },
+    breakIt: (setUp) => {
+      conf("EIP_HEAL_POOL=eip-pool=web")(setUp);
+      without("DescribeAddresses")(setUp);
+    },
+  },
+  {
+    name: "no describing at all",
+    first: ["describe-instances"],
+    status: 77,
+    breakIt: without("DescribeInstances", "DescribeAddresses"),
+  },
+  {
+    name: "no AssociateAddress",
+    first: ["associate"],
+    status: 77,
+    breakIt: without("AssociateAddress"),
+  },
+  {
+    name: "AssociateAddress on the address only, not on the instance",
+    first: ["associate"],
+    status: 77,
+    breakIt: ({ region, me }) => {
+      const [look, act] = [
+        allow(ALL.slice(0, 2)),
+        allow(ALL.slice(2), ["arn:aws:ec2:*:*:elastic-ip/*"]),
+      ];
+      region.region.setPolicy(me.role ?? "", { Statement: [...look.Statement, ...act.Statement] });
+    },
+  },
+  {
+    name: "no AssociateAddress, two interfaces",
+    first: ["associate"],
+    status: 77,
+    start: { instance: { enis: [{}, {}] } },
+    breakIt: without("AssociateAddress"),
+  },
+
+  // Two at once
+  {
+    name: "metadata is off, and the policy is never",
+    first: ["metadata", "holder"],
+    status: 75,
+    start: heldBy({ launchTime: MINE - HOUR }, { metadata: "disabled" }),
+    breakIt: conf("EIP_HEAL_TAKEOVER=never"),
+  },
+  {
+    name: "no role and no tag",
+    first: ["role", "wanted"],
+    status: 77,
+    start: { instance: { role: null } },
+    breakIt: tag({ "allocation-id": null }),
+  },
+  {
+    name: "no tag, and no AssociateAddress",
+    first: ["wanted", "associate"],
+    status: 78,
+    breakIt: (setUp) => {
+      tag({ "allocation-id": null })(setUp);
+      without("AssociateAddress")(setUp);
+    },
+  },
+  {
+    name: "a wrong setting, and a NAT gateway",
+    first: ["settings", "holder"],
+    status: 78,
+    start: {
+      build: (world, _, allocationId) => void world.holdByService({ allocationId }, "nat-gateway"),
+    },
+    breakIt: conf("EIP_HEAL_OPTIONAL=perhaps"),
+  },
+  {
+    name: "another Elastic IP in the place, and no AssociateAddress",
+    first: ["displaced", "associate"],
+    status: 78,
+    start: another,
+    breakIt: (setUp) => {
+      conf("EIP_HEAL_DISPLACE=no")(setUp);
+      without("AssociateAddress")(setUp);
+    },
+  },
+  {
+    name: "the clock ahead, and no DescribeInstances for the holder",
+    first: ["clock", "describe-instances"],
+    status: 77,
+    start: heldBy({ launchTime: MINE - HOUR }),
+    breakIt: (setUp) => {
+      setUp.offsetMs = -9 * HOUR;
+      without("DescribeInstances")(setUp);
+    },
+  },
+];
+
+const MARKS = ["ok", "warning", "failed", "skipped"];
+
+/** The documented schema of doctor --json. */
+function expectSchema(checkup: Checkup): void {
+  expect(checkup.version).toBe(1);
+  expect(new Date(checkup.at).toISOString()).toBe(checkup.at);
+  expect(typeof checkup.healthy).toBe("boolean");
+  expect(typeof checkup.message).toBe("string");
+  expect(checkup.checks.map(({ id }) => id)).toEqual(CHECKS.map(([id]) => id));
+  for (const { id, mark, found, cure, commands, blockedBy } of checkup.checks) {
+    expect(MARKS, id).toContain(mark);
+    expect(found, id).toMatch(/\S/);
+    if (mark === "failed") expect(cure, id).toMatch(/\S/);
+    if (mark === "ok") expect(cure, id).toBeUndefined();
+    for (const command of commands ?? [])
+      expect(command, id).toMatch(/^(aws|systemctl|chronyc) \S/);
+    expect(blockedBy !== undefined, id).toBe(mark === "skipped");
+    // What has been skipped names what was not.
+    for (const blocker of blockedBy ?? []) {
+      expect(checkup.checks.find((check) => check.id === blocker)?.mark, id).not.toMatch(
+        /ok|skipped/,
+      );
+    }
+  }
+}
+
+function expectNoWrite({ region }: SetUp): void {
+  const writes = region.calls.filter(
+    ({ action, params }) =>
+      action !== "" && !action.startsWith("Describe") && params["DryRun"] !== "true",
+  );
+  expect(writes).toEqual([]);
+}
+
+async function play<T>(
+  row: Pick<Row, "start" | "breakIt">,
+  act: (setUp: SetUp) => Promise<T>,
+): Promise<T> {
+  const setUp = await SetUp.start(row.start);
+  try {
+    row.breakIt?.(setUp);
+    return await act(setUp);
+  } finally {
+    await setUp.close();
+  }
+}
+
+describe("a broken set-up", () => {
+  it.concurrent.each(ROWS)("$name", async ({ first, status, ...row }) =>
+    play(row, async (setUp) => {
+      let checkup = await setUp.doctor();
+      expectSchema(checkup);
+      expectNoWrite(setUp);
+      expect(checkup.exitStatus, JSON.stringify(checkup, null, 1)).toBe(status);
+      expect(checkup.status).toBe(status);
+      const broken = await setUp.run("--deadline", "3s");
+      expect(broken.status, broken.log.join("\n")).toBe(status);
+
+      for (const id of first) {
+        expect(checkup.healthy).toBe(false);
+        expect(checkup.first, JSON.stringify(checkup, null, 1)).toBe(id);
+        const check = checkup.checks.find(({ mark }) => mark === "failed");
+        expect(check?.id).toBe(id);
+        if (check !== undefined) setUp.follow(check);
+        checkup = await setUp.doctor();
+        expectSchema(checkup);
+      }
+      expect(checkup.healthy, JSON.stringify(checkup, null, 1)).toBe(true);
+      expect(checkup.status).toBe(0);
+      const healed = await setUp.run();
+      expect(healed.status, healed.log.join("\n")).toBe(0);
+      expect(healed.result).toMatchObject({ outcome: "settled" });
+    }),
+  );
+
+  it("there are enough of them", () => {
+    expect(ROWS.filter(({ first }) => first.length === 1).length).toBeGreaterThanOrEqual(25);
+    expect(ROWS.filter(({ first }) => first.length === 2).length).toBeGreaterThanOrEqual(5);
+  });
+});
+
+it("a certificate that nobody here trusts", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "eip-heal-ca-"));
+  const authority = await makeAuthority(folder);
+  const tls = await authority.issue("localhost");
+  const setUp = await SetUp.start({ region: { tls } });
+  setUp.authority = authority.file;
+  setUp.ec2Url = setUp.ec2Url.replace("127.0.0.1", "localhost");
+  const checkup = await setUp.doctor();
+  expectSchema(checkup);
+  expect(checkup).toMatchObject({ first: "tls", exitStatus: 75 });
+  const broken = await setUp.run("--deadline", "3s");
+  expect(broken.status).toBe(75);
+  const check = checkup.checks.find(({ id }) => id === "tls");
+  if (check !== undefined) setUp.follow(check);
+  const again = await setUp.doctor();
+  expect(again.healthy, JSON.stringify(again, null, 1)).toBe(true);
+  expect(again.checks.find(({ id }) => id === "tls")?.found).toContain("TLSv1.3");
+  const healed = await setUp.run();
+  expect(healed.status, healed.log.join("\n")).toBe(0);
+  await setUp.close();
+  rmSync(folder, { recursive: true });
+});
+
+describe("a healthy set-up", () => {
+  const HEALTHY: readonly (Pick<Row, "name" | "start" | "breakIt"> & { warnings?: string[] })[] = [
+    { name: "the address is nobody's" },
+    {
+      name: "the address is here",
+      start: { build: (world, me, allocationId) => world.hold({ allocationId }, me) },
+    },
+    { name: "an older instance has it", start: heldBy({ launchTime: MINE - HOUR }) },
+    {
+      name: "an instance that EC2 does not know has it",
+      start: heldBy({ keepsAssociation: true }),
+      breakIt: ({ region, allocationId }) =>
+        region.region.forget(region.holder(allocationId)?.instanceId ?? ""),
+    },
+    {
+      name: "a pool",
+      start: { address: { tags: { "eip-pool": "web" } } },
+      breakIt: conf("EIP_HEAL_POOL=eip-pool=web"),
+    },
+    {
+      name: "the second interface, a secondary address",
+      start: {
+        instance: { enis: [{}, { privateIps: ["10.0.0.50", "10.0.0.51"] }] },
+      },
+      breakIt: conf("EIP_HEAL_INTERFACE=1", "EIP_HEAL_PRIVATE_IP=10.0.0.51"),
+    },
+    {
+      name: "the role and the tag of the user-data script",
+      start: { instance: { role: "old", metadataTags: false } },
+      warnings: ["tags", "describe-addresses"],
+    },
+    { name: "another Elastic IP goes", start: another, warnings: ["displaced"] },
+    {
+      name: "here, and the role has lost AssociateAddress",
+      start: { build: (world, me, allocationId) => world.hold({ allocationId }, me) },
+      breakIt: without("AssociateAddress"),
+      warnings: ["associate"],
+    },
+    {
+      name: "the clock is ten minutes behind",
+      breakIt: (setUp) => (setUp.offsetMs = 600_000),
+      warnings: ["clock"],
+    },
+    {
+      name: "here and throttled later is no matter",
+      start: { build: (world, me, allocationId) => world.hold({ allocationId }, me) },
+    },
+  ];
+
+  it.concurrent.each(HEALTHY)("$name", async ({ warnings = [], ...row }) =>
+    play(row, async (setUp) => {
+      const checkup = await setUp.doctor();
+      expectSchema(checkup);
+      expectNoWrite(setUp);
+      const odd = checkup.checks.filter(({ mark }) => mark !== "ok");
+      expect(odd.map(({ id, mark }) => [id, mark])).toEqual(warnings.map((id) => [id, "warning"]));
+      expect(checkup).toMatchObject({ healthy: true, exitStatus: 0, status: 0 });
+      const healed = await setUp.run();
+      expect(healed.status, healed.log.join("\n")).toBe(0);
+      expect(healed.result).toMatchObject({ outcome: "settled" });
+    }),
+  );
+
+  it("in standby, and without a role: what a heal comes to once it is in service", async () =>
+    play({ start: { instance: { lifecycle: "Standby", role: null } } }, async (setUp) => {
+      const checkup = await setUp.doctor();
+      expect(checkup).toMatchObject({ healthy: false, status: 77, first: "role" });
+      expect(checkup.message).toContain("once the instance is in service");
+    }));
+
+  it.concurrent.each<[string, Start, (setUp: SetUp) => void, string]>([
+    ["in standby", { instance: { lifecycle: "Standby" } }, () => {}, "in-service"],
+    [
+      "neither tag nor setting, and that is in order",
+      {},
+      (setUp) => {
+        tag({ "allocation-id": null })(setUp);
+        conf("EIP_HEAL_OPTIONAL=yes")(setUp);
+      },
+      "wanted",
+    ],
+  ])("%s: a heal would rightly do nothing", async (_, start, breakIt, id) =>
+    play({ start, breakIt }, async (setUp) => {
+      const checkup = await setUp.doctor();
+      expect(checkup).toMatchObject({ healthy: true, exitStatus: 0, status: 0 });
+      expect(checkup.message).toContain(`a heal would rightly do nothing (${id})`);
+      const idle = await setUp.run("--deadline", "3s");
+      expect(idle.status).toBe(0);
+      expect(idle.result).toMatchObject({ outcome: "idle" });
+    }),
+  );
+});
+
+describe("the machine", () => {
+  const UNIT = {
+    LoadState: "loaded",
+    UnitFileState: "enabled",
+    ActiveState: "active",
+    Result: "success",
+    ExecMainStatus: "0",
+    ExecMainExitTimestampMonotonic: "123456",
+    NeedDaemonReload: "no",
+  };
+  const check = async (units: Parameters<SetUp["systemd"]>[0], id: string) => {
+    const setUp = await SetUp.start();
+    try {
+      setUp.systemd(units);
+      return (await setUp.doctor()).checks.find((one) => one.id === id);
+    } finally {
+      await setUp.close();
+    }
+  };
+
+  it.concurrent.each<[string, Partial<typeof UNIT>, RegExp, string[]?]>([
+    ["enabled and done", {}, /is enabled; active, its last run succeeded$/],
+    [
+      "disabled",
+      { UnitFileState: "disabled" },
+      /is disabled, so that nothing heals at boot/,
+      ["systemctl enable eip-heal"],
+    ],
+    [
+      "failed",
+      { ActiveState: "failed", Result: "exit-code", ExecMainStatus: "78" },
+      /failed, its last run ended with exit status 78/,
+      ["systemctl restart eip-heal"],
+    ],
+    [
+      "masked",
+      { LoadState: "masked" },
+      /is masked/,
+      ["systemctl unmask eip-heal", "systemctl enable eip-heal"],
+    ],
+    ["edited", { NeedDaemonReload: "yes" }, /not loaded anew/, ["systemctl daemon-reload"]],
+  ])("the unit is %s", async (_, properties, found, commands) => {
+    const unit = await check({ "eip-heal.service": { ...UNIT, ...properties } }, "unit");
+    expect(unit?.found).toMatch(found);
+    expect(unit?.mark).toBe(commands === undefined ? "ok" : "warning");
+    expect(unit?.commands).toEqual(commands);
+  });
+
+  it("a drop-in sets what a checkup by hand does not have", async () => {
+    const Environment = 'HOME=/nonexistent EIP_HEAL_TAKEOVER=always "AWS_SECRET_ACCESS_KEY=a b"';
+    const unit = await check({ "eip-heal.service": { ...UNIT, Environment } }, "unit");
+    expect(unit).toMatchObject({ mark: "warning" });
+    expect(unit?.found).toMatch(/is run with EIP_HEAL_TAKEOVER, AWS_SECRET_ACCESS_KEY, which/);
+    expect(JSON.stringify(unit)).not.toMatch(/always|a b/);
+  });
+
+  it("without systemd that is said, and no warning", async () => {
+    const setUp = await SetUp.start();
+    const { checks } = await setUp.doctor();
+    await setUp.close();
+    expect(checks.find(({ id }) => id === "unit")).toMatchObject({
+      mark: "ok",
+      found: /no systemd/,
+    });
+  });
+
+  it("the timer: off, or when it elapses next", async () => {
+    const timer = { ...UNIT, NextElapseUSecRealtime: "", NextElapseUSecMonotonic: "9999y 2h 1.5s" };
+    expect((await check({ "eip-heal-recheck.timer": timer }, "recheck"))?.found).toMatch(
+      /the timer runs, next in \d+ min/,
+    );
+    const off = { ...timer, ActiveState: "inactive" };
+    expect((await check({ "eip-heal-recheck.timer": off }, "recheck"))?.found).toMatch(
+      /timer is off/,
+    );
+  });
+});
+
+describe("with a dead network", () => {
+  it.each<[string, (setUp: SetUp) => void]>([
+    [
+      "metadata is silent",
+      ({ region }) => region.faults.add({ service: "imds", effect: { do: "silence" } }),
+    ],
+    [
+      "EC2 is silent",
+      ({ region }) => region.faults.add({ service: "ec2", effect: { do: "silence" } }),
+    ],
+    [
+      "EC2 is silent to what is signed",
+      ({ region }) =>
+        region.faults.add({
+          service: "ec2",
+          action: "DescribeAddresses",
+          effect: { do: "silence" },
+        }),
+    ],
+  ])("it ends: %s", async (_, breakIt) =>
+    play({ breakIt }, async (setUp) => {
+      const startedAt = performance.now();
+      const checkup = await setUp.doctor();
+      expect(performance.now() - startedAt).toBeLessThan(15_000);
+      expectSchema(checkup);
+      expect(checkup).toMatchObject({ healthy: false, exitStatus: 75 });
+    }),
+  );
+});
+
+describe("the screen", () => {
+  const row = { breakIt: without("AssociateAddress") };
+  const ESCAPE = "\u001b";
+  const lines = (text: string) =>
+    text
+      .replaceAll(new RegExp(`${ESCAPE}\\[\\d*m`, "g"), "")
+      .split(new RegExp(`\\r?\\n|\\r${ESCAPE}\\[K`))
+      .map((line) => line.replace(/^\r/, ""));
+
+  it("without a terminal: a word, a name, a sentence on each line, and nothing else", async () =>
+    play(row, async (setUp) => {
+      const { stdout, status } = await setUp.run("doctor");
+      expect(status).toBe(77);
+      expect(stdout).not.toContain(ESCAPE);
+      expect(stdout).toMatch(/^[ -~\n]+$/);
+      const told = stdout
+        .split("\n")
+        .flatMap((line) => /^(\w+) +([\w-]+): \S/.exec(line)?.slice(1, 3) ?? []);
+      expect(
+        told
+          .filter((_, index) => index % 2 === 1)
+          .filter((id) => CHECKS.some(([one]) => one === id)),
+      ).toEqual(CHECKS.map(([id]) => id));
+      expect(stdout).toMatch(
+        /^failed {2}associate: not allowed: ec2:AssociateAddress on arn:aws:ec2:\S+/m,
+      );
+      expect(stdout).toMatch(
+        /^ {8}cure: allow ec2:AssociateAddress on arn:\S+ and arn:\S+ in the policy/m,
+      );
+      expect(stdout).toMatch(/^ {8}run: aws iam put-role-policy --role-name full /m);
+      expect(stdout).toMatch(/exit status 77 \(NOPERM\); begin with: associate\n$/);
+    }));
+
+  it("what is skipped for the same reason is one line", async () =>
+    play(
+      { breakIt: without("AssociateAddress", ...ALL.map((one) => one.slice(4))) },
+      async (setUp) => {
+        const { stdout } = await setUp.run("doctor");
+        expect(stdout).toMatch(
+          /^skipped not checked: address, holder, displaced, associate, because of: describe-instances$/m,
+        );
+      },
+    ));
+
+  it.each([40, 80, 200])("%d columns wide", async (columns) =>
+    play(row, async (setUp) => {
+      const { output, status } = await onTerminal(setUp, ["doctor"], columns, {
+        LANG: "C.UTF-8",
+        TERM: "xterm",
+      });
+      expect(status).toBe(77);
+      expect(output).toContain(ESCAPE);
+      expect(output).toContain("\u001b[31m✗\u001b[0m associate");
+      const shown = lines(output);
+      // Only an ARN inside a command, which has to stay in one piece, may need more.
+      expect(
+        shown.filter((line) => line.length > columns && !/"arn:aws:ec2:\S+"/.test(line)),
+      ).toEqual([]);
+      // What is copied from the screen is the command.
+      const from = shown.findIndex((line) => line.includes("$ aws iam"));
+      const copied = shown
+        .slice(from, shown.findIndex((line) => line.endsWith("}'")) + 1)
+        .join("\n")
+        .replace("$ ", "");
+      const pasted = execFileSync("bash", ["-c", `aws() { printf '%s\\0' "$@"; }\n${copied}`]);
+      const words = pasted.toString().split("\0");
+      expect(words.slice(0, 5)).toEqual([
+        "iam",
+        "put-role-policy",
+        "--role-name",
+        "full",
+        "--policy-name",
+      ]);
+      expect(JSON.parse(words[7] ?? "")).toMatchObject({
+        Statement: [
+          {
+            Action: "ec2:AssociateAddress",
+            Resource: [expect.stringContaining("elastic-ip"), expect.stringContaining("instance")],
+          },
+        ],
+      });
+    }),
+  );
+
+  it.each<[string, Record<string, string>]>([
+    ["NO_COLOR", { NO_COLOR: "1", LANG: "C.UTF-8", TERM: "xterm" }],
+    ["TERM=dumb", { TERM: "dumb", LANG: "C.UTF-8" }],
+  ])(
+    "on a terminal with %s: no escape sequence, and no line that is rewritten",
+    async (_, variables) =>
+      play(row, async (setUp) => {
+        const { output } = await onTerminal(setUp, ["doctor"], 80, variables);
+        expect(output).not.toContain(ESCAPE);
+        expect(output).not.toMatch(/\r(?!\n)/);
+        expect(output).toContain("✗ associate");
+      }),
+  );
+
+  it("a terminal that shows ASCII only gets words", async () =>
+    play(row, async (setUp) => {
+      const { output } = await onTerminal(setUp, ["doctor"], 80, { LC_ALL: "C", NO_COLOR: "1" });
+      expect(output).toMatch(/^[ -~\r\n]+$/);
+      expect(output).toMatch(/^failed {2}associate/m);
+    }));
+});

@@ -1,0 +1,224 @@
+/** eip-heal status: one look, and the truth in its exit status. */
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { allow } from "../region/iam.ts";
+import { SetUp, type Start } from "./broken.ts";
+import { onTerminal } from "./terminal.ts";
+
+const MINE = Date.UTC(2026, 10, 1, 12);
+const HOUR = 3_600_000;
+
+interface Row {
+  readonly name: string;
+  readonly start?: Start;
+  readonly breakIt?: (setUp: SetUp) => unknown;
+  readonly status: number;
+  readonly here: boolean;
+  readonly message: RegExp;
+  /** What holds the address, as far as it is looked at. */
+  readonly holder?: Record<string, unknown>;
+}
+
+const heldBy = (launchTime: number): Start => ({
+  instance: { launchTime: MINE },
+  build: (world, _, allocationId) => world.hold({ allocationId }, world.instance({ launchTime })),
+});
+const mine: Start = {
+  build: (world, me, allocationId) => world.hold({ allocationId }, me),
+};
+
+const ROWS: readonly Row[] = [
+  { name: "here", start: mine, status: 0, here: true, message: /^the address is here$/ },
+  {
+    name: "nobody's",
+    status: 75,
+    here: false,
+    message: /nobody's: a heal associates it/,
+    holder: { kind: "nobody" },
+  },
+  {
+    name: "with an older instance",
+    start: heldBy(MINE - HOUR),
+    status: 75,
+    here: false,
+    message: /a heal takes it .*, because i-\w+ was launched before this instance/,
+    holder: { kind: "instance", state: "running" },
+  },
+  {
+    name: "with a newer instance",
+    start: heldBy(MINE + HOUR),
+    status: 69,
+    here: false,
+    message: /not here, rightly: i-\w+ \(running\) was launched/,
+    holder: { kind: "instance", state: "running" },
+  },
+  {
+    name: "with an instance that may keep it",
+    start: heldBy(MINE - HOUR),
+    breakIt: (setUp) => (setUp.conf = ["EIP_HEAL_TAKEOVER=never"]),
+    status: 75,
+    here: false,
+    message: /the takeover policy is never/,
+  },
+  {
+    name: "with a NAT gateway",
+    start: {
+      build: (world, _, allocationId) => void world.holdByService({ allocationId }, "nat-gateway"),
+    },
+    status: 78,
+    here: false,
+    message: /belongs to no instance .*; give this group an Elastic IP of its own/,
+    holder: { kind: "other" },
+  },
+  {
+    name: "not here, and not in service",
+    start: { instance: { lifecycle: "Standby" } },
+    status: 0,
+    here: false,
+    message: /not here, rightly: this instance is not in service/,
+  },
+  {
+    name: "in a pool that is used up",
+    start: {
+      build: (world) =>
+        world.hold(world.address({ tags: { "eip-pool": "web" } }), world.instance()),
+    },
+    breakIt: (setUp) => (setUp.conf = ["EIP_HEAL_POOL=eip-pool=web"]),
+    status: 75,
+    here: false,
+    message: /no address is free for us-east-1a/,
+  },
+  {
+    name: "not known: metadata is off",
+    start: { instance: { metadata: "disabled" } },
+    status: 75,
+    here: false,
+    message: /switched off/,
+  },
+  {
+    name: "not known: no role",
+    start: { instance: { role: null } },
+    status: 77,
+    here: false,
+    message: /this instance has no role/,
+  },
+  {
+    name: "not known: no permission",
+    breakIt: ({ region }) => region.region.setPolicy("full", allow(["ec2:AssociateAddress"])),
+    status: 77,
+    here: false,
+    message: /not allowed: ec2:DescribeInstances/,
+  },
+  {
+    name: "not known: no tag",
+    breakIt: ({ region, me }) => region.region.tag(me.instanceId, { "allocation-id": null }),
+    status: 78,
+    here: false,
+    message: /has no tag allocation-id or eip-pool/,
+  },
+];
+
+async function play<T>(
+  { start, breakIt }: Pick<Row, "start" | "breakIt">,
+  act: (setUp: SetUp) => Promise<T>,
+): Promise<T> {
+  const setUp = await SetUp.start(start);
+  try {
+    breakIt?.(setUp);
+    return await act(setUp);
+  } finally {
+    await setUp.close();
+  }
+}
+
+describe("the address is", () => {
+  it.concurrent.each(ROWS)("$name", async ({ status, here, message, holder, ...row }) =>
+    play(row, async (setUp) => {
+      const json = await setUp.run("status", "--json");
+      const record = JSON.parse(json.stdout) as Record<string, unknown>;
+      expect(json.status, json.stdout).toBe(status);
+      expect(record).toMatchObject({ version: 1, here, exitStatus: status });
+      expect(record["message"]).toMatch(message);
+      expect(new Date(String(record["at"])).toISOString()).toBe(record["at"]);
+      if (holder !== undefined) expect(record["holder"]).toMatchObject(holder);
+
+      const plain = await setUp.run("status");
+      expect(plain.status).toBe(status);
+      expect(plain.stdout).toMatch(/^[ -~\n]+$/);
+      expect(plain.stdout).toContain(
+        `standing: ${String(record["message"]).replaceAll("…", "...")}\n`,
+      );
+      const writes = setUp.region.calls.filter(({ action }) => !action.startsWith("Describe"));
+      expect(writes).toEqual([]);
+    }),
+  );
+});
+
+it("tells what the last run did, and when", async () =>
+  play({}, async (setUp) => {
+    expect((await setUp.run("status")).stdout).toContain(
+      "last run: no run has left a result since the boot\n",
+    );
+    const { result } = await setUp.run();
+    const { stdout, status } = await setUp.run("status", "--json");
+    expect(status).toBe(0);
+    const record = JSON.parse(stdout) as Record<string, unknown>;
+    expect(record["lastRun"]).toEqual(result);
+    expect(record).toMatchObject({
+      allocationId: setUp.allocationId,
+      instanceId: setUp.me.instanceId,
+      publicIp: result?.["publicIp"],
+      publicIpByMetadata: result?.["publicIp"],
+      holder: { associationId: setUp.region.holder(setUp.allocationId)?.associationId },
+    });
+    const plain = await setUp.run("status");
+    expect(plain.stdout).toMatch(
+      /^last run: \d+\.\d s ago: associated eipalloc-\w+ .*\(exit status 0\)$/m,
+    );
+    expect(plain.stdout).toMatch(/^holder: i-\w+ eni-\w+ 10\.0\.\d+\.\d+ \(this instance\)$/m);
+    // What has looked has left nothing behind.
+    rmSync(join(setUp.runtime, "result.json"));
+    await setUp.run("status");
+    expect((await setUp.run("status")).result).toBeUndefined();
+    writeFileSync(join(setUp.runtime, "result.json"), "{}");
+    expect((await setUp.run("status")).stdout).toMatch(/^last run: .* is of another version$/m);
+  }));
+
+it("tells when the next recheck is", async () =>
+  play({ start: mine }, async (setUp) => {
+    setUp.systemd({
+      "eip-heal-recheck.timer": {
+        LoadState: "loaded",
+        UnitFileState: "enabled",
+        ActiveState: "active",
+        NextElapseUSecMonotonic: "1y",
+      },
+    });
+    const { stdout } = await setUp.run("status", "--json");
+    expect((JSON.parse(stdout) as { recheckInMs: number }).recheckInMs).toBeGreaterThan(0);
+    expect((await setUp.run("status")).stdout).toMatch(/^next recheck: in \d+ min \d+ s$/m);
+  }));
+
+it("ends when nobody answers", async () =>
+  play(
+    {
+      breakIt: ({ region }) => region.faults.add({ service: "ec2", effect: { do: "silence" } }),
+    },
+    async (setUp) => {
+      const { status, ms } = await setUp.run("status");
+      expect(status).toBe(75);
+      expect(ms).toBeLessThan(12_000);
+    },
+  ));
+
+it.each([40, 80])("on a terminal of %d columns", async (columns) =>
+  play({ start: mine }, async (setUp) => {
+    const { output } = await onTerminal(setUp, ["status"], columns, {
+      LANG: "C.UTF-8",
+      NO_COLOR: "1",
+    });
+    expect(output).toMatch(/^✓ standing/m);
+    expect(output.split("\r\n").filter((line) => line.length > columns)).toEqual([]);
+  }),
+);

@@ -1,0 +1,80 @@
+import { execFileSync } from "node:child_process";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import * as remedies from "../../src/core/remedies.ts";
+import { linesOf } from "../../src/core/screen.ts";
+
+const SELF = {
+  instanceId: "i-00000000000000001",
+  region: "us-east-1",
+  zone: "us-east-1a",
+  interfaces: [],
+};
+
+/** The arguments that a shell makes of a command that is pasted into it; nothing else may happen. */
+function wordsOf(command: string): string[] {
+  const script = `aws() { printf '%s\\0' "$@"; }\n${command}`;
+  const env = { PATH: "/nonexistent" };
+  return execFileSync("/bin/bash", ["-c", script], { env }).toString().split("\0").slice(0, -1);
+}
+
+/** A command as a terminal of so many columns shows it. */
+function shown(command: string, columns: number): string {
+  const row = { label: "x", text: "y", commands: [command] };
+  const lines = linesOf(row, { columns, colour: false, unicode: true }, 18);
+  return lines
+    .slice(lines.findIndex((line) => line.startsWith("  $ ")))
+    .join("\n")
+    .slice(4);
+}
+
+/** What a tag can hold, and what a shell would make something of. */
+const text = fc
+  .array(
+    fc.constantFrom(
+      "a",
+      " ",
+      "'",
+      '"',
+      "$(id)",
+      "`id`",
+      ";",
+      "&",
+      "\\",
+      "{b,c}",
+      "*",
+      "!",
+      "é",
+      "-",
+    ),
+    {
+      minLength: 1,
+      maxLength: 12,
+    },
+  )
+  .map((parts) => parts.join(""))
+  .filter((value) => value.trim() !== "");
+
+describe("a command can be pasted, whatever the tags hold", () => {
+  it("tagInstance, allocate", () => {
+    fc.assert(
+      fc.property(text, text, fc.integer({ min: 20, max: 200 }), (key, value, columns) => {
+        const tagging = remedies.tagInstance(SELF, key);
+        expect(wordsOf(tagging).at(-1)).toBe(`Key=${key},Value=ALLOCATION_ID`);
+        expect(wordsOf(shown(tagging, columns))).toEqual(wordsOf(tagging));
+        const allocating = remedies.allocate("us-east-1", "us-east-1", { key, value });
+        const last = `ResourceType=elastic-ip,Tags=[{Key=${key},Value=${value}}]`;
+        expect(wordsOf(allocating).at(-1)).toBe(last);
+        expect(wordsOf(shown(allocating, columns))).toEqual(wordsOf(allocating));
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  it.each([20, 40, 80, 200])("a policy, on %d columns", (columns) => {
+    const command = remedies.grant("web", "AssociateAddress", ["arn:aws:ec2:us-east-1:1:a/b", "*"]);
+    const [before, after] = [wordsOf(command), wordsOf(shown(command, columns))];
+    expect(after.slice(0, -1)).toEqual(before.slice(0, -1));
+    expect(JSON.parse(after.at(-1) ?? "")).toEqual(JSON.parse(before.at(-1) ?? ""));
+  });
+});
