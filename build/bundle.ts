@@ -65,7 +65,6 @@ export async function bundle(): Promise<{ folder: string; files: string[] }> {
     // The SDK's ES modules can be shaken, its CommonJS cannot.
     resolve: { mainFields: ["module", "main"] },
     plugins: [standIns],
-    // What several files need is in the main one, which is there whenever another is loaded.
     preserveEntrySignatures: "allow-extension",
   });
   const { output } = await build.generate({
@@ -73,6 +72,8 @@ export async function bundle(): Promise<{ folder: string; files: string[] }> {
     minify: true,
     entryFileNames: MAIN,
     chunkFileNames: "[name].cjs",
+    // What several files need is one file, for each costs a little to load.
+    codeSplitting: { groups: [{ name: "shared", minShareCount: 2 }] },
     // The code cache knows no import(): it becomes a require().
     dynamicImportInCjs: false,
   });
