@@ -103,6 +103,7 @@ export function displacement(run: Run) {
   };
 }
 
+/** `eipalloc-1 (203.0.113.7)`, or the address alone where the role may not see more. */
 export function nameElastic({ allocationId, publicIp }: Elastic): string {
   return allocationId === undefined ? publicIp : nameAddress(allocationId, publicIp);
 }
