@@ -263,8 +263,9 @@ function section(title: string, results: Map<Case, Row[]>, reference: string): s
   ];
   for (const [one, rows] of results) {
     const [bare] = rows;
-    const other = rows.find(({ name }) => name === reference) ?? bare;
-    if (bare === undefined || other === undefined) continue;
+    const other =
+      rows.find(({ name }) => name === reference) ?? (reference === bare?.name ? bare : undefined);
+    if (bare === undefined) continue;
     lines.push(
       `| **${one.name}**${one.untilShown ? ", until EC2 shows it" : ""} | | | | | | | | | |`,
     );
@@ -272,7 +273,7 @@ function section(title: string, results: Map<Case, Row[]>, reference: string): s
       if (each === bare && one !== CASES[0]) continue;
       lines.push(
         `| ${each.name} | ${each.wall.toFixed(0)} ms | ${each.cpu.toFixed(0)} ms | ` +
-          `${(each.peak / 1_024).toFixed(0)} MiB | ${ratio(each.against(other, WALL))} | ` +
+          `${(each.peak / 1_024).toFixed(0)} MiB | ${other === undefined ? "" : ratio(each.against(other, WALL))} | ` +
           `${ratio(each.against(bare, CPU))} | ${ratio(each.against(bare, PEAK))} | ${each.imds} | ${each.ec2} | ${each.written} |`,
       );
     }

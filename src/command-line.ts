@@ -189,7 +189,7 @@ export function helpText(): string {
     ...switches((only) => only === "policy"),
     "",
     "Settings, each also a line of /etc/eip-heal.conf and an environment variable",
-    "(--allocation-id is EIP_HEAL_ALLOCATION_ID); flags win over the environment, it over the file:",
+    "(--allocation-id is EIP_HEAL_ALLOCATION_ID); flags win over the environment, the environment over the file:",
     ...SETTINGS.map(({ flag, placeholder, meaning, default: value }) =>
       row(
         `--${flag} ${placeholder.length > 18 ? "VALUE" : placeholder}`,

@@ -25,7 +25,7 @@ variable "instance_type" {
 }
 
 variable "allocation_id" {
-  description = "An Elastic IP that exists; null for a new one."
+  description = "An Elastic IP that exists; null for a new one, which is released when the module is destroyed."
   type        = string
   default     = null
 

@@ -644,12 +644,13 @@ function examinationsOf(ports: DoctorPorts, signal: AbortSignal): Examinations<V
           const set = `set EIP_HEAL_TAKEOVER=${policy} in ${ports.placeOfSetting("EIP_HEAL_TAKEOVER")}`;
           return {
             mark: "failed",
-            found: `${nameOf(holder)}: ${decision.because}`,
+            found:
+              decision.do === "yield" ? decision.because : `${nameOf(holder)}: ${decision.because}`,
             cure:
               policy === undefined
                 ? "look again in a minute"
                 : decision.do === "yield"
-                  ? `nothing, if ${holder.instanceId} is to have it; else ${set}`
+                  ? `nothing, if ${holder.instanceId} is to have it; if two groups want this address, give each its own; only where instances may take it from each other ${set}`
                   : `let ${holder.instanceId} go, or ${set}`,
             status: decision.do === "yield" ? EXIT.UNAVAILABLE : EXIT.TEMPFAIL,
           };

@@ -78,7 +78,7 @@ export const SETTINGS: readonly SettingRow[] = [
     (text) => fit(isIpv4(text), text, "an IPv4 address of the interface, such as 10.0.0.5"),
   ),
   row("DEADLINE", "TIME", "10min", "patience of one run, 1s to 1h", duration),
-  row("OPTIONAL", "yes|no", "no", "yes: neither tag nor setting is in order", yesOrNo),
+  row("OPTIONAL", "yes|no", "no", "yes: having neither tag nor setting is no error", yesOrNo),
   row(
     "LIFECYCLE_HOOK",
     "NAME",

@@ -53,7 +53,7 @@ RemainAfterExit=yes
 EnvironmentFile=/run/eip-heal/env
 ExecStart=/bin/sh -c 'echo "serving at $EIP_HEAL_PUBLIC_IP"'
 [Install]
-WantedBy=multi-user.target
+WantedBy=multi-user.target ${UNIT}
 `;
 
 /** How systemd speaks of ordering cycles. */
@@ -197,6 +197,27 @@ test("when the holder lets go, the heal and the service get there by themselves"
   expect(cloud.associations()).toEqual([
     expect.objectContaining({ params: expect.objectContaining({ AllowReassociation: "false" }) }),
   ]);
+});
+
+test("the service follows when a later try of the unit succeeds where the first has failed", async () => {
+  const dropIns = `/etc/systemd/system/${UNIT}.d`;
+  const impatient = "[Service]\nEnvironment=EIP_HEAL_DEADLINE=1s\nRestartSec=1s\n";
+  await machine.sh(`mkdir -p ${dropIns}; printf '${impatient}' >${dropIns}/impatient.conf`);
+  await machine.must(["systemctl", "daemon-reload"]);
+  const fault = cloud.region.faults.add({
+    service: "ec2",
+    effect: { do: "error", code: "InternalError", status: 500 },
+  });
+  expect((await machine.exec(["systemctl", "restart", UNIT])).status).not.toBe(0);
+  await eventually("it is tried again", async () => {
+    const [restarts] = await machine.show(UNIT, "NRestarts");
+    return Number(restarts) > 0;
+  });
+  expect(await machine.show(SERVICE, "ActiveState")).toEqual(["inactive"]);
+  cloud.region.faults.clear(fault);
+  await machine.waitUnit(UNIT);
+  await machine.waitUnit(SERVICE);
+  await machine.sh(`rm -r ${dropIns}; systemctl daemon-reload`);
 });
 
 test("a shutdown does not wait for a heal that waits", async () => {
