@@ -1,9 +1,9 @@
 /** Puts a simulated region behind real sockets: an endpoint each for EC2 and Auto Scaling, and one of IMDS for each instance. */
 
+import { randomInt } from "node:crypto";
 import { createServer } from "node:http";
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
-import type { AddressInfo } from "node:net";
 
 import { AUTO_SCALING } from "./auto-scaling-api.ts";
 import type { InstanceSpec } from "./build.ts";
@@ -241,6 +241,12 @@ export class RunningRegion {
 
 // --- internal ---
 
+/**
+ * Where a port is not given. Below 32768, from where Linux takes its own choices: while a listener is unplugged,
+ * neither another server nor the near end of somebody's connection is to be found at its port.
+ */
+const PORTS = { from: 10_240, to: 32_768 };
+
 /** One server at one place, which can be closed and opened again there. */
 class Listener {
   readonly #server: Server;
@@ -260,14 +266,26 @@ class Listener {
   }
 
   async open(): Promise<void> {
+    for (;;) {
+      const port = this.#port === 0 ? randomInt(PORTS.from, PORTS.to) : this.#port;
+      try {
+        await this.#listen(port);
+        this.#port = port;
+        return;
+      } catch (error) {
+        if (this.#port !== 0 || (error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
+      }
+    }
+  }
+
+  async #listen(port: number): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       this.#server.once("error", reject);
-      this.#server.listen(this.#port, this.#host, () => {
+      this.#server.listen(port, this.#host, () => {
         this.#server.off("error", reject);
         resolve();
       });
     });
-    this.#port = (this.#server.address() as AddressInfo).port;
   }
 
   async close(): Promise<void> {
