@@ -47,6 +47,9 @@ const VERSIONS = [
 const TTL_HEADER = "x-aws-ec2-metadata-token-ttl-seconds";
 const MAX_TTL = 21_600;
 
+/** It ends the connection after every answer, even if asked to keep it (github.com/jtblin/kube2iam, issue 222). */
+const EVERY_ANSWER = { server: "EC2ws", connection: "close" };
+
 /** IMDSv2 session tokens: each good for one instance, until it expires. */
 export class Tokens {
   readonly #now: () => number;
@@ -111,7 +114,7 @@ export async function serveImds(
     if (body === undefined) return errorPage(404);
     return {
       status: 200,
-      headers: { "content-type": "text/plain", server: "EC2ws", [TTL_HEADER]: String(left) },
+      headers: { ...EVERY_ANSWER, "content-type": "text/plain", [TTL_HEADER]: String(left) },
       body: method === "HEAD" ? "" : body,
     };
   });
@@ -134,7 +137,7 @@ function grantToken(
   if (!/^\d+$/.test(ttl) || seconds < 1 || seconds > MAX_TTL) return errorPage(400);
   return {
     status: 200,
-    headers: { "content-type": "text/plain", server: "EC2ws", [TTL_HEADER]: ttl },
+    headers: { ...EVERY_ANSWER, "content-type": "text/plain", [TTL_HEADER]: ttl },
     body: api.tokens.issue(instanceId, seconds),
   };
 }
@@ -183,7 +186,7 @@ function errorPage(status: number): Answer {
  </body>
 </html>
 `;
-  return { status, headers: { "content-type": "text/html", server: "EC2ws" }, body };
+  return { status, headers: { ...EVERY_ANSWER, "content-type": "text/html" }, body };
 }
 
 function headerOf(request: IncomingMessage, name: string): string | undefined {
