@@ -19,7 +19,7 @@ export interface BundledPackage {
   readonly license: string;
 }
 
-/** What is imported and never runs, with what stands in for it. */
+/** What is imported and never runs, or does the same with more, with what stands in for it. */
 const STAND_INS: Readonly<Record<string, string>> = {
   // The default chain of credential providers (profiles, SSO, processes …): ours are passed explicitly.
   "@aws-sdk/credential-provider-node":
@@ -32,10 +32,17 @@ const STAND_INS: Readonly<Record<string, string>> = {
   "@smithy/core/event-streams": "export {};",
   // Of this winston wants the colours of its levels; the formatter that is used is imported by itself.
   logform: "module.exports = { levels: (config) => config };",
+  // Numbers the SDK's requests by the global `crypto`, and to ask for that is to load all of Web Cryptography.
+  "./uuid/v4": 'import { randomUUID } from "node:crypto"; export const bindV4 = () => randomUUID;',
   // winston's own debugging output, in colour, and what it logs when a program crashes, which we do ourselves.
   "@dabh/diagnostics": "module.exports = () => () => {};",
   "./exception-handler": "module.exports = class {};",
   "./rejection-handler": "module.exports = class {};",
+  // The format of those who give none.
+  "logform/json": "module.exports = () => {};",
+  // With one transport to wait for at the end, there is nothing to take turns.
+  "async/forEach":
+    "module.exports = (all, each, done) => all.length === 1 ? each(all[0], done) : done(new Error('one transport'));",
   // A copy of Node's own streams for old Nodes.
   "readable-stream": 'module.exports = require("node:stream");',
   "readable-stream/lib/_stream_writable.js": 'module.exports = require("node:stream").Writable;',
