@@ -74,8 +74,9 @@ await sea.default(loader, {
     disableExperimentalSEAWarning: true,
     // Nobody's NODE_OPTIONS run code in an agent with credentials, and no signal opens its inspector.
     execArgvExtension: "none",
-    // A run allocates less than two such spaces, MiB: it is over before the first garbage is collected.
-    execArgv: ["--disable-sigusr1", "--min-semi-space-size=8"],
+    // A run allocates less than three such spaces, MiB: it is over before the first garbage is collected, and there
+    // is nothing for four threads to compile or to collect.
+    execArgv: ["--disable-sigusr1", "--min-semi-space-size=4", "--v8-pool-size=1"],
   },
 });
 await chmod(OUTPUT, 0o755);
