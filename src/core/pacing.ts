@@ -123,10 +123,12 @@ function delay(
 ): number {
   if (kind === "held") return HELD_MS;
   const { firstMs, growth, capMs } = PACES[kind];
+  const grown = firstMs * growth ** Math.min(inARow - 1, 16);
   const bound =
     rivals === undefined
-      ? Math.min(capMs, firstMs * growth ** Math.min(inARow - 1, 16))
-      : // Known: spread over the time that they all take, neither less, which is in vain, nor more.
-        Math.max(firstMs, rivals * ASSOCIATION_MS);
+      ? Math.min(capMs, grown)
+      : // Known: spread over the time that they all take. But free addresses are no rivals yet, and one refusal
+        // may be anybody's: that there is a crowd is believed step by step, in large ones.
+        Math.min(growth * grown, Math.max(firstMs, rivals * ASSOCIATION_MS));
   return FLOOR_MS + random() * (Math.min(bound, left) - FLOOR_MS);
 }

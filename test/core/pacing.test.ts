@@ -58,13 +58,23 @@ describe("among rivals whose number is known", () => {
     run(among(rivals), left).delays[0] ?? Number.NaN;
 
   it("waits up to the time that all of them take, five a second", () => {
-    expect(firstDelay(1_000)).toBeCloseTo(200_000, 0);
     expect(firstDelay(100)).toBeCloseTo(20_000, 0);
+    expect(firstDelay(150)).toBeCloseTo(30_000, 0);
+  });
+
+  it("believes in a large crowd step by step: in a large pool one refusal may have come of a small one", () => {
+    const { delays } = run(among(1_000), 3_600_000);
+    expect(delays.slice(0, 3)).toEqual([
+      expect.closeTo(32_000, 0),
+      expect.closeTo(128_000, 0),
+      expect.closeTo(200_000, 0),
+    ]);
   });
 
   it("but as among a few at least, and never to the deadline all together", () => {
     expect(firstDelay(1)).toBeCloseTo(8_000, 0);
-    const half = pace(among(10_000), NO_TRAIL, 0, 0, 600_000, () => 0.5);
+    const trail = { inARow: 5, kind: "throttled" } as const;
+    const half = pace(among(10_000), trail, 0, 0, 600_000, () => 0.5);
     expect(half).toMatchObject({ afterMs: expect.closeTo(299_550, 0) as number });
   });
 });
