@@ -50,7 +50,7 @@ export async function heal(
     const deadline = startedAt + settings.deadlineMs;
     const ended = await persist(run, deadline, stop, beginAttempts(run));
     const { facts } = run;
-    return { ...endOf(ended), facts, tries: ended.tries, ms: clock.now() - startedAt };
+    return { ...endOf(ended, run), facts, tries: ended.tries, ms: clock.now() - startedAt };
   } finally {
     limit.release();
   }
@@ -126,8 +126,9 @@ export async function nameWanted(run: Run, self: Self, ec2: Pick<Ec2, "tags">): 
   return { kind: "address", allocationId: found.value };
 }
 
-function endOf(ended: Ended<End>): End {
+function endOf(ended: Ended<End>, { isPlaced = false }: Run): End {
   if ("done" in ended) return ended.done;
   if ("stopped" in ended) return { end: "stopped", because: ended.stopped };
-  return endBy(ended.failure, ended.status);
+  const end = endBy(ended.failure, ended.status);
+  return end.end === "failed" ? { ...end, isPlaced } : end;
 }

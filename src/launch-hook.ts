@@ -2,7 +2,7 @@
  * The story of a launch hook, which holds a new instance back from service until it is completed: while the
  * run lasts, the hook is kept from timing out; once the heal has ended, it is completed with what follows.
  */
-import { Failure } from "./core/failure.ts";
+import { EXIT, Failure } from "./core/failure.ts";
 import { conclude, type HookEnd } from "./core/launch-hook.ts";
 import type { End, Facts, Outcome } from "./core/report.ts";
 import type { Settings } from "./core/settings.ts";
@@ -21,6 +21,15 @@ const GROUP_TAG = "aws:autoscaling:groupName";
 const HEARTBEAT_MS = 15_000;
 /** The first one: a heal that takes longer than this waits for something. The hook's time began before the boot. */
 const FIRST_HEARTBEAT_MS = 5_000;
+/**
+ * Auto Scaling may begin the wait only after the machine has booted. Its first transition is what instance metadata
+ * shows the target state from (the sample of the user guide waits for that before it completes a hook).
+ */
+const NOT_BEGUN = {
+  why: "this instance does not wait under it, or not yet: instance metadata shows no target state",
+  code: "NotBegun",
+  meaning: EXIT.OK,
+} as const;
 /** After one that may not have arrived. */
 const NEXT_HEARTBEAT_MS = 2_000;
 
@@ -90,13 +99,14 @@ export async function completeHook(
   let mayBeDone = false;
   try {
     const ended = await persist(pursuit, deadline, stop, () =>
-      withGroup(pursuit, async (autoScaling, group): Promise<HookEnd> => {
+      withGroup(pursuit, async (autoScaling, group, hasBegun): Promise<HookEnd> => {
         if (group === undefined) return { name, end: "not-waiting" };
         try {
           const done = await during(pursuit, step, () => autoScaling.complete(group, name, result));
-          return done || mayBeDone
-            ? { name, group, end: "completed", result }
-            : { name, group, end: "not-waiting" };
+          if (done) return { name, group, end: "completed", result };
+          if (mayBeDone) return { name, group, end: "completed", result, unsure: true };
+          if (hasBegun) return { name, group, end: "not-waiting" };
+          throw new Failure("not-yet", NOT_BEGUN, step);
         } catch (error) {
           mayBeDone ||= error instanceof Failure && error.kind === "unreachable";
           throw error;
@@ -104,6 +114,9 @@ export async function completeHook(
       }),
     );
     if ("done" in ended) return ended.done;
+    if ("failure" in ended && ended.failure.code === NOT_BEGUN.code) {
+      return { name, end: "not-waiting" };
+    }
     if ("stopped" in ended) return { name, end: "stopped", result, because: ended.stopped };
     return { name, end: "failed", result, failure: ended.failure, status: ended.status };
   } finally {
@@ -123,10 +136,11 @@ async function keepAlive(name: string, ports: Ports, signal: AbortSignal): Promi
       await clock.sleep(wait, signal);
       wait = HEARTBEAT_MS;
       try {
-        const alive = await withGroup(pursuit, (autoScaling, group) =>
-          group === undefined
-            ? Promise.resolve(false)
-            : during(pursuit, step, () => autoScaling.heartbeat(group, name)),
+        const alive = await withGroup(
+          pursuit,
+          async (autoScaling, group, hasBegun) =>
+            group !== undefined &&
+            ((await during(pursuit, step, () => autoScaling.heartbeat(group, name))) || !hasBegun),
         );
         if (!alive) {
           log.debug(`this instance does not wait under the launch hook ${name}`);
@@ -147,13 +161,13 @@ async function keepAlive(name: string, ports: Ports, signal: AbortSignal): Promi
 /** Does something with Auto Scaling, on a footing of its own; the group is undefined if this instance is in none. */
 async function withGroup<T>(
   pursuit: Pursuit,
-  work: (autoScaling: AutoScaling, group: string | undefined) => Promise<T>,
+  work: (autoScaling: AutoScaling, group: string | undefined, hasBegun: boolean) => Promise<T>,
 ): Promise<T> {
   const { ports, signal } = pursuit;
   const footing = await during(pursuit, "reading instance metadata", () =>
     ports.stand([GROUP_TAG], signal),
   );
-  const { instanceId, tag } = footing.self;
+  const { instanceId, tag, lifecycleState } = footing.self;
   const autoScaling = await footing.autoScaling();
   try {
     const group =
@@ -161,7 +175,7 @@ async function withGroup<T>(
       (await during(pursuit, `looking up the Auto Scaling group of ${instanceId}`, () =>
         autoScaling.group(),
       ));
-    return await work(autoScaling, group);
+    return await work(autoScaling, group, lifecycleState !== undefined);
   } finally {
     autoScaling.close();
   }

@@ -26,6 +26,8 @@ export interface Run extends Pursuit {
   readonly dryRun: boolean;
   /** Associate even if EC2 shows the address here already. */
   readonly insist: boolean;
+  /** Has EC2 accepted the address at its place here? */
+  isPlaced?: boolean;
   /** What was found out, for the report. */
   facts: Facts;
 }

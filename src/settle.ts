@@ -219,6 +219,7 @@ export function settle(
           line.ec2.associate(allocationId, here, deed.change !== "associated"),
         );
         placed = allocationId;
+        run.isPlaced = true;
       } catch (error) {
         // No answer does not mean that nothing happened: it may have been lost because our own public
         // address has changed. And a lost race is no failure before we have seen who won it.

@@ -20,7 +20,12 @@ export type HookEnd = {
   /** Of the Auto Scaling group, if it came to be known. */
   readonly group?: string;
 } & (
-  | { readonly end: "completed"; readonly result: HookResult }
+  | {
+      readonly end: "completed";
+      readonly result: HookResult;
+      /** An answer was lost, and then there was nothing to be completed: any more, or had there never been? */
+      readonly unsure?: true;
+    }
   /** This instance did not wait under the hook: it has been in service before, or the hook has timed out. */
   | { readonly end: "not-waiting" }
   /** It was not for this run to complete it. */
@@ -47,7 +52,13 @@ export function conclude(end: End, { lifecycleState = "" }: Facts): Conclusion {
     case "would":
       return { do: "complete", result: "CONTINUE" };
     case "failed":
-      return { do: "complete", result: "ABANDON" };
+      // The next run, which systemd starts after this status, sees at its first look whether the address is here.
+      return end.isPlaced === true && end.status === EXIT.TEMPFAIL
+        ? {
+            do: "leave",
+            because: "EC2 has accepted the address here, and time ran out before that was sure",
+          }
+        : { do: "complete", result: "ABANDON" };
     case "stopped":
       // Whoever has stopped it starts it again or shuts the machine down: nothing is known about the address.
       return { do: "leave", because: end.because };
@@ -68,13 +79,19 @@ export function reportHook(hook: HookEnd): Report {
   const { OK } = EXIT;
   switch (hook.end) {
     case "completed":
-      return hook.result === "CONTINUE"
-        ? { level: "info", status: OK, line: `completed ${name} with CONTINUE` }
-        : {
+      return hook.unsure === true
+        ? {
             level: "warn",
             status: OK,
-            line: `completed ${name} with ABANDON: Auto Scaling terminates this instance`,
-          };
+            line: `completed ${name} with ${hook.result}, it seems: the answer was lost, and the instance does not wait under it now`,
+          }
+        : hook.result === "CONTINUE"
+          ? { level: "info", status: OK, line: `completed ${name} with CONTINUE` }
+          : {
+              level: "warn",
+              status: OK,
+              line: `completed ${name} with ABANDON: Auto Scaling terminates this instance`,
+            };
     case "not-waiting":
       return { level: "debug", status: OK, line: `this instance does not wait under ${name}` };
     case "left":

@@ -37,7 +37,13 @@ export type End =
   | { readonly end: "idle"; readonly because: string; readonly why: Idle }
   /** The address was given up on purpose. */
   | { readonly end: "released"; readonly name: string }
-  | { readonly end: "failed"; readonly failure: Failure; readonly status: ExitStatus }
+  | {
+      readonly end: "failed";
+      readonly failure: Failure;
+      readonly status: ExitStatus;
+      /** EC2 has accepted the address at its place here, whatever came then. */
+      readonly isPlaced?: boolean;
+    }
   /** Somebody ended the run. */
   | { readonly end: "stopped"; readonly because: string };
 

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import tls from "node:tls";
 import { parseEnvironmentFile } from "../core/environment-file.ts";
 import { EXIT, type ExitStatus } from "../core/failure.ts";
-import { readSettings, type Settings } from "../core/settings.ts";
+import { readSettings, type Settings, type SettingsResult } from "../core/settings.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -43,9 +43,11 @@ export function readConfiguration(
     const { code, message } = error as NodeJS.ErrnoException;
     // Everything has a default: only a file that was asked for has to be there.
     if (code !== "ENOENT" || config !== undefined) {
+      const read = readSettings({ flags, environment: own, file: { path, variables: {} } });
       return {
         problems: [`cannot read ${path}: ${hintOnReading(code, message)}`],
         status: EXIT.CONFIG,
+        ...hookOf(read, own),
       };
     }
     text = "";
@@ -63,11 +65,10 @@ export function readConfiguration(
   ];
   if (problems.length > 0 || "problems" in read) {
     const onlyFlags = file.problems.length === 0 && "problems" in read && read.onlyFlags;
-    const name = "problems" in read ? read.lifecycleHook : read.settings.lifecycleHook;
     return {
       problems,
       status: onlyFlags ? EXIT.USAGE : EXIT.CONFIG,
-      ...(name !== undefined && { hook: { name, environment } }),
+      ...hookOf(read, environment),
     };
   }
 
@@ -83,10 +84,17 @@ export function readConfiguration(
       return {
         problems: [`cannot use NODE_EXTRA_CA_CERTS in ${path}: ${(error as Error).message}`],
         status: EXIT.CONFIG,
+        ...hookOf(read, environment),
       };
     }
   }
   return { settings: read.settings, environment };
+}
+
+/** The launch hook, as far as it could be read: who waits for it should not wait in vain. */
+function hookOf(read: SettingsResult, environment: Environment) {
+  const name = "problems" in read ? read.lifecycleHook : read.settings.lifecycleHook;
+  return name === undefined ? {} : { hook: { name, environment } };
 }
 
 function hintOnReading(code: string | undefined, message: string): string {

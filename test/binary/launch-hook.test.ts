@@ -240,6 +240,29 @@ describe.concurrent("by the end of the heal", () => {
     expect(calls).toEqual([ABANDONED]);
   });
 
+  it.each<[string, Setting, string]>([
+    [
+      "a settings file that is not there",
+      { flags: ["--config", "/nonexistent.conf"] },
+      "cannot read /nonexistent.conf: ",
+    ],
+    [
+      "certificates that are not there",
+      { conf: "NODE_EXTRA_CA_CERTS=/nonexistent.pem\n" },
+      "cannot use NODE_EXTRA_CA_CERTS in ",
+    ],
+  ])("%s ends it too", async (_, setting, because) => {
+    const { run, wait, calls, hook } = await play(setting);
+    expect(run.status, run.log.join("\n")).toBe(78);
+    expect(run.log).toEqual([
+      expect.stringContaining(because),
+      `completed the launch hook ${HOOK} of ${GROUP} with ABANDON: Auto Scaling terminates this instance`,
+    ]);
+    expect(calls).toEqual([ABANDONED]);
+    expect(wait?.ended).toMatchObject({ result: "ABANDON", by: "call" });
+    expect(hook).toMatchObject({ outcome: "completed", result: "ABANDON" });
+  });
+
   it("nothing is asked if the name of the hook is what makes no sense", async () => {
     const { run, calls } = await play({ environment: { EIP_HEAL_LIFECYCLE_HOOK: "my hook" } });
     expect(run.status).toBe(78);
@@ -274,6 +297,27 @@ describe.concurrent("by the end of the heal", () => {
       outcome: "would",
       lifecycleHook: { name: HOOK, outcome: "would", result: "CONTINUE" },
     });
+  });
+
+  it("out of time with the address accepted here: the next run completes it, when it knows", async () => {
+    const { run, region, me, allocationId, wait, calls, hook } = await play({
+      world: heldBy(older),
+      environment: { EIP_HEAL_DEADLINE: "4s" },
+      // The look that finds the older holder is answered; those that are to confirm the take are not.
+      before: (region) =>
+        region.faults.add({
+          service: "ec2",
+          action: "DescribeAddresses",
+          skip: 1,
+          effect: { do: "error", code: "InternalError", status: 500 },
+        }),
+    });
+    expect(run.status, run.log.join("\n")).toBe(75);
+    expect(region.holder(allocationId)?.instanceId).toBe(me.instanceId);
+    expect(run.log.at(-1)).toBe(
+      `the launch hook ${HOOK} is left as it is: EC2 has accepted the address here, and time ran out before that was sure`,
+    );
+    expect([calls, wait?.ended, hook?.["outcome"]]).toEqual([[], undefined, "left"]);
   });
 
   it("SIGTERM: whoever has stopped it starts it again, and the hook waits for that", async () => {
@@ -359,7 +403,41 @@ describe.concurrent("time", () => {
   });
 });
 
-describe.concurrent("the instance does not wait", () => {
+describe.concurrent("the instance does not wait", { timeout: PATIENCE_MS }, () => {
+  it("yet: the heal at boot was faster than Auto Scaling", async () => {
+    const { run, wait, calls, hook } = await play({
+      waits: false,
+      me: { group: GROUP, lifecycle: undefined },
+      meanwhile: async ({ region }, { instanceId }) => {
+        await sleep(2_500);
+        region.waitUnderHook(instanceId, HOOK);
+      },
+    });
+    expect(run.status, run.log.join("\n")).toBe(0);
+    expect(calls.at(0)).toBe("CompleteLifecycleAction ValidationError");
+    expect(calls.filter((call) => call === CONTINUED)).toHaveLength(1);
+    expect(calls.at(-1)).toBe(CONTINUED);
+    expect(wait?.ended).toMatchObject({ result: "CONTINUE", by: "call" });
+    expect(hook).toMatchObject({ group: GROUP, outcome: "completed", result: "CONTINUE" });
+  });
+
+  it("and never will, though metadata does not tell: that is no failure", async () => {
+    const { run, calls, hook } = await play({
+      waits: false,
+      me: { group: GROUP, lifecycle: undefined },
+      environment: { EIP_HEAL_DEADLINE: "5s" },
+    });
+    expect(run.status, run.log.join("\n")).toBe(0);
+    expect(run.ms).toBeGreaterThan(GRACE_MS - 5_000);
+    expect(new Set(calls)).toEqual(
+      new Set([
+        "CompleteLifecycleAction ValidationError",
+        "RecordLifecycleActionHeartbeat ValidationError",
+      ]),
+    );
+    expect(hook).toMatchObject({ outcome: "not-waiting" });
+  });
+
   it("after a reboot: nothing is said, at least not aloud", async () => {
     const quiet = await play({ waits: false });
     expect(quiet.run.status).toBe(0);
@@ -533,7 +611,14 @@ describe.concurrent("Auto Scaling does not play along", { timeout: PATIENCE_MS }
       "CompleteLifecycleAction lose-answer",
       "CompleteLifecycleAction ValidationError",
     ]);
-    expect(hook).toMatchObject({ outcome: "completed", result: "CONTINUE" });
+    expect(run.log.at(-1)).toBe(
+      `completed the launch hook ${HOOK} of ${GROUP} with CONTINUE, it seems: the answer was lost, and the instance does not wait under it now`,
+    );
+    expect(hook).toMatchObject({
+      outcome: "completed",
+      result: "CONTINUE",
+      message: run.log.at(-1),
+    });
   });
 
   it("heartbeats that are refused do not disturb the heal", async () => {

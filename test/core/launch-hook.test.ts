@@ -4,10 +4,11 @@ import { EXIT, type ExitStatus, Failure } from "../../src/core/failure.ts";
 import { conclude, type HookEnd, hookRecord, reportHook } from "../../src/core/launch-hook.ts";
 import { type End, type Outcome, report, resultRecord } from "../../src/core/report.ts";
 
-const failed = (status: ExitStatus): End => ({
+const failed = (status: ExitStatus, isPlaced = false): End => ({
   end: "failed",
   failure: new Failure("held", { why: "it is held" }),
   status,
+  isPlaced,
 });
 const idle = (why: "not-in-service" | "not-configured" | "not-holder"): End => ({
   end: "idle",
@@ -23,6 +24,9 @@ describe("what follows from the end of a heal", () => {
     ["none is wanted", idle("not-configured"), "InService", "CONTINUE"],
     ["yielded", failed(EXIT.UNAVAILABLE), "InService", "ABANDON"],
     ["out of time", failed(EXIT.TEMPFAIL), "InService", "ABANDON"],
+    ["out of time, accepted here", failed(EXIT.TEMPFAIL, true), "InService", "leave"],
+    ["accepted here, and lost again", failed(EXIT.UNAVAILABLE, true), "InService", "ABANDON"],
+    ["accepted here, and not to be kept", failed(EXIT.NOPERM, true), "InService", "ABANDON"],
     ["denied", failed(EXIT.NOPERM), "InService", "ABANDON"],
     ["misconfigured", failed(EXIT.CONFIG), undefined, "ABANDON"],
     ["into the warm pool, stopped", idle("not-in-service"), "Warmed:Stopped", "CONTINUE"],
@@ -48,6 +52,13 @@ const result = fc.constantFrom("CONTINUE" as const, "ABANDON" as const);
 const name = fc.stringMatching(/^[a-z]{1,9}$/);
 const hook: fc.Arbitrary<HookEnd> = fc.oneof(
   fc.record({ name, group: name, end: fc.constant("completed" as const), result }),
+  fc.record({
+    name,
+    group: name,
+    end: fc.constant("completed" as const),
+    result,
+    unsure: fc.constant(true as const),
+  }),
   fc.record({ name, group: name, end: fc.constant("not-waiting" as const) }),
   fc.record({ name, end: fc.constant("left" as const), because: name }),
   fc.record({ name, end: fc.constant("stopped" as const), result, because: name }),
@@ -57,7 +68,7 @@ const hook: fc.Arbitrary<HookEnd> = fc.oneof(
 const end: fc.Arbitrary<End> = fc.oneof(
   fc.constant<End>({ end: "settled", change: "none" }),
   fc.constant(idle("not-configured")),
-  status.map(failed),
+  status.map((status) => failed(status)),
 );
 
 it("a hook never hides how the heal has ended, and its own failure is not hidden either", () => {
