@@ -79,8 +79,8 @@ export async function bundle(): Promise<{ folder: string; files: string[] }> {
     minify: true,
     entryFileNames: MAIN,
     chunkFileNames: "[name].cjs",
-    // What several files need is one file, for each costs a little to load.
-    codeSplitting: { groups: [{ name: "shared", minShareCount: 2 }] },
+    // What the clients of AWS services have in common is one file, for each costs a little to load.
+    codeSplitting: { groups: [{ name: "sdk", test: /node_modules/, minShareCount: 2 }] },
     // The code cache knows no import(): it becomes a require().
     dynamicImportInCjs: false,
   });

@@ -12,7 +12,7 @@ import { allocationIdHint, type Settings } from "./core/settings.ts";
 import type { Self, Wanted } from "./core/view.ts";
 import type { Ec2, Ports } from "./ports.ts";
 import { during, endBy, type Ended, limitOf, persist, type Run } from "./run.ts";
-import { settle } from "./settle.ts";
+import { type Line, settle } from "./settle.ts";
 
 export interface HealOptions {
   /** Do everything but the write. */
@@ -78,10 +78,12 @@ function beginAttempts(run: Run): () => Promise<End> {
 
     const here = placeOn(self, settings.interface, settings.privateIp);
     run.facts = { ...run.facts, interfaceId: here.interfaceId, privateIp: here.privateIp };
-    const line = { ec2: footing.connect(), renew: () => {} };
-    line.renew = () => {
-      line.ec2.close();
-      line.ec2 = footing.connect();
+    const line: Line = {
+      ec2: await footing.connect(),
+      async renew() {
+        line.ec2.close();
+        line.ec2 = await footing.connect();
+      },
     };
     try {
       return await settleOn(self, here, await nameWanted(run, self, line.ec2), line);

@@ -10,9 +10,6 @@ import { statusOf } from "./core/pacing.ts";
 import type { LastResult } from "./core/recheck.ts";
 import { isMove, type Outcome, report, resultRecord, resultVariables } from "./core/report.ts";
 import { heal } from "./heal.ts";
-import { completeHook, healUnderHook } from "./launch-hook.ts";
-import { recheck } from "./recheck.ts";
-import { release } from "./release.ts";
 import { systemClock } from "./system/clock.ts";
 import { type Environment, readConfiguration } from "./system/configuration.ts";
 import { type Log, mannerOf, openLog } from "./system/journal.ts";
@@ -57,7 +54,7 @@ async function main(args: string[]): Promise<ExitStatus> {
   }
   const configuration = readConfiguration(commandLine, process.env);
   if (commandLine.command === "doctor" || commandLine.command === "status") {
-    // Loaded only here: a boot does without it.
+    // Loaded only here, as everything below that a plain heal at boot does without.
     const { operate } = await import("./operator.ts");
     const { version } = manifest;
     const given = { commandLine, configuration, own: process.env, version, log };
@@ -91,6 +88,7 @@ async function main(args: string[]): Promise<ExitStatus> {
         return finish(await heal(settings, ports, commandLine, stop.signal));
       }
       const { lifecycleHook } = settings;
+      const { healUnderHook } = await import("./launch-hook.ts");
       const outcome = await healUnderHook(
         lifecycleHook,
         settings,
@@ -102,13 +100,13 @@ async function main(args: string[]): Promise<ExitStatus> {
       return finish(outcome, { told: true });
     }
     case "release": {
+      const { release } = await import("./release.ts");
       const outcome = await release(settings, ports, stop.signal);
       // One that has failed has changed nothing of what was verified.
       return finish(outcome, { keepsResult: outcome.end !== "released" && outcome.end !== "idle" });
     }
     case "policy":
       try {
-        // Loaded only here, too.
         const { documentOf, explanationOf, policy } = await import("./commands/policy.ts");
         const region = environment["AWS_REGION"];
         const scope = { ...(region && { region }), ...commandLine.scope };
@@ -121,6 +119,7 @@ async function main(args: string[]): Promise<ExitStatus> {
         return statusOf(error);
       }
     case "recheck": {
+      const { recheck } = await import("./recheck.ts");
       const last = readResult(RESULTS_FOLDER);
       const memory = readMemory(RESULTS_FOLDER);
       const now = () => systemClock.date().getTime();
@@ -183,6 +182,7 @@ async function main(args: string[]): Promise<ExitStatus> {
   ): Promise<HookEnd> {
     try {
       const ports = portsIn(environment);
+      const { completeHook } = await import("./launch-hook.ts");
       return await completeHook(name, outcome, {}, ports, 0, commandLine, stop.signal);
     } catch (error) {
       if (!(error instanceof Failure)) throw error;

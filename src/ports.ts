@@ -36,7 +36,7 @@ export interface AutoScaling {
 /** What one try stands on: this instance, read afresh, and connections to AWS in its name. */
 export interface Footing {
   readonly self: Self;
-  connect(): Ec2;
+  connect(): Promise<Ec2>;
   autoScaling(): Promise<AutoScaling>;
 }
 

@@ -63,7 +63,7 @@ async function giveUp(run: Run): Promise<End> {
   const { self } = footing;
   run.facts = { instanceId: self.instanceId, region: self.region };
   const here = placeOn(self, settings.interface, settings.privateIp);
-  let ec2 = footing.connect();
+  let ec2 = await footing.connect();
   try {
     const wanted = await nameWanted(run, self, ec2);
     const { views } = await during(run, "looking for the address", () => ec2.look(wanted, here));
@@ -89,7 +89,7 @@ async function giveUp(run: Run): Promise<End> {
         if (error.kind !== "unreachable") throw error;
         // The answer may have been lost because it travelled over the very address that was given up.
         ec2.close();
-        ec2 = footing.connect();
+        ec2 = await footing.connect();
         const now = await during(run, `looking for ${name}`, () =>
           ec2.look({ kind: "address", allocationId }, here),
         );

@@ -28,7 +28,7 @@ const ROUNDS = 25;
 /** The connection in use; `renew` replaces it by another one. */
 export interface Line {
   ec2: Ec2;
-  renew: () => void;
+  renew(): Promise<void>;
 }
 
 /** A change that is not "none". */
@@ -238,7 +238,7 @@ export function settle(
         pushedOff.happened(former, failure === undefined);
       }
 
-      line.renew();
+      await line.renew();
       for (const wait of [0, ...(failure === undefined ? SETTLING_MS : UNSURE_MS)]) {
         if (wait > 0) await clock.sleep(wait, signal);
         const after = await look({ kind: "address", allocationId });

@@ -6,7 +6,6 @@ import { Failure } from "../core/failure.ts";
 import { isRegion } from "../core/ids.ts";
 import type { Self } from "../core/view.ts";
 import { environmentCredentials, roleCredentials } from "./credentials.ts";
-import { connectApi } from "./ec2-api.ts";
 import { ec2Over } from "./ec2.ts";
 import { metadataEndpoint, openMetadata } from "./imds.ts";
 import { readHome, readSelf } from "./self.ts";
@@ -60,12 +59,14 @@ export function footingOf(environment: Environment, date: () => Date, version: s
       self,
       /** Where this instance belongs, which a heal does not ask. */
       home: () => readHome(metadata, self.interfaces),
-      connect: () => {
+      connect: async () => {
+        // Loaded only here, as the largest part of all: a recheck that finds nothing wrong does without it.
+        const { connectApi } = await import("./ec2-api.ts");
         ec2Turn ??= takeTurns.ec2();
         return ec2Over(connectApi(options(ec2Url, ec2Turn)), self, denied);
       },
       autoScaling: async () => {
-        // Loaded only here: whoever has no launch hook does without that client.
+        // Whoever has no launch hook does without this one.
         const { connectAutoScaling } = await import("./auto-scaling-api.ts");
         return connectAutoScaling(options(autoScalingUrl, takeTurns.autoScaling()));
       },

@@ -126,7 +126,7 @@ async function lookAround(
   const vpc = home.vpcs[here.interfaceId];
   const around = { self, home, ...(vpc !== undefined && { vpc }) };
   if (any) return around;
-  const ec2 = footing.connect();
+  const ec2 = await footing.connect();
   try {
     return { ...around, wanted: await nameWanted(run, self, ec2) };
   } catch (error) {

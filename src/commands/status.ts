@@ -102,7 +102,7 @@ async function look(run: Run): Promise<Found> {
     known = { self };
     const place = placeOn(self, settings.interface, settings.privateIp);
     known = { self, place };
-    const ec2 = footing.connect();
+    const ec2 = await footing.connect();
     try {
       const wanted = await nameWanted(run, self, ec2);
       const { views } = await during(run, "looking for the address", () => ec2.look(wanted, place));

@@ -1,6 +1,5 @@
 /** The configuration as this machine has it: command line, environment and /etc/eip-heal.conf, put together. */
 import { readFileSync } from "node:fs";
-import tls from "node:tls";
 import { parseEnvironmentFile } from "../core/environment-file.ts";
 import { EXIT, type ExitStatus } from "../core/failure.ts";
 import { readSettings, type Settings, type SettingsResult } from "../core/settings.ts";
@@ -76,6 +75,8 @@ export function readConfiguration(
   if (extra && !own["NODE_EXTRA_CA_CERTS"]) {
     // From the environment Node has read it before we began.
     try {
+      // To import it is to load OpenSSL's half of Node, which a recheck that finds nothing wrong does without.
+      const tls = process.getBuiltinModule("node:tls");
       tls.setDefaultCACertificates([
         ...tls.getCACertificates("default"),
         readFileSync(extra, "utf8"),

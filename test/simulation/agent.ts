@@ -114,7 +114,7 @@ function portsOf(options: AgentOptions): Ports {
       const denied = new Set<string>();
       return {
         self,
-        connect: () => ec2Over(apiOf(options, self, sleep, signal), self, denied),
+        connect: () => Promise.resolve(ec2Over(apiOf(options, self, sleep, signal), self, denied)),
         autoScaling: async () => autoScalingOf(options, sleep, signal),
       };
     },
