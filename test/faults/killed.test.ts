@@ -83,9 +83,14 @@ describe("kill -9", () => {
         await Promise.race([sleep(ms), first.ended]);
         first.kill("SIGKILL");
         const { signal, files } = await first.ended;
-        // What other units and programs read is whole or not there.
+        // What other units and programs read is whole or not there, and true: a run that is killed on its last
+        // millisecond has verified the address before it wrote.
         if (files.result !== undefined) JSON.parse(files.result);
-        if (signal !== null) expect(files.env).toBeUndefined();
+        if (files.env !== undefined) {
+          expect(files.env).toMatch(/^(?:EIP_HEAL_\w+=\S+\n){5}$/);
+          expect(files.env).toContain(`EIP_HEAL_ALLOCATION_ID=${allocationId}\n`);
+          expect(region.holder(allocationId)?.instanceId).toBe(me);
+        } else if (signal === null) expect.fail("it has ended by itself and left no env");
 
         const second = await start(environment, home).ended;
         expect(second.status, second.log.join("\n")).toBe(0);
