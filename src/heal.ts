@@ -6,8 +6,8 @@
 import { gate } from "./core/decide.ts";
 import { EXIT, Failure } from "./core/failure.ts";
 import { isAllocationId } from "./core/ids.ts";
+import type { End, Outcome } from "./core/outcome.ts";
 import { placeOn } from "./core/place.ts";
-import type { End, Outcome } from "./core/report.ts";
 import { allocationIdHint, type Settings } from "./core/settings.ts";
 import type { Self, Wanted } from "./core/view.ts";
 import type { Ec2, Ports } from "./ports.ts";

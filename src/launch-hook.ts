@@ -3,8 +3,8 @@
  * run lasts, the hook is kept from timing out; once the heal has ended, it is completed with what follows.
  */
 import { EXIT, Failure } from "./core/failure.ts";
-import { conclude, type HookEnd } from "./core/launch-hook.ts";
-import type { End, Facts, Outcome } from "./core/report.ts";
+import { conclude } from "./core/launch-hook.ts";
+import type { End, Facts, HookEnd, Outcome } from "./core/outcome.ts";
 import type { Settings } from "./core/settings.ts";
 import { heal, type HealOptions } from "./heal.ts";
 import type { AutoScaling, Ports } from "./ports.ts";

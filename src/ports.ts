@@ -1,5 +1,5 @@
 /** What the story needs from the world; aws/ and system/ provide it, tests do too. */
-import type { HookResult } from "./core/launch-hook.ts";
+import type { HookResult } from "./core/outcome.ts";
 import type { Elastic, Look, Place, Self, Wanted } from "./core/view.ts";
 
 /** EC2, over one connection. Every method throws Failures. */

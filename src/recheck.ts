@@ -7,7 +7,7 @@ import { Failure } from "./core/failure.ts";
 import { placeOn } from "./core/place.ts";
 import { statusOf } from "./core/pacing.ts";
 import { assess, isAtRest, type LastResult, type Memory, recentMoves } from "./core/recheck.ts";
-import type { Outcome } from "./core/report.ts";
+import type { Outcome } from "./core/outcome.ts";
 import type { Settings } from "./core/settings.ts";
 import { heal } from "./heal.ts";
 import type { Ports } from "./ports.ts";

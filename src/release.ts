@@ -4,8 +4,9 @@
  */
 import { isAt } from "./core/decide.ts";
 import { Failure } from "./core/failure.ts";
+import type { End, Outcome } from "./core/outcome.ts";
 import { placeOn } from "./core/place.ts";
-import { type End, nameAddress, type Outcome } from "./core/report.ts";
+import { nameAddress } from "./core/report.ts";
 import type { Settings } from "./core/settings.ts";
 import { nameWanted } from "./heal.ts";
 import type { Ports } from "./ports.ts";

@@ -1,7 +1,8 @@
 /** One run, as its parts hand it on: what it may use, what it is doing and what it has found out. */
 import { EXIT, type ExitStatus, Failure, inStep } from "./core/failure.ts";
+import type { End, Facts } from "./core/outcome.ts";
 import { NO_TRAIL, pace, statusOf } from "./core/pacing.ts";
-import { type End, type Facts, seconds } from "./core/report.ts";
+import { seconds } from "./core/report.ts";
 import type { Settings } from "./core/settings.ts";
 import type { Ports } from "./ports.ts";
 

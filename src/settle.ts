@@ -4,8 +4,9 @@
  */
 import { decide, type Decision, describeState, isOwn } from "./core/decide.ts";
 import { Failure } from "./core/failure.ts";
+import type { Change, End } from "./core/outcome.ts";
 import { choose, isFree } from "./core/pool.ts";
-import { type Change, type End, nameAddress } from "./core/report.ts";
+import { nameAddress } from "./core/report.ts";
 import type { HolderInstance, Look, Place, Self, View, Wanted } from "./core/view.ts";
 import { displacement, type Former, nameElastic } from "./displacement.ts";
 import type { Ec2 } from "./ports.ts";

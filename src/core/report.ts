@@ -2,59 +2,9 @@
  * What a run tells: one line for the journal, a record for programs, and variables for other units.
  */
 import { describeState } from "./decide.ts";
-import { EXIT, type ExitStatus, type Failure } from "./failure.ts";
-import { type HookEnd, hookRecord, reportHook } from "./launch-hook.ts";
+import { EXIT, type ExitStatus } from "./failure.ts";
+import type { Change, Facts, HookEnd, Outcome } from "./outcome.ts";
 import type { HolderInstance } from "./view.ts";
-
-/** What a run has found out, as far as it came. */
-export interface Facts {
-  readonly instanceId?: string;
-  readonly region?: string;
-  /** The target of this instance's transition in its Auto Scaling group; absent outside one. */
-  readonly lifecycleState?: string;
-  readonly allocationId?: string;
-  readonly publicIp?: string;
-  readonly interfaceId?: string;
-  readonly privateIp?: string;
-}
-
-/** What was done to the address: nothing, given to us while free, associated anew where it was, or taken from elsewhere. */
-export type Change =
-  | { readonly change: "none" }
-  | { readonly change: "associated" }
-  | { readonly change: "renewed" }
-  | { readonly change: "taken"; readonly from: HolderInstance };
-
-/** Why there is nothing to do. */
-export type Idle = "not-in-service" | "not-configured" | "not-holder" | "resting";
-
-export type End =
-  /** EC2 shows the address at its place here. */
-  | ({ readonly end: "settled" } & Change)
-  /** A dry run: what a real one would do. */
-  | ({ readonly end: "would" } & Change)
-  /** There is rightly nothing to do. */
-  | { readonly end: "idle"; readonly because: string; readonly why: Idle }
-  /** The address was given up on purpose. */
-  | { readonly end: "released"; readonly name: string }
-  | {
-      readonly end: "failed";
-      readonly failure: Failure;
-      readonly status: ExitStatus;
-      /** EC2 has accepted the address at its place here, whatever came then. */
-      readonly isPlaced?: boolean;
-    }
-  /** Somebody ended the run. */
-  | { readonly end: "stopped"; readonly because: string };
-
-export type Outcome = End & {
-  readonly facts: Facts;
-  readonly tries: number;
-  /** Milliseconds from start to end. */
-  readonly ms: number;
-  /** What has become of the launch hook, if one was to be completed. */
-  readonly hook?: HookEnd;
-};
 
 /** Has the run changed who holds the address? */
 export function isMove(outcome: Outcome): boolean {
@@ -110,6 +60,45 @@ function reportHeal(outcome: Outcome): Report {
   }
 }
 
+/** The one line about the hook, and the exit status it asks for. */
+export function reportHook(hook: HookEnd): Report {
+  const name = `the launch hook ${hook.name}${hook.group === undefined ? "" : ` of ${hook.group}`}`;
+  const { OK } = EXIT;
+  switch (hook.end) {
+    case "completed":
+      return hook.unsure === true
+        ? {
+            level: "warn",
+            status: OK,
+            line: `completed ${name} with ${hook.result}, it seems: the answer was lost, and the instance does not wait under it now`,
+          }
+        : hook.result === "CONTINUE"
+          ? { level: "info", status: OK, line: `completed ${name} with CONTINUE` }
+          : {
+              level: "warn",
+              status: OK,
+              line: `completed ${name} with ABANDON: Auto Scaling terminates this instance`,
+            };
+    case "not-waiting":
+      return { level: "debug", status: OK, line: `this instance does not wait under ${name}` };
+    case "left":
+      return { level: "info", status: OK, line: `${name} is left as it is: ${hook.because}` };
+    case "stopped": {
+      const line = `${name} is not completed with ${hook.result}: ${hook.because}`;
+      return { level: "warn", status: EXIT.TEMPFAIL, line };
+    }
+    case "would": {
+      const line = `would complete ${name} with ${hook.result}; dry run, nothing was changed`;
+      return { level: "info", status: OK, line };
+    }
+    case "failed": {
+      const { failure, result, status } = hook;
+      const line = `${failure.message}; ${name} is not completed with ${result}: once it times out, Auto Scaling does what is the hook's default`;
+      return { level: "error", status, line };
+    }
+  }
+}
+
 /** Version of the schema of `/run/eip-heal/result.json`; it changes when a field changes its meaning or goes. */
 export const RESULT_VERSION = 1;
 
@@ -132,6 +121,18 @@ export function resultRecord(outcome: Outcome, at: Date): Record<string, unknown
     ...outcome.facts,
     ...(from && { takenFrom: { instanceId: from.instanceId, state: from.state } }),
     ...(outcome.hook && { lifecycleHook: hookRecord(outcome.hook) }),
+  };
+}
+
+/** The part about the hook of the record that `/run/eip-heal/result.json` holds. */
+export function hookRecord(hook: HookEnd): Record<string, unknown> {
+  return {
+    name: hook.name,
+    ...(hook.group !== undefined && { group: hook.group }),
+    outcome: hook.end,
+    ...("result" in hook && { result: hook.result }),
+    ...(hook.end === "failed" && { failure: hook.failure.kind }),
+    message: reportHook(hook).line,
   };
 }
 

@@ -53,6 +53,23 @@ describe("arrows point one way", () => {
   );
 });
 
+it("no file of src/ needs itself, by whatever way round", () => {
+  const needs = new Map(
+    files("src").map((file) => [
+      file,
+      imports(file).filter((to) => to.startsWith("src/") && !to.endsWith(".d.ts")),
+    ]),
+  );
+  const reachedFrom = (file: string, reached = new Set<string>()): Set<string> => {
+    for (const next of needs.get(file) ?? []) {
+      if (!reached.has(next)) reachedFrom(next, reached.add(next));
+    }
+    return reached;
+  };
+  expect([...needs.keys()].filter((file) => reachedFrom(file).has(file))).toEqual([]);
+  expect(reachedFrom("src/main.ts").has("src/core/decide.ts")).toBe(true);
+});
+
 it("the core asks neither the clock nor the dice nor the process", () => {
   for (const file of [...files("src/core"), ...STORY]) {
     expect(readFileSync(join(ROOT, file), "utf8"), file).not.toMatch(

@@ -1,8 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { EXIT, type ExitStatus, Failure } from "../../src/core/failure.ts";
-import { conclude, type HookEnd, hookRecord, reportHook } from "../../src/core/launch-hook.ts";
-import { type End, type Outcome, report, resultRecord } from "../../src/core/report.ts";
+import { conclude } from "../../src/core/launch-hook.ts";
+import type { End, HookEnd, Outcome } from "../../src/core/outcome.ts";
+import { hookRecord, report, reportHook, resultRecord } from "../../src/core/report.ts";
 
 const failed = (status: ExitStatus, isPlaced = false): End => ({
   end: "failed",

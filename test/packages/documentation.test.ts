@@ -7,17 +7,9 @@ import { CHECKS, checkupRecord } from "../../src/core/checkup.ts";
 import { decide, TAKEOVERS } from "../../src/core/decide.ts";
 import { parseEnvironmentFile } from "../../src/core/environment-file.ts";
 import { EXIT, Failure, type Kind } from "../../src/core/failure.ts";
-import type { HookEnd } from "../../src/core/launch-hook.ts";
+import type { Change, End, Facts, HookEnd, Idle, Outcome } from "../../src/core/outcome.ts";
 import { clausesFor, documentOf, type Permit } from "../../src/core/policy.ts";
-import {
-  type Change,
-  type End,
-  type Facts,
-  type Idle,
-  type Outcome,
-  RESULT_VERSION,
-  resultRecord,
-} from "../../src/core/report.ts";
+import { RESULT_VERSION, resultRecord } from "../../src/core/report.ts";
 import { readSettings, RESULT_KEYS, SETTINGS } from "../../src/core/settings.ts";
 import type { Holder, InstanceState } from "../../src/core/view.ts";
 import { OLD_ROLE } from "../region/iam.ts";

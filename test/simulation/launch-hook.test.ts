@@ -4,7 +4,7 @@
  */
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import type { Outcome } from "../../src/core/report.ts";
+import type { Outcome } from "../../src/core/outcome.ts";
 import { HOOK_ROLE } from "../region/iam.ts";
 import { Region } from "../region/region.ts";
 import { aWorld } from "../region/world.ts";
