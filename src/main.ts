@@ -192,8 +192,8 @@ async function main(args: string[]): Promise<ExitStatus> {
 }
 
 function portsIn(environment: Environment): PolicyPorts {
-  const stand = footingOf(environment, systemClock.date, manifest.version);
-  return { stand, clock: systemClock, log };
+  const footing = footingOf(environment, systemClock.date, manifest.version);
+  return { ...footing, clock: systemClock, log };
 }
 
 /** Does a recheck only find what the last run has found? */

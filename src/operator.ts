@@ -129,9 +129,9 @@ async function runStatus(
     }
     const { settings, environment } = configuration;
     try {
-      const stand = footingOf(environment, systemClock.date, version);
+      const footing = footingOf(environment, systemClock.date, version);
       const machine = { unit: unitState };
-      return status(settings, { stand, clock: systemClock, log, machine, lastRun }, stop);
+      return status(settings, { ...footing, clock: systemClock, log, machine, lastRun }, stop);
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
       return misconfigured(error.message, EXIT.CONFIG);

@@ -41,6 +41,8 @@ export interface Footing {
 }
 
 export interface Ports {
+  /** Reads who this instance is, for those who ask AWS for nothing: no tags, no credentials. */
+  identify(signal: AbortSignal): Promise<Self>;
   /** Reads who this instance is, and the first of these tags that it has; `signal` ends whatever is done on this footing. */
   stand(tags: readonly string[], signal: AbortSignal): Promise<Footing>;
   readonly clock: {

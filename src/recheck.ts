@@ -41,7 +41,7 @@ export async function recheck(
   const startedAt = clock.now();
   let insist: boolean;
   try {
-    const { self } = await ports.stand([], stop);
+    const self = await ports.identify(stop);
     const idle = gate(self);
     if (idle !== undefined) {
       log.debug(`nothing to do: ${idle}`);

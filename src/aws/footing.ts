@@ -14,7 +14,7 @@ import type { ConnectOptions } from "./service.ts";
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * Prepares the footing of all tries of a run.
+ * Prepares the footing of all tries of a run: two of the story's ports.
  *
  * @param date wall-clock time
  * @param version of this program, for the user agent
@@ -27,14 +27,12 @@ export function footingOf(environment: Environment, date: () => Date, version: s
   let tries = 0;
   const takeTurns = { ec2: turns(), autoScaling: turns() };
 
-  /**
-   * Reads who this instance is.
-   *
-   * @param tags keys of instance tags; the first one that the instance has is read
-   * @param signal ends this and whatever is done on the footing
-   * @throws Failure
-   */
-  return async (tags: readonly string[], signal: AbortSignal) => {
+  /** See Ports. @throws Failure */
+  const identify = async (signal: AbortSignal) =>
+    readSelf(await openMetadata(metadataUrl, signal), [], region, false);
+
+  /** See Ports. @throws Failure */
+  const stand = async (tags: readonly string[], signal: AbortSignal) => {
     const metadata = await openMetadata(metadataUrl, signal);
     // Asked for at once with the rest; who needs them waits for them.
     const credentials = fixed ? Promise.resolve(fixed) : roleCredentials(metadata, date());
@@ -72,6 +70,8 @@ export function footingOf(environment: Environment, date: () => Date, version: s
       },
     };
   };
+
+  return { identify, stand };
 }
 
 /**

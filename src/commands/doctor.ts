@@ -138,10 +138,10 @@ function examinationsOf(ports: DoctorPorts, signal: AbortSignal): Examinations<V
   });
 
   function runOf(settings: Settings): Run {
-    const stand = () => Promise.reject(new Error("a checkup stands on its own"));
+    const identify = () => Promise.reject(new Error("a checkup stands on its own"));
     const facts = {};
     const run = { settings, dryRun: true, insist: false, signal, step: "checking", facts };
-    return { ...run, hasActed: false, ports: { stand, clock, log } };
+    return { ...run, hasActed: false, ports: { identify, stand: identify, clock, log } };
   }
 
   /** What is to be done so that another address is wanted. */

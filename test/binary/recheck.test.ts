@@ -61,6 +61,40 @@ describe("recheck", () => {
     }
   });
 
+  it("reads no more of instance metadata than it needs, each once, and no credentials", async () => {
+    const asked = async (...flags: string[]) => {
+      const before = region.imdsRequests.length;
+      await agent(...flags);
+      return region.imdsRequests
+        .slice(before)
+        .map(({ path }) =>
+          path.replace(/^\/latest\/(?:meta-data\/)?/, "").replace(/[\da-f:]{17}/, "MAC"),
+        )
+        .toSorted();
+    };
+    const identity = [
+      "api/token",
+      "autoscaling/target-lifecycle-state",
+      "instance-id",
+      "network/interfaces/macs/",
+      "network/interfaces/macs/MAC/interface-id",
+      "network/interfaces/macs/MAC/local-ipv4s",
+      "network/interfaces/macs/MAC/public-ipv4s",
+      "placement/availability-zone",
+      "placement/region",
+      "spot/instance-action",
+    ];
+    expect(await asked()).toEqual(
+      [
+        ...identity,
+        "iam/security-credentials/",
+        "iam/security-credentials/releaser",
+        "tags/instance/allocation-id",
+      ].toSorted(),
+    );
+    expect(await asked("recheck")).toEqual(identity);
+  });
+
   it.each(["an older instance", "nobody"])(
     "heals when %s has the address, and says what it found",
     async (who) => {

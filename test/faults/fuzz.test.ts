@@ -307,7 +307,7 @@ describe("whole runs", () => {
           const startedAt = performance.now();
           const outcome = await heal(
             read.settings,
-            { stand: footingOf(environment, () => new Date(), "0"), clock, log },
+            { ...footingOf(environment, () => new Date(), "0"), clock, log },
             {},
             new AbortController().signal,
           );

@@ -109,6 +109,10 @@ function portsOf(options: AgentOptions): Ports {
   return {
     clock: { now: time.now, random, sleep },
     log: { warn: () => {}, debug: () => {} },
+    async identify(signal) {
+      await sleep(2, signal);
+      return selfOf(region.instance(instanceId), region, []);
+    },
     async stand(tags, signal) {
       await sleep(2, signal);
       const self = selfOf(region.instance(instanceId), region, tags);
