@@ -65,6 +65,9 @@ function expiring(inMs: number) {
 
 // --- the table ---
 
+/** The longest pause between two tries that EC2 has throttled, as core/pacing.ts has it, in milliseconds. */
+const THROTTLED_MS = 30_000;
+
 const PUT_TOKEN = "PUT http://127.0.0.1";
 const NO_ANSWER = "no complete answer within";
 const DESCRIBE = "ec2:DescribeAddresses at 127.0.0.1";
@@ -405,21 +408,21 @@ const EC2: Row[] = [
     begin: ec2(answering(503)),
     told: [DESCRIBE, "status 503"],
     status: 75,
-    stepMs: 10_000,
+    stepMs: THROTTLED_MS,
   },
   {
     name: "throttled",
     begin: ec2(failing("RequestLimitExceeded", 503, "Request limit exceeded.")),
     told: [DESCRIBE, "RequestLimitExceeded"],
     status: 75,
-    stepMs: 10_000,
+    stepMs: THROTTLED_MS,
   },
   {
     name: "throttled when associating",
     begin: ec2(failing("RequestLimitExceeded", 503, "Request limit exceeded."), associating),
     told: [ASSOCIATE, "RequestLimitExceeded"],
     status: 75,
-    stepMs: 10_000,
+    stepMs: THROTTLED_MS,
   },
   {
     name: "an HTML page with status 200",

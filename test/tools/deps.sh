@@ -97,7 +97,8 @@ python3 python3
 NEEDS
 		;;
 	aws)
-		echo aws awscli
+		# Debian's own: whatever else is called aws somewhere in the PATH is another client.
+		echo /usr/bin/aws awscli
 		;;
 	moto)
 		cat <<'NEEDS'
