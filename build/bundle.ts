@@ -104,6 +104,9 @@ export async function bundle(): Promise<{ folder: string; files: string[] }> {
       (id) => /^.*\/node_modules\/(?:@[^/]+\/)?[^/]+/.exec(id.replace(/^\0/, "")) ?? [],
     ),
   );
+  // What it writes itself to hold the files together.
+  if (modules.some((id) => id.startsWith("\0rolldown/")))
+    folders.add(join(ROOT, "node_modules/rolldown"));
   const packages = await Promise.all([...folders].map(describePackage));
   packages.sort((a, b) => a.folder.localeCompare(b.folder, "en"));
   await writeFile(

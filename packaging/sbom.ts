@@ -14,6 +14,7 @@ interface Manifest {
   readonly license: string;
   readonly description?: string;
   readonly dependencies?: Readonly<Record<string, string>>;
+  readonly devDependencies?: Readonly<Record<string, string>>;
 }
 
 /** A package in the bundle: the manifest, and where it lies; a name may be there in two versions. */
@@ -69,13 +70,19 @@ const document = {
   dependencies: [
     {
       ref: root["bom-ref"],
-      dependsOn: [node["bom-ref"], ...amongBundled({ ...project, folder: "" })],
+      dependsOn: [node["bom-ref"], ...ofProject()],
     },
     { ref: node["bom-ref"], dependsOn: [] },
     ...bundled.map((manifest) => ({ ref: purl(manifest), dependsOn: amongBundled(manifest) })),
   ],
 };
 process.stdout.write(`${JSON.stringify(document, null, 2)}\n`);
+
+/** A tool of the build is in it too: the bundler's runtime. */
+function ofProject(): string[] {
+  const dependencies = { ...project.dependencies, ...project.devDependencies };
+  return amongBundled({ ...project, dependencies, folder: "" });
+}
 
 function ofModule(manifest: Bundled): Component {
   const scoped = /^(@[^/]+)\/(.+)$/.exec(manifest.name);
