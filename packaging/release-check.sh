@@ -13,9 +13,10 @@ locked=$(sed -nE '1,/"packages"/s/^  "version": "([^"]+)",?$/\1/p' package-lock.
 [[ $locked == "$version" ]] || problems+=("package-lock.json says ${locked:-nothing}, package.json $version")
 
 heading=$(grep -m 1 '^## ' CHANGELOG.md || :)
-if [[ $heading =~ ^##\ \[([^]]+)\]\ -\ [0-9]{4}-[0-9]{2}-[0-9]{2}$ ]]; then
-	[[ ${BASH_REMATCH[1]} == "$version" ]] ||
-		problems+=("CHANGELOG.md begins with ${BASH_REMATCH[1]}, package.json says $version")
+if [[ $heading =~ ^##\ \[([^]]+)\]\ -\ ([0-9]{4}-[0-9]{2}-[0-9]{2})$ ]]; then
+	named=${BASH_REMATCH[1]} day=${BASH_REMATCH[2]}
+	[[ $named == "$version" ]] || problems+=("CHANGELOG.md begins with $named, package.json says $version")
+	date --date="$day" >/dev/null 2>&1 || problems+=("CHANGELOG.md: there is no $day")
 else
 	problems+=("CHANGELOG.md begins with \"$heading\", not with \"## [$version] - YYYY-MM-DD\"")
 fi
@@ -24,7 +25,7 @@ tags=$(git tag --points-at HEAD | tr '\n' ' ')
 tags=${tags% }
 [[ " $tags " == *" v$version "* ]] || problems+=("HEAD has no tag v$version; its tags: ${tags:-none}")
 
-changes=$(git status --porcelain)
+changes=$(git status --porcelain --untracked-files=all)
 [[ -z $changes ]] || problems+=("the tree is not what was committed:"$'\n'"$changes")
 
 if [[ ${#problems[@]} != 0 ]]; then

@@ -95,6 +95,11 @@ describe.skipIf(missing("git"))("release-check", () => {
       { lockVersion: "1.2.2" },
       "package-lock.json says 1.2.2, package.json 1.2.3",
     ],
+    [
+      "a day that there is not",
+      { heading: "## [1.2.3] - 2026-13-45" },
+      "CHANGELOG.md: there is no 2026-13-45",
+    ],
     ["a changed file", { dirt: "CHANGELOG.md" }, " M CHANGELOG.md"],
     ["a file more", { dirt: "notes" }, "?? notes"],
     [
