@@ -50,6 +50,8 @@ const ENABLE = "systemctl --no-reload enable eip-heal.service";
 const DISABLE = "systemctl --no-reload disable eip-heal.service eip-heal-recheck.timer";
 const WAS_ENABLED = "deb-systemd-helper --quiet was-enabled eip-heal.service";
 const CLEAN = "rm -rf /run/eip-heal /run/private/eip-heal";
+const TIMER_LINK = "/etc/systemd/system/timers.target.wants/eip-heal-recheck.timer";
+const UNLINK = `rm -f /etc/systemd/system/multi-user.target.wants/eip-heal.service ${TIMER_LINK}`;
 
 describe("rpm", () => {
   test.each([
@@ -60,7 +62,7 @@ describe("rpm", () => {
     ["preun.sh", "1", []],
     ["preun.sh", "0", [DISABLE]],
     ["postun.sh", "1", []],
-    ["postun.sh", "0", [CLEAN]],
+    ["postun.sh", "0", [CLEAN, UNLINK]],
   ])("%s %s", (script, count, expected) => {
     expect(calls(`rpm/${script}`, [count])).toEqual(expected);
   });
@@ -101,7 +103,7 @@ describe("deb", () => {
     ["old one after an upgrade", "postrm", ["upgrade", "0.2.0"], {}, []],
     ["removed", "postrm", ["remove"], {}, [WAS_ENABLED, purge]],
     ["removed after a disable", "postrm", ["remove"], { [WAS_ENABLED]: 1 }, [WAS_ENABLED]],
-    ["purged", "postrm", ["purge"], {}, [purge, CLEAN]],
+    ["purged", "postrm", ["purge"], {}, [purge, CLEAN, `rm -f ${TIMER_LINK}`]],
   ])("%s: %s %j", (_, script, args, answers, expected) => {
     expect(calls(`deb/${script}`, args, answers)).toEqual(expected);
   });
@@ -111,7 +113,11 @@ describe("deb", () => {
       WAS_ENABLED,
       enable,
     ]);
-    expect(calls("deb/postrm", ["purge"], { [purge]: 1 })).toEqual([purge, CLEAN]);
+    expect(calls("deb/postrm", ["purge"], { [purge]: 1 })).toEqual([
+      purge,
+      CLEAN,
+      `rm -f ${TIMER_LINK}`,
+    ]);
   });
 
   test.skipIf(missing("dpkg-deb", DEB))("these are the scripts of the package", () => {
