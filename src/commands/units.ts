@@ -3,6 +3,9 @@ import type { Unit } from "../core/checkup.ts";
 import { seconds } from "../core/report.ts";
 import { type Finding, ok } from "./examination.ts";
 
+/** What systemd ends a service with that cannot become what User= and PrivateUsers= say: systemd.exec(5). */
+const EXIT_USER = 217;
+
 /**
  * eip-heal.service: a heal by hand does without it, a boot does not.
  *
@@ -53,6 +56,14 @@ export function findingOfUnit(unit: Unit, isGiven: (key: string) => boolean): Fi
     return warn(
       `run with ${names}, which this checkup has not had`,
       `give it the same (systemctl cat eip-heal shows them): env ${unseen.map((name) => `${name}=...`).join(" ")} eip-heal doctor`,
+    );
+  }
+  if (exitStatus === EXIT_USER && result !== "success") {
+    return warn(
+      `not started by systemd: user namespaces have been forbidden since (status ${EXIT_USER})`,
+      "let systemd ask eip-heal-generator anew, which takes PrivateUsers= back from the unit then",
+      "systemctl daemon-reload",
+      "systemctl restart eip-heal",
     );
   }
   if (activity === "failed") {

@@ -640,6 +640,12 @@ describe("the machine", () => {
       ["systemctl restart eip-heal"],
     ],
     [
+      "hardened since the boot",
+      { ActiveState: "activating", Result: "exit-code", ExecMainStatus: "217" },
+      /user namespaces have been forbidden/,
+      ["systemctl daemon-reload", "systemctl restart eip-heal"],
+    ],
+    [
       "masked",
       { LoadState: "masked" },
       /is masked/,
