@@ -3,15 +3,12 @@
  * run lasts, the hook is kept from timing out; once the heal has ended, it is completed with what follows.
  */
 import { EXIT, Failure } from "./core/failure.ts";
-import { conclude } from "./core/launch-hook.ts";
+import { conclude, GROUP_TAG } from "./core/launch-hook.ts";
 import type { End, Facts, HookEnd, Outcome } from "./core/outcome.ts";
 import type { Settings } from "./core/settings.ts";
 import { heal, type HealOptions } from "./heal.ts";
 import type { AutoScaling, Ports } from "./ports.ts";
 import { during, limitOf, persist, type Pursuit } from "./run.ts";
-
-/** Auto Scaling puts its group's name on every instance by this tag. */
-const GROUP_TAG = "aws:autoscaling:groupName";
 
 /**
  * Milliseconds between heartbeats: a hook times out after 30 s at the earliest (HeartbeatTimeout, API

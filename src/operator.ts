@@ -1,5 +1,5 @@
 /** Wiring of what operators ask for, doctor and status: their ports, their screen. */
-import { existsSync, realpathSync } from "node:fs";
+import { existsSync, realpathSync, statSync } from "node:fs";
 import { partsOf } from "./aws/examination.ts";
 import { footingOf } from "./aws/footing.ts";
 import type { CommandLine } from "./command-line.ts";
@@ -57,6 +57,8 @@ async function runDoctor(
   const ports: DoctorPorts = {
     configured,
     settingsFile: existsSync(path) ? path : `${path} (not there)`,
+    // A file that was named is not the unit's.
+    hiddenFile: commandLine.config === undefined && isHidden(path) ? path : undefined,
     placeOfSetting: (key) => given(key) ?? path,
     isGiven: (key) => given(key) !== undefined,
     variable: (name) => environment[name] || undefined,
@@ -137,6 +139,12 @@ async function runStatus(
       return misconfigured(error.message, EXIT.CONFIG);
     }
   }
+}
+
+/** Is it there, and closed to users that are neither its owner nor of its group? */
+function isHidden(path: string): boolean {
+  const mode = statSync(path, { throwIfNoEntry: false })?.mode;
+  return mode !== undefined && (mode & 0o004) === 0;
 }
 
 function programFile(): string {

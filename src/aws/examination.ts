@@ -2,14 +2,15 @@
  * The parts of a footing one by one, for those who look for what is wrong with it: the same functions that
  * a run stands on, and EC2's word on what the role may do.
  */
+import { GROUP_TAG } from "../core/launch-hook.ts";
 import type { Place, Self } from "../core/view.ts";
 import { roleCredentials, roleName } from "./credentials.ts";
 import { connectApi } from "./ec2-api.ts";
 import { association, ec2Over } from "./ec2.ts";
 import { hasOnlyIpv6, surroundingsOf } from "./footing.ts";
 import { openMetadata } from "./imds.ts";
-import { readSelf } from "./self.ts";
-import { wayOut } from "./service.ts";
+import { firstTag, readSelf } from "./self.ts";
+import { type ConnectOptions, wayOut } from "./service.ts";
 
 /** Who or what signs requests; the keys themselves stay in here. */
 export interface Signer {
@@ -30,7 +31,8 @@ export function partsOf(
   date: () => Date,
   version: string,
 ) {
-  const { metadataUrl, fixed, region, ec2Url, dualStack, fips } = surroundingsOf(environment);
+  const { metadataUrl, fixed, region, ec2Url, autoScalingUrl, dualStack, fips } =
+    surroundingsOf(environment);
   const keys = new WeakMap<Signer, Awaited<ReturnType<typeof roleCredentials>>>();
   const skew = { offsetMs: 0 };
 
@@ -49,6 +51,7 @@ export function partsOf(
         self: (tags: readonly string[]) => readSelf(metadata, tags, region, true),
         /** The region that the instance is in, whatever a variable says. */
         ownRegion: () => read("meta-data/placement/region", /^[a-z0-9-]{1,64}$/),
+        group: async () => (await firstTag(metadata, [GROUP_TAG]))?.value,
         hasTags: async () => (await metadata.read("meta-data/tags/instance")) !== undefined,
         /** The account's number, for the ARNs of a policy. */
         account: async () =>
@@ -91,6 +94,16 @@ export function partsOf(
       };
     },
 
+    async group(self: Self, signer: Signer, signal: AbortSignal) {
+      const { connectAutoScaling } = await import("./auto-scaling-api.ts");
+      const api = connectAutoScaling(optionsOf(self, signer, autoScalingUrl, dualStack, signal));
+      try {
+        return await api.group();
+      } finally {
+        api.close();
+      }
+    },
+
     wayOut: (self: Self) => wayOut("ec2", self),
   };
 
@@ -100,19 +113,29 @@ export function partsOf(
     toDualStack: boolean,
     signal: AbortSignal,
   ) {
-    const api = connectApi({
+    const api = connectApi(optionsOf(self, signer, ec2Url, toDualStack, signal));
+    return { api, ec2: ec2Over(api, self, new Set()) };
+  }
+
+  function optionsOf(
+    self: Self,
+    signer: Signer | undefined,
+    endpoint: string | undefined,
+    toDualStack: boolean,
+    signal: AbortSignal,
+  ): ConnectOptions {
+    return {
       self,
       credentials: () => {
         const found = signer && keys.get(signer);
         return found ? Promise.resolve(found) : Promise.reject(new Error("no credentials"));
       },
-      ...(ec2Url !== undefined && { endpoint: ec2Url }),
+      ...(endpoint !== undefined && { endpoint }),
       dualStack: toDualStack,
       fips,
       signal,
       version,
       skew,
-    });
-    return { api, ec2: ec2Over(api, self, new Set()) };
+    };
   }
 }

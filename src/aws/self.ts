@@ -10,6 +10,7 @@ import {
   isVpc,
   isZone,
 } from "../core/ids.ts";
+import { GROUP_TAG } from "../core/launch-hook.ts";
 import type { Home, NetworkInterface, Self } from "../core/view.ts";
 import type { Metadata } from "./imds.ts";
 
@@ -59,7 +60,7 @@ export async function readHome(
   const [partition, document, group, ...vpcs] = await Promise.all([
     required(metadata, "meta-data/services/partition", isPartition),
     required(metadata, "dynamic/instance-identity/document", isIdentity),
-    firstTag(metadata, ["aws:autoscaling:groupName"]),
+    firstTag(metadata, [GROUP_TAG]),
     ...interfaces.map(async ({ mac, interfaceId }) => {
       const path = `meta-data/network/interfaces/macs/${mac}/vpc-id`;
       return [interfaceId, await required(metadata, path, isVpc)];
@@ -73,7 +74,8 @@ export async function readHome(
   };
 }
 
-async function firstTag(metadata: Metadata, keys: readonly string[]): Promise<Self["tag"]> {
+/** The first of these tags that the instance has, as its metadata shows it. @throws Failure as readSelf */
+export async function firstTag(metadata: Metadata, keys: readonly string[]): Promise<Self["tag"]> {
   for (const key of keys) {
     const value = await optional(metadata, `meta-data/tags/instance/${pathOf(key)}`, isTagValue);
     if (value) return { key, value };

@@ -8,7 +8,7 @@ import { statusOf } from "../core/pacing.ts";
 
 /** What a check finds; `value` is for the checks that need it. A failed one has none. */
 export type Finding<T> =
-  | (Pick<Check, "found" | "cure" | "commands" | "idle"> & {
+  | (Pick<Check, "found" | "cure" | "commands" | "idle" | "unseen"> & {
       readonly mark: "ok" | "warning";
       readonly value: T;
     })

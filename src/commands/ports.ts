@@ -18,6 +18,8 @@ export interface OpenMetadata {
   /** The region the instance is in, whatever a variable says. */
   ownRegion(): Promise<string | undefined>;
   hasTags(): Promise<boolean>;
+  /** The Auto Scaling group by its tag, which instance metadata shows if tags are on. */
+  group(): Promise<string | undefined>;
   /** The number of the account. */
   account(): Promise<string | undefined>;
   role(): Promise<string | undefined>;
@@ -46,6 +48,8 @@ export interface Parts {
   /** Those that a run takes turns with. */
   endpoints(self: Self): readonly Endpoint[];
   connect(self: Self, signer: Signer, dualStack: boolean, signal: AbortSignal): TryableEc2;
+  /** The Auto Scaling group of this instance, asked of Auto Scaling; undefined if it is in none. */
+  group(self: Self, signer: Signer, signal: AbortSignal): Promise<string | undefined>;
   /** What an instance without a public IPv4 address lacks; undefined for one that has it. */
   wayOut(self: Self): string | undefined;
 }
@@ -81,6 +85,8 @@ export interface DoctorPorts {
   readonly configured: Configured;
   /** For people: where settings are read from. */
   readonly settingsFile: string;
+  /** The settings file of the unit, if it is there and only some users, not the unit's, may read it. */
+  readonly hiddenFile: string | undefined;
   /** For people: where this variable is set now, or would best be set. */
   readonly placeOfSetting: (key: string) => string;
   /** Is it set for this run by a flag or the environment? */

@@ -38,6 +38,8 @@ export interface Standing {
   readonly self?: Self;
   readonly place?: Place;
   readonly view?: View;
+  /** Whether a holder that is no instance would have been seen. */
+  readonly direct?: boolean;
   readonly lastRun: LastRun;
   /** Milliseconds until the next recheck; undefined while the timer is off. */
   readonly recheckInMs?: number;
@@ -87,7 +89,7 @@ type Found = Omit<Standing, "lastRun" | "recheckInMs">;
 
 async function look(run: Run): Promise<Found> {
   const { settings, ports, signal } = run;
-  let known: Pick<Standing, "self" | "place" | "view"> = {};
+  let known: Pick<Standing, "self" | "place" | "view" | "direct"> = {};
   const away = (exitStatus: ExitStatus, message: string): Found => ({
     here: false,
     exitStatus,
@@ -105,7 +107,9 @@ async function look(run: Run): Promise<Found> {
     const ec2 = await footing.connect();
     try {
       const wanted = await nameWanted(run, self, ec2);
-      const { views } = await during(run, "looking for the address", () => ec2.look(wanted, place));
+      const { views, direct } = await during(run, "looking for the address", () =>
+        ec2.look(wanted, place),
+      );
       const [first] = views;
       const choice: Choice =
         wanted.kind === "pool" || first === undefined
@@ -116,13 +120,13 @@ async function look(run: Run): Promise<Found> {
             };
       if (choice.view === undefined) return away(EXIT.TEMPFAIL, choice.why);
       const { view, decision } = choice;
-      known = { self, place, view };
+      known = { self, place, view, direct };
       const idle = gate(self);
       if (decision.do === "settled") {
         return { here: true, exitStatus: EXIT.OK, message: "the address is here", ...known };
       }
       return idle === undefined
-        ? away(...standingOf(decision))
+        ? away(...standingOf(decision, direct))
         : away(EXIT.OK, `the address is not here, rightly: ${idle}`);
     } finally {
       ec2.close();
@@ -135,7 +139,10 @@ async function look(run: Run): Promise<Found> {
 }
 
 /** What it means that an address is not here, by what a heal would do. */
-function standingOf(decision: Exclude<Decision, { do: "settled" }>): [ExitStatus, string] {
+function standingOf(
+  decision: Exclude<Decision, { do: "settled" }>,
+  direct: boolean,
+): [ExitStatus, string] {
   switch (decision.do) {
     case "confirm":
       return [
@@ -145,7 +152,7 @@ function standingOf(decision: Exclude<Decision, { do: "settled" }>): [ExitStatus
     case "associate":
       return [
         EXIT.TEMPFAIL,
-        "the address is nobody's: a heal associates it (systemctl restart eip-heal)",
+        `${direct ? "the address is nobody's" : "no instance holds the address"}: a heal associates it (systemctl restart eip-heal)`,
       ];
     case "take":
       return [
@@ -163,7 +170,7 @@ function standingOf(decision: Exclude<Decision, { do: "settled" }>): [ExitStatus
 
 /** The rows that tell it. @param now milliseconds since the epoch */
 export function rowsOf(standing: Standing, now: number): Row[] {
-  const { here, exitStatus, message, self, place, view, lastRun, recheckInMs } = standing;
+  const { here, exitStatus, message, self, place, view, direct, lastRun, recheckInMs } = standing;
   const unknown = "not known";
   return [
     {
@@ -175,7 +182,7 @@ export function rowsOf(standing: Standing, now: number): Row[] {
       label: "address",
       text: view === undefined ? unknown : nameAddress(view.allocationId, view.publicIp),
     },
-    { label: "holder", text: view === undefined ? unknown : holderOf(view, self) },
+    { label: "holder", text: view === undefined ? unknown : holderOf(view, self, direct) },
     {
       label: "association",
       text:
@@ -200,10 +207,10 @@ export function rowsOf(standing: Standing, now: number): Row[] {
   ];
 }
 
-function holderOf({ holder }: View, self: Self | undefined): string {
+function holderOf({ holder }: View, self: Self | undefined, direct = true): string {
   switch (holder.kind) {
     case "nobody":
-      return "nobody";
+      return direct ? "nobody" : "no instance; more than that only ec2:DescribeAddresses tells";
     case "other":
       return holder.what;
     case "instance": {

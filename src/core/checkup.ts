@@ -26,6 +26,7 @@ export const CHECKS = [
   ["holder", "who holds it, and what the takeover rule makes of that"],
   ["displaced", "what else would be pushed off its place"],
   ["associate", "the role may associate the address with this instance"],
+  ["launch-hook", "the group of the launch hook is known, if one is set"],
   ["unit", "the unit is enabled, and how its last run ended"],
   ["recheck", "the timer of the rechecks"],
   ["versions", "which versions are at work"],
@@ -50,6 +51,8 @@ export interface Check {
   readonly status?: ExitStatus;
   /** A heal would rightly do nothing, because of this. */
   readonly idle?: boolean;
+  /** Something that a heal needs could not be looked at. */
+  readonly unseen?: boolean;
 }
 
 /** A unit, as `systemctl show` tells. */
@@ -105,11 +108,16 @@ export function judge(checks: readonly Check[]): Verdict {
       line: `whether a heal would succeed is not known: it was changing; look again (${unknown.id})`,
     };
   }
+  const unseen = checks.find((check) => check.unseen === true);
+  const would =
+    unseen === undefined
+      ? "a heal would succeed"
+      : `a heal would succeed if what could not be looked at is in order (${unseen.id})`;
   const also = warnings === 0 ? "" : `; ${warnings} ${warnings === 1 ? "warning" : "warnings"}`;
   return {
     healthy: true,
     status: EXIT.OK,
-    line: `${idle === undefined ? "a heal would succeed" : `a heal would rightly do nothing (${idle.id})`}${also}`,
+    line: `${idle === undefined ? would : `a heal would rightly do nothing (${idle.id})`}${also}`,
   };
 }
 

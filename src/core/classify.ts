@@ -95,13 +95,21 @@ function refusal({
   action,
   message,
   resource,
-}: ErrorAnswer): Pick<FailureDetails, "why" | "cure"> {
+}: ErrorAnswer): Pick<FailureDetails, "why" | "cure" | "beyondRole"> {
   const told = /perform: (\S+)(?: on resource: (\S+))?/.exec(message);
   const permission = told?.[1] ?? `${service}:${action}`;
   const arn = told?.[2] ?? resource;
-  const because = /because (.+?)\.?(?: Encoded authorization|$)/.exec(message)?.[1];
-  return {
-    why: `not allowed: ${permission} on ${arn}${because === undefined ? "" : ` (${because})`}`,
-    cure: `allow ${permission} on ${arn} in the policy of the instance role`,
-  };
+  const because = /(?:because|with) (.+?)\.?(?: Encoded authorization|$)/.exec(message)?.[1];
+  const why = `not allowed: ${permission} on ${arn}${because === undefined ? "" : ` (${because})`}`;
+  // IAM user guide, "Troubleshoot access denied error messages": which type of policy it was, and whether it
+  // forbids or lacks it.
+  const [, denying] = /^an explicit deny in (.+)$/.exec(because ?? "") ?? [];
+  if (denying !== undefined) {
+    const cure = `have it taken out of what ${denying} denies: no other policy can allow it`;
+    return { why, cure, beyondRole: true };
+  }
+  const [, lacking] = /^no (.+? policy|permissions boundary) allows /.exec(because ?? "") ?? [];
+  return lacking === undefined || lacking === "identity-based policy"
+    ? { why, cure: `allow ${permission} on ${arn} in the policy of the instance role` }
+    : { why, cure: `allow ${permission} on ${arn} in the ${lacking}`, beyondRole: true };
 }

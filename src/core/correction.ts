@@ -17,6 +17,13 @@ export function correctionOf(
   const [, file] = /^cannot read (.+?): /.exec(found) ?? [];
   if (file !== undefined)
     return { found, cure: `make ${file} a file that everybody may read (chmod 0644)` };
+  const [, variable] = /^cannot use (\w+) in /.exec(found) ?? [];
+  if (variable !== undefined) {
+    return {
+      found,
+      cure: `correct ${variable} in ${placeOfSetting(variable)}, or remove it there`,
+    };
+  }
   if (/, line \d+: /.test(found)) return { found, cure: "correct that line, or remove it" };
   if (found.startsWith("both ")) {
     const place = placeOfSetting("EIP_HEAL_POOL");

@@ -42,6 +42,8 @@ export interface FailureDetails {
   readonly meaning?: typeof EXIT.CONFIG | typeof EXIT.NOPERM | typeof EXIT.OK | undefined;
   /** For `throttled`: how many requests there can be of those who want the same, this one among them, where that is known. */
   readonly rivals?: number | undefined;
+  /** For `denied`: nothing that is added to the policy of the role can allow it. */
+  readonly beyondRole?: boolean | undefined;
   /** The error code of the service, for those who catch it. */
   readonly code?: string | undefined;
   readonly cause?: unknown;

@@ -4,6 +4,9 @@
 import { EXIT } from "./failure.ts";
 import type { End, Facts, HookResult } from "./outcome.ts";
 
+/** Auto Scaling puts its group's name on every instance by this tag. */
+export const GROUP_TAG = "aws:autoscaling:groupName";
+
 /** What is to become of the hook. */
 export type Conclusion =
   | { readonly do: "complete"; readonly result: HookResult }

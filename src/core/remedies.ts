@@ -32,13 +32,13 @@ export function trust(role: string): string {
   return `aws iam update-assume-role-policy --role-name ${role} --policy-document ${quoted(JSON.stringify(policy))}`;
 }
 
-/** Adds a policy of its own to the role, which allows this action. */
-export function grant(role: string, action: string, resources: readonly string[]): string {
+/** Adds a policy of its own to the role, which allows this permission, such as `ec2:AssociateAddress`. */
+export function grant(role: string, permission: string, resources: readonly string[]): string {
   const policy = {
     Version: "2012-10-17",
-    Statement: [{ Effect: "Allow", Action: `ec2:${action}`, Resource: resources }],
+    Statement: [{ Effect: "Allow", Action: permission, Resource: resources }],
   };
-  return `aws iam put-role-policy --role-name ${role} --policy-name eip-heal-${action} --policy-document ${quoted(JSON.stringify(policy))}`;
+  return `aws iam put-role-policy --role-name ${role} --policy-name eip-heal-${permission.split(":")[1]} --policy-document ${quoted(JSON.stringify(policy))}`;
 }
 
 /** The resources that associating the address with this place names. */

@@ -60,7 +60,8 @@ export function mannerOf(environment: Readonly<Record<string, string | undefined
       // no stderr at all
     }
   }
-  return process.stderr.isTTY && !environment["NO_COLOR"] ? "terminal" : "plain";
+  const hasColour = !environment["NO_COLOR"] && environment["TERM"] !== "dumb";
+  return process.stderr.isTTY && hasColour ? "terminal" : "plain";
 }
 
 export function openLog(level: LogLevel, manner: Manner): Log {

@@ -25,6 +25,8 @@ function hasUnicode(environment: Environment): boolean {
 /** Writes lines, and below them one that stands for what is still going on. */
 export function writerTo(screen: Screen & { readonly live: boolean }) {
   const clear = "\r\x1b[K";
+  // `eip-heal doctor | head -1`: the checks go on, and the exit status stays theirs.
+  process.stdout.on("error", () => {});
   let hasFoot = false;
   const wipe = () => {
     if (hasFoot) process.stdout.write(clear);

@@ -41,9 +41,9 @@ export async function unitState(name: string, signal: AbortSignal): Promise<Unit
     enablement:
       property("LoadState") === "not-found"
         ? ""
-        : property("LoadState") === "masked"
-          ? "masked"
-          : property("UnitFileState"),
+        : property("LoadState") === "loaded"
+          ? property("UnitFileState")
+          : property("LoadState"), // masked, bad-setting, error
     activity: property("ActiveState"),
     result: property("Result"),
     ...(hasRun && { exitStatus: Number(property("ExecMainStatus")) }),

@@ -34,6 +34,8 @@ export interface Checkup {
 export interface Start {
   readonly instance?: InstanceSpec;
   readonly address?: AddressSpec;
+  /** Auto Scaling groups, each with its launch hook. */
+  readonly groups?: Readonly<Record<string, string>>;
   /** Before the region starts; the address is free and the instance wants it by its tag. */
   readonly build?: (world: World, me: BuiltInstance, allocationId: string) => void;
   readonly region?: Parameters<typeof startRegion>[1];
@@ -70,8 +72,9 @@ export class SetUp {
     clock.setUp = this;
   }
 
-  static async start({ instance, address, build, region }: Start = {}): Promise<SetUp> {
+  static async start({ instance, address, groups, build, region }: Start = {}): Promise<SetUp> {
     const world = aWorld();
+    for (const [name, hook] of Object.entries(groups ?? {})) world.group(name, { name: hook });
     const { allocationId } = world.address(address);
     const me = world.instance({
       role: "full",
@@ -129,6 +132,7 @@ export class SetUp {
       environment: {
         AWS_EC2_METADATA_SERVICE_ENDPOINT: this.region.imdsUrl(this.me.instanceId),
         AWS_ENDPOINT_URL_EC2: this.ec2Url,
+        AWS_ENDPOINT_URL_AUTO_SCALING: this.region.autoScalingUrl,
         // No systemctl of this machine has a say.
         PATH: this.#folder,
         ...this.environment,
@@ -197,7 +201,7 @@ export class SetUp {
       ],
       [/make (\S+) a file that everybody may read/, () => (this.conf = [])],
       [
-        /correct (AWS_\w+) in (the environment|\S+), or remove it there/,
+        /correct (AWS_\w+|NODE_EXTRA_CA_CERTS) in (the environment|\S+), or remove it there/,
         (name, place) => this.#remove(place, name),
       ],
       [
@@ -227,8 +231,8 @@ export class SetUp {
         (name, value, place) => this.#set(place, name, value),
       ],
       [
-        /set (EIP_HEAL_\w+) to one of: (\S+?)(?:,| |$)/,
-        (name, value) => this.#set(this.confFile, name, value),
+        /set (EIP_HEAL_\w+) in (the environment|\S+) to one of: (\S+?)(?:,| |$)/,
+        (name, place, value) => this.#set(place, name, value),
       ],
       [
         /name the CA's file in (NODE_EXTRA_CA_CERTS)/,

@@ -2,15 +2,17 @@
  * Broken set-ups, one fault each and some with two: doctor names the cause as its first failure, says how a
  * heal would end, and following its cure to the letter makes the next heal succeed.
  */
-import { execFileSync } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
 import { CHECKS } from "../../src/core/checkup.ts";
 import { allow } from "../region/iam.ts";
 import type { InstanceSpec } from "../region/build.ts";
 import { makeAuthority } from "../boot/certificates.ts";
+import { BINARY } from "./agent.ts";
 import { onTerminal } from "./terminal.ts";
 import { type Checkup, SetUp, type Start } from "./broken.ts";
 
@@ -56,6 +58,13 @@ const heldBy = (holder: InstanceSpec, mine: InstanceSpec = {}): Start => ({
   build: (world, _, allocationId) => world.hold({ allocationId }, world.instance(holder)),
 });
 const another: Start = { build: (world, me) => world.hold(world.address(), me) };
+
+const HOOK = "wait-for-address";
+/** A member of a group that waits under its launch hook. */
+const inGroup: Start = {
+  instance: { group: "web", lifecycle: "InService" },
+  groups: { web: HOOK },
+};
 
 const ROWS: readonly Row[] = [
   // Settings
@@ -149,6 +158,12 @@ const ROWS: readonly Row[] = [
     breakIt: conf("EIP_HEAL_INTERFACE=3"),
   },
   {
+    name: "an interface that is not there, by the environment",
+    first: ["interface"],
+    status: 78,
+    breakIt: environment({ EIP_HEAL_INTERFACE: "3" }),
+  },
+  {
     name: "a private address that is not there",
     first: ["interface"],
     status: 78,
@@ -211,6 +226,21 @@ const ROWS: readonly Row[] = [
   },
 
   // What is wanted
+  {
+    name: "an endpoint that does not speak TLS",
+    first: ["tls"],
+    status: 75,
+    breakIt: (setUp) => {
+      const url = setUp.region.ec2Url.replace("http:", "https:");
+      environment({ AWS_ENDPOINT_URL_EC2: url })(setUp);
+    },
+  },
+  {
+    name: "certificates that are not there, by the settings file",
+    first: ["settings"],
+    status: 78,
+    breakIt: conf("NODE_EXTRA_CA_CERTS=/nonexistent/ca.pem"),
+  },
   { name: "no tag", first: ["wanted"], status: 78, breakIt: tag({ "allocation-id": null }) },
   {
     name: "the tag holds the address",
@@ -351,6 +381,18 @@ const ROWS: readonly Row[] = [
     status: 77,
     start: { instance: { enis: [{}, {}] } },
     breakIt: without("AssociateAddress"),
+  },
+
+  {
+    name: "a launch hook whose group only Auto Scaling would tell",
+    first: ["launch-hook"],
+    status: 77,
+    start: { ...inGroup, instance: { ...inGroup.instance, metadataTags: false } },
+    breakIt: (setUp) => {
+      conf(`EIP_HEAL_LIFECYCLE_HOOK=${HOOK}`)(setUp);
+      const actions = [...ALL, "autoscaling:CompleteLifecycleAction"];
+      setUp.region.region.setPolicy(setUp.me.role ?? "", allow(actions));
+    },
   },
 
   // Two at once
@@ -541,7 +583,28 @@ describe("a healthy set-up", () => {
     {
       name: "the role and the tag of the user-data script",
       start: { instance: { role: "old", metadataTags: false } },
-      warnings: ["tags", "describe-addresses"],
+      warnings: ["tags", "describe-addresses", "address"],
+    },
+    {
+      name: "a launch hook",
+      start: inGroup,
+      breakIt: (setUp) => {
+        conf(`EIP_HEAL_LIFECYCLE_HOOK=${HOOK}`)(setUp);
+        setUp.region.region.setPolicy(
+          setUp.me.role ?? "",
+          allow([...ALL, "autoscaling:CompleteLifecycleAction"]),
+        );
+      },
+      warnings: ["launch-hook"],
+    },
+    {
+      name: "a launch hook, and no group",
+      breakIt: (setUp) => {
+        conf(`EIP_HEAL_LIFECYCLE_HOOK=${HOOK}`)(setUp);
+        const asked = "autoscaling:DescribeAutoScalingInstances";
+        setUp.region.region.setPolicy(setUp.me.role ?? "", allow([...ALL, asked]));
+      },
+      warnings: ["launch-hook"],
     },
     { name: "another Elastic IP goes", start: another, warnings: ["displaced"] },
     {
@@ -682,10 +745,15 @@ describe("the machine", () => {
     expect((await check({ "eip-heal-recheck.timer": timer }, "recheck"))?.found).toMatch(
       /the timer runs, next in \d+ min/,
     );
-    const off = { ...timer, ActiveState: "inactive" };
+    const off = { ...timer, ActiveState: "inactive", UnitFileState: "disabled" };
     expect((await check({ "eip-heal-recheck.timer": off }, "recheck"))?.found).toMatch(
       /timer is off/,
     );
+    const failed = { ...timer, ActiveState: "failed", Result: "resources" };
+    expect(await check({ "eip-heal-recheck.timer": failed }, "recheck")).toMatchObject({
+      mark: "warning",
+      commands: ["systemctl restart eip-heal-recheck.timer"],
+    });
   });
 });
 
@@ -750,6 +818,17 @@ describe("the screen", () => {
       );
       expect(stdout).toMatch(/^ {8}run: aws iam put-role-policy --role-name full /m);
       expect(stdout).toMatch(/exit status 77 \(NOPERM\); begin with: associate\n$/);
+    }));
+
+  it("a reader that goes away changes nothing: the exit status is that of the checkup", async () =>
+    play(row, async (setUp) => {
+      const { environment, flags } = setUp.prepare();
+      const piped = await promisify(execFile)(
+        "bash",
+        ["--norc", "-c", '"$@" doctor | true; echo "${PIPESTATUS[0]}"', "bash", BINARY, ...flags],
+        { env: { ...environment, PATH: process.env["PATH"] } },
+      );
+      expect(piped).toEqual({ stdout: "77\n", stderr: "" });
     }));
 
   it("what is skipped for the same reason is one line", async () =>

@@ -5,15 +5,16 @@ import { describe, expect, it } from "vitest";
 const ROOT = resolve(import.meta.dirname, "../..");
 /** Everything in src/ itself but what wires it, and the commands. */
 const WIRING = ["main.ts", "operator.ts", "command-line.ts"];
-const STORY = ["src", "src/commands"].flatMap((folder) =>
-  readdirSync(join(ROOT, folder))
-    .filter((name) => name.endsWith(".ts") && !WIRING.includes(name))
-    .map((name) => join(folder, name)),
-);
 const files = (folder: string): string[] =>
   readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })
     .filter((name) => name.endsWith(".ts") && !name.endsWith(".d.ts"))
     .map((name) => join(folder, name));
+const STORY = [
+  ...files("src/commands"),
+  ...readdirSync(join(ROOT, "src"))
+    .filter((name) => name.endsWith(".ts") && !WIRING.includes(name))
+    .map((name) => join("src", name)),
+];
 const imports = (file: string): string[] =>
   [
     ...readFileSync(join(ROOT, file), "utf8").matchAll(

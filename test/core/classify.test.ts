@@ -70,6 +70,22 @@ describe("a refusal names permission and resource", () => {
     );
   });
 
+  it.each([
+    ["with an explicit deny in a service control policy", /explicit deny.*no other policy/],
+    [
+      "because no VPC endpoint policy allows the ec2:X action",
+      /; allow .* in the VPC endpoint policy$/,
+    ],
+  ])("and a cure that can help: %s", (because, expected) => {
+    const refused = answer(
+      "UnauthorizedOperation",
+      `User: u is not authorized to perform: ec2:X on resource: ${ARN} ${because}. Encoded authorization failure message: QUJD`,
+      403,
+    );
+    expect(refused.message).toMatch(expected);
+    expect(refused.details.beyondRole).toBe(true);
+  });
+
   it("or as the request implies them", () => {
     expect(
       answer("UnauthorizedOperation", "You are not authorized to perform this operation.", 403)

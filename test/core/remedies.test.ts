@@ -72,7 +72,10 @@ describe("a command can be pasted, whatever the tags hold", () => {
   });
 
   it.each([20, 40, 80, 200])("a policy, on %d columns", (columns) => {
-    const command = remedies.grant("web", "AssociateAddress", ["arn:aws:ec2:us-east-1:1:a/b", "*"]);
+    const command = remedies.grant("web", "ec2:AssociateAddress", [
+      "arn:aws:ec2:us-east-1:1:a/b",
+      "*",
+    ]);
     const [before, after] = [wordsOf(command), wordsOf(shown(command, columns))];
     expect(after.slice(0, -1)).toEqual(before.slice(0, -1));
     expect(JSON.parse(after.at(-1) ?? "")).toEqual(JSON.parse(before.at(-1) ?? ""));

@@ -145,6 +145,7 @@ describe("a virtual machine with eip-heal", { timeout: 900_000 }, () => {
     expect(await machine.sh(`cat ${LIMIT}`)).toBe("0\n");
     expect(await machine.show(UNIT, "PrivateUsers")).toEqual(["no"]);
     expect(cloud.region.bugs).toEqual([]);
+    await machine.sh(`rm ${HARDENED}; echo 1000 >${LIMIT}; systemctl daemon-reload`);
   });
 
   test("drift while the machine stands still is healed in the first recheck after that", async () => {

@@ -1,7 +1,7 @@
 /** What the state of our units means for the next boot, and for the hours until then. */
-import type { Unit } from "../core/checkup.ts";
-import { seconds } from "../core/report.ts";
-import { type Finding, ok } from "./examination.ts";
+import type { Unit } from "../../core/checkup.ts";
+import { seconds } from "../../core/report.ts";
+import { type Finding, ok } from "../examination.ts";
 
 /** What systemd ends a service with that cannot become what User= and PrivateUsers= say: systemd.exec(5). */
 const EXIT_USER = 217;
@@ -40,7 +40,7 @@ export function findingOfUnit(unit: Unit, isGiven: (key: string) => boolean): Fi
       "systemctl enable eip-heal",
     );
   }
-  if (!/^(enabled|static|alias|linked)/.test(enablement)) {
+  if (!/^(enabled|static|alias)$/.test(enablement)) {
     return warn(
       `${enablement}, so that nothing heals at boot; ${last}`,
       "enable it",
@@ -83,6 +83,29 @@ export function findingOfTimer(timer: Unit | undefined): Finding<undefined> {
     const next =
       timer.nextMs === undefined ? "" : `, next in ${seconds(Math.max(0, timer.nextMs))}`;
     return ok(`the timer runs${next}`, undefined);
+  }
+  const warn = (found: string, cure: string, command: string): Finding<undefined> => ({
+    mark: "warning",
+    found: `the timer is ${found}: an address that is moved away between two boots stays away`,
+    cure,
+    commands: [command],
+    value: undefined,
+  });
+  if (timer.activity === "failed") {
+    return warn(
+      `${timer.enablement} and has failed (${timer.result})`,
+      "run it again",
+      "systemctl restart eip-heal-recheck.timer",
+    );
+  }
+  if (timer.enablement === "enabled") {
+    return warn(`enabled and does not run`, "start it", "systemctl start eip-heal-recheck.timer");
+  }
+  if (timer.enablement === "masked") {
+    return ok(
+      "the timer is masked: an address that is moved away between two boots stays away",
+      undefined,
+    );
   }
   return ok(
     "the timer is off, as it is shipped: an address that is moved away between two boots stays away",

@@ -1,0 +1,218 @@
+/** Which address is wanted, where it is, and what a heal would make of that. */
+import { decide, TAKEOVERS, UNKNOWN_FOR_MS } from "../../core/decide.ts";
+import { EXIT, Failure } from "../../core/failure.ts";
+import { borderGroupOf } from "../../core/ids.ts";
+import { statusOf } from "../../core/pacing.ts";
+import { choose } from "../../core/pool.ts";
+import * as remedies from "../../core/remedies.ts";
+import { nameAddress } from "../../core/report.ts";
+import type { Settings } from "../../core/settings.ts";
+import type { Look } from "../../core/view.ts";
+import { displacement, type Former, nameElastic } from "../../displacement.ts";
+import { Blocked, failing, ok } from "../examination.ts";
+import { type Checks, type Enquiry, isRefusal, nameOf } from "./enquiry.ts";
+
+export function checkAddress({
+  ports,
+  want,
+  look,
+  runOf,
+  nameAnother,
+}: Enquiry): Checks<"wanted" | "address" | "holder" | "displaced"> {
+  return {
+    async wanted(need) {
+      const { settings } = await need("settings");
+      const self = await need("identity");
+      try {
+        const wanted = await want(need);
+        const by =
+          settings.allocationId !== undefined
+            ? "EIP_HEAL_ALLOCATION_ID"
+            : settings.pool !== undefined
+              ? "EIP_HEAL_POOL"
+              : `the tag ${wanted.kind === "pool" ? wanted.key : settings.tag}`;
+        return ok(`${nameOf(wanted)}, by ${by}`, wanted);
+      } catch (error) {
+        if (!(error instanceof Failure)) throw error;
+        if (isRefusal(error)) throw new Blocked(["describe-instances"]);
+        if (statusOf(error) === EXIT.OK) {
+          return {
+            mark: "warning",
+            found: `${error.details.why}, and EIP_HEAL_OPTIONAL is yes`,
+            idle: true,
+            value: undefined,
+          };
+        }
+        const hasNoValue = error.code === "NoTag" || error.kind === "misconfigured";
+        return failing(
+          error,
+          error.code === "NoTag"
+            ? `tag this instance, and its Auto Scaling group for those to come; or set EIP_HEAL_ALLOCATION_ID`
+            : undefined,
+          hasNoValue ? [remedies.tagInstance(self, settings.tag)] : [],
+        );
+      }
+    },
+
+    async address(need) {
+      const { settings } = await need("settings");
+      const self = await need("identity");
+      const here = await need("interface");
+      const wanted = await need("wanted");
+      if (wanted === undefined) throw new Blocked(["wanted"]);
+      const borderGroup = borderGroupOf(self.zone);
+      let seen: Look;
+      try {
+        seen = await look(need);
+      } catch (error) {
+        if (!(error instanceof Failure)) throw error;
+        if (isRefusal(error)) {
+          throw new Blocked([wanted.kind === "pool" ? "describe-addresses" : "describe-instances"]);
+        }
+        if (error.code !== "InvalidAllocationID.NotFound") throw error;
+        const { say, commands } = await nameAnother(need);
+        return failing(
+          error,
+          `it was released, or is in another region or account: choose one that is here, then ${say}`,
+          [remedies.listAddresses(self.region), ...commands],
+        );
+      }
+
+      if (wanted.kind === "pool") {
+        const choice = choose(here, self.zone, seen.views, new Set(), () => UNKNOWN_FOR_MS);
+        if (choice.view === undefined) {
+          return {
+            mark: "failed",
+            found: `${nameOf(wanted)}: ${choice.why}`,
+            cure: "add an address to the pool, or let another instance go",
+            commands: [remedies.allocate(self.region, borderGroup, wanted)],
+            status: EXIT.TEMPFAIL,
+          };
+        }
+        const { view, decision } = choice;
+        const count = seen.views.length;
+        return ok(`${nameAddress(view.allocationId, view.publicIp)}, one of ${count} in the pool`, {
+          view,
+          choice: decision,
+          look: seen,
+        });
+      }
+
+      const [view] = seen.views;
+      if (view === undefined) throw new Error("a look at an address without a view");
+      // The rule itself says whether the place is out of the question whoever holds it.
+      const free = decide(
+        here,
+        self.zone,
+        { ...view, holder: { kind: "nobody" } },
+        settings.takeover,
+        0,
+      );
+      if (free.do === "refuse") {
+        const { say, commands } = await nameAnother(need);
+        return {
+          mark: "failed",
+          found: free.because,
+          cure: `${free.cure}, then ${say}`,
+          commands: [remedies.allocate(self.region, borderGroup), ...commands],
+          status: EXIT.CONFIG,
+        };
+      }
+      if (!seen.direct && view.holder.kind === "nobody") {
+        return {
+          mark: "warning",
+          found: `${view.allocationId}: no instance holds it; whether it exists, in ${borderGroup}, and whether a NAT gateway or a load balancer holds it only ec2:DescribeAddresses tells`,
+          cure: "compare with what aws ec2 describe-addresses shows, or let the role ask",
+          commands: [remedies.listAddresses(self.region)],
+          unseen: true,
+          value: { view, look: seen },
+        };
+      }
+      const group = view.borderGroup === undefined ? "" : `, in ${view.borderGroup}`;
+      return ok(`${nameAddress(view.allocationId, view.publicIp)}${group}`, { view, look: seen });
+    },
+
+    async holder(need) {
+      const { settings } = await need("settings");
+      const self = await need("identity");
+      const here = await need("interface");
+      const { view, choice, look: seen } = await need("address");
+      const rule = (takeover: Settings["takeover"]) =>
+        decide(here, self.zone, view, takeover, UNKNOWN_FOR_MS);
+      const decision = choice ?? rule(settings.takeover);
+      const value = { view, decision };
+      switch (decision.do) {
+        case "settled":
+          return ok("this instance, in the right place: a heal changes nothing", value);
+        case "confirm":
+          return ok(`${nameOf(decision.holder)}, this one: a heal makes sure of the place`, value);
+        case "associate":
+          return ok(`${seen.direct ? "nobody" : "no instance"}: a heal associates it`, value);
+        case "take":
+          return ok(
+            `${nameOf(decision.from)}: a heal takes it, because ${decision.because}`,
+            value,
+          );
+        case "refuse": {
+          const { say, commands } = await nameAnother(need);
+          return {
+            mark: "failed",
+            found: decision.because,
+            cure: `${decision.cure}, then ${say}`,
+            commands: [remedies.allocate(self.region, borderGroupOf(self.zone)), ...commands],
+            status: EXIT.CONFIG,
+          };
+        }
+        case "wait":
+        case "yield": {
+          const holder = decision.do === "wait" ? decision.from : decision.to;
+          const policy = TAKEOVERS.find((one) => rule(one).do === "take");
+          const set = `set EIP_HEAL_TAKEOVER=${policy} in ${ports.placeOfSetting("EIP_HEAL_TAKEOVER")}`;
+          return {
+            mark: "failed",
+            found:
+              decision.do === "yield" ? decision.because : `${nameOf(holder)}: ${decision.because}`,
+            cure:
+              policy === undefined
+                ? "look again in a minute"
+                : decision.do === "yield"
+                  ? `nothing, if ${holder.instanceId} is to have it; if two groups want this address, give each its own; only where instances may take it from each other ${set}`
+                  : `let ${holder.instanceId} go, or ${set}`,
+            status: decision.do === "yield" ? EXIT.UNAVAILABLE : EXIT.TEMPFAIL,
+          };
+        }
+      }
+    },
+
+    async displaced(need) {
+      const { settings } = await need("settings");
+      const here = await need("interface");
+      const ec2 = await need("ec2");
+      const { view, decision } = await need("holder");
+      const { publicIp } = here;
+      if (publicIp === undefined || publicIp === view.publicIp || decision.do === "settled") {
+        return ok("nothing", undefined);
+      }
+      let former: Former | undefined;
+      try {
+        former = await displacement(runOf(settings))(here, { ec2 }).before(view, false);
+      } catch (error) {
+        if (!(error instanceof Failure) || error.kind !== "misconfigured") throw error;
+        const place = ports.placeOfSetting("EIP_HEAL_DISPLACE");
+        return failing(
+          error,
+          `set EIP_HEAL_DISPLACE=yes in ${place}, or give another place by EIP_HEAL_INTERFACE or EIP_HEAL_PRIVATE_IP`,
+        );
+      }
+      if (former?.elastic === undefined) {
+        return ok(`${publicIp}, which EC2 has assigned by itself and takes back`, undefined);
+      }
+      return {
+        mark: "warning",
+        found: `another Elastic IP, ${nameElastic(former.elastic)}, is on ${here.interfaceId} ${here.privateIp}; a heal pushes it off, and it stays allocated`,
+        cure: "nothing, if that is meant; else set EIP_HEAL_DISPLACE=no",
+        value: undefined,
+      };
+    },
+  };
+}

@@ -1,0 +1,179 @@
+/** The way to EC2, from the name of its endpoint to an answer. */
+import { EXIT, Failure } from "../../core/failure.ts";
+import { isIpv4 } from "../../core/ids.ts";
+import { seconds } from "../../core/report.ts";
+import { failing, type Need, ok } from "../examination.ts";
+import { type Checks, type Enquiry, isRefusal, quietly, type Values } from "./enquiry.ts";
+
+/** A clock that is wrong by this much, in milliseconds, is worth a warning: EC2 refuses signatures from 15 min on. */
+const CLOCK_WARNING_MS = 60_000;
+
+export function checkConnection({
+  ports,
+  signal,
+  sign,
+  ask,
+  endpointVariable,
+  correct,
+}: Enquiry): Checks<"endpoint" | "route" | "tls" | "clock" | "ec2"> {
+  return {
+    async endpoint(need) {
+      const { parts } = await need("settings");
+      const self = await need("identity");
+      const endpoints = parts.endpoints(self);
+      const results = await Promise.allSettled(
+        endpoints.map(async (endpoint) => {
+          const host = endpoint.url.hostname.replace(/^\[|\]$/g, "");
+          const addresses =
+            isIpv4(host) || host.includes(":") ? [host] : await ports.network.resolve(host, signal);
+          return { endpoint, addresses };
+        }),
+      );
+      const found = results.flatMap((result) =>
+        result.status === "fulfilled" ? [result.value] : [],
+      );
+      if (found.length === 0) {
+        const [first] = results;
+        const reason: unknown = first?.status === "rejected" ? first.reason : undefined;
+        if (!(reason instanceof Failure)) throw reason;
+        const variable = endpointVariable();
+        return failing(
+          reason,
+          variable === undefined
+            ? `is ${self.region} the right region, and may this instance ask the DNS of its VPC (enableDnsSupport)?`
+            : correct(variable),
+        );
+      }
+      return ok(
+        found
+          .map(({ endpoint, addresses }) => {
+            const [first = ""] = addresses;
+            return first === endpoint.url.hostname
+              ? first
+              : `${endpoint.url.host} is ${addresses.join(", ")}`;
+          })
+          .join("; "),
+        found.map(({ endpoint }) => endpoint),
+      );
+    },
+
+    async route(need) {
+      const { parts } = await need("settings");
+      const self = await need("identity");
+      const endpoints = await need("endpoint");
+      let last: unknown;
+      for (const endpoint of endpoints) {
+        try {
+          const address = await ports.network.connect(endpoint.url, signal);
+          const lack = parts.wayOut(self);
+          const by = isPrivate(address)
+            ? "by a private address, such as an interface endpoint's"
+            : lack === undefined
+              ? "by the public IPv4 address of this instance"
+              : address.includes(":")
+                ? "by IPv6"
+                : "by a NAT: this instance has no public IPv4 address";
+          return ok(`${endpoint.url.host} accepts connections at ${address}, ${by}`, endpoint);
+        } catch (error) {
+          last = error;
+        }
+      }
+      if (!(last instanceof Failure)) throw last;
+      const variable = endpointVariable();
+      return failing(
+        last,
+        parts.wayOut(self) !== undefined && variable === undefined
+          ? parts.wayOut(self)
+          : variable === undefined
+            ? "let the security group, the network ACL and the route table of the subnet pass HTTPS (443) to it"
+            : correct(variable),
+      );
+    },
+
+    async tls(need) {
+      const endpoint = await need("route");
+      const askedAt = ports.clock.date().getTime();
+      let greeting: Awaited<ReturnType<typeof ports.network.greet>>;
+      try {
+        greeting = await ports.network.greet(endpoint.url, signal);
+      } catch (error) {
+        if (!(error instanceof Failure)) throw error;
+        const variable = endpointVariable();
+        // Something speaks there, and not what the variable says: https:// to a plain port, for one.
+        return failing(error, error.details.cure ?? (variable && correct(variable)));
+      }
+      const { protocol, date } = greeting;
+      // The header has whole seconds; half of the time of the question is the network's.
+      const offsetMs =
+        date === undefined
+          ? 0
+          : date.getTime() + 500 - (askedAt + ports.clock.date().getTime()) / 2;
+      return ok(`${endpoint.url.host} speaks ${protocol}`, {
+        endpoint,
+        offsetMs,
+        ...(date && { date }),
+      });
+    },
+
+    async clock(need) {
+      const { date, offsetMs } = await need("tls");
+      if (date === undefined) {
+        return { mark: "warning", found: "EC2 has not told the time", value: undefined };
+      }
+      const off = Math.abs(offsetMs);
+      const told = `it is ${seconds(off)} ${offsetMs > 0 ? "behind" : "ahead of"} EC2's`;
+      if (off < CLOCK_WARNING_MS) {
+        return ok(off < 2_000 ? "it agrees with EC2's to the second" : told, undefined);
+      }
+      const cure = "let chrony set it from the Amazon Time Sync Service (169.254.169.123)";
+      const commands = ["systemctl restart chronyd", "chronyc makestep"];
+      // A heal believes its own clock; credentials that are good may look expired by it.
+      const isFatal = await believesExpired(need, offsetMs);
+      return isFatal
+        ? {
+            mark: "failed",
+            found: `${told}, so that the credentials look expired here and are not`,
+            cure,
+            commands,
+            status: EXIT.NOPERM,
+          }
+        : {
+            mark: "warning",
+            found: `${told}; a heal corrects its signatures`,
+            cure,
+            commands,
+            value: undefined,
+          };
+    },
+
+    async ec2(need) {
+      await Promise.all([need("credentials"), need("clock")]);
+      const { ec2, refusal } = await ask(need);
+      if (refusal !== undefined && !isRefusal(refusal)) {
+        return failing(
+          refusal,
+          refusal.kind === "throttled"
+            ? "wait: EC2 limits the requests of the account"
+            : /without an answer of EC2/.test(refusal.details.why)
+              ? "something between here and EC2 answers in its place: let HTTPS pass it untouched"
+              : undefined,
+        );
+      }
+      return ok("answers", ec2);
+    },
+  };
+
+  /** Would a heal, by this machine's own clock, call credentials expired that are not? */
+  async function believesExpired(need: Need<Values>, offsetMs: number): Promise<boolean> {
+    const metadata = await need("metadata");
+    const role = await need("role");
+    const signer = await quietly(sign(need));
+    if (signer instanceof Failure || signer === undefined) return false;
+    return offsetMs < 0 && (await quietly(metadata.signer(role, 0))) instanceof Failure;
+  }
+}
+
+/** Is it an address that only its own network knows (RFC 1918, RFC 4193, loopback)? */
+function isPrivate(address: string): boolean {
+  return /^(10\.|127\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|f[cd]|::1$)/i.test(address);
+}

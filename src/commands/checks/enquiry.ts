@@ -1,0 +1,207 @@
+/** What the checks of doctor have in common: what they learn for each other, and what several of them look at. */
+import type { CheckId } from "../../core/checkup.ts";
+import { type Decision, describeState } from "../../core/decide.ts";
+import { Failure } from "../../core/failure.ts";
+import * as remedies from "../../core/remedies.ts";
+import type { Settings } from "../../core/settings.ts";
+import type { HolderInstance, Look, Place, Self, View, Wanted } from "../../core/view.ts";
+import { nameWanted } from "../../heal.ts";
+import type { Run } from "../../run.ts";
+import { Blocked, type Examinations, type Need } from "../examination.ts";
+import type { DoctorPorts, Endpoint, OpenMetadata, Parts, Signer, TryableEc2 } from "../ports.ts";
+
+/** What the checks learn for each other. */
+export interface Values extends Record<CheckId, unknown> {
+  settings: { settings: Settings; parts: Parts };
+  metadata: OpenMetadata;
+  identity: Self;
+  "in-service": undefined;
+  interface: Place;
+  tags: undefined;
+  endpoint: readonly Endpoint[];
+  route: Endpoint;
+  tls: { endpoint: Endpoint; date?: Date; offsetMs: number };
+  clock: undefined;
+  role: string | undefined;
+  credentials: Signer;
+  ec2: TryableEc2;
+  "describe-addresses": undefined;
+  "describe-instances": undefined;
+  /** undefined: nothing is wanted, and that is in order. */
+  wanted: Wanted | undefined;
+  address: { view: View; choice?: Decision; look: Look };
+  holder: { view: View; decision: Decision };
+  displaced: undefined;
+  associate: undefined;
+  "launch-hook": undefined;
+  unit: undefined;
+  recheck: undefined;
+  versions: undefined;
+}
+
+/** The examinations of these checks. */
+export type Checks<Id extends CheckId> = Pick<Examinations<Values>, Id>;
+
+export type Enquiry = ReturnType<typeof enquire>;
+
+/**
+ * Prepares what the checks share; whatever is asked for is asked once.
+ *
+ * @param signal ends all of it
+ */
+export function enquire(ports: DoctorPorts, signal: AbortSignal) {
+  const once = <T>(work: (need: Need<Values>) => Promise<T>) => {
+    let result: Promise<T> | undefined;
+    return (need: Need<Values>) => (result ??= work(need));
+  };
+  /** The credentials, by the right time if EC2 has told it. */
+  const sign = once(async (need) => {
+    const metadata = await need("metadata");
+    const role = await need("role");
+    const tls = await unlessBlocked(need("tls"));
+    return metadata.signer(role, tls?.offsetMs ?? 0);
+  });
+  /** EC2, and its answer to a first signed request. */
+  const ask = once(async (need) => {
+    const [{ parts }, self, { endpoint }] = await Promise.all([
+      need("settings"),
+      need("identity"),
+      need("tls"),
+    ]);
+    const ec2 = parts.connect(self, await sign(need), endpoint.dualStack, signal);
+    return { ec2, refusal: await refusalOf(ec2.mayDescribeAddresses()) };
+  });
+  const mayDescribeInstances = once(async (need) =>
+    refusalOf((await need("ec2")).mayDescribeInstances()),
+  );
+  const want = once(async (need) => {
+    const { settings } = await need("settings");
+    const self = await need("identity");
+    const isKnown = (settings.allocationId ?? settings.pool ?? self.tag) !== undefined;
+    const ec2 = isKnown ? NO_EC2 : await need("ec2");
+    return nameWanted(runOf(settings), self, ec2);
+  });
+  const look = once(async (need) => {
+    const wanted = await need("wanted");
+    if (wanted === undefined) throw new Blocked(["wanted"]);
+    const [ec2, here] = await Promise.all([need("ec2"), need("interface")]);
+    return ec2.look(wanted, here);
+  });
+
+  function runOf(settings: Settings): Run {
+    const identify = () => Promise.reject(new Error("a checkup stands on its own"));
+    const facts = {};
+    const run = { settings, dryRun: true, insist: false, signal, step: "checking", facts };
+    return {
+      ...run,
+      hasActed: false,
+      ports: { identify, stand: identify, clock: ports.clock, log: ports.log },
+    };
+  }
+
+  /** What is to be done so that another address is wanted. */
+  async function nameAnother(need: Need<Values>): Promise<{ say: string; commands: string[] }> {
+    const { settings } = await need("settings");
+    const self = await need("identity");
+    if (settings.allocationId !== undefined) {
+      const place = ports.placeOfSetting("EIP_HEAL_ALLOCATION_ID");
+      return {
+        say: `set EIP_HEAL_ALLOCATION_ID to the allocation id of that address in ${place}`,
+        commands: [],
+      };
+    }
+    return {
+      say: `put its allocation id into the tag ${settings.tag} of this instance, and of its Auto Scaling group for those to come`,
+      commands: [remedies.tagInstance(self, settings.tag)],
+    };
+  }
+
+  /** The command that lets the role do it; none for keys, whose owner we do not know. */
+  async function grants(
+    need: Need<Values>,
+    refusal: Failure,
+    permission: string,
+    resources: readonly string[],
+  ) {
+    if (refusal.details.beyondRole === true) return {};
+    const role = await need("role");
+    return role === undefined ? {} : { commands: [remedies.grant(role, permission, resources)] };
+  }
+
+  /** The variable that the EC2 endpoint is set by, if it is. */
+  function endpointVariable(): string | undefined {
+    return ["AWS_ENDPOINT_URL_EC2", "AWS_ENDPOINT_URL"].find((name) => ports.variable(name));
+  }
+
+  /** How a variable is put right where it is set. */
+  const correct = (variable: string): string =>
+    `${variable} is set: correct it in ${ports.placeOfSetting(variable)}, or remove it there`;
+
+  return {
+    ports,
+    signal,
+    sign,
+    ask,
+    mayDescribeInstances,
+    want,
+    look,
+    runOf,
+    nameAnother,
+    grants,
+    endpointVariable,
+    correct,
+  };
+}
+
+/** For a wanted address that is known without EC2. */
+const NO_EC2 = { tags: () => Promise.reject(new Error("EC2 was asked for what is known")) };
+
+/** What somebody else's failure comes to, without failing of it. */
+export async function quietly<T>(work: Promise<T>): Promise<T | Failure | undefined> {
+  try {
+    return await work;
+  } catch (error) {
+    if (error instanceof Failure) return error;
+    if (error instanceof Blocked) return undefined;
+    throw error;
+  }
+}
+
+export async function unlessBlocked<T>(work: Promise<T>): Promise<T | undefined> {
+  try {
+    return await work;
+  } catch (error) {
+    if (error instanceof Blocked) return undefined;
+    throw error;
+  }
+}
+
+/** The failure of a dry run; undefined if EC2 would do it. */
+export async function refusalOf(work: Promise<void>): Promise<Failure | undefined> {
+  try {
+    await work;
+    return undefined;
+  } catch (error) {
+    if (error instanceof Failure) return error;
+    throw error;
+  }
+}
+
+/** Does a policy lack this, or is something else wrong? */
+export function isRefusal({ kind, code }: Failure): boolean {
+  return (
+    kind === "denied" &&
+    (code === "UnauthorizedOperation" || code?.startsWith("AccessDenied") === true)
+  );
+}
+
+export function nameOf(what: Wanted | HolderInstance): string {
+  switch (what.kind) {
+    case "address":
+      return what.allocationId;
+    case "pool":
+      return `the pool ${what.key}=${what.value}`;
+    case "instance":
+      return `${what.instanceId} (${describeState(what)})`;
+  }
+}

@@ -1,0 +1,178 @@
+/** What instance metadata tells: who this instance is, what it has, and the credentials of its role. */
+import { gate } from "../../core/decide.ts";
+import { EXIT, Failure } from "../../core/failure.ts";
+import { placeOn } from "../../core/place.ts";
+import * as remedies from "../../core/remedies.ts";
+import type { Place } from "../../core/view.ts";
+import { failing, ok } from "../examination.ts";
+import type { Signer } from "../ports.ts";
+import { type Checks, type Enquiry, isRefusal, unlessBlocked } from "./enquiry.ts";
+
+export function checkInstance({
+  ports,
+  signal,
+  sign,
+  ask,
+  endpointVariable,
+  correct,
+}: Enquiry): Checks<
+  "metadata" | "identity" | "in-service" | "interface" | "tags" | "role" | "credentials"
+> {
+  return {
+    async metadata(need) {
+      const { parts } = await need("settings");
+      try {
+        const metadata = await parts.metadata(signal);
+        return ok(`${parts.metadataUrl.host} answers, version 2`, metadata);
+      } catch (error) {
+        if (!(error instanceof Failure)) throw error;
+        const { code } = error;
+        const variable = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
+        const self = { instanceId: ports.machine.firmwareInstanceId() };
+        if (code === "MetadataOff") {
+          return failing(error, "switch it on, with the permissions of an administrator", [
+            remedies.modifyMetadata(self, "--http-endpoint enabled"),
+          ]);
+        }
+        const reached = code === "MetadataSilent" && (await isReached(parts.metadataUrl));
+        if (reached) {
+          return failing(
+            error,
+            "a connection is made and no token comes back: in a container, let its answer travel one hop more",
+            [remedies.modifyMetadata(self, "--http-put-response-hop-limit 2")],
+          );
+        }
+        return failing(error, ports.variable(variable) ? correct(variable) : undefined);
+      }
+    },
+
+    async identity(need) {
+      const { settings } = await need("settings");
+      const metadata = await need("metadata");
+      const named = settings.allocationId !== undefined || settings.pool !== undefined;
+      const [self, ownRegion] = await Promise.all([
+        metadata.self(named ? [] : [settings.tag, settings.poolTag]),
+        metadata.ownRegion(),
+      ]);
+      if (ownRegion !== undefined && ownRegion !== self.region) {
+        return {
+          mark: "failed",
+          found: `AWS_REGION is ${self.region}, and ${self.instanceId} is in ${ownRegion}`,
+          cure: `remove AWS_REGION from ${ports.placeOfSetting("AWS_REGION")}`,
+          // Another region's own endpoint does not know the address; a given one refuses the signature.
+          status: endpointVariable() === undefined ? EXIT.CONFIG : EXIT.NOPERM,
+        };
+      }
+      return ok(`${self.instanceId} in ${self.zone}`, self);
+    },
+
+    async "in-service"(need) {
+      const self = await need("identity");
+      const because = gate(self);
+      if (because !== undefined) {
+        return {
+          mark: "warning",
+          found: `${because}: a heal leaves the address alone`,
+          cure: "nothing, if that is meant; a heal is due once it is in service",
+          idle: true,
+          value: undefined,
+        };
+      }
+      const { lifecycleState } = self;
+      return ok(
+        lifecycleState === undefined
+          ? "it is in no Auto Scaling group, or in service"
+          : `its Auto Scaling target state is ${lifecycleState}`,
+        undefined,
+      );
+    },
+
+    async interface(need) {
+      const { settings } = await need("settings");
+      const self = await need("identity");
+      let here: Place;
+      try {
+        here = placeOn(self, settings.interface, settings.privateIp);
+      } catch (error) {
+        if (!(error instanceof Failure)) throw error;
+        const cure = error.details.cure?.replace(
+          /^set (EIP_HEAL_\w+) to/,
+          (_, key: string) => `set ${key} in ${ports.placeOfSetting(key)} to`,
+        );
+        return failing(error, cure);
+      }
+      const others = self.interfaces.length - 1;
+      const more = others === 0 ? "" : `, one of ${others + 1} interfaces`;
+      return ok(`${here.interfaceId} ${here.privateIp}${more}`, here);
+    },
+
+    async tags(need) {
+      const { settings } = await need("settings");
+      const metadata = await need("metadata");
+      if (settings.allocationId !== undefined || settings.pool !== undefined) {
+        return ok("not needed: a setting names what is wanted", undefined);
+      }
+      if (await metadata.hasTags()) return ok("instance metadata shows them", undefined);
+      const self = await need("identity");
+      return {
+        mark: "warning",
+        found: "instance metadata shows none, so that EC2 has to be asked (ec2:DescribeInstances)",
+        cure: "turn them on, here and in the launch template",
+        commands: [remedies.modifyMetadata(self, "--instance-metadata-tags enabled")],
+        value: undefined,
+      };
+    },
+
+    async role(need) {
+      const { parts } = await need("settings");
+      if (parts.hasKeys) return ok("not needed: keys are set in the environment", undefined);
+      const metadata = await need("metadata");
+      const role = await metadata.role();
+      if (role !== undefined) return ok(role, role);
+      const self = await need("identity");
+      return {
+        mark: "failed",
+        found: "this instance has no role",
+        cure: "attach an instance profile whose role allows the calls (/usr/share/doc/eip-heal/iam-policy.json)",
+        commands: [remedies.attachProfile(self)],
+        status: EXIT.NOPERM,
+      };
+    },
+
+    async credentials(need) {
+      const role = await need("role");
+      let signer: Signer;
+      try {
+        signer = await sign(need);
+      } catch (error) {
+        if (!(error instanceof Failure) || error.code !== "AssumeRoleUnauthorizedAccess")
+          throw error;
+        return failing(error, undefined, role === undefined ? [] : [remedies.trust(role)]);
+      }
+      const { source, expiresAt } = signer;
+      const until =
+        expiresAt === undefined ? "" : `, until ${expiresAt.toISOString().replace(".000Z", "Z")}`;
+      const answer = await unlessBlocked(ask(need));
+      if (answer === undefined) return ok(`of ${source}${until}; EC2 was not asked`, signer);
+      const { refusal } = answer;
+      if (refusal?.kind === "denied" && !isRefusal(refusal)) {
+        return failing(
+          refusal,
+          (await need("settings")).parts.hasKeys
+            ? `correct AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN in ${ports.placeOfSetting("AWS_ACCESS_KEY_ID")}, or remove them there to use the instance role`
+            : undefined,
+        );
+      }
+      return ok(`of ${source}${until}`, signer);
+    },
+  };
+
+  async function isReached(url: URL): Promise<boolean> {
+    try {
+      await ports.network.connect(url, signal);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+}

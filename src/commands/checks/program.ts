@@ -1,0 +1,60 @@
+/** This program on this machine: its settings, its units, its versions. */
+import { correctionOf } from "../../core/correction.ts";
+import { EXIT, Failure } from "../../core/failure.ts";
+import { failing, ok } from "../examination.ts";
+import type { Parts } from "../ports.ts";
+import type { Checks, Enquiry } from "./enquiry.ts";
+import { findingOfTimer, findingOfUnit } from "./units.ts";
+
+export function checkProgram({
+  ports,
+  signal,
+}: Enquiry): Checks<"settings" | "unit" | "recheck" | "versions"> {
+  return {
+    async settings() {
+      const { configured, settingsFile, hiddenFile } = ports;
+      if ("problems" in configured) {
+        const [first = "", ...more] = configured.problems;
+        const also = more.length === 0 ? "" : ` (and ${more.length} more: ${more.join("; ")})`;
+        const { found, cure } = correctionOf(first, ports.placeOfSetting);
+        return { mark: "failed", found: `${found}${also}`, cure, status: configured.status };
+      }
+      if (hiddenFile !== undefined) {
+        return {
+          mark: "failed",
+          found: `${hiddenFile} is not readable by everybody, and eip-heal.service runs as a user of its own`,
+          cure: `make ${hiddenFile} a file that everybody may read (chmod 0644)`,
+          status: EXIT.CONFIG,
+        };
+      }
+      const { settings } = configured;
+      let parts: Parts;
+      try {
+        parts = configured.parts();
+      } catch (error) {
+        if (!(error instanceof Failure)) throw error;
+        const [name] = /AWS_\w+/.exec(error.details.why) ?? [];
+        return failing(
+          error,
+          error.details.cure ??
+            (name && `correct ${name} in ${ports.placeOfSetting(name)}, or remove it there`),
+        );
+      }
+      return ok(`${settingsFile}, environment and flags are in order`, { settings, parts });
+    },
+
+    async unit() {
+      const unit = await ports.machine.unit("eip-heal.service", signal);
+      if (unit === undefined)
+        return ok("no systemd here: something else has to run eip-heal at every boot", undefined);
+      return findingOfUnit(unit, ports.isGiven);
+    },
+
+    async recheck() {
+      const timer = await ports.machine.unit("eip-heal-recheck.timer", signal);
+      return findingOfTimer(timer);
+    },
+
+    versions: () => Promise.resolve(ok(ports.machine.versions, undefined)),
+  };
+}
