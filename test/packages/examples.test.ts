@@ -1,5 +1,7 @@
 /** The examples and the IAM policies, by the tools of their own worlds, and against what eip-heal itself prints. */
-import { existsSync, readdirSync } from "node:fs";
+import { cpSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { clausesFor, documentOf, type Permit, type Statement } from "../../src/core/policy.ts";
 import { attempt, missing, read, ROOT, run, SLOW } from "./tools.ts";
@@ -11,7 +13,10 @@ const PARLIAMENT = `${LINT}parliament`;
 const HCL2JSON = `${LINT}hcl2tojson`;
 const CHECKOV = `${ROOT}.tools/checkov/bin/checkov`;
 const CLOUD_INIT = `${ROOT}.tools/cloud-init/usr/lib/python3/dist-packages`;
-const TOFU = `${ROOT}.tools/bin/tofu`;
+/** What reads Terraform's language: what "make lint-examples" has built, or what this machine has. */
+const TERRAFORM = [`${ROOT}.tools/bin/tofu`, "terraform", "tofu"].find(
+  (name) => attempt("sh", "-c", `command -v ${name}`).status === 0,
+);
 
 const TEMPLATE = "examples/cloudformation.yaml";
 const MODULE = "examples/terraform";
@@ -113,7 +118,7 @@ describe("the Terraform module", () => {
     expect(statements).toEqual(JSON.parse(expected));
   });
 
-  test.skipIf(withoutTofu())(
+  test.skipIf(withoutTerraform())(
     "is formatted as by terraform fmt, and so is the Packer template",
     () => {
       for (const folder of [MODULE, "examples/packer"]) {
@@ -122,11 +127,29 @@ describe("the Terraform module", () => {
             "sh",
             "-c",
             '"$0" fmt -check -diff - <"$1"',
-            TOFU,
+            TERRAFORM ?? "",
             `${folder}/${name}`,
           );
           expect(status, output).toBe(0);
         }
+      }
+    },
+  );
+
+  test.skipIf(withoutTerraform())(
+    "is valid, where the provider can be had",
+    { timeout: SLOW },
+    ({ skip }) => {
+      const folder = mkdtempSync(join(tmpdir(), "eip-heal-terraform-"));
+      try {
+        cpSync(`${ROOT}${MODULE}`, folder, { recursive: true });
+        const terraform = (...args: string[]) =>
+          attempt("timeout", "120", TERRAFORM ?? "", `-chdir=${folder}`, ...args, "-no-color");
+        const { status, output } = terraform("init", "-backend=false", "-input=false");
+        skip(status !== 0, `the provider cannot be had here: ${output.trim().split("\n").at(-1)}`);
+        expect(terraform("validate").output).toContain("The configuration is valid.");
+      } finally {
+        rmSync(folder, { recursive: true });
       }
     },
   );
@@ -138,10 +161,10 @@ describe("the Terraform module", () => {
   });
 });
 
-/** A Go program, which not every machine can have: there it is said, and left to the workflow. */
-function withoutTofu(): boolean {
-  if (existsSync(TOFU)) return false;
-  console.warn("test skipped, missing: tofu (make lint-examples builds it with Go)");
+/** Not every machine can have one: there it is said, and left to the workflow. */
+function withoutTerraform(): boolean {
+  if (TERRAFORM !== undefined) return false;
+  console.warn("test skipped, missing: terraform or tofu (make lint-examples builds it with Go)");
   return true;
 }
 
