@@ -74,18 +74,23 @@ export function ec2Over(api: Ec2Api, self: Self, denied: Set<string>) {
         : [],
     );
     if (ids.length === 0) return [...views];
-    const values = [self.instanceId, ...new Set(ids)].slice(0, MOST_VALUES);
-    const found = new Map(
-      (await api.describeInstances("instance-id", values)).map((row) => [
-        row.instance.InstanceId,
-        row,
-      ]),
-    );
+    const values = [self.instanceId, ...new Set(ids)];
+    const found = new Map<
+      string | undefined,
+      Awaited<ReturnType<Ec2Api["describeInstances"]>>[number]
+    >();
+    // One address is a single question: both launch times are from the same answer.
+    for (let i = 0; i < values.length; i += MOST_VALUES) {
+      const some = values.slice(i, i + MOST_VALUES);
+      for (const row of await api.describeInstances("instance-id", some)) {
+        found.set(row.instance.InstanceId, row);
+      }
+    }
     const me = found.get(self.instanceId);
     const selfLaunchedAt = me?.instance.LaunchTime?.getTime();
     return views.map((view): View => {
       const { holder } = view;
-      if (holder.kind !== "instance" || !values.includes(holder.instanceId)) return view;
+      if (holder.kind !== "instance" || holder.instanceId === self.instanceId) return view;
       const row = found.get(holder.instanceId);
       const owner = owners.get(view.allocationId);
       if (

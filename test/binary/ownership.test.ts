@@ -4,6 +4,21 @@ import { type RunningRegion, startRegion } from "../region/server.ts";
 import { aWorld, type BuiltInstance, type World } from "../region/world.ts";
 import { type AgentOptions, type AgentRun, runAgent } from "./agent.ts";
 
+/** Look, act, look again: what associating a free address takes. */
+const FREE = ["DescribeAddresses", "AssociateAddress", "DescribeAddresses"];
+
+/** The same when it is elsewhere on this instance, by role: the old one may not describe addresses. */
+const MOVE = {
+  full: [...FREE, "DescribeAddresses"],
+  old: [
+    "DescribeAddresses",
+    "DescribeInstances",
+    "AssociateAddress",
+    "DescribeInstances",
+    "DescribeInstances",
+  ],
+};
+
 const DEADLINE = { EIP_HEAL_DEADLINE: "1s" };
 
 interface Scene {
@@ -69,7 +84,7 @@ describe("interfaces", () => {
       NetworkInterfaceId: first.networkInterfaceId,
       AllowReassociation: "false",
     });
-    expect(calls).toEqual(["DescribeAddresses", "AssociateAddress", "DescribeAddresses"]);
+    expect(calls).toEqual(FREE);
     expect(region.holder(address.allocationId)?.privateIp).toBe("10.0.0.20");
   });
 
@@ -85,20 +100,22 @@ describe("interfaces", () => {
         : named === "MAC"
           ? second.mac.toUpperCase()
           : named;
-    const { run, region } = await play(world, me, {
+    const { run, region, calls } = await play(world, me, {
       environment: { ...settled(address.allocationId), EIP_HEAL_INTERFACE: name },
     });
     expect(run.status, run.log.join("\n")).toBe(0);
+    expect(calls).toEqual(FREE);
     expect(region.holder(address.allocationId)?.networkInterfaceId).toBe(second.networkInterfaceId);
     expect(run.log[0]).toContain(`${second.networkInterfaceId} 10.0.1.20`);
   });
 
   it("a secondary private address", async () => {
     const { world, address, me } = scene();
-    const { run, associate, region } = await play(world, me, {
+    const { run, associate, region, calls } = await play(world, me, {
       environment: { ...settled(address.allocationId), EIP_HEAL_PRIVATE_IP: "10.0.0.21" },
     });
     expect(run.status, run.log.join("\n")).toBe(0);
+    expect(calls).toEqual(FREE);
     expect(associate).toMatchObject({ PrivateIpAddress: "10.0.0.21" });
     expect(region.holder(address.allocationId)?.privateIp).toBe("10.0.0.21");
   });
@@ -107,10 +124,11 @@ describe("interfaces", () => {
     const world = aWorld();
     const address = world.address();
     const me = world.instance({ role: "full", enis: [{ privateIps: ["10.0.0.20", "10.0.0.21"] }] });
-    const { run, associate, region } = await play(world, me, {
+    const { run, associate, region, calls } = await play(world, me, {
       environment: { ...settled(address.allocationId), EIP_HEAL_PRIVATE_IP: "10.0.0.21" },
     });
     expect(run.status, run.log.join("\n")).toBe(0);
+    expect(calls).toEqual(FREE);
     expect(associate).toMatchObject({ InstanceId: me.instanceId, PrivateIpAddress: "10.0.0.21" });
     expect(region.holder(address.allocationId)?.privateIp).toBe("10.0.0.21");
   });
@@ -122,10 +140,12 @@ describe("interfaces", () => {
         const { world, address, me, first, second } = scene();
         world.hold(address, second);
         world.data.instances = world.data.instances.map((one) => ({ ...one, role }));
-        const { run, region, associate } = await play(world, me, {
+        const { run, region, associate, calls } = await play(world, me, {
           environment: { ...settled(address.allocationId), EIP_HEAL_TAKEOVER: takeover },
         });
         expect(run.status, run.log.join("\n")).toBe(0);
+        // A look more than for a free one: what was taken has to hold.
+        expect(calls).toEqual(MOVE[role]);
         expect(region.holder(address.allocationId)?.networkInterfaceId).toBe(
           first.networkInterfaceId,
         );
@@ -465,11 +485,20 @@ describe("another Elastic IP in the place", () => {
       const world = aWorld();
       const wanted = world.address();
       const me = world.instance({ role, autoPublicIp: true });
-      const { run } = await play(world, me, {
+      const { run, calls } = await play(world, me, {
         environment: { ...settled(wanted.allocationId), EIP_HEAL_DISPLACE: "no" },
       });
       expect(run.status, run.log.join("\n")).toBe(0);
       expect(run.log).toHaveLength(1);
+      // One look more: whether it is an Elastic IP only EC2 knows.
+      const look = role === "full" ? "DescribeAddresses" : "DescribeInstances";
+      expect(calls).toEqual([
+        "DescribeAddresses",
+        look,
+        ...(role === "old" ? [look] : []),
+        "AssociateAddress",
+        look,
+      ]);
     },
   );
 
@@ -510,11 +539,12 @@ describe("refused whatever the policy, with the holder named", () => {
     const world = aWorld();
     const address = world.address({ serviceManaged: "nlb" });
     world.holdByService(address, "load-balancer");
-    const { run } = await play(world, world.instance({ role: "full" }), {
+    const { run, calls } = await play(world, world.instance({ role: "full" }), {
       environment: settled(address.allocationId),
     });
     expect(run.status).toBe(78);
     expect(run.log[0]).toContain("managed by nlb");
+    expect(calls).toEqual(["DescribeAddresses"]);
   });
 
   it("in another network border group", async () => {
@@ -641,8 +671,15 @@ describe("a pool", () => {
     world.hold(first, world.instance({}));
     const gone = world.instance({ state: "stopped" });
     world.hold(second, gone);
-    const { run, associate } = await play(world, me);
+    const { run, associate, calls } = await play(world, me);
     expect(run.status, run.log.join("\n")).toBe(0);
+    expect(calls).toEqual([
+      "DescribeAddresses",
+      "DescribeInstances",
+      "AssociateAddress",
+      "DescribeAddresses",
+      "DescribeAddresses",
+    ]);
     expect(associate).toMatchObject({
       AllocationId: second.allocationId,
       AllowReassociation: "true",
