@@ -11,7 +11,7 @@ import { placeOn } from "./core/place.ts";
 import { allocationIdHint, type Settings } from "./core/settings.ts";
 import type { Self, Wanted } from "./core/view.ts";
 import type { Ec2, Ports } from "./ports.ts";
-import { during, endBy, type Ended, limitOf, persist, type Run } from "./run.ts";
+import { during, endBy, type Ended, limitOf, type Moves, persist, type Run } from "./run.ts";
 import { type Line, settle } from "./settle.ts";
 
 export interface HealOptions {
@@ -19,6 +19,8 @@ export interface HealOptions {
   readonly dryRun?: boolean;
   /** Associate even if EC2 shows the address here already. */
   readonly insist?: boolean;
+  /** Told of each request that moves the address here. */
+  readonly moves?: Moves;
 }
 
 /**
@@ -30,7 +32,7 @@ export interface HealOptions {
 export async function heal(
   settings: Settings,
   ports: Ports,
-  { dryRun = false, insist = false }: HealOptions,
+  { dryRun = false, insist = false, moves }: HealOptions,
   stop: AbortSignal,
 ): Promise<Outcome> {
   const { clock } = ports;
@@ -41,8 +43,9 @@ export async function heal(
     ports,
     dryRun,
     insist,
+    ...(moves && { moves }),
     signal: limit.signal,
-    hasActed: false,
+    acted: "no",
     step: "starting",
     facts: {},
   };

@@ -90,7 +90,7 @@ export async function completeHook(
   const patience = Math.max(ms, GRACE_MS);
   const deadline = ports.clock.now() + patience;
   const limit = limitOf(ports.clock, patience, stop);
-  const pursuit: Pursuit = { ports, signal: limit.signal, hasActed: false, step: "starting" };
+  const pursuit: Pursuit = { ports, signal: limit.signal, acted: "no", step: "starting" };
   const step = `completing the launch hook ${name} with ${result}`;
   /** An answer that is lost may have been one that said yes. */
   let mayBeDone = false;
@@ -124,7 +124,7 @@ export async function completeHook(
 /** Sends heartbeats until the signal is aborted, or there is nothing to keep alive. */
 async function keepAlive(name: string, ports: Ports, signal: AbortSignal): Promise<void> {
   const { clock, log } = ports;
-  const pursuit: Pursuit = { ports, signal, hasActed: false, step: "starting" };
+  const pursuit: Pursuit = { ports, signal, acted: "no", step: "starting" };
   const step = `keeping the launch hook ${name} from timing out`;
   let said: string | undefined;
   let wait = FIRST_HEARTBEAT_MS;

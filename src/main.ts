@@ -13,7 +13,13 @@ import { heal } from "./heal.ts";
 import { systemClock } from "./system/clock.ts";
 import { type Environment, readConfiguration } from "./system/configuration.ts";
 import { type Log, mannerOf, openLog } from "./system/journal.ts";
-import { readMemory, readResult, writeMemory, writeResults } from "./system/results.ts";
+import {
+  readMemory,
+  readResult,
+  rememberResults,
+  writeMemory,
+  writeResults,
+} from "./system/results.ts";
 
 /** Where systemd has made /run/eip-heal it says so. Started by another unit, it says that unit's folders. */
 const RESULTS_FOLDER =
@@ -101,8 +107,14 @@ async function main(args: string[]): Promise<ExitStatus> {
     }
     case "release": {
       const { release } = await import("./release.ts");
-      const outcome = await release(settings, ports, stop.signal);
-      // One that has failed has changed nothing of what was verified.
+      const announce = (intended: Outcome) => {
+        const takeBack = rememberResults(RESULTS_FOLDER);
+        const record = resultRecord(intended, systemClock.date());
+        keep(() => writeResults(RESULTS_FOLDER, record, undefined));
+        return () => keep(takeBack);
+      };
+      const outcome = await release(settings, ports, announce, stop.signal);
+      // One that has failed has changed nothing of what was verified, or nobody knows, and then it was meant.
       return finish(outcome, { keepsResult: outcome.end !== "released" && outcome.end !== "idle" });
     }
     case "policy":
@@ -121,11 +133,15 @@ async function main(args: string[]): Promise<ExitStatus> {
     case "recheck": {
       const { recheck } = await import("./recheck.ts");
       const last = readResult(RESULTS_FOLDER);
-      const memory = readMemory(RESULTS_FOLDER);
+      const isReleased = () => readResult(RESULTS_FOLDER)?.outcome === "released";
+      const past = { last, memory: readMemory(RESULTS_FOLDER), isReleased };
       const now = () => systemClock.date().getTime();
-      const done = await recheck(settings, ports, last, memory, now, stop.signal);
+      const done = await recheck(settings, ports, past, now, stop.signal);
       keep(() => writeMemory(RESULTS_FOLDER, done.memory));
-      if (done.outcome === undefined) return EXIT.OK;
+      if (done.outcome === undefined) {
+        if (commandLine.json && last !== undefined) print(`${JSON.stringify(last)}\n`);
+        return EXIT.OK;
+      }
       const keepsResult = done.keepsResult === true;
       const quiet = !keepsResult && isNoNews(done.outcome, last);
       const status = finish(done.outcome, { quiet, keepsResult });

@@ -5,15 +5,32 @@
 import { gate } from "./core/decide.ts";
 import { Failure } from "./core/failure.ts";
 import { placeOn } from "./core/place.ts";
+import type { End, Facts, Outcome } from "./core/outcome.ts";
 import { statusOf } from "./core/pacing.ts";
-import { assess, isAtRest, type LastResult, type Memory, recentMoves } from "./core/recheck.ts";
-import type { Outcome } from "./core/outcome.ts";
+import {
+  assess,
+  isAtRest,
+  type LastResult,
+  type Memory,
+  MOST_MOVES,
+  recentMoves,
+  untilRested,
+} from "./core/recheck.ts";
 import type { Settings } from "./core/settings.ts";
 import { heal } from "./heal.ts";
 import type { Ports } from "./ports.ts";
+import type { Moves } from "./run.ts";
+
+/** What earlier runs have left. */
+export interface Past {
+  readonly last: LastResult | undefined;
+  readonly memory: Memory;
+  /** Is the address being given up on purpose meanwhile? */
+  readonly isReleased: () => boolean;
+}
 
 export interface Recheck {
-  /** What a heal has come to, if one was needed. */
+  /** What a heal has come to, if one was needed; or why there is none. */
   readonly outcome?: Outcome;
   /** Nothing was found out, so that the last result stays as it is. */
   readonly keepsResult?: true;
@@ -21,10 +38,16 @@ export interface Recheck {
   readonly memory: Memory;
 }
 
+/** Something is not as it was verified. */
+interface Drift {
+  readonly drift: Pick<Facts, "instanceId" | "region">;
+  /** Associate even if EC2 shows the address here. */
+  readonly insist: boolean;
+}
+
 /**
  * Looks for drift and heals it.
  *
- * @param last the last result, if one was recorded
  * @param wallClock milliseconds since the epoch
  * @param stop aborted when somebody wants it to end
  * @throws whatever is a bug
@@ -32,75 +55,134 @@ export interface Recheck {
 export async function recheck(
   settings: Settings,
   ports: Ports,
-  last: LastResult | undefined,
-  memory: Memory,
+  past: Past,
   wallClock: () => number,
   stop: AbortSignal,
 ): Promise<Recheck> {
+  const found = await lookForDrift(settings, ports, past, wallClock, stop);
+  return "drift" in found ? healDrift(found, settings, ports, past, wallClock, stop) : found;
+}
+
+async function lookForDrift(
+  settings: Settings,
+  ports: Ports,
+  { last, memory }: Past,
+  wallClock: () => number,
+  stop: AbortSignal,
+): Promise<Drift | Recheck> {
   const { log, clock } = ports;
   const startedAt = clock.now();
-  let insist: boolean;
+  let facts: Drift["drift"] = {};
+  const ended = (end: End): Outcome => ({ ...end, facts, tries: 1, ms: clock.now() - startedAt });
   try {
     const self = await ports.identify(stop);
+    facts = { instanceId: self.instanceId, region: self.region };
+    const isAtEnd = isAtRest(last, self);
     const idle = gate(self);
     if (idle !== undefined) {
-      log.debug(`nothing to do: ${idle}`);
-      return { memory };
+      if (isAtEnd || isOutOfService(last, facts)) {
+        log.debug(`nothing to do: ${idle}`);
+        return { memory };
+      }
+      // Told once, and recorded: nobody is to believe any longer that the address is here.
+      return { memory, outcome: ended({ end: "idle", because: idle, why: "not-in-service" }) };
     }
     // Before anything of the settings is used: they may be the mistake.
-    if (isAtRest(last, self)) {
+    if (isAtEnd) {
       log.debug(`nothing to do: the last run ended with ${last?.outcome}, and somebody has to act`);
       return { memory };
     }
     const here = placeOn(self, settings.interface, settings.privateIp);
     const finding = assess(last, self, here, memory, wallClock());
-    if (finding.find === "well") {
-      log.debug(finding.because);
-      // Metadata that agrees again has only been slow.
-      return { memory: { ...memory, disagreements: 0 } };
+    const { because } = finding;
+    switch (finding.find) {
+      case "well":
+        log.debug(because);
+        // Metadata that agrees again has only been slow.
+        return { memory: { ...memory, disagreements: 0 } };
+      case "rest":
+        // Whoever waits for the address must not be told that it is here.
+        return { memory, outcome: ended({ end: "idle", because, why: "resting" }) };
+      case "drift":
+        // A drift is news; that a newer instance still has the address, or a failure goes on, is not.
+        log[last?.outcome === "settled" ? "warn" : "debug"](because);
+        return { drift: facts, insist: finding.insist };
     }
-    if (finding.find === "rest") {
-      const { because } = finding;
-      const { instanceId, region } = self;
-      // Whoever waits for the address must not be told that it is here.
-      const outcome = { end: "idle", because, why: "resting", tries: 1 } as const;
-      const ms = clock.now() - startedAt;
-      return { memory, outcome: { ...outcome, facts: { instanceId, region }, ms } };
-    }
-    // A drift is news; that a newer instance still has the address, or a failure goes on, is not.
-    log[last?.outcome === "settled" ? "warn" : "debug"](finding.because);
-    insist = finding.insist;
   } catch (error) {
     if (!(error instanceof Failure)) {
       if (!stop.aborted) throw error;
       const because = `${(stop.reason as Error).message} while reading instance metadata`;
-      return {
-        memory,
-        keepsResult: true,
-        outcome: { end: "stopped", because, facts: {}, tries: 1, ms: clock.now() - startedAt },
-      };
+      return { memory, keepsResult: true, outcome: ended({ end: "stopped", because }) };
     }
-    // Who cannot tell whether there is drift leaves everything as it is; the next recheck is soon.
-    const status = statusOf(error);
+    const outcome = ended({ end: "failed", failure: error, status: statusOf(error) });
+    // Who cannot tell whether there is drift leaves everything as it is; the next recheck is soon. But a place that is
+    // not there (any more) is found out, and somebody has to act: it is told once.
+    return error.kind === "misconfigured"
+      ? { memory, outcome }
+      : { memory, keepsResult: true, outcome };
+  }
+}
+
+async function healDrift(
+  { drift, insist }: Drift,
+  settings: Settings,
+  ports: Ports,
+  { last, memory, isReleased }: Past,
+  wallClock: () => number,
+  stop: AbortSignal,
+): Promise<Recheck> {
+  const limit = limitMoves(memory, isReleased, wallClock);
+  const options = { insist, moves: limit.moves };
+  const either = AbortSignal.any([stop, limit.signal]);
+  const { lifecycleHook } = settings;
+  let outcome: Outcome;
+  // On the way from a warm pool into service hooks hold an instance back once more, and no boot's heal completes them.
+  if (lifecycleHook !== undefined && isOutOfService(last, drift)) {
+    const { healUnderHook } = await import("./launch-hook.ts");
+    outcome = await healUnderHook(lifecycleHook, settings, ports, options, () => {}, either);
+  } else outcome = await heal(settings, ports, options, either);
+
+  const { recent } = limit;
+  if (isReleased()) {
+    ports.log.debug("nothing to do: the address was given up on purpose meanwhile");
+    return { memory: { moves: recent, disagreements: 0 } };
+  }
+  if (limit.signal.aborted && outcome.end === "stopped" && !stop.aborted) {
     return {
-      memory,
-      keepsResult: true,
-      outcome: {
-        end: "failed",
-        failure: error,
-        status,
-        facts: {},
-        tries: 1,
-        ms: clock.now() - startedAt,
-      },
+      outcome: { ...outcome, end: "idle", why: "resting" },
+      memory: { moves: recent, disagreements: 0 },
     };
   }
+  const disagrees = outcome.end === "settled" && outcome.change === "none";
+  return {
+    outcome,
+    memory: { moves: recent, disagreements: disagrees ? memory.disagreements + 1 : 0 },
+  };
+}
 
-  const outcome = await heal(settings, ports, { insist }, stop);
-  const now = wallClock();
-  const moves = recentMoves(memory, now);
-  if (outcome.end !== "settled") return { outcome, memory: { moves, disagreements: 0 } };
-  return outcome.change === "none"
-    ? { outcome, memory: { moves, disagreements: memory.disagreements + 1 } }
-    : { outcome, memory: { moves: [...moves, now], disagreements: 0 } };
+/** Did the last run of this instance find that it is not in service? */
+function isOutOfService(last: LastResult | undefined, { instanceId }: Facts): boolean {
+  return last?.instanceId === instanceId && last?.idle === "not-in-service";
+}
+
+/**
+ * Ends a heal that moves the address too often: one whose address others take away goes round and round, and
+ * each of its moves counts, however it ends. And one of an address that is given up meanwhile.
+ */
+function limitMoves(memory: Memory, isReleased: () => boolean, wallClock: () => number) {
+  const recent = recentMoves(memory, wallClock());
+  const enough = new AbortController();
+  const moves: Moves = {
+    begin() {
+      if (isReleased()) enough.abort(new Error("given up on purpose meanwhile"));
+      else if (recent.length < MOST_MOVES) recent.push(wallClock());
+      else {
+        const until = untilRested(recent[0] ?? 0);
+        const why = `others keep moving it away, so it is left alone until ${until} UTC: stopped`;
+        enough.abort(new Error(why));
+      }
+    },
+    refused: () => void recent.pop(),
+  };
+  return { moves, recent, signal: enough.signal };
 }

@@ -18,12 +18,15 @@ const DEADLINE_MS = 10_000;
 /**
  * Gives the address up, in one try.
  *
+ * @param announce told what is about to be done, before it is: a recheck that runs meanwhile must not undo it;
+ *   returns how to take that back
  * @param stop aborted when somebody wants it to end
  * @throws whatever is a bug; every foreseen failure is an Outcome
  */
 export async function release(
   settings: Settings,
   ports: Ports,
+  announce: (outcome: Outcome) => () => void,
   stop: AbortSignal,
 ): Promise<Outcome> {
   const startedAt = ports.clock.now();
@@ -35,7 +38,7 @@ export async function release(
     dryRun: false,
     insist: false,
     signal,
-    hasActed: false,
+    acted: "no",
     step: "starting",
     facts: {},
   };
@@ -46,7 +49,7 @@ export async function release(
     ms: ports.clock.now() - startedAt,
   });
   try {
-    return end(await giveUp(run));
+    return end(await giveUp(run, (how) => announce(end(how))));
   } catch (error) {
     if (error instanceof Failure) return end(endBy(error));
     if (!signal.aborted) throw error;
@@ -57,7 +60,7 @@ export async function release(
   }
 }
 
-async function giveUp(run: Run): Promise<End> {
+async function giveUp(run: Run, announce: (how: End) => () => void): Promise<End> {
   const { settings, ports, signal } = run;
   const tags = (settings.allocationId ?? settings.pool) ? [] : [settings.tag, settings.poolTag];
   const footing = await during(run, "reading instance metadata", () => ports.stand(tags, signal));
@@ -81,13 +84,20 @@ async function giveUp(run: Run): Promise<End> {
         });
       }
       const { associationId } = holder;
+      const takeBack = announce({ end: "released", name });
       try {
         await during(run, `releasing ${name}`, () => ec2.release(associationId));
       } catch (error) {
         if (!(error instanceof Failure)) throw error;
         // Somebody was quicker to move it.
-        if (error.code === "InvalidAssociationID.NotFound") continue;
-        if (error.kind !== "unreachable") throw error;
+        if (error.code === "InvalidAssociationID.NotFound") {
+          takeBack();
+          continue;
+        }
+        if (error.kind !== "unreachable") {
+          takeBack();
+          throw error;
+        }
         // The answer may have been lost because it travelled over the very address that was given up.
         ec2.close();
         ec2 = await footing.connect();
@@ -97,7 +107,10 @@ async function giveUp(run: Run): Promise<End> {
         const isHeld = now.views.some(
           (view) => view.holder.kind === "instance" && view.holder.associationId === associationId,
         );
-        if (isHeld) throw error;
+        if (isHeld) {
+          takeBack();
+          throw error;
+        }
       }
       return { end: "released", name };
     }

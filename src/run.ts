@@ -9,15 +9,26 @@ import type { Ports } from "./ports.ts";
 /** The same failure is logged again after this, in milliseconds. */
 const QUIET_MS = 60_000;
 
+/** Not, or as far as EC2 has shown; in between it has accepted it, or not answered. */
+export type Acted = "no" | "perhaps" | "seen";
+
 /** Something that is tried until it is done, or has to end. */
 export interface Pursuit {
   readonly ports: Ports;
   /** Aborted when it has to end, by somebody or by its deadline. */
   readonly signal: AbortSignal;
-  /** Has an act been seen to succeed since the last failure? That failure is then not what ends it. */
-  hasActed: boolean;
+  /** Has an act succeeded since the last failure, or perhaps? That failure is then not what ends it. */
+  acted: Acted;
   /** What is being done now, a gerund phrase: for failures, and for whoever interrupts it. */
   step: string;
+}
+
+/** Who counts how often a run moves the address. */
+export interface Moves {
+  /** Before the request; may abort the run's signal. */
+  begin(): void;
+  /** It was refused: nothing has moved. */
+  refused(): void;
 }
 
 /** What a run carries along. */
@@ -27,7 +38,9 @@ export interface Run extends Pursuit {
   readonly dryRun: boolean;
   /** Associate even if EC2 shows the address here already. */
   readonly insist: boolean;
-  /** Has EC2 accepted the address at its place here? */
+  /** Told of each request that moves the address here. */
+  readonly moves?: Moves;
+  /** May the address be at its place here: has EC2 accepted it there, or not answered? */
   isPlaced?: boolean;
   /** What was found out, for the report. */
   facts: Facts;
@@ -89,8 +102,11 @@ export async function persist<T>(
     }
     // The cause that was there before counts, not that time ran out in the middle of something.
     const why = "the deadline came before this was done";
-    const cause = pursuit.hasActed ? undefined : last;
-    const failure = cause ?? new Failure("unreachable", { why }, pursuit.step);
+    const isCause =
+      pursuit.acted === "no" ||
+      (pursuit.acted === "perhaps" && last !== undefined && statusOf(last) === EXIT.TEMPFAIL);
+    const failure =
+      (isCause ? last : undefined) ?? new Failure("unreachable", { why }, pursuit.step);
     return { failure, status: statusOf(failure), tries };
   };
 
@@ -103,7 +119,7 @@ export async function persist<T>(
       if (signal.aborted) return interrupted();
       if (!(error instanceof Failure)) throw error;
       last = error;
-      pursuit.hasActed = false;
+      pursuit.acted = "no";
     }
 
     const verdict = pace(last, trail, triedAt, clock.now(), deadline, clock.random);

@@ -52,6 +52,8 @@ export function settle(
   let done: Deed | undefined;
   /** What EC2 has accepted at our place, until it is seen elsewhere. */
   let placed: string | undefined;
+  /** Has EC2 shown the address here after this run had put it there? */
+  let wasHere = false;
   const pushing = displacement(run);
   const unknownSince = new Map<string, number>();
 
@@ -66,6 +68,7 @@ export function settle(
 
     for (let round = 0; round < ROUNDS; round++) {
       const { view, decision } = decideOn(seen);
+      if (!isOwn(view, here)) run.isPlaced = false;
       const name = nameAddress(view.allocationId, view.publicIp);
       run.facts = {
         ...run.facts,
@@ -150,7 +153,9 @@ export function settle(
       }
       const [view] = views;
       if (view === undefined) throw new Error(`a look at ${what} without a view`);
-      return { view, decision: decide(here, self.zone, view, settings.takeover, unknownFor(view)) };
+      // Two that always take would go on for ever: what was lost after a take is for the newest.
+      const takeover = settings.takeover === "always" && wasHere ? "newest" : settings.takeover;
+      return { view, decision: decide(here, self.zone, view, takeover, unknownFor(view)) };
     }
 
     /** Looks at what is wanted, or at one address of the pool. */
@@ -200,7 +205,13 @@ export function settle(
         throw error;
       }
       placed = allocationId;
-      seen = await look();
+      // An old answer still shows what was here before: while EC2 and instance metadata do not agree, it is asked again.
+      for (const wait of [0, ...SETTLING_MS]) {
+        if (wait > 0) await clock.sleep(wait, signal);
+        seen = await look();
+        if (seen.views.every((view) => !isOwn(view, here) || view.publicIp === here.publicIp))
+          break;
+      }
       if (seen.views.some((view) => isOwn(view, here) && view.publicIp !== elasticHere)) {
         // It was let go just before, so that this was something new after all.
         done = { change: "associated" };
@@ -215,13 +226,23 @@ export function settle(
       const { allocationId, publicIp } = view;
       const step = `associating ${nameAddress(allocationId, publicIp)} with ${here.instanceId}`;
       let failure: Failure | undefined;
+      const { acted } = run;
+      run.moves?.begin();
+      signal.throwIfAborted();
       try {
+        // Whatever interrupts it now, it may be here, and no refusal before this is the reason for that end.
+        run.isPlaced = true;
+        run.acted = "perhaps";
         await during(run, step, () =>
-          line.ec2.associate(allocationId, here, deed.change !== "associated"),
+          line.ec2.associate(allocationId, here, deed.change === "taken"),
         );
         placed = allocationId;
-        run.isPlaced = true;
       } catch (error) {
+        if (error instanceof Failure && error.kind !== "unreachable") {
+          run.moves?.refused();
+          run.isPlaced = false;
+          run.acted = acted;
+        }
         // No answer does not mean that nothing happened: it may have been lost because our own public
         // address has changed. And a lost race is no failure before we have seen who won it.
         if (!(error instanceof Failure) || (error.kind !== "unreachable" && error.kind !== "held"))
@@ -247,7 +268,8 @@ export function settle(
         const isAsBefore = now !== undefined && holderKey(now) === holderKey(view);
         if (isAsBefore && deed.change !== "renewed") continue;
         const isHere = now !== undefined && isOwn(now, here);
-        run.hasActed ||= isHere;
+        if (isHere) run.acted = "seen";
+        wasHere ||= isHere;
         // One address is all that matters as long as it is here; the rest of a pool is looked at when it is not.
         return wanted.kind === "address" || isHere ? after : await look();
       }

@@ -57,7 +57,7 @@ export async function policy(
     dryRun: true,
     insist: false,
     signal,
-    hasActed: false,
+    acted: "no",
     step: "starting",
     facts: {},
   };

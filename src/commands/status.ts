@@ -60,7 +60,7 @@ export async function status(
   const { signal } = limit;
   const facts = {};
   const run: Run = {
-    hasActed: false,
+    acted: "no",
     settings,
     ports,
     dryRun: true,

@@ -27,7 +27,7 @@ export function conclude(end: End, { lifecycleState = "" }: Facts): Conclusion {
       return end.isPlaced === true && end.status === EXIT.TEMPFAIL
         ? {
             do: "leave",
-            because: "EC2 has accepted the address here, and time ran out before that was sure",
+            because: "EC2 may have the address here, and time ran out before that was sure",
           }
         : { do: "complete", result: "ABANDON" };
     case "stopped":

@@ -37,7 +37,7 @@ export type End =
       readonly end: "failed";
       readonly failure: Failure;
       readonly status: ExitStatus;
-      /** EC2 has accepted the address at its place here, whatever came then. */
+      /** EC2 has accepted the address at its place here, or not answered, and not shown it elsewhere since. */
       readonly isPlaced?: boolean;
     }
   /** Somebody ended the run. */

@@ -71,13 +71,18 @@ export function assess(
   const recent = recentMoves(memory, now);
   const [oldest] = recent;
   if (oldest !== undefined && recent.length >= MOST_MOVES) {
-    const until = new Date(oldest + HOUR_MS).toISOString().slice(11, 16);
+    const until = untilRested(oldest);
     return {
       find: "rest",
       because: `${because}; it was moved here ${recent.length} times within an hour, so it is left alone until ${until} UTC`,
     };
   }
   return { find: "drift", because, insist: memory.disagreements >= MOST_DISAGREEMENTS };
+}
+
+/** Until when it is left alone, `21:07`, if this was the oldest of too many moves. */
+export function untilRested(oldest: number): string {
+  return new Date(oldest + HOUR_MS).toISOString().slice(11, 16);
 }
 
 /** The moves of the last hour, oldest first; times in the future are of a clock that was wrong. */

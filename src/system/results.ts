@@ -28,6 +28,23 @@ export function writeResults(
   replace(join(folder, "result.json"), `${JSON.stringify(record, null, 2)}\n`);
 }
 
+/** Remembers both files as they are; returns how to write them back. */
+export function rememberResults(folder: string): () => void {
+  const texts = ["env", "result.json"].map((name) => {
+    try {
+      return [name, readFileSync(join(folder, name), "utf8")] as const;
+    } catch {
+      return [name, undefined] as const;
+    }
+  });
+  return () => {
+    for (const [name, text] of texts) {
+      if (text === undefined) rmSync(join(folder, name), { force: true });
+      else replace(join(folder, name), text);
+    }
+  };
+}
+
 /** The last result, or undefined if there is none that can be read. */
 export function readResult(folder: string): LastResult | undefined {
   const record = readJson(join(folder, "result.json"));

@@ -2,10 +2,12 @@
  * The launch hook of an Auto Scaling group: the real binary on an instance that waits under one, for every
  * lifecycle state and every way a heal can end, and with an Auto Scaling API that does not play along.
  */
-import { readFileSync } from "node:fs";
-import { resolve } from "node:path";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { allow, FULL_ROLE, HOOK_ACTIONS, HOOK_ROLE, type PolicyDocument } from "../region/iam.ts";
+import type { Effect } from "../region/faults.ts";
 import type { LifecycleAction } from "../region/model.ts";
 import { type RegionOptions, type RunningRegion, startRegion } from "../region/server.ts";
 import { aWorld, type BuiltInstance, type World } from "../region/world.ts";
@@ -282,6 +284,25 @@ describe.concurrent("by the end of the heal", () => {
     expect([run.status, calls, hook], run.log.join("\n")).toEqual([0, [], undefined]);
   });
 
+  it("recheck completes it for an instance that leaves its warm pool without a boot", async () => {
+    const runtime = mkdtempSync(join(tmpdir(), "eip-heal-run-"));
+    const { run, wait, calls, hook } = await play({
+      runtime,
+      flags: ["recheck"],
+      before: async (region, { instanceId }) => {
+        region.region.setLifecycle(instanceId, "Warmed:Running");
+        await runAgent(region, instanceId, { runtime });
+        region.region.setLifecycle(instanceId, "InService");
+      },
+    });
+    rmSync(runtime, { recursive: true });
+    expect(run.status, run.log.join("\n")).toBe(0);
+    expect(run.result).toMatchObject({ outcome: "settled" });
+    expect(calls).toEqual([CONTINUED]);
+    expect(wait?.ended).toMatchObject({ result: "CONTINUE", by: "call" });
+    expect(hook).toMatchObject({ outcome: "completed" });
+  });
+
   it("a dry run says what it would do", async () => {
     const { run, region, calls, allocationId, hook } = await play({
       flags: ["--dry-run", "--json"],
@@ -315,9 +336,62 @@ describe.concurrent("by the end of the heal", () => {
     expect(run.status, run.log.join("\n")).toBe(75);
     expect(region.holder(allocationId)?.instanceId).toBe(me.instanceId);
     expect(run.log.at(-1)).toBe(
-      `the launch hook ${HOOK} is left as it is: EC2 has accepted the address here, and time ran out before that was sure`,
+      `the launch hook ${HOOK} is left as it is: EC2 may have the address here, and time ran out before that was sure`,
     );
     expect([calls, wait?.ended, hook?.["outcome"]]).toEqual([[], undefined, "left"]);
+  });
+
+  it.each<[string, Effect, Effect]>([
+    ["accepted it, and answers no look", { do: "delay", afterMs: 0 }, { do: "silence" }],
+    [
+      "accepted it, and the answer is lost",
+      { do: "lose-answer", how: "silence" },
+      { do: "delay", afterMs: 0 },
+    ],
+  ])(
+    "a refusal, then EC2 has %s: the refusal is not what ends it",
+    async (_, association, looks) => {
+      const { run, region, me, allocationId, wait, hook } = await play({
+        environment: { EIP_HEAL_DEADLINE: "5s" },
+        before: (region) => {
+          region.faults.add({
+            service: "ec2",
+            action: "AssociateAddress",
+            count: 1,
+            effect: { do: "error", code: "UnauthorizedOperation", status: 403 },
+          });
+          region.faults.add({ service: "ec2", action: "AssociateAddress", effect: association });
+          region.faults.add({
+            service: "ec2",
+            action: "DescribeAddresses",
+            skip: 2,
+            effect: looks,
+          });
+        },
+      });
+      expect(run.status, run.log.join("\n")).toBe(75);
+      expect(region.holder(allocationId)?.instanceId).toBe(me.instanceId);
+      expect([wait?.ended, hook?.["outcome"]]).toEqual([undefined, "left"]);
+    },
+  );
+
+  it("EC2 had accepted it, and another one has it by now: that is no reason to wait", async () => {
+    const { run, wait } = await play({
+      environment: { EIP_HEAL_DEADLINE: "4s", EIP_HEAL_TAKEOVER: "if-gone" },
+      world: (world) => void world.instance({ instanceId: "i-00000000000000001" }),
+      before: (region) =>
+        region.faults.add({
+          service: "ec2",
+          action: "AssociateAddress",
+          effect: { do: "delay", afterMs: 300 },
+        }),
+      meanwhile: async (region, me, allocationId) => {
+        while (region.holder(allocationId)?.instanceId !== me.instanceId) await sleep(5);
+        region.region.associate(allocationId, "i-00000000000000001");
+      },
+    });
+    expect(run.status, run.log.join("\n")).toBe(75);
+    expect(wait?.ended).toMatchObject({ result: "ABANDON", by: "call" });
   });
 
   it("SIGTERM: whoever has stopped it starts it again, and the hook waits for that", async () => {

@@ -187,6 +187,67 @@ describe("recheck", () => {
     expect(await during(() => agent("recheck"))).toMatchObject({ status: 0, log: [], calls: [] });
   });
 
+  it("counts the moves of one recheck too, when others take the address away at once", async () => {
+    await agent();
+    region.region.associate(allocationId, older.instanceId);
+    const rival = setInterval(() => {
+      if (holder() === me.instanceId) region.region.associate(allocationId, older.instanceId);
+    }, 200);
+    const { status, log, calls, result } = await during(() =>
+      runAgent(region, me.instanceId, {
+        flags: ["recheck"],
+        runtime,
+        environment: { EIP_HEAL_DEADLINE: "50s" },
+      }),
+    );
+    clearInterval(rival);
+    expect(status, log.join("\n")).toBe(0);
+    expect(calls.filter((action) => action === "AssociateAddress")).toHaveLength(5);
+    expect(log.at(-1)).toMatch(
+      /others keep moving it away, so it is left alone until \d\d:\d\d UTC/,
+    );
+    expect(result).toMatchObject({ outcome: "idle", idle: "resting" });
+    expect(await during(() => agent("recheck"))).toMatchObject({ status: 0, log: [], calls: [] });
+  });
+
+  it("out of service: told once, and nobody believes any longer that the address is here", async () => {
+    await agent();
+    region.region.setLifecycle(me.instanceId, "Standby");
+    const { status, log, calls, env, result } = await during(() => agent("recheck"));
+    expect({ status, calls, env }).toEqual({ status: 0, calls: [], env: undefined });
+    expect(log).toEqual([
+      expect.stringContaining("nothing to do: this instance is not in service"),
+    ]);
+    expect(result).toMatchObject({ outcome: "idle", idle: "not-in-service" });
+    expect(await during(() => agent("recheck"))).toMatchObject({ status: 0, log: [], calls: [] });
+
+    region.region.setLifecycle(me.instanceId, "InService");
+    expect(await agent("recheck")).toMatchObject({ status: 0, result: { outcome: "settled" } });
+  });
+
+  it("with --json it prints what it has found, or else the last result", async () => {
+    const healed = await agent();
+    const { stdout } = await agent("recheck", "--json");
+    expect(JSON.parse(stdout)).toEqual(healed.result);
+    region.region.disassociate(allocationId);
+    const after = await agent("recheck", "--json");
+    expect(JSON.parse(after.stdout)).toEqual(after.result);
+  });
+
+  it("tells a mistake once that was made after the last run", async () => {
+    await agent();
+    const run = () =>
+      runAgent(region, me.instanceId, {
+        flags: ["recheck"],
+        runtime,
+        environment: { EIP_HEAL_INTERFACE: "7" },
+      });
+    const first = await run();
+    expect(first.status).toBe(78);
+    expect(first.result).toMatchObject({ outcome: "failed", exitStatus: 78 });
+    expect(await run()).toMatchObject({ status: 0, log: [] });
+  });
+
   it("does not repeat a mistake that somebody has to correct", async () => {
     const run = (...flags: string[]) =>
       runAgent(region, me.instanceId, { flags, runtime, environment: { EIP_HEAL_INTERFACE: "7" } });
@@ -259,6 +320,60 @@ describe("a release that does not come to its end", () => {
       expect((await during(() => agent("recheck"))).calls).toEqual([]);
     },
   );
+
+  it.each(["stopped", "out of time"])(
+    "and is %s when EC2 has done it: rechecks leave it so",
+    async (how) => {
+      await agent();
+      region.faults.add({
+        service: "ec2",
+        action: "DisassociateAddress",
+        effect: { do: "lose-answer", how: "silence" },
+      });
+      region.faults.add({
+        service: "ec2",
+        action: "DescribeAddresses",
+        skip: 1,
+        effect: { do: "silence" },
+      });
+      const { status, env } = await runAgent(region, me.instanceId, {
+        flags: ["release"],
+        runtime,
+        ...(how === "stopped" && { stopAfterMs: 2_000 }),
+      });
+      expect(status).toBe(75);
+      expect(env).toBeUndefined();
+      region.faults.clear();
+      expect((await during(() => agent("recheck"))).calls).toEqual([]);
+      expect(holder()).toBeUndefined();
+    },
+  );
+
+  it("is not undone by a recheck that is under way", async () => {
+    await agent();
+    region.region.associate(allocationId, older.instanceId);
+    const recheck = agent("recheck");
+    while (holder() !== me.instanceId) await new Promise((done) => setTimeout(done, 5));
+    // It holds what it has taken for three seconds.
+    expect((await agent("release")).status).toBe(0);
+    expect((await recheck).status).toBe(0);
+    expect(holder()).toBeUndefined();
+    expect((await agent("recheck")).result).toMatchObject({ outcome: "released" });
+    expect(holder()).toBeUndefined();
+  });
+
+  it("is refused: the result is what it was", async () => {
+    await agent();
+    region.region.setPolicy("releaser", {
+      Statement: [
+        { Effect: "Allow", Action: ["ec2:Describe*", "ec2:AssociateAddress"], Resource: "*" },
+      ],
+    });
+    const { status, env, result } = await agent("release");
+    expect(status).toBe(77);
+    expect(env).toContain(publicIp);
+    expect(result).toMatchObject({ outcome: "settled" });
+  });
 
   it("leaves the last result and the variables of other units as they are", async () => {
     await agent();

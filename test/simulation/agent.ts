@@ -76,14 +76,8 @@ export async function runWith(
   else {
     const settings = settingsOf(options.settings ?? {});
     const stop = new AbortController().signal;
-    const done = await recheck(
-      settings,
-      portsOf(options),
-      runtime.last,
-      runtime.memory,
-      wallClock,
-      stop,
-    );
+    const past = { last: runtime.last, memory: runtime.memory, isReleased: () => false };
+    const done = await recheck(settings, portsOf(options), past, wallClock, stop);
     runtime.memory = done.memory;
     outcome = done.outcome;
   }

@@ -228,7 +228,8 @@ describe("one fixed address, policy newest", () => {
 
 /**
  * What no rule can exclude while EC2 has no compare-and-swap: a take that travels for longer than the
- * holder held it, or that meets an address which its old holder has just freed. The next run of each agent,
+ * holder held it, or whose holder dies while it travels: a newer instance that has claimed the freed address, and has
+ * rightly said so, is robbed then. The next run of each agent,
  * on a network that works again, puts it right.
  */
 describe("the next recheck puts right", () => {

@@ -94,7 +94,7 @@ export function enquire(ports: DoctorPorts, signal: AbortSignal) {
     const run = { settings, dryRun: true, insist: false, signal, step: "checking", facts };
     return {
       ...run,
-      hasActed: false,
+      acted: "no",
       ports: { identify, stand: identify, clock: ports.clock, log: ports.log },
     };
   }
