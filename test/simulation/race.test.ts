@@ -177,7 +177,8 @@ async function run(
           settledAt[index] = outcome.end === "settled" ? time.now() : undefined;
           const restarts =
             outcome.end === "failed" && (outcome.status === 75 || outcome.status === 77);
-          if (!restarts || life > 3) return;
+          // For ever in truth; on the worst of these networks a look that is fresh enough for a take is a rare thing.
+          if (!restarts || life > 30) return;
         }
         await time.sleep(30_000); // RestartSec= of the unit
       }
