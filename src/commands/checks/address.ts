@@ -12,6 +12,7 @@ import { displacement, type Former, nameElastic } from "../../displacement.ts";
 import { Blocked, failing, ok } from "../examination.ts";
 import { type Checks, type Enquiry, isRefusal, nameOf } from "./enquiry.ts";
 
+/** The checks of the address, by the rules that decide in a heal. */
 export function checkAddress({
   ports,
   want,

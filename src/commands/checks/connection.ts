@@ -8,6 +8,7 @@ import { type Checks, type Enquiry, isRefusal, quietly, type Values } from "./en
 /** A clock that is wrong by this much, in milliseconds, is worth a warning: EC2 refuses signatures from 15 min on. */
 const CLOCK_WARNING_MS = 60_000;
 
+/** The checks between this machine and EC2, each resting on the one before. */
 export function checkConnection({
   ports,
   signal,

@@ -8,6 +8,7 @@ import { failing, ok } from "../examination.ts";
 import type { Signer } from "../ports.ts";
 import { type Checks, type Enquiry, isRefusal, unlessBlocked } from "./enquiry.ts";
 
+/** The checks that rest on instance metadata alone. */
 export function checkInstance({
   ports,
   signal,

@@ -11,6 +11,7 @@ import {
   unlessBlocked,
 } from "./enquiry.ts";
 
+/** The checks of the role, by EC2's own word where it has a dry run. */
 export function checkPermissions({
   ports,
   signal,

@@ -6,6 +6,7 @@ import type { Parts } from "../ports.ts";
 import type { Checks, Enquiry } from "./enquiry.ts";
 import { findingOfTimer, findingOfUnit } from "./units.ts";
 
+/** The checks that need neither network nor AWS. */
 export function checkProgram({
   ports,
   signal,
