@@ -19,6 +19,9 @@ others=(dist)
 if [[ -n $(git status --porcelain) ]]; then
 	echo "packaging/reproducible.sh: what is not committed is not built, so dist/ is not compared" >&2
 	others=()
+elif (($(stat --format=%Y dist/.packages) < $(git log -1 --format=%ct))); then
+	echo "packaging/reproducible.sh: dist/ was built before the last commit, whose time the packages have: not compared" >&2
+	others=()
 fi
 
 work=$(mktemp -d)
