@@ -102,7 +102,7 @@ dist/eip-heal-arm64: node_modules/.installed $(SOURCES) | dist/eip-heal
 	$(NODE) build/binary.ts arm64
 
 .PHONY: repo
-repo: dist/.packages $(wildcard dist/.packages-arm64) ## add what is built to the signed repository dist/repo
+repo: dist/.packages $(wildcard dist/.packages-arm64) ## add what is built to the signed repository dist/repo, for EIP_HEAL_REPO_URL
 	bash packaging/repo.sh
 
 .PHONY: reproducible
@@ -135,8 +135,8 @@ region: node_modules/.installed ## start a simulated AWS region by hand
 tools: ## install what the tests need from the system (Debian, Ubuntu; elsewhere: say what is missing)
 	@bash test/tools/deps.sh
 
+# Not "npm ci": npm 11 refuses a lock file without download addresses if it names binaries of other platforms.
 node_modules/.installed: package.json package-lock.json .npmrc
-	# Not "npm ci": npm 11 refuses a lock file without download addresses if it names binaries of other platforms.
 	npm install --no-save --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 

@@ -20,10 +20,20 @@ const versions = [
   ),
 ].toSorted((a, b) => b.localeCompare(a, "en", { numeric: true }));
 
+const architectures = [
+  ["amd64", "x86-64"],
+  ["arm64", "arm64"],
+]
+  .filter(
+    ([name]) => globSync(`deb/pool/main/e/eip-heal/*_${name}.deb`, { cwd: folder }).length > 0,
+  )
+  .map(([, name]) => name)
+  .join(" and ");
+
 const TITLE = "eip-heal packages";
 const blocks: Block[] = [
   {
-    text: "eip-heal brings an EC2 instance back under its Elastic IP at every boot. These packages are for x86-64 and arm64.",
+    text: `eip-heal brings an EC2 instance back under its Elastic IP at every boot. These packages are for ${architectures}.`,
   },
   { heading: "Debian, Ubuntu and their kin" },
   {

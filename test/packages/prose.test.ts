@@ -10,6 +10,7 @@ const WORDS = `${ROOT}test/packages/words.txt`;
 /** Markdown without code, links' targets and HTML. */
 function proseOfMarkdown(text: string): string {
   return text
+    .replaceAll(/<!-- (\w+) -->[^]*?<!-- \/\1 -->/g, "") // what was measured, and on which machine
     .replaceAll(/^ {4}.*$/gm, "")
     .replaceAll(/`[^`]*`/g, "")
     .replaceAll(/\]\([^)]*\)|^\[[^\]]+\]: .*$/gm, "]")

@@ -12,6 +12,7 @@ import type { JsonWorld, World } from "./world.ts";
 const HELP = `usage: node test/region/main.ts [options]
 
 A simulated AWS region: the EC2 and Auto Scaling APIs and instance metadata (IMDSv2). Prints one line of JSON with its URLs when ready.
+eip-heal finds it by AWS_ENDPOINT_URL_EC2, AWS_ENDPOINT_URL_AUTO_SCALING and, for one of the instances, AWS_EC2_METADATA_SERVICE_ENDPOINT.
 
   --world FILE.json          the world to start with; default: one free address, and one instance tagged with it
   --ec2 HOST:PORT            where the EC2 API listens; default: a free port of 127.0.0.1
