@@ -89,13 +89,10 @@ async function giveUp(run: Run, announce: (how: End) => () => void): Promise<End
         await during(run, `releasing ${name}`, () => ec2.release(associationId));
       } catch (error) {
         if (!(error instanceof Failure)) throw error;
-        // Somebody was quicker to move it.
-        if (error.code === "InvalidAssociationID.NotFound") {
-          takeBack();
-          continue;
-        }
         if (error.kind !== "unreachable") {
           takeBack();
+          // Somebody was quicker to move it.
+          if (error.code === "InvalidAssociationID.NotFound") continue;
           throw error;
         }
         // The answer may have been lost because it travelled over the very address that was given up.

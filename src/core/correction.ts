@@ -15,19 +15,23 @@ export function correctionOf(
   }
   if (accepted !== undefined) return { found, cure: `set it to what is accepted: ${accepted}` };
   const [, file] = /^cannot read (.+?): /.exec(found) ?? [];
-  if (file !== undefined)
-    return { found, cure: `make ${file} a file that everybody may read (chmod 0644)` };
+  if (file !== undefined) return { found, cure: openUp(file) };
   const [, variable] = /^cannot use (\w+) in /.exec(found) ?? [];
-  if (variable !== undefined) {
-    return {
-      found,
-      cure: `correct ${variable} in ${placeOfSetting(variable)}, or remove it there`,
-    };
-  }
+  if (variable !== undefined) return { found, cure: correctOrRemove(variable, placeOfSetting) };
   if (/, line \d+: /.test(found)) return { found, cure: "correct that line, or remove it" };
   if (found.startsWith("both ")) {
     const place = placeOfSetting("EIP_HEAL_POOL");
     return { found, cure: `if one fixed address is meant, remove EIP_HEAL_POOL from ${place}` };
   }
   return { found, cure: "correct it as it says" };
+}
+
+/** For a settings file that the unit's user, who is nobody in particular, may not read. */
+export function openUp(file: string): string {
+  return `make ${file} a file that everybody may read (chmod 0644)`;
+}
+
+/** For a variable whose value makes no sense, where it is set. */
+export function correctOrRemove(variable: string, placeOfSetting: (key: string) => string): string {
+  return `correct ${variable} in ${placeOfSetting(variable)}, or remove it there`;
 }

@@ -1,5 +1,5 @@
 /** This program on this machine: its settings, its units, its versions. */
-import { correctionOf } from "../../core/correction.ts";
+import { correctionOf, correctOrRemove, openUp } from "../../core/correction.ts";
 import { EXIT, Failure } from "../../core/failure.ts";
 import { failing, ok } from "../examination.ts";
 import type { Parts } from "../ports.ts";
@@ -24,7 +24,7 @@ export function checkProgram({
         return {
           mark: "failed",
           found: `${hiddenFile} is not readable by everybody, and eip-heal.service runs as a user of its own`,
-          cure: `make ${hiddenFile} a file that everybody may read (chmod 0644)`,
+          cure: openUp(hiddenFile),
           status: EXIT.CONFIG,
         };
       }
@@ -37,8 +37,7 @@ export function checkProgram({
         const [name] = /AWS_\w+/.exec(error.details.why) ?? [];
         return failing(
           error,
-          error.details.cure ??
-            (name && `correct ${name} in ${ports.placeOfSetting(name)}, or remove it there`),
+          error.details.cure ?? (name && correctOrRemove(name, ports.placeOfSetting)),
         );
       }
       return ok(`${settingsFile}, environment and flags are in order`, { settings, parts });
