@@ -14,6 +14,9 @@ const cloud = (name: string, include: string[]) => ({
   test: { ...project(name, include, 300_000).test, fileParallelism: false },
 });
 
+// For test/support/properties.ts, in every worker; test/tools/summary.ts prints it.
+process.env["EIP_HEAL_TEST_FRESH_SEED"] ??= String(Date.now() % 2 ** 31);
+
 export default defineConfig({
   test: {
     reporters: ["default", "./test/tools/summary.ts"],

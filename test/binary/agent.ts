@@ -5,7 +5,17 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { RunningRegion } from "../region/server.ts";
 
-export const BINARY = resolve(import.meta.dirname, "../../dist/eip-heal");
+/**
+ * What is run, with its first arguments: the built binary, or what EIP_HEAL names instead, so that a change is tested
+ * without building it (`EIP_HEAL="node src/main.ts"`; "node" is the Node that runs the tests).
+ */
+export const [PROGRAM, ...ARGUMENTS] = programOf(process.env["EIP_HEAL"]);
+
+function programOf(named: string | undefined): [string, ...string[]] {
+  if (!named) return [resolve(import.meta.dirname, "../../dist/eip-heal")];
+  const [program = "", ...args] = named.split(" ");
+  return [program === "node" ? process.execPath : resolve(program), ...args];
+}
 
 export interface AgentOptions {
   readonly flags?: readonly string[];
@@ -17,8 +27,8 @@ export interface AgentOptions {
   readonly ec2Url?: string;
   /** The instance's /run/eip-heal, kept from one run to the next; without it each run has an empty one. */
   readonly runtime?: string;
-  /** Sent SIGTERM after so many milliseconds. */
-  readonly stopAfterMs?: number;
+  /** Sent SIGTERM as soon as this is so, given what it has logged. */
+  readonly stopWhen?: (log: string) => boolean;
 }
 
 export interface AgentRun {
@@ -52,7 +62,7 @@ export function runAgent(
 /** Runs `eip-heal` with these variables and nothing of this process's environment. */
 export async function run(
   environment: Readonly<Record<string, string>>,
-  { flags = [], conf, stopAfterMs, runtime, ...options }: AgentOptions = {},
+  { flags = [], conf, stopWhen, runtime, ...options }: AgentOptions = {},
 ): Promise<AgentRun> {
   const folder = mkdtempSync(join(tmpdir(), "eip-heal-"));
   const results = runtime ?? folder;
@@ -66,12 +76,20 @@ export async function run(
       stderr: string;
     }>((done) => {
       const child = execFile(
-        BINARY,
-        [...(flags.includes("--config") ? [] : ["--config", config]), ...flags],
+        PROGRAM,
+        [...ARGUMENTS, ...(flags.includes("--config") ? [] : ["--config", config]), ...flags],
         { env: { RUNTIME_DIRECTORY: results, ...environment, ...options.environment } },
         (_, stdout, stderr) => done({ status: child.exitCode, stdout, stderr }),
       );
-      if (stopAfterMs !== undefined) setTimeout(() => child.kill("SIGTERM"), stopAfterMs);
+      if (stopWhen === undefined) return;
+      let log = "";
+      child.stderr?.on("data", (text: string) => (log += text));
+      const watch = setInterval(() => {
+        if (!stopWhen(log)) return;
+        clearInterval(watch);
+        child.kill("SIGTERM");
+      }, 20);
+      child.once("exit", () => clearInterval(watch));
     });
     const read = (name: string) =>
       existsSync(join(results, name)) ? readFileSync(join(results, name), "utf8") : undefined;

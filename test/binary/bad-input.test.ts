@@ -33,7 +33,7 @@ afterAll(async () => {
   await region.close();
 });
 
-const QUICK = { EIP_HEAL_DEADLINE: "1s" };
+const QUICK = { EIP_HEAL_DEADLINE: "4s" };
 
 describe("settings", () => {
   it.concurrent.each<[string, AgentOptions, number, string[]]>([

@@ -12,7 +12,7 @@ import { CHECKS } from "../../src/core/checkup.ts";
 import { allow } from "../region/iam.ts";
 import type { InstanceSpec } from "../region/build.ts";
 import { makeAuthority } from "../boot/certificates.ts";
-import { BINARY } from "./agent.ts";
+import { ARGUMENTS, PROGRAM } from "./agent.ts";
 import { onTerminal } from "./terminal.ts";
 import { type Checkup, SetUp, type Start } from "./broken.ts";
 
@@ -505,7 +505,7 @@ describe("a broken set-up", () => {
       expectNoWrite(setUp);
       expect(checkup.exitStatus, JSON.stringify(checkup, null, 1)).toBe(status);
       expect(checkup.status).toBe(status);
-      const broken = await setUp.run("--deadline", "3s");
+      const broken = await setUp.run("--deadline", "5s");
       expect(broken.status, broken.log.join("\n")).toBe(status);
 
       for (const id of first) {
@@ -541,7 +541,7 @@ it("a certificate that nobody here trusts", async () => {
   const checkup = await setUp.doctor();
   expectSchema(checkup);
   expect(checkup).toMatchObject({ first: "tls", exitStatus: 75 });
-  const broken = await setUp.run("--deadline", "3s");
+  const broken = await setUp.run("--deadline", "5s");
   expect(broken.status).toBe(75);
   const check = checkup.checks.find(({ id }) => id === "tls");
   if (check !== undefined) setUp.follow(check);
@@ -661,7 +661,7 @@ describe("a healthy set-up", () => {
       const checkup = await setUp.doctor();
       expect(checkup).toMatchObject({ healthy: true, exitStatus: 0, status: 0 });
       expect(checkup.message).toContain(`a heal would rightly do nothing (${id})`);
-      const idle = await setUp.run("--deadline", "3s");
+      const idle = await setUp.run("--deadline", "5s");
       expect(idle.status).toBe(0);
       expect(idle.result).toMatchObject({ outcome: "idle" });
     }),
@@ -825,7 +825,15 @@ describe("the screen", () => {
       const { environment, flags } = setUp.prepare();
       const piped = await promisify(execFile)(
         "bash",
-        ["--norc", "-c", '"$@" doctor | true; echo "${PIPESTATUS[0]}"', "bash", BINARY, ...flags],
+        [
+          "--norc",
+          "-c",
+          '"$@" doctor | true; echo "${PIPESTATUS[0]}"',
+          "bash",
+          PROGRAM,
+          ...ARGUMENTS,
+          ...flags,
+        ],
         { env: { ...environment, PATH: process.env["PATH"] } },
       );
       expect(piped).toEqual({ stdout: "77\n", stderr: "" });

@@ -32,7 +32,9 @@ interface Scene {
   readonly hook: Record<string, unknown> | undefined;
 }
 
-interface Setting extends AgentOptions {
+interface Setting extends Omit<AgentOptions, "stopWhen"> {
+  /** Sent SIGTERM as soon as this is so. */
+  readonly stopWhen?: (log: string, region: RunningRegion) => boolean;
   /** What else is in the world; the address is free. */
   readonly world?: (world: World, allocationId: string, me: BuiltInstance) => void;
   /** What happens between the beginning of the wait and the run. */
@@ -66,8 +68,10 @@ async function play(setting: Setting = {}): Promise<Scene> {
   try {
     if (setting.waits !== false) region.region.waitUnderHook(me.instanceId, HOOK);
     await setting.before?.(region, me, allocationId);
+    const { stopWhen, ...options } = setting;
     const running = runAgent(region, me.instanceId, {
-      ...setting,
+      ...options,
+      ...(stopWhen && { stopWhen: (log) => stopWhen(log, region) }),
       environment: { EIP_HEAL_LIFECYCLE_HOOK: HOOK, ...setting.environment },
     });
     await setting.meanwhile?.(region, me, allocationId);
@@ -173,7 +177,7 @@ describe.concurrent("by the end of the heal", () => {
     [
       "the role may not associate",
       {
-        environment: { EIP_HEAL_DEADLINE: "3s" },
+        environment: { EIP_HEAL_DEADLINE: "4s" },
         before: (region) =>
           region.region.setPolicy(
             "hook",
@@ -187,7 +191,7 @@ describe.concurrent("by the end of the heal", () => {
       "an older instance may keep it, to the deadline",
       {
         world: heldBy(older),
-        environment: { EIP_HEAL_TAKEOVER: "never", EIP_HEAL_DEADLINE: "3s" },
+        environment: { EIP_HEAL_TAKEOVER: "never", EIP_HEAL_DEADLINE: "4s" },
       },
       75,
       "failed",
@@ -195,7 +199,7 @@ describe.concurrent("by the end of the heal", () => {
     [
       "EC2 cannot be reached, to the deadline",
       {
-        environment: { EIP_HEAL_DEADLINE: "3s" },
+        environment: { EIP_HEAL_DEADLINE: "4s" },
         before: (region) => region.unplug("ec2"),
       },
       75,
@@ -203,7 +207,7 @@ describe.concurrent("by the end of the heal", () => {
     ],
     [
       "there is no tag",
-      { me: { tags: {}, group: GROUP }, environment: { EIP_HEAL_DEADLINE: "3s" } },
+      { me: { tags: {}, group: GROUP }, environment: { EIP_HEAL_DEADLINE: "4s" } },
       78,
       "failed",
     ],
@@ -211,7 +215,7 @@ describe.concurrent("by the end of the heal", () => {
       "there is no tag, and none is needed",
       {
         me: { tags: {}, group: GROUP },
-        environment: { EIP_HEAL_DEADLINE: "3s", EIP_HEAL_OPTIONAL: "yes" },
+        environment: { EIP_HEAL_DEADLINE: "4s", EIP_HEAL_OPTIONAL: "yes" },
       },
       0,
       "idle",
@@ -398,7 +402,7 @@ describe.concurrent("by the end of the heal", () => {
     const { run, wait, calls, hook } = await play({
       world: heldBy(older),
       environment: { EIP_HEAL_TAKEOVER: "never" },
-      stopAfterMs: 1_500,
+      stopWhen: (log) => log.includes("next try in"),
     });
     expect(run.status).toBe(75);
     expect(run.log.at(-1)).toMatch(
@@ -410,7 +414,7 @@ describe.concurrent("by the end of the heal", () => {
   it("SIGTERM while the hook is being completed", async () => {
     const { run, calls, hook } = await play({
       before: (region) => region.faults.add({ service: "autoscaling", effect: { do: "silence" } }),
-      stopAfterMs: 2_500,
+      stopWhen: (_, { calls }) => calls.some(({ action }) => action === "CompleteLifecycleAction"),
     });
     expect(run.status).toBe(75);
     expect(run.result).toMatchObject({ outcome: "settled", exitStatus: 75 });
@@ -616,8 +620,8 @@ describe.concurrent("Auto Scaling does not play along", { timeout: PATIENCE_MS }
   it("a permission that comes meanwhile is good enough", async () => {
     const { run, calls } = await play({
       role: "full",
-      meanwhile: async ({ region }) => {
-        await sleep(1_000);
+      meanwhile: async ({ calls, region }) => {
+        while (!calls.some(({ error }) => error === "AccessDenied")) await sleep(20);
         region.setPolicy("full", HOOK_ROLE);
       },
     });
@@ -722,7 +726,7 @@ describe.concurrent("endpoints", () => {
         AWS_ENDPOINT_URL_AUTO_SCALING: "",
         AWS_ENDPOINT_URL: "http://127.0.0.1:9/",
       },
-      stopAfterMs: 1_500,
+      stopWhen: (log) => log.includes("autoscaling:CompleteLifecycleAction"),
     });
     expect(run.log.join("\n")).toContain(
       "autoscaling:CompleteLifecycleAction at 127.0.0.1:9: connection refused",

@@ -82,7 +82,7 @@ describe.runIf(hasMoto())("with moto as EC2", () => {
     ["always", 0],
   ])("a running instance has it (%s)", async (takeover, status) => {
     await moto.associate(allocationId, other);
-    const run_ = await run(me, takeover, status === 0 ? "30s" : "1s");
+    const run_ = await run(me, takeover, status === 0 ? "30s" : "4s");
     expect(run_.status, run_.log.join("\n")).toBe(status);
     expect(await holder()).toBe(status === 0 ? me : other);
   });
@@ -106,7 +106,7 @@ describe.runIf(hasMoto())("with moto as EC2", () => {
     async (how) => {
       await moto.associate(allocationId, other);
       await moto[how](other);
-      expect((await run(me, "never", "1s")).status).toBe(75);
+      expect((await run(me, "never", "4s")).status).toBe(75);
       const { status, log } = await run(me, "if-gone");
       expect(status, log.join("\n")).toBe(0);
       expect(log.at(-1)).toContain(

@@ -19,7 +19,7 @@ const MOVE = {
   ],
 };
 
-const DEADLINE = { EIP_HEAL_DEADLINE: "1s" };
+const DEADLINE = { EIP_HEAL_DEADLINE: "4s" };
 
 interface Scene {
   readonly run: AgentRun;
@@ -564,9 +564,17 @@ describe("refused whatever the policy, with the holder named", () => {
     const address = world.address();
     const holder = world.holdByService(address, "other-account");
     const me = world.instance({ role: "old" });
-    const { run, region } = await play(world, me, {
-      environment: { ...settled(address.allocationId), ...DEADLINE, EIP_HEAL_TAKEOVER: "always" },
-    });
+    const { run, region } = await play(
+      world,
+      me,
+      {
+        environment: { ...settled(address.allocationId), ...DEADLINE, EIP_HEAL_TAKEOVER: "always" },
+      },
+      { mostWrites: 9 },
+    );
+    for (const { action, params } of region.calls) {
+      if (action === "AssociateAddress") expect(params["AllowReassociation"]).toBe("false");
+    }
     expect(run.status).not.toBe(0);
     expect(region.holder(address.allocationId)?.networkInterfaceId).toBe(holder.networkInterfaceId);
   });

@@ -339,7 +339,9 @@ describe("a release that does not come to its end", () => {
       const { status, env } = await runAgent(region, me.instanceId, {
         flags: ["release"],
         runtime,
-        ...(how === "stopped" && { stopAfterMs: 2_000 }),
+        ...(how === "stopped" && {
+          stopWhen: () => region.calls.at(-1)?.action === "DisassociateAddress",
+        }),
       });
       expect(status).toBe(75);
       expect(env).toBeUndefined();

@@ -1,6 +1,6 @@
 /** Runs the real binary on a terminal of its own, as wide as wanted. */
 import { execFile } from "node:child_process";
-import { BINARY } from "./agent.ts";
+import { ARGUMENTS, PROGRAM } from "./agent.ts";
 import type { SetUp } from "./broken.ts";
 
 /** Gives its first argument as columns to a new terminal, runs the rest on it and prints what comes. */
@@ -30,7 +30,7 @@ export function onTerminal(
   variables: Readonly<Record<string, string>>,
 ): Promise<{ output: string; status: number | null }> {
   const { environment, flags } = setUp.prepare();
-  const args = ["-c", ON_A_TERMINAL, String(columns), BINARY, ...flags, ...command];
+  const args = ["-c", ON_A_TERMINAL, String(columns), PROGRAM, ...ARGUMENTS, ...flags, ...command];
   const env = { RUNTIME_DIRECTORY: setUp.runtime, ...environment, ...variables };
   return new Promise((done) => {
     const child = execFile(

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { trials } from "../support/properties.ts";
 import { EXIT, type ExitStatus, Failure } from "../../src/core/failure.ts";
 import { conclude } from "../../src/core/launch-hook.ts";
 import type { End, HookEnd, Outcome } from "../../src/core/outcome.ts";
@@ -72,30 +73,35 @@ const end: fc.Arbitrary<End> = fc.oneof(
   status.map((status) => failed(status)),
 );
 
-it("a hook never hides how the heal has ended, and its own failure is not hidden either", () => {
-  fc.assert(
-    fc.property(end, hook, (end, hook) => {
-      const alone: Outcome = { ...end, facts: {}, tries: 1, ms: 1 };
-      const under: Outcome = { ...alone, hook };
-      const own = report(alone);
-      expect(report(under)).toEqual({
-        ...own,
-        status: own.status === EXIT.OK ? reportHook(hook).status : own.status,
-      });
-      const at = new Date(0);
-      const { lifecycleHook, exitStatus, ...rest } = resultRecord(under, at);
-      expect(rest).toEqual({ ...resultRecord(alone, at), exitStatus: undefined });
-      expect(exitStatus).toBe(report(under).status);
-      expect(lifecycleHook).toEqual(hookRecord(hook));
-    }),
-  );
-});
+it.each(trials(100))(
+  "a hook never hides how the heal has ended, and its own failure is not hidden either (seed $seed)",
+  (trial) => {
+    fc.assert(
+      fc.property(end, hook, (end, hook) => {
+        const alone: Outcome = { ...end, facts: {}, tries: 1, ms: 1 };
+        const under: Outcome = { ...alone, hook };
+        const own = report(alone);
+        expect(report(under)).toEqual({
+          ...own,
+          status: own.status === EXIT.OK ? reportHook(hook).status : own.status,
+        });
+        const at = new Date(0);
+        const { lifecycleHook, exitStatus, ...rest } = resultRecord(under, at);
+        expect(rest).toEqual({ ...resultRecord(alone, at), exitStatus: undefined });
+        expect(exitStatus).toBe(report(under).status);
+        expect(lifecycleHook).toEqual(hookRecord(hook));
+      }),
+      trial,
+    );
+  },
+);
 
-it("every line names the hook", () => {
+it.each(trials(100))("every line names the hook (seed $seed)", (trial) => {
   fc.assert(
     fc.property(hook, (hook) => {
       expect(reportHook(hook).line).toContain(`the launch hook ${hook.name}`);
       expect(hookRecord(hook)).toMatchObject({ name: hook.name, outcome: hook.end });
     }),
+    trial,
   );
 });

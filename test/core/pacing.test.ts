@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { EXIT, Failure, type Kind } from "../../src/core/failure.ts";
+import { trials } from "../support/properties.ts";
 import { NO_TRAIL, pace, PATIENCE_MS, statusOf, type Trail } from "../../src/core/pacing.ts";
 
 const failure = (kind: Kind, meaning?: 77 | 78) =>
@@ -121,35 +122,39 @@ describe("when a run ends, and how", () => {
     expect(now).toBeLessThan(PATIENCE_MS + 20_000);
   });
 
-  it("never goes past the deadline, and always leaves time for the last try", () => {
-    const kinds = fc.constantFrom<Kind>("unreachable", "throttled", "not-yet", "denied", "held");
-    fc.assert(
-      fc.property(
-        fc.array(kinds, { maxLength: 200 }),
-        fc.integer({ min: 1_000, max: 3_600_000 }),
-        fc.infiniteStream(fc.double({ min: 0, max: 0.999, noNaN: true })),
-        (sequence, deadline, dice) => {
-          let trail: Trail = NO_TRAIL;
-          let now = 0;
-          for (const kind of sequence) {
-            const verdict = pace(
-              failure(kind),
-              trail,
-              now,
-              now,
-              deadline,
-              () => dice.next().value as number,
-            );
-            if (!verdict.again) return;
-            expect(verdict.afterMs).toBeGreaterThan(0);
-            now += verdict.afterMs;
-            trail = verdict.trail;
-            expect(now).toBeLessThanOrEqual(deadline - 1_000);
-          }
-        },
-      ),
-    );
-  });
+  it.each(trials(100))(
+    "never goes past the deadline, and always leaves time for the last try (seed $seed)",
+    (trial) => {
+      const kinds = fc.constantFrom<Kind>("unreachable", "throttled", "not-yet", "denied", "held");
+      fc.assert(
+        fc.property(
+          fc.array(kinds, { maxLength: 200 }),
+          fc.integer({ min: 1_000, max: 3_600_000 }),
+          fc.infiniteStream(fc.double({ min: 0, max: 0.999, noNaN: true })),
+          (sequence, deadline, dice) => {
+            let trail: Trail = NO_TRAIL;
+            let now = 0;
+            for (const kind of sequence) {
+              const verdict = pace(
+                failure(kind),
+                trail,
+                now,
+                now,
+                deadline,
+                () => dice.next().value as number,
+              );
+              if (!verdict.again) return;
+              expect(verdict.afterMs).toBeGreaterThan(0);
+              now += verdict.afterMs;
+              trail = verdict.trail;
+              expect(now).toBeLessThanOrEqual(deadline - 1_000);
+            }
+          },
+        ),
+        trial,
+      );
+    },
+  );
 });
 
 it("every kind has an exit status", () => {

@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { trials } from "../support/properties.ts";
 import * as remedies from "../../src/core/remedies.ts";
 import { linesOf } from "../../src/core/screen.ts";
 
@@ -56,7 +57,7 @@ const text = fc
   .filter((value) => value.trim() !== "");
 
 describe("a command can be pasted, whatever the tags hold", () => {
-  it("tagInstance, allocate", () => {
+  it.each(trials(40))("tagInstance, allocate (seed $seed)", (trial) => {
     fc.assert(
       fc.property(text, text, fc.integer({ min: 20, max: 200 }), (key, value, columns) => {
         const tagging = remedies.tagInstance(SELF, key);
@@ -67,7 +68,7 @@ describe("a command can be pasted, whatever the tags hold", () => {
         expect(wordsOf(allocating).at(-1)).toBe(last);
         expect(wordsOf(shown(allocating, columns))).toEqual(wordsOf(allocating));
       }),
-      { numRuns: 40 },
+      trial,
     );
   });
 

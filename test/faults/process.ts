@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { BINARY } from "../binary/agent.ts";
+import { ARGUMENTS, PROGRAM } from "../binary/agent.ts";
 
 export interface Ended {
   readonly status: number | null;
@@ -48,7 +48,8 @@ export function start(
     throw new Error("no metadata service is given");
   }
   const startedAt = performance.now();
-  const child = spawn(BINARY, ["--config", join(home.folder, "eip-heal.conf"), ...flags], {
+  const config = join(home.folder, "eip-heal.conf");
+  const child = spawn(PROGRAM, [...ARGUMENTS, "--config", config, ...flags], {
     env: { RUNTIME_DIRECTORY: home.folder, ...environment },
     stdio: ["ignore", "pipe", "pipe"],
   });

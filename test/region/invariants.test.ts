@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { trials } from "../support/properties.ts";
 
 import { Ec2Error } from "./errors.ts";
 import { Region } from "./region.ts";
@@ -27,27 +28,30 @@ const event = fc.record({
   other: fc.nat(20),
 });
 
-test("whatever happens, an address and the interface that holds it agree", () => {
-  fc.assert(
-    fc.property(fc.array(event, { maxLength: 60 }), (events) => {
-      const world = aWorld();
-      for (let n = 0; n < 3; n++) world.address();
-      for (let n = 0; n < 3; n++) world.instance({ autoPublicIp: n > 0 });
-      let now = Date.UTC(2026, 5, 1);
-      const region = new Region(world.data, () => now);
-      for (const { what, which, other } of events) {
-        now += 700;
-        try {
-          happen(region, what, which, other);
-        } catch (error) {
-          if (!(error instanceof Ec2Error)) throw error;
+test.each(trials(300))(
+  "whatever happens, an address and the interface that holds it agree (seed $seed)",
+  (trial) => {
+    fc.assert(
+      fc.property(fc.array(event, { maxLength: 60 }), (events) => {
+        const world = aWorld();
+        for (let n = 0; n < 3; n++) world.address();
+        for (let n = 0; n < 3; n++) world.instance({ autoPublicIp: n > 0 });
+        let now = Date.UTC(2026, 5, 1);
+        const region = new Region(world.data, () => now);
+        for (const { what, which, other } of events) {
+          now += 700;
+          try {
+            happen(region, what, which, other);
+          } catch (error) {
+            if (!(error instanceof Ec2Error)) throw error;
+          }
+          check(region);
         }
-        check(region);
-      }
-    }),
-    { numRuns: 300 },
-  );
-});
+      }),
+      trial,
+    );
+  },
+);
 
 function happen(region: Region, what: string, which: number, other: number): void {
   const instances = region.instances();

@@ -9,12 +9,10 @@ import { Region } from "../region/region.ts";
 import { aWorld, type BuiltInstance, type World } from "../region/world.ts";
 import { type Passage, runOnVirtualTime } from "./agent.ts";
 import { newestOf } from "./fleet.ts";
+import { trials } from "../support/properties.ts";
 import { dice, VirtualTime } from "./time.ts";
 
 const START = Date.UTC(2026, 10, 1);
-/** How many races are run, each about a millisecond; and which, so that a failure can be seen again. */
-const RUNS = Number(process.env["EIP_HEAL_TEST_RUNS"] ?? 3_000);
-const PARAMETERS = { numRuns: RUNS, seed: Number(process.env["EIP_HEAL_TEST_SEED"] ?? 20_261_123) };
 
 interface Racer {
   /** Seconds before the start at which EC2 launched it; several may share a second. */
@@ -207,24 +205,27 @@ const fixed =
   };
 
 describe("one fixed address, policy newest", () => {
-  it("the newest ends as its holder, and nobody has claimed what it did not have", async () => {
-    await fc.assert(
-      fc.asyncProperty(race(6), async (conditions) => {
-        const { region, instances, outcomes, heldAtLastLook, moves } = await run(
-          conditions,
-          fixed(conditions.holder),
-        );
-        const [address] = region.addresses();
-        const winner = newestOf(instances);
-        expect(outcomes.filter(Boolean)).toHaveLength(instances.length);
-        expect(address?.association?.instanceId).toBe(winner.instanceId);
-        expect(outcomes[instances.indexOf(winner)]?.end).toBe("settled");
-        for (const held of heldAtLastLook) expect(held).not.toBe(false);
-        expect(moves.length).toBeLessThanOrEqual(2 * instances.length);
-      }),
-      PARAMETERS,
-    );
-  });
+  it.each(trials(3_000))(
+    "the newest ends as its holder, and nobody has claimed what it did not have (seed $seed)",
+    async (trial) => {
+      await fc.assert(
+        fc.asyncProperty(race(6), async (conditions) => {
+          const { region, instances, outcomes, heldAtLastLook, moves } = await run(
+            conditions,
+            fixed(conditions.holder),
+          );
+          const [address] = region.addresses();
+          const winner = newestOf(instances);
+          expect(outcomes.filter(Boolean)).toHaveLength(instances.length);
+          expect(address?.association?.instanceId).toBe(winner.instanceId);
+          expect(outcomes[instances.indexOf(winner)]?.end).toBe("settled");
+          for (const held of heldAtLastLook) expect(held).not.toBe(false);
+          expect(moves.length).toBeLessThanOrEqual(2 * instances.length);
+        }),
+        trial,
+      );
+    },
+  );
 });
 
 /**
@@ -252,55 +253,61 @@ describe("the next recheck puts right", () => {
     return newestOf(alive);
   };
 
-  it("requests that took up to ten seconds", async () => {
-    let late = 0;
-    await fc.assert(
-      fc.asyncProperty(race(6, [5_000, 10_000]), async (conditions) => {
-        let settings: Record<string, string> = {};
-        const ending = await run(
-          conditions,
-          (...world) => (settings = fixed(conditions.holder)(...world)),
-        );
-        const holder = () => ending.region.addresses()[0]?.association?.instanceId;
-        if (holder() !== newestOf(ending.instances).instanceId) late++;
-        const winner = await recheckAll(ending, settings);
-        expect(holder()).toBe(winner.instanceId);
-      }),
-      { ...PARAMETERS, numRuns: Math.ceil(RUNS / 4) },
-    );
-    expect(late, "the conditions are so that there is something to put right").toBeGreaterThan(0);
-  });
+  it.each(trials(3_000, 1 / 4))(
+    "requests that took up to ten seconds (seed $seed)",
+    async (trial) => {
+      let late = 0;
+      await fc.assert(
+        fc.asyncProperty(race(6, [5_000, 10_000]), async (conditions) => {
+          let settings: Record<string, string> = {};
+          const ending = await run(
+            conditions,
+            (...world) => (settings = fixed(conditions.holder)(...world)),
+          );
+          const holder = () => ending.region.addresses()[0]?.association?.instanceId;
+          if (holder() !== newestOf(ending.instances).instanceId) late++;
+          const winner = await recheckAll(ending, settings);
+          expect(holder()).toBe(winner.instanceId);
+        }),
+        trial,
+      );
+      expect(late, "the conditions are so that there is something to put right").toBeGreaterThan(0);
+    },
+  );
 
-  it("instances that died at any moment, their address freed", async () => {
-    const deaths = fc.array(
-      fc.record({ who: fc.nat({ max: 5 }), at: fc.integer({ min: 0, max: 15_000 }) }),
-      { maxLength: 3 },
-    );
-    await fc.assert(
-      fc.asyncProperty(race(6), deaths, async (conditions, dying) => {
-        let settings: Record<string, string> = {};
-        const ending = await run(
-          conditions,
-          (...world) => (settings = fixed(conditions.holder)(...world)),
-          ({ region, time, instances }) => {
-            for (const { who, at } of dying) {
-              const instance = instances[who];
-              // One has to live.
-              if (instance === undefined || who === 0) continue;
-              void time.sleep(at).then(() => {
-                if (region.instance(instance.instanceId).state !== "running") return;
-                region.terminate(instance.instanceId);
-                region.terminated(instance.instanceId);
-              });
-            }
-          },
-        );
-        const winner = await recheckAll(ending, settings);
-        expect(ending.region.addresses()[0]?.association?.instanceId).toBe(winner.instanceId);
-      }),
-      PARAMETERS,
-    );
-  });
+  it.each(trials(3_000))(
+    "instances that died at any moment, their address freed (seed $seed)",
+    async (trial) => {
+      const deaths = fc.array(
+        fc.record({ who: fc.nat({ max: 5 }), at: fc.integer({ min: 0, max: 15_000 }) }),
+        { maxLength: 3 },
+      );
+      await fc.assert(
+        fc.asyncProperty(race(6), deaths, async (conditions, dying) => {
+          let settings: Record<string, string> = {};
+          const ending = await run(
+            conditions,
+            (...world) => (settings = fixed(conditions.holder)(...world)),
+            ({ region, time, instances }) => {
+              for (const { who, at } of dying) {
+                const instance = instances[who];
+                // One has to live.
+                if (instance === undefined || who === 0) continue;
+                void time.sleep(at).then(() => {
+                  if (region.instance(instance.instanceId).state !== "running") return;
+                  region.terminate(instance.instanceId);
+                  region.terminated(instance.instanceId);
+                });
+              }
+            },
+          );
+          const winner = await recheckAll(ending, settings);
+          expect(ending.region.addresses()[0]?.association?.instanceId).toBe(winner.instanceId);
+        }),
+        trial,
+      );
+    },
+  );
 });
 
 describe("a pool", () => {
@@ -318,65 +325,80 @@ describe("a pool", () => {
       return { EIP_HEAL_POOL: "eip-pool=web", EIP_HEAL_DEADLINE: deadline };
     };
 
-  it("large enough: everyone ends with an address of its own, and none is taken from anybody", async () => {
-    await fc.assert(
-      fc.asyncProperty(poolRace(6), fc.integer({ min: 0, max: 2 }), async (conditions, spare) => {
-        const { region, instances, outcomes, moves } = await run(
-          conditions,
-          pool(conditions.racers.length + spare),
-        );
-        const held = region.addresses().flatMap(({ association }) => association?.instanceId ?? []);
-        expect(held.toSorted()).toEqual(instances.map(({ instanceId }) => instanceId).toSorted());
-        expect(new Set(outcomes.map(({ facts }) => facts.allocationId)).size).toBe(
-          instances.length,
-        );
-        expect(outcomes.map(({ end }) => end)).toEqual(instances.map(() => "settled"));
-        expect(moves).toEqual([]);
-      }),
-      PARAMETERS,
-    );
-  });
+  it.each(trials(3_000))(
+    "large enough: everyone ends with an address of its own, and none is taken from anybody (seed $seed)",
+    async (trial) => {
+      await fc.assert(
+        fc.asyncProperty(poolRace(6), fc.integer({ min: 0, max: 2 }), async (conditions, spare) => {
+          const { region, instances, outcomes, moves } = await run(
+            conditions,
+            pool(conditions.racers.length + spare),
+          );
+          const held = region
+            .addresses()
+            .flatMap(({ association }) => association?.instanceId ?? []);
+          expect(held.toSorted()).toEqual(instances.map(({ instanceId }) => instanceId).toSorted());
+          expect(new Set(outcomes.map(({ facts }) => facts.allocationId)).size).toBe(
+            instances.length,
+          );
+          expect(outcomes.map(({ end }) => end)).toEqual(instances.map(() => "settled"));
+          expect(moves).toEqual([]);
+        }),
+        trial,
+      );
+    },
+  );
 
-  it("partly held by stopped instances: taken from those, never from an instance that has settled", async () => {
-    await fc.assert(
-      fc.asyncProperty(poolRace(4), fc.integer({ min: 1, max: 4 }), async (conditions, stopped) => {
-        const size = conditions.racers.length;
-        const { region, instances, outcomes, moves, settledAt } = await run(
-          conditions,
-          pool(size, Math.min(stopped, size)),
-        );
-        expect(outcomes.map(({ end }) => end)).toEqual(instances.map(() => "settled"));
-        expect(new Set(outcomes.map(({ facts }) => facts.allocationId)).size).toBe(size);
-        for (const { from, at } of moves) {
-          if (region.instance(from).state === "stopped") continue;
-          // Two who take from the same stopped instance meet; the one that has lost has not claimed success.
-          const robbed = instances.findIndex(({ instanceId }) => instanceId === from);
-          expect(settledAt[robbed] ?? Number.POSITIVE_INFINITY).toBeGreaterThan(at);
-        }
-      }),
-      PARAMETERS,
-    );
-  });
+  it.each(trials(3_000))(
+    "partly held by stopped instances: taken from those, never from an instance that has settled (seed $seed)",
+    async (trial) => {
+      await fc.assert(
+        fc.asyncProperty(
+          poolRace(4),
+          fc.integer({ min: 1, max: 4 }),
+          async (conditions, stopped) => {
+            const size = conditions.racers.length;
+            const { region, instances, outcomes, moves, settledAt } = await run(
+              conditions,
+              pool(size, Math.min(stopped, size)),
+            );
+            expect(outcomes.map(({ end }) => end)).toEqual(instances.map(() => "settled"));
+            expect(new Set(outcomes.map(({ facts }) => facts.allocationId)).size).toBe(size);
+            for (const { from, at } of moves) {
+              if (region.instance(from).state === "stopped") continue;
+              // Two who take from the same stopped instance meet; the one that has lost has not claimed success.
+              const robbed = instances.findIndex(({ instanceId }) => instanceId === from);
+              expect(settledAt[robbed] ?? Number.POSITIVE_INFINITY).toBeGreaterThan(at);
+            }
+          },
+        ),
+        trial,
+      );
+    },
+  );
 
-  it("too small: as many as there are get one, the others say so, and nobody loses what it has", async () => {
-    await fc.assert(
-      fc.asyncProperty(poolRace(6), async (conditions) => {
-        const size = conditions.racers.length - 1;
-        const { region, outcomes, moves } = await run(conditions, pool(size, 0, "2min"));
-        expect(
-          region.addresses().filter(({ association }) => association !== undefined),
-        ).toHaveLength(size);
-        const settled = outcomes.filter(({ end }) => end === "settled");
-        expect(settled).toHaveLength(size);
-        expect(new Set(settled.map(({ facts }) => facts.allocationId)).size).toBe(size);
-        for (const outcome of outcomes) {
-          // The last failure is what ended the run: somebody holds them all, or EC2 did not answer the last look.
-          if (outcome.end !== "settled")
-            expect(outcome).toMatchObject({ end: "failed", status: 75 });
-        }
-        expect(moves).toEqual([]);
-      }),
-      { ...PARAMETERS, numRuns: Math.ceil(RUNS / 4) },
-    );
-  });
+  it.each(trials(3_000, 1 / 4))(
+    "too small: as many as there are get one, the others say so, and nobody loses what it has (seed $seed)",
+    async (trial) => {
+      await fc.assert(
+        fc.asyncProperty(poolRace(6), async (conditions) => {
+          const size = conditions.racers.length - 1;
+          const { region, outcomes, moves } = await run(conditions, pool(size, 0, "2min"));
+          expect(
+            region.addresses().filter(({ association }) => association !== undefined),
+          ).toHaveLength(size);
+          const settled = outcomes.filter(({ end }) => end === "settled");
+          expect(settled).toHaveLength(size);
+          expect(new Set(settled.map(({ facts }) => facts.allocationId)).size).toBe(size);
+          for (const outcome of outcomes) {
+            // The last failure is what ended the run: somebody holds them all, or EC2 did not answer the last look.
+            if (outcome.end !== "settled")
+              expect(outcome).toMatchObject({ end: "failed", status: 75 });
+          }
+          expect(moves).toEqual([]);
+        }),
+        trial,
+      );
+    },
+  );
 });

@@ -8,12 +8,11 @@ import { MOST_MOVES, NO_MEMORY } from "../../src/core/recheck.ts";
 import { Region } from "../region/region.ts";
 import { aWorld } from "../region/world.ts";
 import { type Runtime, runWith } from "./agent.ts";
+import { trials } from "../support/properties.ts";
 import { dice, VirtualTime } from "./time.ts";
 
 const START = Date.UTC(2026, 10, 1);
 const MINUTE = 60_000;
-const RUNS = Number(process.env["EIP_HEAL_TEST_RUNS"] ?? 1_000);
-const PARAMETERS = { numRuns: RUNS, seed: Number(process.env["EIP_HEAL_TEST_SEED"] ?? 20_261_123) };
 /** Events happen for so long; then the group is left alone. */
 const RESTLESS = 10 * MINUTE;
 const AFTER = 6 * MINUTE;
@@ -131,25 +130,28 @@ async function play(
 }
 
 describe("a group that rechecks", () => {
-  it("ends with the newest instance in service as the holder, and stays so", async () => {
-    await fc.assert(
-      fc.asyncProperty(
-        fc.array(member, { minLength: 1, maxLength: 5 }),
-        fc.array(drift, { maxLength: MOST_MOVES - 2 }),
-        fc.nat(),
-        async (members, drifts, seed) => {
-          const { region, address, newest, calls } = await play(members, drifts, seed);
-          if (newest === undefined) return;
-          expect(region.holder(address.allocationId)?.instanceId).toBe(newest);
-          const late = calls.filter(
-            ({ at, action }) => action === "AssociateAddress" && at > RESTLESS + 5 * MINUTE,
-          );
-          expect(late, "nothing moves once it is where it belongs").toEqual([]);
-        },
-      ),
-      PARAMETERS,
-    );
-  });
+  it.each(trials(1_000))(
+    "ends with the newest instance in service as the holder, and stays so (seed $seed)",
+    async (trial) => {
+      await fc.assert(
+        fc.asyncProperty(
+          fc.array(member, { minLength: 1, maxLength: 5 }),
+          fc.array(drift, { maxLength: MOST_MOVES - 2 }),
+          fc.nat(),
+          async (members, drifts, seed) => {
+            const { region, address, newest, calls } = await play(members, drifts, seed);
+            if (newest === undefined) return;
+            expect(region.holder(address.allocationId)?.instanceId).toBe(newest);
+            const late = calls.filter(
+              ({ at, action }) => action === "AssociateAddress" && at > RESTLESS + 5 * MINUTE,
+            );
+            expect(late, "nothing moves once it is where it belongs").toEqual([]);
+          },
+        ),
+        trial,
+      );
+    },
+  );
 
   it("asks EC2 nothing while all is well", async () => {
     const { calls } = await play(
