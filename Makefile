@@ -35,7 +35,7 @@ fleet: node_modules/.installed ## boot 1,000 and 10,000 instances at once on vir
 
 .PHONY: test
 test: tools check dist/eip-heal dist/.packages .tools/.venv $(LINTERS) ## run every test that this machine can run
-	$(VITEST) --project unit --project region --project simulation --project binary --project faults --project packages
+	$(VITEST) --project unit --project region --project simulation --project explorer --project binary --project faults --project packages
 	@$(MAKE) --no-print-directory test-boot
 	@$(MAKE) --no-print-directory test-packages
 
@@ -62,9 +62,25 @@ test-arm64: dist/.packages-arm64 ## install and heal on an emulated arm64 machin
 	@bash test/tools/deps.sh boot install qemu
 	@bash test/install/run-vm.sh arm64 $(VITEST) --project arm64
 
-.PHONY: test-unit
-test-unit: node_modules/.installed ## run the tests that need nothing
-	$(VITEST) --project unit
+.PHONY: test-fast
+test-fast: node_modules/.installed ## run the tests that need nothing: units, the simulation, the explorer
+	$(VITEST) --project unit --project simulation --project explorer
+
+.PHONY: explore
+explore: node_modules/.installed ## visit every interleaving of two and three instances (minutes, gigabytes)
+	@$(NODE) --max-old-space-size=16384 test/explorer/main.ts
+
+.PHONY: watch
+watch: node_modules/.installed ## run the unit tests again whenever a file is saved, without a build
+	$(NODE) node_modules/vitest/vitest.mjs --project unit --project explorer
+
+.PHONY: test-source
+test-source: node_modules/.installed ## run the tests of the binary on the sources instead, without a build
+	EIP_HEAL="node src/main.ts" $(VITEST) --project binary
+
+.PHONY: debug
+debug: node_modules/.installed ## run the sources under a debugger: make debug ARGS=doctor, with the variables that "make region" prints
+	$(NODE) --inspect-brk src/main.ts $(ARGS)
 
 .PHONY: check
 check: node_modules/.installed ## type check, lint, formatting

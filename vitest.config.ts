@@ -1,7 +1,7 @@
 import { defineConfig } from "vitest/config";
 
 /**
- * Projects by what they need: `unit` and `simulation` nothing, `region` loopback, `binary` and `faults` the
+ * Projects by what they need: `unit`, `simulation` and `explorer` nothing, `region` loopback, `binary` and `faults` the
  * built binary, `packages` the built packages and the tools that inspect them, `boot` and `install` a machine
  * that may boot a container, `qemu` and `arm64` one that emulates a whole machine.
  */
@@ -21,8 +21,9 @@ export default defineConfig({
   test: {
     reporters: ["default", "./test/tools/summary.ts"],
     projects: [
-      project("unit", ["test/{core,aws}/**/*.test.ts"], 30_000),
+      project("unit", ["test/{core,model,reconcile,run,aws}/**/*.test.ts"], 30_000),
       project("simulation", ["test/simulation/**/*.test.ts"], 300_000),
+      project("explorer", ["test/explorer/**/*.test.ts"], 120_000),
       project("region", ["test/region/**/*.test.ts"], 60_000),
       project("binary", ["test/binary/**/*.test.ts"], 60_000),
       project("packages", ["test/packages/**/*.test.ts"], 60_000),

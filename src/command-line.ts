@@ -1,7 +1,7 @@
 /** The command line: flags and commands in, a request out. Nothing is done here. */
 import { parseArgs } from "node:util";
 import type { Scope } from "./commands/policy.ts";
-import { isAccount, isRegion, isVpc } from "./core/ids.ts";
+import { isAccount, isRegion, isVpc } from "./model/ids.ts";
 import { SETTINGS } from "./core/settings.ts";
 
 export const COMMANDS = [

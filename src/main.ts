@@ -4,10 +4,10 @@ import manifest from "../package.json" with { type: "json" };
 import { footingOf } from "./aws/footing.ts";
 import { type CommandLine, helpText, parseCommandLine, UsageError } from "./command-line.ts";
 import type { PolicyPorts } from "./commands/policy.ts";
-import { EXIT, type ExitStatus, Failure } from "./core/failure.ts";
-import type { HookEnd, Outcome } from "./core/outcome.ts";
-import { statusOf } from "./core/pacing.ts";
-import type { LastResult } from "./core/recheck.ts";
+import { EXIT, type ExitStatus, Failure } from "./model/failure.ts";
+import type { HookEnd, Outcome } from "./model/outcome.ts";
+import { statusOf } from "./reconcile/retry.ts";
+import type { LastResult } from "./reconcile/drift.ts";
 import { isMove, report, reportHook, resultRecord, resultVariables } from "./core/report.ts";
 import { heal } from "./heal.ts";
 import { systemClock } from "./system/clock.ts";
@@ -27,6 +27,9 @@ const RESULTS_FOLDER =
     ?.split(":")
     .find((folder) => basename(folder) === "eip-heal" || /^(?!\/run\/)./.test(folder)) ??
   "/run/eip-heal";
+
+// Until somebody says otherwise: an event loop that runs dry, with nobody left to answer, is a bug and never a success.
+process.exitCode = EXIT.SOFTWARE;
 
 /** Of Node's own variables only NODE_EXTRA_CA_CERTS is the user's business: none of the others may change what we do. */
 for (const name of Object.keys(process.env)) {
@@ -94,15 +97,14 @@ async function main(args: string[]): Promise<ExitStatus> {
         return finish(await heal(settings, ports, commandLine, stop.signal));
       }
       const { lifecycleHook } = settings;
-      const { healUnderHook } = await import("./launch-hook.ts");
-      const outcome = await healUnderHook(
-        lifecycleHook,
-        settings,
-        ports,
-        commandLine,
-        tell,
-        stop.signal,
-      );
+      const { underHook } = await import("./run/lifecycle.ts");
+      const hook = {
+        name: lifecycleHook,
+        deadlineMs: settings.deadlineMs,
+        dryRun: commandLine.dryRun,
+      };
+      const work = () => heal(settings, ports, commandLine, stop.signal);
+      const outcome = await underHook(hook, ports, work, tell, stop.signal);
       return finish(outcome, { told: true });
     }
     case "release": {
@@ -198,8 +200,9 @@ async function main(args: string[]): Promise<ExitStatus> {
   ): Promise<HookEnd> {
     try {
       const ports = portsIn(environment);
-      const { completeHook } = await import("./launch-hook.ts");
-      return await completeHook(name, outcome, {}, ports, 0, commandLine, stop.signal);
+      const { completeHook } = await import("./run/lifecycle.ts");
+      const hook = { name, deadlineMs: 0, dryRun: commandLine.dryRun };
+      return await completeHook(hook, outcome, {}, ports, stop.signal);
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
       return { name, end: "left", because: error.message };

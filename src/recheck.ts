@@ -2,29 +2,29 @@
  * The story of a recheck: is the address still where it was verified? If so nobody is asked. If not, it is
  * healed by the same rules as at boot, but not more often than a handful of times an hour.
  */
-import { gate } from "./core/decide.ts";
-import { Failure } from "./core/failure.ts";
-import { placeOn } from "./core/place.ts";
-import type { End, Facts, Outcome } from "./core/outcome.ts";
-import { statusOf } from "./core/pacing.ts";
+import { resolveTarget } from "./model/target.ts";
+import { whyNotInService } from "./reconcile/ownership.ts";
+import { Failure } from "./model/failure.ts";
+import type { End, Facts, Outcome } from "./model/outcome.ts";
+import { statusOf } from "./reconcile/retry.ts";
 import {
   assess,
-  isAtRest,
+  isTerminal,
   type LastResult,
-  type Memory,
-  MOST_MOVES,
+  type RecheckState,
+  MAX_MOVES_PER_HOUR,
   recentMoves,
   untilRested,
-} from "./core/recheck.ts";
+} from "./reconcile/drift.ts";
 import type { Settings } from "./core/settings.ts";
 import { heal } from "./heal.ts";
-import type { Ports } from "./ports.ts";
-import type { Moves } from "./run.ts";
+import type { Ports } from "./run/ports.ts";
+import type { Moves } from "./run/loop.ts";
 
 /** What earlier runs have left. */
 export interface Past {
   readonly last: LastResult | undefined;
-  readonly memory: Memory;
+  readonly memory: RecheckState;
   /** Is the address being given up on purpose meanwhile? */
   readonly isReleased: () => boolean;
 }
@@ -35,14 +35,14 @@ export interface Recheck {
   /** Nothing was found out, so that the last result stays as it is. */
   readonly keepsResult?: true;
   /** To be remembered for the next one. */
-  readonly memory: Memory;
+  readonly memory: RecheckState;
 }
 
 /** Something is not as it was verified. */
 interface Drift {
   readonly drift: Pick<Facts, "instanceId" | "region">;
   /** Associate even if EC2 shows the address here. */
-  readonly insist: boolean;
+  readonly force: boolean;
 }
 
 /**
@@ -77,8 +77,8 @@ async function lookForDrift(
   try {
     const self = await ports.identify(stop);
     facts = { instanceId: self.instanceId, region: self.region };
-    const isAtEnd = isAtRest(last, self);
-    const idle = gate(self);
+    const isAtEnd = isTerminal(last, self);
+    const idle = whyNotInService(self);
     if (idle !== undefined) {
       if (isAtEnd || isOutOfService(last, facts)) {
         log.debug(`nothing to do: ${idle}`);
@@ -92,8 +92,8 @@ async function lookForDrift(
       log.debug(`nothing to do: the last run ended with ${last?.outcome}, and somebody has to act`);
       return { memory };
     }
-    const here = placeOn(self, settings.interface, settings.privateIp);
-    const finding = assess(last, self, here, memory, wallClock());
+    const target = resolveTarget(self, settings.interface, settings.privateIp);
+    const finding = assess(last, self, target, memory, wallClock());
     const { because } = finding;
     switch (finding.find) {
       case "well":
@@ -106,7 +106,7 @@ async function lookForDrift(
       case "drift":
         // A drift is news; that a newer instance still has the address, or a failure goes on, is not.
         log[last?.outcome === "settled" ? "warn" : "debug"](because);
-        return { drift: facts, insist: finding.insist };
+        return { drift: facts, force: finding.force };
     }
   } catch (error) {
     if (!(error instanceof Failure)) {
@@ -124,7 +124,7 @@ async function lookForDrift(
 }
 
 async function healDrift(
-  { drift, insist }: Drift,
+  { drift, force }: Drift,
   settings: Settings,
   ports: Ports,
   { last, memory, isReleased }: Past,
@@ -132,15 +132,16 @@ async function healDrift(
   stop: AbortSignal,
 ): Promise<Recheck> {
   const limit = limitMoves(memory, isReleased, wallClock);
-  const options = { insist, moves: limit.moves };
   const either = AbortSignal.any([stop, limit.signal]);
+  const work = () => heal(settings, ports, { force, moves: limit.moves }, either);
   const { lifecycleHook } = settings;
   let outcome: Outcome;
   // On the way from a warm pool into service hooks hold an instance back once more, and no boot's heal completes them.
   if (lifecycleHook !== undefined && isOutOfService(last, drift)) {
-    const { healUnderHook } = await import("./launch-hook.ts");
-    outcome = await healUnderHook(lifecycleHook, settings, ports, options, () => {}, either);
-  } else outcome = await heal(settings, ports, options, either);
+    const { underHook } = await import("./run/lifecycle.ts");
+    const hook = { name: lifecycleHook, deadlineMs: settings.deadlineMs, dryRun: false };
+    outcome = await underHook(hook, ports, work, () => {}, either);
+  } else outcome = await work();
 
   const { recent } = limit;
   if (isReleased()) {
@@ -169,13 +170,13 @@ function isOutOfService(last: LastResult | undefined, { instanceId }: Facts): bo
  * Ends a heal that moves the address too often: one whose address others take away goes round and round, and
  * each of its moves counts, however it ends. And one of an address that is given up meanwhile.
  */
-function limitMoves(memory: Memory, isReleased: () => boolean, wallClock: () => number) {
+function limitMoves(memory: RecheckState, isReleased: () => boolean, wallClock: () => number) {
   const recent = recentMoves(memory, wallClock());
   const enough = new AbortController();
   const moves: Moves = {
     begin() {
       if (isReleased()) enough.abort(new Error("given up on purpose meanwhile"));
-      else if (recent.length < MOST_MOVES) recent.push(wallClock());
+      else if (recent.length < MAX_MOVES_PER_HOUR) recent.push(wallClock());
       else {
         const until = untilRested(recent[0] ?? 0);
         const why = `others keep moving it away, so it is left alone until ${until} UTC: stopped`;

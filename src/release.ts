@@ -2,15 +2,14 @@
  * The story of giving the address up on purpose: only if this instance is its holder at that moment. The
  * association is named, not the address, so that whoever has got it in between keeps it.
  */
-import { isAt } from "./core/decide.ts";
-import { Failure } from "./core/failure.ts";
-import type { End, Outcome } from "./core/outcome.ts";
-import { placeOn } from "./core/place.ts";
-import { nameAddress } from "./core/report.ts";
 import type { Settings } from "./core/settings.ts";
-import { nameWanted } from "./heal.ts";
-import type { Ports } from "./ports.ts";
-import { during, endBy, limitOf, type Run } from "./run.ts";
+import { isAt, nameAddress } from "./model/address.ts";
+import { Failure } from "./model/failure.ts";
+import type { End, Facts, Outcome } from "./model/outcome.ts";
+import { resolveTarget } from "./model/target.ts";
+import { desiredAddress, tagsToRead } from "./run/desired.ts";
+import type { Ports } from "./run/ports.ts";
+import { deadlineSignal, endBy, type RunContext, withStep } from "./run/retrying.ts";
 
 /** Milliseconds; it runs while an instance is being stopped, so it does not wait for anything. */
 const DEADLINE_MS = 10_000;
@@ -30,53 +29,53 @@ export async function release(
   stop: AbortSignal,
 ): Promise<Outcome> {
   const startedAt = ports.clock.now();
-  const limit = limitOf(ports.clock, DEADLINE_MS, stop);
+  const limit = deadlineSignal(ports.clock, DEADLINE_MS, stop);
   const { signal } = limit;
-  const run: Run = {
-    settings,
-    ports,
-    dryRun: false,
-    insist: false,
-    signal,
-    acted: "no",
-    step: "starting",
-    facts: {},
-  };
+  const context: RunContext = { settings, ports, signal, step: "starting" };
+  let facts: Facts = {};
+  const learn = (more: Facts) => void (facts = { ...facts, ...more });
   const end = (how: End): Outcome => ({
     ...how,
-    facts: run.facts,
+    facts,
     tries: 1,
     ms: ports.clock.now() - startedAt,
   });
   try {
-    return end(await giveUp(run, (how) => announce(end(how))));
+    return end(await giveUp(context, learn, (how) => announce(end(how))));
   } catch (error) {
     if (error instanceof Failure) return end(endBy(error));
     if (!signal.aborted) throw error;
     const why = stop.aborted ? (stop.reason as Error).message : "out of time";
-    return end({ end: "stopped", because: `${why} while ${run.step}` });
+    return end({ end: "stopped", because: `${why} while ${context.step}` });
   } finally {
     limit.release();
   }
 }
 
-async function giveUp(run: Run, announce: (how: End) => () => void): Promise<End> {
-  const { settings, ports, signal } = run;
-  const tags = (settings.allocationId ?? settings.pool) ? [] : [settings.tag, settings.poolTag];
-  const footing = await during(run, "reading instance metadata", () => ports.stand(tags, signal));
+async function giveUp(
+  context: RunContext,
+  learn: (facts: Facts) => void,
+  announce: (how: End) => () => void,
+): Promise<End> {
+  const { settings, ports, signal } = context;
+  const footing = await withStep(context, "reading instance metadata", () =>
+    ports.stand(tagsToRead(settings), signal),
+  );
   const { self } = footing;
-  run.facts = { instanceId: self.instanceId, region: self.region };
-  const here = placeOn(self, settings.interface, settings.privateIp);
+  learn({ instanceId: self.instanceId, region: self.region });
+  const target = resolveTarget(self, settings.interface, settings.privateIp);
   let ec2 = await footing.connect();
   try {
-    const wanted = await nameWanted(run, self, ec2);
-    const { views } = await during(run, "looking for the address", () => ec2.look(wanted, here));
-    for (const { holder, allocationId, publicIp } of views) {
+    const desired = await desiredAddress(context, self, ec2);
+    const { addresses } = await withStep(context, "looking for the address", () =>
+      ec2.observe(desired, target),
+    );
+    for (const { holder, allocationId, publicIp } of addresses) {
       if (holder.kind !== "instance" || holder.instanceId !== self.instanceId) continue;
       // Of a pool this instance may hold several, each on a place of its own.
-      if (wanted.kind === "pool" && !isAt(here, holder)) continue;
+      if (desired.kind === "pool" && !isAt(target, holder)) continue;
       const name = nameAddress(allocationId, publicIp);
-      run.facts = { ...run.facts, allocationId, ...(publicIp !== undefined && { publicIp }) };
+      learn({ allocationId, ...(publicIp !== undefined && { publicIp }) });
       if (holder.associationId === undefined) {
         throw new Failure("denied", {
           why: `${name} is here, and by which association only ec2:DescribeAddresses tells`,
@@ -86,7 +85,7 @@ async function giveUp(run: Run, announce: (how: End) => () => void): Promise<End
       const { associationId } = holder;
       const takeBack = announce({ end: "released", name });
       try {
-        await during(run, `releasing ${name}`, () => ec2.release(associationId));
+        await withStep(context, `releasing ${name}`, () => ec2.release(associationId));
       } catch (error) {
         if (!(error instanceof Failure)) throw error;
         if (error.kind !== "unreachable") {
@@ -98,11 +97,11 @@ async function giveUp(run: Run, announce: (how: End) => () => void): Promise<End
         // The answer may have been lost because it travelled over the very address that was given up.
         ec2.close();
         ec2 = await footing.connect();
-        const now = await during(run, `looking for ${name}`, () =>
-          ec2.look({ kind: "address", allocationId }, here),
+        const now = await withStep(context, `looking for ${name}`, () =>
+          ec2.observe({ kind: "address", allocationId }, target),
         );
-        const isHeld = now.views.some(
-          (view) => view.holder.kind === "instance" && view.holder.associationId === associationId,
+        const isHeld = now.addresses.some(
+          ({ holder: one }) => one.kind === "instance" && one.associationId === associationId,
         );
         if (isHeld) {
           takeBack();

@@ -8,8 +8,8 @@ import {
   DescribeAutoScalingInstancesCommand,
   RecordLifecycleActionHeartbeatCommand,
 } from "@aws-sdk/client-auto-scaling";
-import { Failure } from "../core/failure.ts";
-import { isGroupName, partitionOf } from "../core/ids.ts";
+import { Failure } from "../model/failure.ts";
+import { isGroupName, partitionOf } from "../model/ids.ts";
 import { callsOf, clientConfig, type ConnectOptions, hostOf, noAnswer } from "./service.ts";
 
 /** Opens a connection of its own; the first call connects. */

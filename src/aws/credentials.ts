@@ -2,7 +2,7 @@
  * Credentials from the environment if they are set there, else from the instance role; from nothing else,
  * so that a profile file which lies on an image can never act in the role's place.
  */
-import { Failure, EXIT } from "../core/failure.ts";
+import { Failure, EXIT } from "../model/failure.ts";
 import type { Metadata } from "./imds.ts";
 
 export interface Credentials {

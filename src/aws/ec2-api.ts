@@ -9,8 +9,8 @@ import {
   DisassociateAddressCommand,
   EC2Client,
 } from "@aws-sdk/client-ec2";
-import { Failure } from "../core/failure.ts";
-import { partitionOf } from "../core/ids.ts";
+import { Failure } from "../model/failure.ts";
+import { partitionOf } from "../model/ids.ts";
 import type { Ec2Api } from "./ec2.ts";
 import { callsOf, clientConfig, type ConnectOptions, noAnswer, urlOf } from "./service.ts";
 

@@ -1,20 +1,22 @@
 /** What the agent asks of EC2, put together from the calls of ec2-api.ts: wire shapes in, core types out. */
-import type { Address, Instance } from "@aws-sdk/client-ec2";
-import { EXIT, Failure } from "../core/failure.ts";
-import { isAllocationId, isInstanceId, isInterfaceId, isIpv4, isZone } from "../core/ids.ts";
-import { isAt } from "../core/decide.ts";
-import { isFor, isFree } from "../core/pool.ts";
-import type {
-  Elastic,
-  Holder,
-  HolderInstance,
-  InstanceState,
-  Look,
-  Place,
-  Self,
-  View,
-  Wanted,
-} from "../core/view.ts";
+import {
+  type AddressState,
+  type DesiredAddress,
+  type ElasticIp,
+  type Holder,
+  type HolderInstance,
+  type InstanceState,
+  type Observation,
+  isAt,
+  isFree,
+  isOwn,
+  isUsableIn,
+} from "../model/address.ts";
+import type { Target } from "../model/target.ts";
+import type { Instance } from "../model/instance.ts";
+import type { Address, Instance as Ec2Instance } from "@aws-sdk/client-ec2";
+import { EXIT, Failure } from "../model/failure.ts";
+import { isAllocationId, isInstanceId, isInterfaceId, isIpv4, isZone } from "../model/ids.ts";
 
 /** The calls of the EC2 API that are made, each one request. They throw Failures. */
 export interface Ec2Api {
@@ -24,7 +26,7 @@ export interface Ec2Api {
   describeInstances(
     filter: string,
     values: readonly string[],
-  ): Promise<{ instance: Instance; ownerId?: string }[]>;
+  ): Promise<{ instance: Ec2Instance; ownerId?: string }[]>;
   associateAddress(input: {
     allocationId: string;
     instanceId?: string;
@@ -47,7 +49,7 @@ const MOST_VALUES = 200;
  *
  * @param denied what the role turned out not to allow in this try; shared by its connections
  */
-export function ec2Over(api: Ec2Api, self: Self, denied: Set<string>) {
+export function ec2Over(api: Ec2Api, self: Instance, denied: Set<string>) {
   /** By DescribeAddresses, or undefined where the role does not allow that. */
   async function describeAddresses(
     filter: string,
@@ -65,15 +67,15 @@ export function ec2Over(api: Ec2Api, self: Self, denied: Set<string>) {
 
   /** Fills in what only DescribeInstances knows of holders: state, and both launch times from one answer. */
   async function withStates(
-    views: readonly View[],
+    addresses: readonly AddressState[],
     owners: ReadonlyMap<string, string>,
-  ): Promise<View[]> {
-    const ids = views.flatMap(({ holder }) =>
+  ): Promise<AddressState[]> {
+    const ids = addresses.flatMap(({ holder }) =>
       holder.kind === "instance" && holder.instanceId !== self.instanceId
         ? [holder.instanceId]
         : [],
     );
-    if (ids.length === 0) return [...views];
+    if (ids.length === 0) return [...addresses];
     const values = [self.instanceId, ...new Set(ids)];
     const found = new Map<
       string | undefined,
@@ -88,11 +90,11 @@ export function ec2Over(api: Ec2Api, self: Self, denied: Set<string>) {
     }
     const me = found.get(self.instanceId);
     const selfLaunchedAt = me?.instance.LaunchTime?.getTime();
-    return views.map((view): View => {
-      const { holder } = view;
-      if (holder.kind !== "instance" || holder.instanceId === self.instanceId) return view;
+    return addresses.map((address): AddressState => {
+      const { holder } = address;
+      if (holder.kind !== "instance" || holder.instanceId === self.instanceId) return address;
       const row = found.get(holder.instanceId);
-      const owner = owners.get(view.allocationId);
+      const owner = owners.get(address.allocationId);
       if (
         row === undefined &&
         owner !== undefined &&
@@ -100,13 +102,13 @@ export function ec2Over(api: Ec2Api, self: Self, denied: Set<string>) {
         owner !== me.ownerId
       ) {
         return {
-          ...view,
+          ...address,
           holder: { kind: "other", what: `${holder.instanceId} of account ${owner}` },
         };
       }
       const launchedAt = row?.instance.LaunchTime?.getTime();
       return {
-        ...view,
+        ...address,
         ...(selfLaunchedAt !== undefined && { selfLaunchedAt }),
         holder: {
           ...holder,
@@ -117,24 +119,25 @@ export function ec2Over(api: Ec2Api, self: Self, denied: Set<string>) {
     });
   }
 
-  async function lookAtAddress(
+  async function observeAddress(
     allocationId: string,
-    here: Place,
-    former: { wanted: string; former: string } | undefined,
-  ): Promise<Look> {
+    target: Target,
+    displaced: { publicIp: string; by: string } | undefined,
+  ): Promise<Observation> {
     const rows =
-      former === undefined
+      displaced === undefined
         ? await describeAddresses("allocation-id", [allocationId])
-        : await describeAddresses("public-ip", [former.wanted, former.former]);
+        : await describeAddresses("public-ip", [displaced.by, displaced.publicIp]);
     if (rows !== undefined) {
       const row = rows.find(({ AllocationId }) => AllocationId === allocationId);
       if (row === undefined) throw unknownAllocation(allocationId);
-      const displaced =
-        former && elasticIn(rows, former.former, (one) => !one.AssociationId || isOn(one, here));
+      const elasticIp =
+        displaced &&
+        elasticIn(rows, displaced.publicIp, (one) => !one.AssociationId || isOn(one, target));
       return {
-        views: await withStates([viewOf(row)], ownersOf([row])),
+        addresses: await withStates([addressOf(row)], ownersOf([row])),
         direct: true,
-        ...(displaced && { displaced }),
+        ...(elasticIp && { displaced: elasticIp }),
       };
     }
 
@@ -144,13 +147,13 @@ export function ec2Over(api: Ec2Api, self: Self, denied: Set<string>) {
     );
     const instanceId = checked("an instance id", holder?.instance.InstanceId, isInstanceId);
     if (holder === undefined || instanceId === undefined) {
-      return { views: [{ allocationId, holder: { kind: "nobody" } }], direct: false };
+      return { addresses: [{ allocationId, holder: { kind: "nobody" } }], direct: false };
     }
-    const view: View = { allocationId, ...heldBy(instanceId, holder.instance, here) };
-    return { views: await withStates([view], new Map()), direct: false };
+    const address = { allocationId, ...heldBy(instanceId, holder.instance, target) };
+    return { addresses: await withStates([address], new Map()), direct: false };
   }
 
-  async function lookAtPool(key: string, value: string): Promise<Look> {
+  async function observePool(key: string, value: string): Promise<Observation> {
     const rows = await describeAddresses(`tag:${key}`, [value]);
     if (rows === undefined) {
       throw new Failure("denied", {
@@ -160,12 +163,15 @@ export function ec2Over(api: Ec2Api, self: Self, denied: Set<string>) {
         code: "UnauthorizedOperation",
       });
     }
-    const views = rows.map(viewOf);
-    const isOwn = ({ holder }: View) =>
-      holder.kind === "instance" && holder.instanceId === self.instanceId;
+    const addresses = rows.map(addressOf);
     // Who holds the others matters only when there is nothing else to be had.
-    const enough = views.some((view) => isOwn(view) || (isFree(view) && isFor(view, self.zone)));
-    return { views: enough ? views : await withStates(views, ownersOf(rows)), direct: true };
+    const enough = addresses.some(
+      (address) => isOwn(address, self) || (isFree(address) && isUsableIn(address, self.zone)),
+    );
+    return {
+      addresses: enough ? addresses : await withStates(addresses, ownersOf(rows)),
+      direct: true,
+    };
   }
 
   function unknownAllocation(allocationId: string): Failure {
@@ -186,28 +192,28 @@ export function ec2Over(api: Ec2Api, self: Self, denied: Set<string>) {
       );
     },
 
-    look: (
-      wanted: Wanted,
-      here: Place,
-      former?: { wanted: string; former: string },
-    ): Promise<Look> =>
-      wanted.kind === "pool"
-        ? lookAtPool(wanted.key, wanted.value)
-        : lookAtAddress(wanted.allocationId, here, former),
+    observe: (
+      desired: DesiredAddress,
+      target: Target,
+      displaced?: { publicIp: string; by: string },
+    ): Promise<Observation> =>
+      desired.kind === "pool"
+        ? observePool(desired.key, desired.value)
+        : observeAddress(desired.allocationId, target, displaced),
 
-    async present(here: Place & { publicIp: string }): Promise<Elastic | undefined> {
-      const { publicIp } = here;
+    async elasticIpAt(target: Target & { publicIp: string }): Promise<ElasticIp | undefined> {
+      const { publicIp } = target;
       const rows = await describeAddresses("public-ip", [publicIp]);
       if (rows !== undefined) {
-        return elasticIn(rows, publicIp, (row) => isOn(row, here));
+        return elasticIn(rows, publicIp, (row) => isOn(row, target));
       }
       const [row] = await api.describeInstances("instance-id", [self.instanceId]);
       const isThere = elasticPlaces(row?.instance ?? {}).some((one) => one.publicIp === publicIp);
       return isThere ? { publicIp } : undefined;
     },
 
-    associate: (allocationId: string, here: Place, reassociate: boolean): Promise<void> =>
-      api.associateAddress(association(allocationId, here, reassociate)),
+    associate: (allocationId: string, target: Target, reassociate: boolean): Promise<void> =>
+      api.associateAddress(association(allocationId, target, reassociate)),
 
     release: (associationId: string): Promise<void> => api.disassociateAddress(associationId),
 
@@ -216,13 +222,13 @@ export function ec2Over(api: Ec2Api, self: Self, denied: Set<string>) {
 }
 
 /** The request that puts the address in its place. */
-export function association(allocationId: string, here: Place, reassociate: boolean) {
+export function association(allocationId: string, target: Target, reassociate: boolean) {
   return {
     allocationId,
-    ...(here.onlyInterface
-      ? { instanceId: here.instanceId }
-      : { networkInterfaceId: here.interfaceId }),
-    ...(!here.primaryIp && { privateIpAddress: here.privateIp }),
+    ...(target.onlyInterface
+      ? { instanceId: target.instanceId }
+      : { networkInterfaceId: target.interfaceId }),
+    ...(!target.primaryIp && { privateIpAddress: target.privateIp }),
     allowReassociation: reassociate,
   };
 }
@@ -241,7 +247,7 @@ function checked(
   });
 }
 
-function viewOf(row: Address): View {
+function addressOf(row: Address): AddressState {
   const zone = row.Tags?.find(({ Key }) => Key === ZONE_TAG)?.Value?.trim();
   const publicIp = checked("an address", row.PublicIp, isIpv4);
   const borderGroup = checked("a border group", row.NetworkBorderGroup, isZone);
@@ -298,13 +304,13 @@ function elasticIn(
   rows: readonly Address[],
   publicIp: string,
   fits: (row: Address) => boolean,
-): Elastic | undefined {
+): ElasticIp | undefined {
   const row = rows.find((one) => one.PublicIp === publicIp && fits(one));
   return row && { publicIp, ...(row.AllocationId && { allocationId: row.AllocationId }) };
 }
 
-function isOn({ NetworkInterfaceId, PrivateIpAddress }: Address, here: Place): boolean {
-  return NetworkInterfaceId === here.interfaceId && PrivateIpAddress === here.privateIp;
+function isOn({ NetworkInterfaceId, PrivateIpAddress }: Address, target: Target): boolean {
+  return NetworkInterfaceId === target.interfaceId && PrivateIpAddress === target.privateIp;
 }
 
 interface ElasticPlace {
@@ -314,7 +320,7 @@ interface ElasticPlace {
 }
 
 /** Where this instance carries Elastic IPs, as DescribeInstances tells. */
-function elasticPlaces({ NetworkInterfaces = [] }: Instance): ElasticPlace[] {
+function elasticPlaces({ NetworkInterfaces = [] }: Ec2Instance): ElasticPlace[] {
   return NetworkInterfaces.flatMap(({ NetworkInterfaceId, PrivateIpAddresses = [] }) =>
     PrivateIpAddresses.flatMap(({ PrivateIpAddress, Association }) => {
       const interfaceId = checked("an interface id", NetworkInterfaceId, isInterfaceId);
@@ -335,9 +341,9 @@ function elasticPlaces({ NetworkInterfaces = [] }: Instance): ElasticPlace[] {
  */
 function heldBy(
   instanceId: string,
-  instance: Instance,
-  here: Place,
-): Pick<View, "publicIp" | "elasticHere"> & { holder: HolderInstance } {
+  instance: Ec2Instance,
+  target: Target,
+): Pick<AddressState, "publicIp" | "elasticIpHere"> & { holder: HolderInstance } {
   const holder = { kind: "instance", state: "running", instanceId } as const;
   const places = elasticPlaces(instance);
   const [only, ...more] = places;
@@ -345,6 +351,6 @@ function heldBy(
     const { publicIp, ...place } = only;
     return { publicIp, holder: { ...holder, ...place } };
   }
-  const own = places.find((place) => isAt(here, { ...holder, ...place }));
-  return { holder, ...(own && { elasticHere: own.publicIp }) };
+  const own = places.find((place) => isAt(target, { ...holder, ...place }));
+  return { holder, ...(own && { elasticIpHere: own.publicIp }) };
 }

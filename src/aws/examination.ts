@@ -2,8 +2,9 @@
  * The parts of a footing one by one, for those who look for what is wrong with it: the same functions that
  * a run stands on, and EC2's word on what the role may do.
  */
-import { GROUP_TAG } from "../core/launch-hook.ts";
-import type { Place, Self } from "../core/view.ts";
+import type { Target } from "../model/target.ts";
+import type { Instance } from "../model/instance.ts";
+import { GROUP_TAG } from "../model/instance.ts";
 import { roleCredentials, roleName } from "./credentials.ts";
 import { connectApi } from "./ec2-api.ts";
 import { association, ec2Over } from "./ec2.ts";
@@ -74,7 +75,7 @@ export function partsOf(
     },
 
     /** The URLs of EC2 that a run would take turns with. */
-    endpoints(self: Self): readonly { url: URL; dualStack: boolean }[] {
+    endpoints(self: Instance): readonly { url: URL; dualStack: boolean }[] {
       const both = !dualStack && ec2Url === undefined && hasOnlyIpv6(self);
       return [dualStack, ...(both ? [true] : [])].map((which) => {
         const { api } = connect(self, undefined, which, new AbortController().signal);
@@ -83,18 +84,18 @@ export function partsOf(
       });
     },
 
-    connect(self: Self, signer: Signer, toDualStack: boolean, signal: AbortSignal) {
+    connect(self: Instance, signer: Signer, toDualStack: boolean, signal: AbortSignal) {
       const { api, ec2 } = connect(self, signer, toDualStack, signal);
       return {
         ...ec2,
         mayDescribeAddresses: () => api.tryDescribeAddresses(),
         mayDescribeInstances: () => api.tryDescribeInstances(),
-        mayAssociate: (allocationId: string, here: Place) =>
+        mayAssociate: (allocationId: string, here: Target) =>
           api.tryAssociateAddress(association(allocationId, here, false)),
       };
     },
 
-    async group(self: Self, signer: Signer, signal: AbortSignal) {
+    async group(self: Instance, signer: Signer, signal: AbortSignal) {
       const { connectAutoScaling } = await import("./auto-scaling-api.ts");
       const api = connectAutoScaling(optionsOf(self, signer, autoScalingUrl, dualStack, signal));
       try {
@@ -104,11 +105,11 @@ export function partsOf(
       }
     },
 
-    wayOut: (self: Self) => wayOut("ec2", self),
+    wayOut: (self: Instance) => wayOut("ec2", self),
   };
 
   function connect(
-    self: Self,
+    self: Instance,
     signer: Signer | undefined,
     toDualStack: boolean,
     signal: AbortSignal,
@@ -118,7 +119,7 @@ export function partsOf(
   }
 
   function optionsOf(
-    self: Self,
+    self: Instance,
     signer: Signer | undefined,
     endpoint: string | undefined,
     toDualStack: boolean,

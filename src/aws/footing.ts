@@ -2,9 +2,9 @@
  * What one try stands on: this instance as its metadata shows it now, and connections to AWS in its name.
  * The standard AWS variables are read here, and mean what they mean to the AWS CLI.
  */
-import { Failure } from "../core/failure.ts";
-import { isRegion } from "../core/ids.ts";
-import type { Self } from "../core/view.ts";
+import type { Instance } from "../model/instance.ts";
+import { Failure } from "../model/failure.ts";
+import { isRegion } from "../model/ids.ts";
 import { environmentCredentials, roleCredentials } from "./credentials.ts";
 import { ec2Over } from "./ec2.ts";
 import { metadataEndpoint, openMetadata } from "./imds.ts";
@@ -119,7 +119,7 @@ function endpointOf(service: "EC2" | "AUTO_SCALING", environment: Environment): 
 }
 
 /** Has it IPv6 and no public IPv4 address on any interface? */
-export function hasOnlyIpv6({ interfaces }: Self): boolean {
+export function hasOnlyIpv6({ interfaces }: Instance): boolean {
   return (
     interfaces.every(({ publicIps }) => Object.keys(publicIps).length === 0) &&
     interfaces.some(({ hasIpv6 }) => hasIpv6)

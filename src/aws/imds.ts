@@ -4,7 +4,7 @@
  * end a request or a body that does not end, and a whole run with it takes 7 % more processor time.
  */
 import { Agent, request as send } from "node:http";
-import { Failure, type FailureDetails } from "../core/failure.ts";
+import { Failure, type FailureDetails } from "../model/failure.ts";
 import { errorCode, networkTrouble } from "../core/network.ts";
 
 /** Milliseconds for one request, body included. The service answers in single milliseconds or not at all. */

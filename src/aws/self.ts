@@ -1,5 +1,6 @@
 /** Who this instance is, as its metadata says. */
-import { Failure } from "../core/failure.ts";
+import type { Instance, InstanceContext, NetworkInterface } from "../model/instance.ts";
+import { Failure } from "../model/failure.ts";
 import {
   isAccount,
   isInstanceId,
@@ -9,9 +10,8 @@ import {
   isRegion,
   isVpc,
   isZone,
-} from "../core/ids.ts";
-import { GROUP_TAG } from "../core/launch-hook.ts";
-import type { Home, NetworkInterface, Self } from "../core/view.ts";
+} from "../model/ids.ts";
+import { GROUP_TAG } from "../model/instance.ts";
 import type { Metadata } from "./imds.ts";
 
 /**
@@ -27,7 +27,7 @@ export async function readSelf(
   tags: readonly string[],
   region: string | undefined,
   withIpv6: boolean,
-): Promise<Self> {
+): Promise<Instance> {
   const [instanceId, ownRegion, zone, interfaces, lifecycleState, spot, tag] = await Promise.all([
     required(metadata, "meta-data/instance-id", isInstanceId),
     region ?? required(metadata, "meta-data/placement/region", short(isRegion)),
@@ -56,7 +56,7 @@ export async function readSelf(
 export async function readHome(
   metadata: Metadata,
   interfaces: readonly NetworkInterface[],
-): Promise<Home> {
+): Promise<InstanceContext> {
   const [partition, document, group, ...vpcs] = await Promise.all([
     required(metadata, "meta-data/services/partition", isPartition),
     required(metadata, "dynamic/instance-identity/document", isIdentity),
@@ -75,7 +75,10 @@ export async function readHome(
 }
 
 /** The first of these tags that the instance has, as its metadata shows it. @throws Failure as readSelf */
-export async function firstTag(metadata: Metadata, keys: readonly string[]): Promise<Self["tag"]> {
+export async function firstTag(
+  metadata: Metadata,
+  keys: readonly string[],
+): Promise<Instance["tag"]> {
   for (const key of keys) {
     const value = await optional(metadata, `meta-data/tags/instance/${pathOf(key)}`, isTagValue);
     if (value) return { key, value };

@@ -2,10 +2,10 @@
  * What the clients of AWS services have in common: each call is one request with a limit of time, and
  * whatever goes wrong is a Failure.
  */
+import type { Instance } from "../model/instance.ts";
 import { classify, type Service } from "../core/classify.ts";
-import { Failure } from "../core/failure.ts";
+import { Failure } from "../model/failure.ts";
 import { errorCode, networkTrouble } from "../core/network.ts";
-import type { Self } from "../core/view.ts";
 import type { Credentials } from "./credentials.ts";
 
 /** Milliseconds to connect, and for one request in all, body included. */
@@ -13,7 +13,7 @@ const CONNECT_MS = 3_000;
 const REQUEST_MS = 6_000;
 
 export interface ConnectOptions {
-  readonly self: Self;
+  readonly self: Instance;
   readonly credentials: () => Promise<Credentials>;
   /** Another endpoint than the region's own. */
   readonly endpoint?: string;
@@ -140,7 +140,7 @@ interface Context {
   readonly request: string;
   readonly resource: string;
   readonly timedOut: boolean;
-  readonly self: Self;
+  readonly self: Instance;
 }
 
 /** The failure that an exception of the SDK is: an answer of the service, or none. */
@@ -192,7 +192,7 @@ function translate(
 }
 
 /** What people whose instance cannot reach AWS lack most often; undefined for one with a public IPv4 address. */
-export function wayOut(service: Service, self: Self): string | undefined {
+export function wayOut(service: Service, self: Instance): string | undefined {
   if (self.interfaces.some(({ publicIps }) => Object.keys(publicIps).length > 0)) return undefined;
   return `this instance has no public IPv4 address: let its subnet assign one, add an interface endpoint for ${NAMES[service]} to the VPC, or give it IPv6`;
 }

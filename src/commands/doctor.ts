@@ -3,7 +3,7 @@
  * anything. What a heal would do is not guessed: the same functions decide. The checks are in checks/.
  */
 import { type Check, type CheckId, CHECKS, judge, type Verdict } from "../core/checkup.ts";
-import { limitOf } from "../run.ts";
+import { deadlineSignal } from "../run/retrying.ts";
 import { checkAddress } from "./checks/address.ts";
 import { checkConnection } from "./checks/connection.ts";
 import { enquire, type Values } from "./checks/enquiry.ts";
@@ -33,7 +33,7 @@ export async function doctor(
   tell: (check: Check | undefined, open: readonly CheckId[]) => void,
   stop: AbortSignal,
 ): Promise<Checkup> {
-  const limit = limitOf(ports.clock, LIMIT_MS, stop);
+  const limit = deadlineSignal(ports.clock, LIMIT_MS, stop);
   try {
     const order = CHECKS.map(([id]) => id);
     const enquiry = enquire(ports, limit.signal);

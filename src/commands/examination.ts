@@ -3,8 +3,8 @@
  * what it rests on; if that has failed, it is skipped, and says because of what.
  */
 import type { Check, CheckId } from "../core/checkup.ts";
-import { Failure } from "../core/failure.ts";
-import { statusOf } from "../core/pacing.ts";
+import { Failure } from "../model/failure.ts";
+import { statusOf } from "../reconcile/retry.ts";
 
 /** What a check finds; `value` is for the checks that need it. A failed one has none. */
 export type Finding<T> =

@@ -2,15 +2,15 @@
  * The story of the smallest IAM policy for these settings: what is wanted, where this instance is, and what
  * follows for the role. Off an EC2 instance it does with what the command line says.
  */
-import { Failure } from "../core/failure.ts";
-import { partitionOf } from "../core/ids.ts";
-import { placeOn } from "../core/place.ts";
+import { resolveTarget } from "../model/target.ts";
+import type { Instance, InstanceContext } from "../model/instance.ts";
+import { Failure } from "../model/failure.ts";
+import { partitionOf } from "../model/ids.ts";
 import { ANY, type Clause, clausesFor, type Permit } from "../core/policy.ts";
 import type { Settings } from "../core/settings.ts";
-import type { Home, Self } from "../core/view.ts";
-import { nameWanted } from "../heal.ts";
-import type { Footing, Ports } from "../ports.ts";
-import { during, limitOf, type Run } from "../run.ts";
+import { desiredAddress, tagsToRead } from "../run/desired.ts";
+import type { Footing, Ports } from "../run/ports.ts";
+import { withStep, deadlineSignal, type RunContext } from "../run/retrying.ts";
 
 export { documentOf, explanationOf } from "../core/policy.ts";
 
@@ -34,7 +34,10 @@ export interface Scope {
 }
 
 export interface PolicyPorts extends Ports {
-  stand(tags: readonly string[], signal: AbortSignal): Promise<Footing & { home(): Promise<Home> }>;
+  stand(
+    tags: readonly string[],
+    signal: AbortSignal,
+  ): Promise<Footing & { home(): Promise<InstanceContext> }>;
 }
 
 /**
@@ -49,35 +52,27 @@ export async function policy(
   ports: PolicyPorts,
   stop: AbortSignal,
 ): Promise<readonly Clause[]> {
-  const limit = limitOf(ports.clock, DEADLINE_MS, stop);
+  const limit = deadlineSignal(ports.clock, DEADLINE_MS, stop);
   const { signal } = limit;
-  const run: Run = {
-    settings,
-    ports,
-    dryRun: true,
-    insist: false,
-    signal,
-    acted: "no",
-    step: "starting",
-    facts: {},
-  };
+  const context: RunContext = { settings, ports, signal, step: "starting" };
   try {
-    return clausesFor(await permit(run, scope, ports));
+    return clausesFor(await permit(context, scope, ports));
   } catch (error) {
     if (error instanceof Failure || !signal.aborted) throw error;
     const why = stop.aborted ? (stop.reason as Error).message : "out of time";
-    throw new Failure("unreachable", { why }, run.step);
+    throw new Failure("unreachable", { why }, context.step);
   } finally {
     limit.release();
   }
 }
 
-async function permit(run: Run, scope: Scope, ports: PolicyPorts): Promise<Permit> {
-  const found = await lookAround(run, scope, ports);
+async function permit(context: RunContext, scope: Scope, ports: PolicyPorts): Promise<Permit> {
+  const found = await lookAround(context, scope, ports);
   const region = scope.region ?? found?.self.region ?? ANY;
   const account = scope.account ?? found?.home.account ?? ANY;
   const { group = found?.home.group ?? ANY } = scope;
-  const hook = scope.hook || scope.group !== undefined || run.settings.lifecycleHook !== undefined;
+  const hook =
+    scope.hook || scope.group !== undefined || context.settings.lifecycleHook !== undefined;
   const unknown = [
     ...(region === ANY ? ["--region"] : []),
     ...(account === ANY ? ["--account"] : []),
@@ -90,7 +85,7 @@ async function permit(run: Run, scope: Scope, ports: PolicyPorts): Promise<Permi
     partition: (scope.region === undefined && found?.home.partition) || partitionOf(region),
     region,
     account,
-    addresses: scope.any ? { kind: "any" } : (found?.wanted ?? namedAddresses(run.settings)),
+    addresses: scope.any ? { kind: "any" } : (found?.wanted ?? namedAddresses(context.settings)),
     severalInterfaces: scope.vpc !== undefined || (found?.self.interfaces.length ?? 1) > 1,
     vpc: scope.vpc ?? found?.vpc ?? ANY,
     // Off EC2 nothing tells whether instance metadata will show the group.
@@ -101,34 +96,34 @@ async function permit(run: Run, scope: Scope, ports: PolicyPorts): Promise<Permi
 
 /** What this instance tells; undefined off EC2, and where the policy is said to be for somewhere else. */
 async function lookAround(
-  run: Run,
+  context: RunContext,
   { any, region, account }: Scope,
   ports: PolicyPorts,
-): Promise<{ self: Self; home: Home; vpc?: string; wanted?: Permit["addresses"] } | undefined> {
+): Promise<
+  { self: Instance; home: InstanceContext; vpc?: string; wanted?: Permit["addresses"] } | undefined
+> {
   if (region !== undefined && account !== undefined) return undefined;
-  const { settings, signal } = run;
-  const { allocationId, pool, tag, poolTag } = settings;
-  const isNamed = any || allocationId !== undefined || pool !== undefined;
+  const { settings, signal } = context;
   let footing: Awaited<ReturnType<PolicyPorts["stand"]>>;
-  let home: Home;
+  let home: InstanceContext;
   try {
-    footing = await during(run, "reading instance metadata", () =>
-      ports.stand(isNamed ? [] : [tag, poolTag], signal),
+    footing = await withStep(context, "reading instance metadata", () =>
+      ports.stand(any ? [] : tagsToRead(settings), signal),
     );
-    home = await during(run, "reading instance metadata", () => footing.home());
+    home = await withStep(context, "reading instance metadata", () => footing.home());
   } catch (error) {
     if (!(error instanceof Failure) || signal.aborted) throw error;
     ports.log.warn(`not on an EC2 instance, it seems: ${error.message}`);
     return undefined;
   }
   const { self } = footing;
-  const here = placeOn(self, settings.interface, settings.privateIp);
+  const here = resolveTarget(self, settings.interface, settings.privateIp);
   const vpc = home.vpcs[here.interfaceId];
   const around = { self, home, ...(vpc !== undefined && { vpc }) };
   if (any) return around;
   const ec2 = await footing.connect();
   try {
-    return { ...around, wanted: await nameWanted(run, self, ec2) };
+    return { ...around, wanted: await desiredAddress(context, self, ec2) };
   } catch (error) {
     throw error instanceof Failure ? unnamed(error.message) : error;
   } finally {

@@ -1,9 +1,10 @@
 /** What doctor and status need from the world beyond the ports of a run; aws/ and system/ provide it, tests do too. */
+import type { Target } from "../model/target.ts";
+import type { Instance } from "../model/instance.ts";
 import type { Unit } from "../core/checkup.ts";
-import type { ExitStatus } from "../core/failure.ts";
+import type { ExitStatus } from "../model/failure.ts";
 import type { Settings } from "../core/settings.ts";
-import type { Place, Self } from "../core/view.ts";
-import type { Ec2, Ports } from "../ports.ts";
+import type { Ec2, Ports } from "../run/ports.ts";
 
 /** Who or what signs requests. The keys themselves are nobody's business. */
 export interface Signer {
@@ -14,7 +15,7 @@ export interface Signer {
 
 /** Instance metadata, opened with one token. Every method throws Failures. */
 export interface OpenMetadata {
-  self(tags: readonly string[]): Promise<Self>;
+  self(tags: readonly string[]): Promise<Instance>;
   /** The region the instance is in, whatever a variable says. */
   ownRegion(): Promise<string | undefined>;
   hasTags(): Promise<boolean>;
@@ -31,7 +32,7 @@ export interface OpenMetadata {
 export interface TryableEc2 extends Ec2 {
   mayDescribeAddresses(): Promise<void>;
   mayDescribeInstances(): Promise<void>;
-  mayAssociate(allocationId: string, here: Place): Promise<void>;
+  mayAssociate(allocationId: string, here: Target): Promise<void>;
 }
 
 export interface Endpoint {
@@ -46,12 +47,12 @@ export interface Parts {
   readonly hasKeys: boolean;
   metadata(signal: AbortSignal): Promise<OpenMetadata>;
   /** Those that a run takes turns with. */
-  endpoints(self: Self): readonly Endpoint[];
-  connect(self: Self, signer: Signer, dualStack: boolean, signal: AbortSignal): TryableEc2;
+  endpoints(self: Instance): readonly Endpoint[];
+  connect(self: Instance, signer: Signer, dualStack: boolean, signal: AbortSignal): TryableEc2;
   /** The Auto Scaling group of this instance, asked of Auto Scaling; undefined if it is in none. */
-  group(self: Self, signer: Signer, signal: AbortSignal): Promise<string | undefined>;
+  group(self: Instance, signer: Signer, signal: AbortSignal): Promise<string | undefined>;
   /** What an instance without a public IPv4 address lacks; undefined for one that has it. */
-  wayOut(self: Self): string | undefined;
+  wayOut(self: Instance): string | undefined;
 }
 
 export interface Network {

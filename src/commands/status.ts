@@ -1,17 +1,18 @@
 /** The story of one look at how things stand: in instance metadata, in EC2 and in what the last run has left. Nothing is changed. */
-import { decide, type Decision, describeState, gate, UNKNOWN_FOR_MS } from "../core/decide.ts";
-import { EXIT, type ExitStatus, Failure } from "../core/failure.ts";
-import { statusOf } from "../core/pacing.ts";
-import { placeOn } from "../core/place.ts";
-import { type Choice, choose } from "../core/pool.ts";
-import type { LastResult } from "../core/recheck.ts";
-import { nameAddress, seconds } from "../core/report.ts";
+import { type AddressState, describeState, nameAddress } from "../model/address.ts";
+import { type Target, resolveTarget } from "../model/target.ts";
+import { seconds } from "../model/duration.ts";
+import type { Instance } from "../model/instance.ts";
+import { decide, type Decision, whyNotInService, UNKNOWN_FOR_MS } from "../reconcile/ownership.ts";
+import { EXIT, type ExitStatus, Failure } from "../model/failure.ts";
+import { statusOf } from "../reconcile/retry.ts";
+import { type Choice, choose } from "../reconcile/pool.ts";
+import type { LastResult } from "../reconcile/drift.ts";
 import type { Row } from "../core/screen.ts";
 import type { Settings } from "../core/settings.ts";
-import type { Place, Self, View } from "../core/view.ts";
-import { nameWanted } from "../heal.ts";
-import type { Ports } from "../ports.ts";
-import { during, limitOf, type Run } from "../run.ts";
+import { desiredAddress, tagsToRead } from "../run/desired.ts";
+import type { Ports } from "../run/ports.ts";
+import { withStep, deadlineSignal, type RunContext } from "../run/retrying.ts";
 import type { Machine } from "./ports.ts";
 
 /** Milliseconds that the look at instance metadata and EC2 may take. */
@@ -35,9 +36,9 @@ export interface Standing {
   readonly exitStatus: ExitStatus;
   /** Why it is not here, or why that is not known. */
   readonly message: string;
-  readonly self?: Self;
-  readonly place?: Place;
-  readonly view?: View;
+  readonly self?: Instance;
+  readonly place?: Target;
+  readonly view?: AddressState;
   /** Whether a holder that is no instance would have been seen. */
   readonly direct?: boolean;
   readonly lastRun: LastRun;
@@ -56,22 +57,12 @@ export async function status(
   ports: StatusPorts,
   stop: AbortSignal,
 ): Promise<Standing> {
-  const limit = limitOf(ports.clock, LIMIT_MS, stop);
+  const limit = deadlineSignal(ports.clock, LIMIT_MS, stop);
   const { signal } = limit;
-  const facts = {};
-  const run: Run = {
-    acted: "no",
-    settings,
-    ports,
-    dryRun: true,
-    insist: false,
-    signal,
-    step: "starting",
-    facts,
-  };
+  const context: RunContext = { settings, ports, signal, step: "starting" };
   try {
     const [found, timer] = await Promise.all([
-      look(run),
+      look(context),
       ports.machine.unit("eip-heal-recheck.timer", signal),
     ]);
     return {
@@ -87,8 +78,8 @@ export async function status(
 
 type Found = Omit<Standing, "lastRun" | "recheckInMs">;
 
-async function look(run: Run): Promise<Found> {
-  const { settings, ports, signal } = run;
+async function look(context: RunContext): Promise<Found> {
+  const { settings, ports, signal } = context;
   let known: Pick<Standing, "self" | "place" | "view" | "direct"> = {};
   const away = (exitStatus: ExitStatus, message: string): Found => ({
     here: false,
@@ -97,31 +88,31 @@ async function look(run: Run): Promise<Found> {
     ...known,
   });
   try {
-    const named = settings.allocationId !== undefined || settings.pool !== undefined;
-    const tags = named ? [] : [settings.tag, settings.poolTag];
-    const footing = await during(run, "reading instance metadata", () => ports.stand(tags, signal));
+    const footing = await withStep(context, "reading instance metadata", () =>
+      ports.stand(tagsToRead(settings), signal),
+    );
     const { self } = footing;
     known = { self };
-    const place = placeOn(self, settings.interface, settings.privateIp);
+    const place = resolveTarget(self, settings.interface, settings.privateIp);
     known = { self, place };
     const ec2 = await footing.connect();
     try {
-      const wanted = await nameWanted(run, self, ec2);
-      const { views, direct } = await during(run, "looking for the address", () =>
-        ec2.look(wanted, place),
+      const wanted = await desiredAddress(context, self, ec2);
+      const { addresses, direct } = await withStep(context, "looking for the address", () =>
+        ec2.observe(wanted, place),
       );
-      const [first] = views;
+      const [first] = addresses;
       const choice: Choice =
         wanted.kind === "pool" || first === undefined
-          ? choose(place, self.zone, views, new Set(), () => UNKNOWN_FOR_MS)
+          ? choose(place, self.zone, addresses, [], () => UNKNOWN_FOR_MS)
           : {
-              view: first,
+              address: first,
               decision: decide(place, self.zone, first, settings.takeover, UNKNOWN_FOR_MS),
             };
-      if (choice.view === undefined) return away(EXIT.TEMPFAIL, choice.why);
-      const { view, decision } = choice;
+      if (choice.address === undefined) return away(EXIT.TEMPFAIL, choice.why);
+      const { address: view, decision } = choice;
       known = { self, place, view, direct };
-      const idle = gate(self);
+      const idle = whyNotInService(self);
       if (decision.do === "settled") {
         return { here: true, exitStatus: EXIT.OK, message: "the address is here", ...known };
       }
@@ -134,7 +125,7 @@ async function look(run: Run): Promise<Found> {
   } catch (error) {
     if (error instanceof Failure) return away(statusOf(error), error.message);
     if (!signal.aborted) throw error;
-    return away(EXIT.TEMPFAIL, `this took too long: ${run.step}`);
+    return away(EXIT.TEMPFAIL, `this took too long: ${context.step}`);
   }
 }
 
@@ -144,7 +135,7 @@ function standingOf(
   direct: boolean,
 ): [ExitStatus, string] {
   switch (decision.do) {
-    case "confirm":
+    case "probe":
       return [
         EXIT.TEMPFAIL,
         "the address is on this instance, but whether in its place only ec2:DescribeAddresses tells",
@@ -207,7 +198,7 @@ export function rowsOf(standing: Standing, now: number): Row[] {
   ];
 }
 
-function holderOf({ holder }: View, self: Self | undefined, direct = true): string {
+function holderOf({ holder }: AddressState, self: Instance | undefined, direct = true): string {
   switch (holder.kind) {
     case "nobody":
       return direct ? "nobody" : "no instance; more than that only ec2:DescribeAddresses tells";

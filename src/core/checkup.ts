@@ -2,7 +2,7 @@
  * What is checked before a heal can be expected to work, and what the findings come to. Pure. The order is
  * the one that causes have: what stands further up explains what stands below it.
  */
-import { EXIT, type ExitStatus } from "./failure.ts";
+import { EXIT, type ExitStatus } from "../model/failure.ts";
 
 /** Every check, with what it means, in the order in which they are told. */
 export const CHECKS = [

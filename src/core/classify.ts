@@ -3,7 +3,7 @@
  * one code is used for several things, the message decides. Codes: EC2 API reference, "Error codes for the
  * Amazon EC2 API"; Auto Scaling API reference, "Common Errors".
  */
-import { EXIT, Failure, type FailureDetails, type Kind } from "./failure.ts";
+import { EXIT, Failure, type FailureDetails, type Kind } from "../model/failure.ts";
 
 /** The services that are called, by their names in IAM. */
 export type Service = "ec2" | "autoscaling";

@@ -2,8 +2,9 @@
  * The commands that doctor names, for a shell. Pure. Words in capitals are to be filled in. What comes from
  * tags and settings is quoted: they may hold anything, and people paste what they are told.
  */
-import { partitionOf } from "./ids.ts";
-import type { Place, Self } from "./view.ts";
+import type { Target } from "../model/target.ts";
+import type { Instance } from "../model/instance.ts";
+import { partitionOf } from "../model/ids.ts";
 
 /** What stands for the allocation id of an address that somebody has to choose. */
 export const ALLOCATION_ID = "ALLOCATION_ID";
@@ -17,7 +18,7 @@ export function modifyMetadata(
   return `aws ec2 modify-instance-metadata-options${where} --instance-id ${self.instanceId ?? "INSTANCE_ID"} ${option}`;
 }
 
-export function attachProfile({ instanceId, region }: Self): string {
+export function attachProfile({ instanceId, region }: Instance): string {
   return `aws ec2 associate-iam-instance-profile --region ${region} --instance-id ${instanceId} --iam-instance-profile Name=PROFILE`;
 }
 
@@ -44,7 +45,7 @@ export function grant(role: string, permission: string, resources: readonly stri
 /** The resources that associating the address with this place names. */
 export function resourcesOf(
   allocationId: string,
-  here: Place,
+  here: Target,
   region: string,
   account: string | undefined,
 ): string[] {
@@ -56,7 +57,7 @@ export function resourcesOf(
   );
 }
 
-export function tagInstance({ instanceId, region }: Self, key: string): string {
+export function tagInstance({ instanceId, region }: Instance, key: string): string {
   return `aws ec2 create-tags --region ${region} --resources ${instanceId} --tags ${quoted(`Key=${key},Value=${ALLOCATION_ID}`)}`;
 }
 

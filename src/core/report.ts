@@ -1,10 +1,9 @@
 /**
  * What a run tells: one line for the journal, a record for programs, and variables for other units.
  */
-import { describeState } from "./decide.ts";
-import { EXIT, type ExitStatus } from "./failure.ts";
-import type { Change, Facts, HookEnd, Outcome } from "./outcome.ts";
-import type { HolderInstance } from "./view.ts";
+import { type HolderInstance, describeState } from "../model/address.ts";
+import { EXIT, type ExitStatus } from "../model/failure.ts";
+import type { Change, Facts, HookEnd, Outcome } from "../model/outcome.ts";
 
 /** Has the run changed who holds the address? */
 export function isMove(outcome: Outcome): boolean {

@@ -2,8 +2,8 @@
  * The settings: one row each, with key, default and meaning. `--help`, the command line and the checks
  * read this table; a test holds the man page, the completion and the conf file against it.
  */
-import { TAKEOVERS, type Takeover } from "./decide.ts";
-import { isAllocationId, isHookName, isInterfaceId, isIpv4, isMac } from "./ids.ts";
+import { TAKEOVERS, type Takeover } from "../reconcile/ownership.ts";
+import { isAllocationId, isHookName, isInterfaceId, isIpv4, isMac } from "../model/ids.ts";
 
 /** winston's npm levels, most urgent first. */
 export const LOG_LEVELS = ["error", "warn", "info", "http", "verbose", "debug", "silly"] as const;

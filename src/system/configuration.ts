@@ -1,7 +1,7 @@
 /** The configuration as this machine has it: command line, environment and /etc/eip-heal.conf, put together. */
 import { readFileSync } from "node:fs";
 import { parseEnvironmentFile } from "../core/environment-file.ts";
-import { EXIT, type ExitStatus } from "../core/failure.ts";
+import { EXIT, type ExitStatus } from "../model/failure.ts";
 import { readSettings, type Settings, type SettingsResult } from "../core/settings.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { request as requestHttp } from "node:http";
 import { request as requestHttps } from "node:https";
 import { connect as connectTo } from "node:net";
-import { Failure } from "../core/failure.ts";
+import { Failure } from "../model/failure.ts";
 import { errorCode, networkTrouble } from "../core/network.ts";
 
 /** Milliseconds for each step. */

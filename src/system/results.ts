@@ -4,7 +4,7 @@
  */
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type LastResult, type Memory, NO_MEMORY } from "../core/recheck.ts";
+import { type LastResult, type RecheckState, NO_RECHECKS } from "../reconcile/drift.ts";
 
 /**
  * Writes both files, each whole or not at all. Without variables there is no `env`: a unit that needs the
@@ -78,17 +78,17 @@ export function readRecord(
 }
 
 /** What rechecks remember. */
-export function readMemory(folder: string): Memory {
+export function readMemory(folder: string): RecheckState {
   const record = readJson(join(folder, "recheck.json"));
   const { moves, disagreements } = record ?? {};
   const isMemory =
     Array.isArray(moves) &&
     moves.every((at) => typeof at === "number") &&
     typeof disagreements === "number";
-  return isMemory ? { moves, disagreements } : NO_MEMORY;
+  return isMemory ? { moves, disagreements } : NO_RECHECKS;
 }
 
-export function writeMemory(folder: string, memory: Memory): void {
+export function writeMemory(folder: string, memory: RecheckState): void {
   mkdirSync(folder, { recursive: true, mode: 0o755 });
   replace(join(folder, "recheck.json"), `${JSON.stringify(memory)}\n`);
 }

@@ -2,7 +2,7 @@
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import type { Unit } from "../core/checkup.ts";
-import { isInstanceId } from "../core/ids.ts";
+import { isInstanceId } from "../model/ids.ts";
 
 /** Milliseconds; it is a question to a process on this machine. */
 const ANSWER_MS = 3_000;

@@ -10,7 +10,7 @@
  * - NAT gateways and load balancers as holders: moto does not show their interfaces on the address
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { TAKEOVERS } from "../../src/core/decide.ts";
+import { TAKEOVERS } from "../../src/reconcile/ownership.ts";
 import { hasMoto, type Moto, startMoto } from "../region/moto.ts";
 import { startRegion } from "../region/server.ts";
 import { type AgentRun, runAgent } from "./agent.ts";

@@ -3,6 +3,8 @@
  * past its deadline, or make it report a success that EC2 does not show. The answers are the same in every
  * run of the test, and others with another FAULTS_SEED; FAULTS_RUNS multiplies how many there are.
  */
+import { resolveTarget } from "../../src/model/target.ts";
+import type { Instance } from "../../src/model/instance.ts";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { roleCredentials } from "../../src/aws/credentials.ts";
@@ -11,8 +13,8 @@ import { ec2Over } from "../../src/aws/ec2.ts";
 import { footingOf } from "../../src/aws/footing.ts";
 import { type Metadata, openMetadata } from "../../src/aws/imds.ts";
 import { readSelf } from "../../src/aws/self.ts";
-import { decide, TAKEOVERS } from "../../src/core/decide.ts";
-import { Failure } from "../../src/core/failure.ts";
+import { decide, TAKEOVERS } from "../../src/reconcile/ownership.ts";
+import { Failure } from "../../src/model/failure.ts";
 import {
   isInstanceId,
   isInterfaceId,
@@ -20,12 +22,10 @@ import {
   isMac,
   isRegion,
   isZone,
-} from "../../src/core/ids.ts";
-import { placeOn } from "../../src/core/place.ts";
-import { choose } from "../../src/core/pool.ts";
+} from "../../src/model/ids.ts";
+import { choose } from "../../src/reconcile/pool.ts";
 import { report, resultRecord } from "../../src/core/report.ts";
 import { readSettings } from "../../src/core/settings.ts";
-import type { Self } from "../../src/core/view.ts";
 import { heal } from "../../src/heal.ts";
 import { imdsTree, lookUp } from "../region/imds-tree.ts";
 import { type Holder, Liar } from "./liar.ts";
@@ -110,7 +110,7 @@ function expectPlain(line: string): void {
   expect(line).toMatch(/^[^\p{Cc}]{1,4000}$/u);
 }
 
-function expectValid(self: Self): void {
+function expectValid(self: Instance): void {
   expect(isInstanceId(self.instanceId)).toBe(true);
   expect(isRegion(self.region)).toBe(true);
   expect(isZone(self.zone)).toBe(true);
@@ -173,7 +173,7 @@ describe("instance metadata", () => {
           if (self === undefined) return;
           expectValid(self);
           try {
-            placeOn(self, 0, undefined);
+            resolveTarget(self, 0, undefined);
           } catch (error) {
             if (!(error instanceof Failure)) throw error;
           }
@@ -212,7 +212,7 @@ describe("EC2", () => {
             undefined,
             true,
           );
-          const here = placeOn(self, 0, undefined);
+          const here = resolveTarget(self, 0, undefined);
           const { accessKeyId, secretAccessKey, token } = credentials.current(me);
           await tried(async (signal) => {
             const api = connectApi({
@@ -235,8 +235,8 @@ describe("EC2", () => {
                 }
                 case 1:
                 case 2: {
-                  const { views } = await ec2.look({ kind: "address", allocationId }, here);
-                  for (const view of views) {
+                  const { addresses } = await ec2.observe({ kind: "address", allocationId }, here);
+                  for (const view of addresses) {
                     for (const takeover of TAKEOVERS)
                       decide(here, self.zone, view, takeover, 9_000);
                   }
@@ -245,12 +245,12 @@ describe("EC2", () => {
                 case 3: {
                   const wanted = { kind: "pool", key: "eip-pool", value: "web" } as const;
                   if (!mayDescribe) break;
-                  const { views } = await ec2.look(wanted, here);
-                  choose(here, self.zone, views, new Set(), () => 0);
+                  const { addresses } = await ec2.observe(wanted, here);
+                  choose(here, self.zone, addresses, [], () => 0);
                   break;
                 }
                 default:
-                  await ec2.present({ ...here, publicIp: "203.0.113.9" });
+                  await ec2.elasticIpAt({ ...here, publicIp: "203.0.113.9" });
                   await ec2.associate(allocationId, here, false);
               }
             } finally {

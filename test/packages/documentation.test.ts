@@ -1,17 +1,17 @@
+import type { Holder, InstanceState } from "../../src/model/address.ts";
 import { existsSync, globSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { COMMANDS, SWITCHES } from "../../src/command-line.ts";
 import { statusRecord } from "../../src/commands/status.ts";
 import { CHECKS, checkupRecord } from "../../src/core/checkup.ts";
-import { decide, TAKEOVERS } from "../../src/core/decide.ts";
+import { decide, TAKEOVERS } from "../../src/reconcile/ownership.ts";
 import { parseEnvironmentFile } from "../../src/core/environment-file.ts";
-import { EXIT, Failure, type Kind } from "../../src/core/failure.ts";
-import type { Change, End, Facts, HookEnd, Idle, Outcome } from "../../src/core/outcome.ts";
+import { EXIT, Failure, type Kind } from "../../src/model/failure.ts";
+import type { Change, End, Facts, HookEnd, Idle, Outcome } from "../../src/model/outcome.ts";
 import { clausesFor, documentOf, type Permit } from "../../src/core/policy.ts";
 import { RESULT_VERSION, resultRecord } from "../../src/core/report.ts";
 import { readSettings, RESULT_KEYS, SETTINGS } from "../../src/core/settings.ts";
-import type { Holder, InstanceState } from "../../src/core/view.ts";
 import { OLD_ROLE } from "../region/iam.ts";
 import { attempt, missing, read, ROOT, run } from "./tools.ts";
 

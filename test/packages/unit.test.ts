@@ -3,7 +3,7 @@ import { BlockList, isIP } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { EXIT } from "../../src/core/failure.ts";
+import { EXIT } from "../../src/model/failure.ts";
 import { attempt, missing, read, SLOW } from "./tools.ts";
 
 const UNIT = read("systemd/eip-heal.service");

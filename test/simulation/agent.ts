@@ -2,21 +2,21 @@
  * The real heal code of one instance on virtual time: its ports lead to the simulated region directly,
  * over a network that delays every request and answer and may lose them.
  */
+import type { Instance } from "../../src/model/instance.ts";
 import type { Address as WireAddress, Instance as WireInstance } from "@aws-sdk/client-ec2";
 import { type Ec2Api, ec2Over } from "../../src/aws/ec2.ts";
 import { classify, type Service } from "../../src/core/classify.ts";
-import { Failure } from "../../src/core/failure.ts";
-import type { LastResult, Memory } from "../../src/core/recheck.ts";
-import type { Outcome } from "../../src/core/outcome.ts";
+import { Failure } from "../../src/model/failure.ts";
+import type { LastResult, RecheckState } from "../../src/reconcile/drift.ts";
+import type { Outcome } from "../../src/model/outcome.ts";
 import { resultRecord } from "../../src/core/report.ts";
 import { readSettings, type Settings } from "../../src/core/settings.ts";
-import type { Self } from "../../src/core/view.ts";
 import { heal } from "../../src/heal.ts";
-import { healUnderHook } from "../../src/launch-hook.ts";
-import type { AutoScaling, Ports } from "../../src/ports.ts";
+import { underHook } from "../../src/run/lifecycle.ts";
+import type { AutoScaling, Ports } from "../../src/run/ports.ts";
 import { recheck } from "../../src/recheck.ts";
 import { ApiError } from "../region/errors.ts";
-import type { Address, Instance } from "../region/model.ts";
+import type { Address, Instance as SimulatedInstance } from "../region/model.ts";
 import type { DescribedInstance } from "../region/actions.ts";
 import type { Region } from "../region/region.ts";
 import type { VirtualTime } from "./time.ts";
@@ -52,16 +52,17 @@ export function runOnVirtualTime(options: AgentOptions): Promise<Outcome> {
   const settings = settingsOf(options.settings ?? {});
   const ports = portsOf(options);
   const stop = new AbortController().signal;
-  const { lifecycleHook } = settings;
-  return lifecycleHook === undefined
-    ? heal(settings, ports, {}, stop)
-    : healUnderHook(lifecycleHook, settings, ports, {}, () => {}, stop);
+  const { lifecycleHook, deadlineMs } = settings;
+  const run = () => heal(settings, ports, {}, stop);
+  if (lifecycleHook === undefined) return run();
+  const hook = { name: lifecycleHook, deadlineMs, dryRun: false };
+  return underHook(hook, ports, run, () => {}, stop);
 }
 
 /** What an instance keeps in /run: the last result, and what its rechecks remember. */
 export interface Runtime {
   last?: LastResult;
-  memory: Memory;
+  memory: RecheckState;
 }
 
 /** One run at boot, or one recheck, with what it leaves in /run. */
@@ -188,7 +189,7 @@ function autoScalingOf(options: AgentOptions, sleep: Sleep, signal: AbortSignal)
   };
 }
 
-function apiOf(options: AgentOptions, self: Self, sleep: Sleep, signal: AbortSignal): Ec2Api {
+function apiOf(options: AgentOptions, self: Instance, sleep: Sleep, signal: AbortSignal): Ec2Api {
   const { region, instanceId } = options;
   const caller = { instanceId };
   const call = wireOf("ec2", options, sleep, signal);
@@ -226,7 +227,7 @@ function apiOf(options: AgentOptions, self: Self, sleep: Sleep, signal: AbortSig
   };
 }
 
-function selfOf(instance: Instance, region: Region, tags: readonly string[]): Self {
+function selfOf(instance: SimulatedInstance, region: Region, tags: readonly string[]): Instance {
   const key = tags.find((name) => instance.metadataTags && instance.tags[name] !== undefined);
   return {
     instanceId: instance.instanceId,

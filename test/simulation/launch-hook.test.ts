@@ -5,7 +5,7 @@
  */
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import type { Outcome } from "../../src/core/outcome.ts";
+import type { Outcome } from "../../src/model/outcome.ts";
 import { HOOK_ROLE } from "../region/iam.ts";
 import { Region } from "../region/region.ts";
 import { aWorld } from "../region/world.ts";

@@ -4,7 +4,7 @@
  */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { Outcome } from "../../src/core/outcome.ts";
+import type { Outcome } from "../../src/model/outcome.ts";
 import { Region } from "../region/region.ts";
 import { aWorld, type BuiltInstance, type World } from "../region/world.ts";
 import { type Passage, runOnVirtualTime } from "./agent.ts";

@@ -4,7 +4,7 @@
  */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { MOST_MOVES, NO_MEMORY } from "../../src/core/recheck.ts";
+import { MAX_MOVES_PER_HOUR, NO_RECHECKS } from "../../src/reconcile/drift.ts";
 import { Region } from "../region/region.ts";
 import { aWorld } from "../region/world.ts";
 import { type Runtime, runWith } from "./agent.ts";
@@ -83,7 +83,7 @@ async function play(
       ids[index] = instanceId;
       if (warmFor !== undefined)
         void at(warmFor, () => void region.setLifecycle(instanceId, "InService"));
-      const runtime: Runtime = { memory: NO_MEMORY };
+      const runtime: Runtime = { memory: NO_RECHECKS };
       const options = {
         region,
         time,
@@ -136,7 +136,7 @@ describe("a group that rechecks", () => {
       await fc.assert(
         fc.asyncProperty(
           fc.array(member, { minLength: 1, maxLength: 5 }),
-          fc.array(drift, { maxLength: MOST_MOVES - 2 }),
+          fc.array(drift, { maxLength: MAX_MOVES_PER_HOUR - 2 }),
           fc.nat(),
           async (members, drifts, seed) => {
             const { region, address, newest, calls } = await play(members, drifts, seed);
@@ -180,7 +180,7 @@ describe("a group that rechecks", () => {
     );
     const moves = calls.filter(({ action }) => action === "AssociateAddress");
     // One at boot, and a handful in each hour.
-    expect(moves.length).toBeLessThanOrEqual(1 + 2 * MOST_MOVES);
-    expect(moves.length).toBeGreaterThan(MOST_MOVES);
+    expect(moves.length).toBeLessThanOrEqual(1 + 2 * MAX_MOVES_PER_HOUR);
+    expect(moves.length).toBeGreaterThan(MAX_MOVES_PER_HOUR);
   });
 });

@@ -1,14 +1,14 @@
 /** Which address is wanted, where it is, and what a heal would make of that. */
-import { decide, TAKEOVERS, UNKNOWN_FOR_MS } from "../../core/decide.ts";
-import { EXIT, Failure } from "../../core/failure.ts";
-import { borderGroupOf } from "../../core/ids.ts";
-import { statusOf } from "../../core/pacing.ts";
-import { choose } from "../../core/pool.ts";
+import { nameAddress, type Observation } from "../../model/address.ts";
+import { decide, TAKEOVERS, UNKNOWN_FOR_MS } from "../../reconcile/ownership.ts";
+import { EXIT, Failure } from "../../model/failure.ts";
+import { borderGroupOf } from "../../model/ids.ts";
+import { statusOf } from "../../reconcile/retry.ts";
+import { choose } from "../../reconcile/pool.ts";
 import * as remedies from "../../core/remedies.ts";
-import { nameAddress } from "../../core/report.ts";
 import type { Settings } from "../../core/settings.ts";
-import type { Look } from "../../core/view.ts";
-import { displacement, type Former, nameElastic } from "../../displacement.ts";
+import { mayNotDisplace } from "../../reconcile/displacement.ts";
+import { withStep } from "../../run/retrying.ts";
 import { Blocked, failing, ok } from "../examination.ts";
 import { type Checks, type Enquiry, isRefusal, nameOf } from "./enquiry.ts";
 
@@ -16,8 +16,7 @@ import { type Checks, type Enquiry, isRefusal, nameOf } from "./enquiry.ts";
 export function checkAddress({
   ports,
   want,
-  look,
-  runOf,
+  observe,
   nameAnother,
 }: Enquiry): Checks<"wanted" | "address" | "holder" | "displaced"> {
   return {
@@ -62,9 +61,9 @@ export function checkAddress({
       const wanted = await need("wanted");
       if (wanted === undefined) throw new Blocked(["wanted"]);
       const borderGroup = borderGroupOf(self.zone);
-      let seen: Look;
+      let seen: Observation;
       try {
-        seen = await look(need);
+        seen = await observe(need);
       } catch (error) {
         if (!(error instanceof Failure)) throw error;
         if (isRefusal(error)) {
@@ -80,8 +79,8 @@ export function checkAddress({
       }
 
       if (wanted.kind === "pool") {
-        const choice = choose(here, self.zone, seen.views, new Set(), () => UNKNOWN_FOR_MS);
-        if (choice.view === undefined) {
+        const choice = choose(here, self.zone, seen.addresses, [], () => UNKNOWN_FOR_MS);
+        if (choice.address === undefined) {
           return {
             mark: "failed",
             found: `${nameOf(wanted)}: ${choice.why}`,
@@ -90,17 +89,17 @@ export function checkAddress({
             status: EXIT.TEMPFAIL,
           };
         }
-        const { view, decision } = choice;
-        const count = seen.views.length;
+        const { address: view, decision } = choice;
+        const count = seen.addresses.length;
         return ok(`${nameAddress(view.allocationId, view.publicIp)}, one of ${count} in the pool`, {
           view,
           choice: decision,
-          look: seen,
+          seen,
         });
       }
 
-      const [view] = seen.views;
-      if (view === undefined) throw new Error("a look at an address without a view");
+      const [view] = seen.addresses;
+      if (view === undefined) throw new Error("an observation of an address without it");
       // The rule itself says whether the place is out of the question whoever holds it.
       const free = decide(
         here,
@@ -126,18 +125,18 @@ export function checkAddress({
           cure: "compare with what aws ec2 describe-addresses shows, or let the role ask",
           commands: [remedies.listAddresses(self.region)],
           unseen: true,
-          value: { view, look: seen },
+          value: { view, seen },
         };
       }
       const group = view.borderGroup === undefined ? "" : `, in ${view.borderGroup}`;
-      return ok(`${nameAddress(view.allocationId, view.publicIp)}${group}`, { view, look: seen });
+      return ok(`${nameAddress(view.allocationId, view.publicIp)}${group}`, { view, seen });
     },
 
     async holder(need) {
       const { settings } = await need("settings");
       const self = await need("identity");
       const here = await need("interface");
-      const { view, choice, look: seen } = await need("address");
+      const { view, choice, seen } = await need("address");
       const rule = (takeover: Settings["takeover"]) =>
         decide(here, self.zone, view, takeover, UNKNOWN_FOR_MS);
       const decision = choice ?? rule(settings.takeover);
@@ -145,7 +144,7 @@ export function checkAddress({
       switch (decision.do) {
         case "settled":
           return ok("this instance, in the right place: a heal changes nothing", value);
-        case "confirm":
+        case "probe":
           return ok(`${nameOf(decision.holder)}, this one: a heal makes sure of the place`, value);
         case "associate":
           return ok(`${seen.direct ? "nobody" : "no instance"}: a heal associates it`, value);
@@ -194,23 +193,23 @@ export function checkAddress({
       if (publicIp === undefined || publicIp === view.publicIp || decision.do === "settled") {
         return ok("nothing", undefined);
       }
-      let former: Former | undefined;
-      try {
-        former = await displacement(runOf(settings))(here, { ec2 }).before(view, false);
-      } catch (error) {
-        if (!(error instanceof Failure) || error.kind !== "misconfigured") throw error;
+      const context = { ports, step: "checking" };
+      const elasticIp = await withStep(context, `looking at ${publicIp}`, () =>
+        ec2.elasticIpAt({ ...here, publicIp }),
+      );
+      if (elasticIp === undefined) {
+        return ok(`${publicIp}, which EC2 has assigned by itself and takes back`, undefined);
+      }
+      if (!settings.displace) {
         const place = ports.placeOfSetting("EIP_HEAL_DISPLACE");
         return failing(
-          error,
+          mayNotDisplace(here, elasticIp),
           `set EIP_HEAL_DISPLACE=yes in ${place}, or give another place by EIP_HEAL_INTERFACE or EIP_HEAL_PRIVATE_IP`,
         );
       }
-      if (former?.elastic === undefined) {
-        return ok(`${publicIp}, which EC2 has assigned by itself and takes back`, undefined);
-      }
       return {
         mark: "warning",
-        found: `another Elastic IP, ${nameElastic(former.elastic)}, is on ${here.interfaceId} ${here.privateIp}; a heal pushes it off, and it stays allocated`,
+        found: `another Elastic IP, ${nameAddress(elasticIp.allocationId, elasticIp.publicIp)}, is on ${here.interfaceId} ${here.privateIp}; a heal pushes it off, and it stays allocated`,
         cure: "nothing, if that is meant; else set EIP_HEAL_DISPLACE=no",
         value: undefined,
       };

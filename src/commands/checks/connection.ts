@@ -1,7 +1,7 @@
 /** The way to EC2, from the name of its endpoint to an answer. */
-import { EXIT, Failure } from "../../core/failure.ts";
-import { isIpv4 } from "../../core/ids.ts";
-import { seconds } from "../../core/report.ts";
+import { seconds } from "../../model/duration.ts";
+import { EXIT, Failure } from "../../model/failure.ts";
+import { isIpv4 } from "../../model/ids.ts";
 import { failing, type Need, ok } from "../examination.ts";
 import { type Checks, type Enquiry, isRefusal, quietly, type Values } from "./enquiry.ts";
 

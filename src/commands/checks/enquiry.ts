@@ -1,12 +1,19 @@
 /** What the checks of doctor have in common: what they learn for each other, and what several of them look at. */
+import {
+  type AddressState,
+  type DesiredAddress,
+  type HolderInstance,
+  type Observation,
+  describeState,
+} from "../../model/address.ts";
+import type { Target } from "../../model/target.ts";
+import type { Instance } from "../../model/instance.ts";
 import type { CheckId } from "../../core/checkup.ts";
-import { type Decision, describeState } from "../../core/decide.ts";
-import { Failure } from "../../core/failure.ts";
+import { type Decision } from "../../reconcile/ownership.ts";
+import { Failure } from "../../model/failure.ts";
 import * as remedies from "../../core/remedies.ts";
 import type { Settings } from "../../core/settings.ts";
-import type { HolderInstance, Look, Place, Self, View, Wanted } from "../../core/view.ts";
-import { nameWanted } from "../../heal.ts";
-import type { Run } from "../../run.ts";
+import { desiredAddress } from "../../run/desired.ts";
 import { Blocked, type Examinations, type Need } from "../examination.ts";
 import type { DoctorPorts, Endpoint, OpenMetadata, Parts, Signer, TryableEc2 } from "../ports.ts";
 
@@ -14,9 +21,9 @@ import type { DoctorPorts, Endpoint, OpenMetadata, Parts, Signer, TryableEc2 } f
 export interface Values extends Record<CheckId, unknown> {
   settings: { settings: Settings; parts: Parts };
   metadata: OpenMetadata;
-  identity: Self;
+  identity: Instance;
   "in-service": undefined;
-  interface: Place;
+  interface: Target;
   tags: undefined;
   endpoint: readonly Endpoint[];
   route: Endpoint;
@@ -28,9 +35,9 @@ export interface Values extends Record<CheckId, unknown> {
   "describe-addresses": undefined;
   "describe-instances": undefined;
   /** undefined: nothing is wanted, and that is in order. */
-  wanted: Wanted | undefined;
-  address: { view: View; choice?: Decision; look: Look };
-  holder: { view: View; decision: Decision };
+  wanted: DesiredAddress | undefined;
+  address: { view: AddressState; choice?: Decision; seen: Observation };
+  holder: { view: AddressState; decision: Decision };
   displaced: undefined;
   associate: undefined;
   "launch-hook": undefined;
@@ -79,25 +86,14 @@ export function enquire(ports: DoctorPorts, signal: AbortSignal) {
     const self = await need("identity");
     const isKnown = (settings.allocationId ?? settings.pool ?? self.tag) !== undefined;
     const ec2 = isKnown ? NO_EC2 : await need("ec2");
-    return nameWanted(runOf(settings), self, ec2);
+    return desiredAddress({ settings, ports, step: "checking" }, self, ec2);
   });
-  const look = once(async (need) => {
+  const observe = once(async (need) => {
     const wanted = await need("wanted");
     if (wanted === undefined) throw new Blocked(["wanted"]);
     const [ec2, here] = await Promise.all([need("ec2"), need("interface")]);
-    return ec2.look(wanted, here);
+    return ec2.observe(wanted, here);
   });
-
-  function runOf(settings: Settings): Run {
-    const identify = () => Promise.reject(new Error("a checkup stands on its own"));
-    const facts = {};
-    const run = { settings, dryRun: true, insist: false, signal, step: "checking", facts };
-    return {
-      ...run,
-      acted: "no",
-      ports: { identify, stand: identify, clock: ports.clock, log: ports.log },
-    };
-  }
 
   /** What is to be done so that another address is wanted. */
   async function nameAnother(need: Need<Values>): Promise<{ say: string; commands: string[] }> {
@@ -144,8 +140,7 @@ export function enquire(ports: DoctorPorts, signal: AbortSignal) {
     ask,
     mayDescribeInstances,
     want,
-    look,
-    runOf,
+    observe,
     nameAnother,
     grants,
     endpointVariable,
@@ -195,7 +190,7 @@ export function isRefusal({ kind, code }: Failure): boolean {
   );
 }
 
-export function nameOf(what: Wanted | HolderInstance): string {
+export function nameOf(what: DesiredAddress | HolderInstance): string {
   switch (what.kind) {
     case "address":
       return what.allocationId;

@@ -1,9 +1,8 @@
 /** What instance metadata tells: who this instance is, what it has, and the credentials of its role. */
-import { gate } from "../../core/decide.ts";
-import { EXIT, Failure } from "../../core/failure.ts";
-import { placeOn } from "../../core/place.ts";
+import { type Target, resolveTarget } from "../../model/target.ts";
+import { whyNotInService } from "../../reconcile/ownership.ts";
+import { EXIT, Failure } from "../../model/failure.ts";
 import * as remedies from "../../core/remedies.ts";
-import type { Place } from "../../core/view.ts";
 import { failing, ok } from "../examination.ts";
 import type { Signer } from "../ports.ts";
 import { type Checks, type Enquiry, isRefusal, unlessBlocked } from "./enquiry.ts";
@@ -69,7 +68,7 @@ export function checkInstance({
 
     async "in-service"(need) {
       const self = await need("identity");
-      const because = gate(self);
+      const because = whyNotInService(self);
       if (because !== undefined) {
         return {
           mark: "warning",
@@ -91,9 +90,9 @@ export function checkInstance({
     async interface(need) {
       const { settings } = await need("settings");
       const self = await need("identity");
-      let here: Place;
+      let here: Target;
       try {
-        here = placeOn(self, settings.interface, settings.privateIp);
+        here = resolveTarget(self, settings.interface, settings.privateIp);
       } catch (error) {
         if (!(error instanceof Failure)) throw error;
         const cure = error.details.cure?.replace(

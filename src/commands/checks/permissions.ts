@@ -1,5 +1,5 @@
 /** What the role may do. */
-import { Failure } from "../../core/failure.ts";
+import { Failure } from "../../model/failure.ts";
 import * as remedies from "../../core/remedies.ts";
 import { failing, ok } from "../examination.ts";
 import {
@@ -19,7 +19,7 @@ export function checkPermissions({
   ask,
   mayDescribeInstances,
   want,
-  look,
+  observe,
   grants,
 }: Enquiry): Checks<"describe-addresses" | "describe-instances" | "associate" | "launch-hook"> {
   return {
@@ -46,7 +46,7 @@ export function checkPermissions({
       if (refusal === undefined) return ok("allowed", undefined);
       if (!isRefusal(refusal)) return failing(refusal);
       const how = await grants(need, refusal, "ec2:DescribeInstances", ["*"]);
-      const uses = [await quietly(want(need)), await quietly(look(need))];
+      const uses = [await quietly(want(need)), await quietly(observe(need))];
       if (uses.some((use) => use instanceof Failure && isRefusal(use))) {
         return failing(refusal, undefined, how.commands);
       }

@@ -1,6 +1,6 @@
 /** This program on this machine: its settings, its units, its versions. */
 import { correctionOf, correctOrRemove, openUp } from "../../core/correction.ts";
-import { EXIT, Failure } from "../../core/failure.ts";
+import { EXIT, Failure } from "../../model/failure.ts";
 import { failing, ok } from "../examination.ts";
 import type { Parts } from "../ports.ts";
 import type { Checks, Enquiry } from "./enquiry.ts";

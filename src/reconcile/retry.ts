@@ -4,7 +4,8 @@
  * Delays are "full jitter" (uniform between nothing and an exponentially growing bound), which drains a
  * throttled fleet with the fewest requests; see the AWS Architecture Blog on exponential backoff and jitter.
  */
-import { EXIT, type ExitStatus, type Failure, type Kind } from "./failure.ts";
+import { EXIT, type ExitStatus, Failure, type Kind } from "../model/failure.ts";
+import type { Written } from "./state.ts";
 
 /** Milliseconds that a refusal or a missing piece may last before it counts as meant: IAM and tags propagate within seconds to a minute. */
 export const PATIENCE_MS = 120_000;
@@ -15,14 +16,14 @@ const FLOOR_MS = 100;
 /** The last try is made this long before the deadline, so that it has time to end, in milliseconds. */
 const LAST_TRY_MS = 1_000;
 
-interface Pace {
+interface Backoff {
   readonly firstMs: number;
   /** By how much the bound grows from one failure to the next of the same kind. */
   readonly growth: number;
   readonly capMs: number;
 }
 
-const PACES: Record<Exclude<Kind, "held" | "misconfigured" | "yielded">, Pace> = {
+const BACKOFFS: Record<Exclude<Kind, "held" | "misconfigured" | "yielded">, Backoff> = {
   unreachable: { firstMs: 500, growth: 2, capMs: 10_000 },
   // A bucket that is empty for one is empty for a fleet, so the bound grows fast. Its cap is how long the last of a
   // fleet sleeps on while there is room again: less means more requests in vain, more a later end (`make fleet`).
@@ -38,7 +39,7 @@ const ASSOCIATION_MS = 200;
 const HELD_MS = 5_000;
 
 /** What a run remembers of its failures: clocks and counters, no facts. */
-export interface Trail {
+export interface RetryState {
   /** Failures of the same kind in a row. */
   readonly inARow: number;
   readonly kind?: Kind;
@@ -46,10 +47,10 @@ export interface Trail {
   readonly waitingFor?: { readonly cause: string; readonly since: number };
 }
 
-export const NO_TRAIL: Trail = { inARow: 0 };
+export const NO_RETRIES: RetryState = { inARow: 0 };
 
-export type Verdict =
-  | { readonly again: true; readonly afterMs: number; readonly trail: Trail }
+export type RetryDecision =
+  | { readonly again: true; readonly afterMs: number; readonly state: RetryState }
   | { readonly again: false; readonly status: ExitStatus };
 
 /**
@@ -58,14 +59,14 @@ export type Verdict =
  * @param triedAt when the try that failed began, in milliseconds of the run's clock; `now` and `deadline` too
  * @param random a number in [0, 1)
  */
-export function pace(
+export function nextRetry(
   failure: Failure,
-  trail: Trail,
+  state: RetryState,
   triedAt: number,
   now: number,
   deadline: number,
   random: () => number,
-): Verdict {
+): RetryDecision {
   if (failure.kind === "misconfigured") return { again: false, status: EXIT.CONFIG };
   if (failure.kind === "yielded") return { again: false, status: EXIT.UNAVAILABLE };
 
@@ -73,9 +74,9 @@ export function pace(
   const patient = failure.kind === "denied" || failure.details.meaning !== undefined;
   const cause = `${failure.kind} ${failure.step ?? ""} ${failure.code ?? ""}`;
   const waitingFor = !patient
-    ? trail.waitingFor
-    : trail.waitingFor?.cause === cause
-      ? trail.waitingFor
+    ? state.waitingFor
+    : state.waitingFor?.cause === cause
+      ? state.waitingFor
       : { cause, since: now };
   if (patient && waitingFor !== undefined && now - waitingFor.since >= PATIENCE_MS) {
     return { again: false, status: statusOf(failure) };
@@ -84,7 +85,7 @@ export function pace(
   const left = deadline - now - LAST_TRY_MS;
   if (left <= 0) return { again: false, status: statusOf(failure) };
 
-  const inARow = trail.kind === failure.kind ? trail.inARow + 1 : 1;
+  const inARow = state.kind === failure.kind ? state.inARow + 1 : 1;
   return {
     again: true,
     // Tries are so far apart from start to start: one that has waited for an answer has waited already.
@@ -92,7 +93,7 @@ export function pace(
       Math.max(FLOOR_MS, delay(failure, failure.kind, inARow, left, random) - (now - triedAt)),
       left,
     ),
-    trail: { inARow, kind: failure.kind, ...(waitingFor && { waitingFor }) },
+    state: { inARow, kind: failure.kind, ...(waitingFor && { waitingFor }) },
   };
 }
 
@@ -114,21 +115,41 @@ export function statusOf(failure: Failure): ExitStatus {
   }
 }
 
+/**
+ * The failure that a run ends with whose time is up in the middle of an attempt: the cause that was there before, not
+ * that time ran out, unless a write since may have done away with it.
+ *
+ * @param last the failure of the attempt before
+ * @param written what this attempt may have changed
+ * @param step what was being done
+ */
+export function causeAtDeadline(
+  last: Failure | undefined,
+  written: Written,
+  step: string,
+): Failure {
+  const isCause =
+    written === "no" ||
+    (written === "perhaps" && last !== undefined && statusOf(last) === EXIT.TEMPFAIL);
+  const why = "the deadline came before this was done";
+  return (isCause ? last : undefined) ?? new Failure("unreachable", { why }, step);
+}
+
 function delay(
-  { details: { rivals } }: Failure,
+  { details: { contenders } }: Failure,
   kind: Exclude<Kind, "misconfigured" | "yielded">,
   inARow: number,
   left: number,
   random: () => number,
 ): number {
   if (kind === "held") return HELD_MS;
-  const { firstMs, growth, capMs } = PACES[kind];
+  const { firstMs, growth, capMs } = BACKOFFS[kind];
   const grown = firstMs * growth ** Math.min(inARow - 1, 16);
   const bound =
-    rivals === undefined
+    contenders === undefined
       ? Math.min(capMs, grown)
-      : // Known: spread over the time that they all take. But free addresses are no rivals yet, and one refusal
+      : // Known: spread over the time that they all take. But free addresses are no contenders yet, and one refusal
         // may be anybody's: that there is a crowd is believed step by step, in large ones.
-        Math.min(growth * grown, Math.max(firstMs, rivals * ASSOCIATION_MS));
+        Math.min(growth * grown, Math.max(firstMs, contenders * ASSOCIATION_MS));
   return FLOOR_MS + random() * (Math.min(bound, left) - FLOOR_MS);
 }

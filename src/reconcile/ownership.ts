@@ -2,8 +2,10 @@
  * The ownership rule: who may hold the address. Pure, and the same on every instance, so that no two
  * instances can fight over an address. An address moves only when this table says so.
  */
-import { borderGroupOf } from "./ids.ts";
-import type { HolderInstance, Place, Self, View } from "./view.ts";
+import { type AddressState, describeState, type HolderInstance, isAt } from "../model/address.ts";
+import { borderGroupOf } from "../model/ids.ts";
+import type { Instance } from "../model/instance.ts";
+import type { Target } from "../model/target.ts";
 
 /** When may the address be taken from an instance that holds it? */
 export const TAKEOVERS = ["never", "if-gone", "newest", "always"] as const;
@@ -12,8 +14,8 @@ export type Takeover = (typeof TAKEOVERS)[number];
 export type Decision =
   /** The address is where it belongs. */
   | { readonly do: "settled" }
-  /** This instance holds it, and EC2 does not show on which of its places: make sure that it is ours. */
-  | { readonly do: "confirm"; readonly holder: HolderInstance }
+  /** This instance holds it, and EC2 does not show where on it: find out by associating it at the target. */
+  | { readonly do: "probe"; readonly holder: HolderInstance }
   /** Nobody holds it: associate, and fail if somebody is quicker. */
   | { readonly do: "associate" }
   /** Somebody or another interface of ours holds it and the rule gives it to us. */
@@ -42,7 +44,7 @@ export const UNKNOWN_FOR_MS = 3_000;
  * Auto Scaling shows the target of the transition: a warm-pool member that is being prepared is not in
  * service, nor is one in standby or on its way out.
  */
-export function gate(self: Self): string | undefined {
+export function whyNotInService(self: Instance): string | undefined {
   const { lifecycleState: state, spotAction } = self;
   if (spotAction !== undefined) return `this spot instance is about to ${spotAction}`;
   if (state === undefined || state === "InService") return undefined;
@@ -50,41 +52,41 @@ export function gate(self: Self): string | undefined {
 }
 
 /**
- * Decides what this instance does about the address that it sees in `view`.
+ * Decides what this instance does about an address.
  *
- * @param here where the address is to be
+ * @param target where the address is to be
  * @param zone availability zone of this instance
  * @param unknownForMs how long EC2 has said that it does not know the holder, 0 when it does
  */
 export function decide(
-  here: Place,
+  target: Target,
   zone: string,
-  view: View,
+  address: AddressState,
   takeover: Takeover,
   unknownForMs: number,
 ): Decision {
-  const { holder } = view;
+  const { holder } = address;
 
   if (holder.kind === "other") {
     return {
       do: "refuse",
-      because: `${view.allocationId} is held by ${holder.what}`,
+      because: `${address.allocationId} is held by ${holder.what}`,
       cure: "give this group an Elastic IP of its own",
     };
   }
-  if (view.borderGroup !== undefined && view.borderGroup !== borderGroupOf(zone)) {
+  if (address.borderGroup !== undefined && address.borderGroup !== borderGroupOf(zone)) {
     return {
       do: "refuse",
-      because: `${view.allocationId} belongs to the network border group ${view.borderGroup}, this instance in ${zone} to ${borderGroupOf(zone)}`,
+      because: `${address.allocationId} belongs to the network border group ${address.borderGroup}, this instance in ${zone} to ${borderGroupOf(zone)}`,
       cure: `allocate an Elastic IP in ${borderGroupOf(zone)}`,
     };
   }
   if (holder.kind === "nobody") return { do: "associate" };
 
-  if (holder.instanceId === here.instanceId) {
+  if (holder.instanceId === target.instanceId) {
     const { interfaceId, privateIp } = holder;
-    if (interfaceId === undefined || privateIp === undefined) return { do: "confirm", holder };
-    if (isAt(here, holder)) return { do: "settled" };
+    if (interfaceId === undefined || privateIp === undefined) return { do: "probe", holder };
+    if (isAt(target, holder)) return { do: "settled" };
     const because = `it is on ${interfaceId} ${privateIp} of this instance`;
     return { do: "take", from: holder, because };
   }
@@ -107,12 +109,12 @@ export function decide(
     return { do: "take", from: holder, because: "the takeover policy is always" };
   }
 
-  if (view.selfLaunchedAt === undefined || holder.launchedAt === undefined) {
+  if (address.selfLaunchedAt === undefined || holder.launchedAt === undefined) {
     return wait(holder, "EC2 does not show both launch times yet");
   }
   const older =
-    holder.launchedAt < view.selfLaunchedAt ||
-    (holder.launchedAt === view.selfLaunchedAt && holder.instanceId < here.instanceId);
+    holder.launchedAt < address.selfLaunchedAt ||
+    (holder.launchedAt === address.selfLaunchedAt && holder.instanceId < target.instanceId);
   return older
     ? {
         do: "take",
@@ -122,23 +124,8 @@ export function decide(
     : {
         do: "yield",
         to: holder,
-        because: `${holder.instanceId} (${holder.state}) was launched ${at(holder.launchedAt)}, after this instance (${at(view.selfLaunchedAt)})`,
+        because: `${holder.instanceId} (${holder.state}) was launched ${at(holder.launchedAt)}, after this instance (${at(address.selfLaunchedAt)})`,
       };
-}
-
-/** How a holder is called in messages: its id, state and where known its interface. */
-export function describeState(holder: HolderInstance): string {
-  return holder.state === "unknown" ? "not known to EC2 any more" : holder.state;
-}
-
-/** Does this instance hold the address? */
-export function isOwn({ holder }: View, here: Place): boolean {
-  return holder.kind === "instance" && holder.instanceId === here.instanceId;
-}
-
-/** Does it hold the address at just this place? */
-export function isAt(here: Place, { interfaceId, privateIp }: HolderInstance): boolean {
-  return interfaceId === here.interfaceId && privateIp === here.privateIp;
 }
 
 function isGone(holder: HolderInstance): boolean {

@@ -2,7 +2,8 @@
  * Whether a recheck has anything to do. Pure. While all is well it costs two looks at what this machine
  * knows anyway: the address that the last run has verified, and the one that instance metadata shows.
  */
-import type { Place, Self } from "./view.ts";
+import type { Target } from "../model/target.ts";
+import type { Instance } from "../model/instance.ts";
 
 /** The part of `/run/eip-heal/result.json` that a recheck reads. */
 export interface LastResult {
@@ -17,17 +18,17 @@ export interface LastResult {
 }
 
 /** What rechecks remember from one to the next. */
-export interface Memory {
+export interface RecheckState {
   /** When rechecks moved the address here, in milliseconds since the epoch. */
   readonly moves: readonly number[];
   /** Rechecks in a row in which EC2 showed the address here and instance metadata did not. */
   readonly disagreements: number;
 }
 
-export const NO_MEMORY: Memory = { moves: [], disagreements: 0 };
+export const NO_RECHECKS: RecheckState = { moves: [], disagreements: 0 };
 
 /** So many moves within an hour are a fight or a fault that moving does not end. */
-export const MOST_MOVES = 5;
+export const MAX_MOVES_PER_HOUR = 5;
 export const HOUR_MS = 3_600_000;
 
 /** Instance metadata follows EC2 within seconds; after so many rounds the mapping itself must be made again. */
@@ -36,8 +37,8 @@ export const MOST_DISAGREEMENTS = 2;
 export type Finding =
   /** Nothing to do, and nothing to ask EC2. */
   | { readonly find: "well"; readonly because: string }
-  /** Something is not as it was verified: heal. `insist` associates even if EC2 shows the address here. */
-  | { readonly find: "drift"; readonly because: string; readonly insist: boolean }
+  /** Something is not as it was verified: heal. `force` associates even if EC2 shows the address here. */
+  | { readonly find: "drift"; readonly because: string; readonly force: boolean }
   /** Moved too often: leave it alone for a while. */
   | { readonly find: "rest"; readonly because: string };
 
@@ -45,7 +46,7 @@ export type Finding =
  * Has the last run of this instance come to what no repetition changes: given up on purpose, not configured,
  * or a mistake that somebody has to correct?
  */
-export function isAtRest(last: LastResult | undefined, self: Self): boolean {
+export function isTerminal(last: LastResult | undefined, self: Instance): boolean {
   if (last === undefined || last.instanceId !== self.instanceId) return false;
   const { outcome, exitStatus, idle } = last;
   if (outcome === "released") return true;
@@ -61,23 +62,23 @@ export function isAtRest(last: LastResult | undefined, self: Self): boolean {
  */
 export function assess(
   last: LastResult | undefined,
-  self: Self,
-  here: Place,
-  memory: Memory,
+  self: Instance,
+  target: Target,
+  memory: RecheckState,
   now: number,
 ): Finding {
-  const because = reason(last, self, here);
+  const because = reason(last, self, target);
   if (because === undefined) return { find: "well", because: "nothing has changed" };
   const recent = recentMoves(memory, now);
   const [oldest] = recent;
-  if (oldest !== undefined && recent.length >= MOST_MOVES) {
+  if (oldest !== undefined && recent.length >= MAX_MOVES_PER_HOUR) {
     const until = untilRested(oldest);
     return {
       find: "rest",
       because: `${because}; it was moved here ${recent.length} times within an hour, so it is left alone until ${until} UTC`,
     };
   }
-  return { find: "drift", because, insist: memory.disagreements >= MOST_DISAGREEMENTS };
+  return { find: "drift", because, force: memory.disagreements >= MOST_DISAGREEMENTS };
 }
 
 /** Until when it is left alone, `21:07`, if this was the oldest of too many moves. */
@@ -86,19 +87,19 @@ export function untilRested(oldest: number): string {
 }
 
 /** The moves of the last hour, oldest first; times in the future are of a clock that was wrong. */
-export function recentMoves({ moves }: Memory, now: number): number[] {
+export function recentMoves({ moves }: RecheckState, now: number): number[] {
   return moves.filter((at) => at <= now && now - at < HOUR_MS).toSorted((a, b) => a - b);
 }
 
 /** What is not as it was verified, or undefined. */
-function reason(last: LastResult | undefined, self: Self, here: Place): string | undefined {
+function reason(last: LastResult | undefined, self: Instance, target: Target): string | undefined {
   if (last === undefined) return "there is no result of an earlier run";
   if (last.instanceId !== self.instanceId) return "the last result is of another instance";
   if (last.outcome !== "settled") return `the last run ended with ${last.outcome}`;
-  if (last.interfaceId !== here.interfaceId || last.privateIp !== here.privateIp) {
-    return `the address belongs on ${here.interfaceId} ${here.privateIp} now`;
+  if (last.interfaceId !== target.interfaceId || last.privateIp !== target.privateIp) {
+    return `the address belongs on ${target.interfaceId} ${target.privateIp} now`;
   }
   if (last.publicIp === undefined) return "the last run did not learn the address";
-  if (last.publicIp === here.publicIp) return undefined;
-  return `${last.publicIp} was verified here, and instance metadata shows ${here.publicIp ?? "no public IPv4 address"}`;
+  if (last.publicIp === target.publicIp) return undefined;
+  return `${last.publicIp} was verified here, and instance metadata shows ${target.publicIp ?? "no public IPv4 address"}`;
 }

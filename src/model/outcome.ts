@@ -1,6 +1,6 @@
 /** What a run comes to, as data: how it ended, what it found out, and what has become of the launch hook. */
 import type { ExitStatus, Failure } from "./failure.ts";
-import type { HolderInstance } from "./view.ts";
+import type { HolderInstance } from "./address.ts";
 
 /** What a run has found out, as far as it came. */
 export interface Facts {

@@ -2,13 +2,12 @@
  * The story of a launch hook, which holds a new instance back from service until it is completed: while the
  * run lasts, the hook is kept from timing out; once the heal has ended, it is completed with what follows.
  */
-import { EXIT, Failure } from "./core/failure.ts";
-import { conclude, GROUP_TAG } from "./core/launch-hook.ts";
-import type { End, Facts, HookEnd, Outcome } from "./core/outcome.ts";
-import type { Settings } from "./core/settings.ts";
-import { heal, type HealOptions } from "./heal.ts";
+import { EXIT, Failure } from "../model/failure.ts";
+import { GROUP_TAG } from "../model/instance.ts";
+import { conclude } from "../reconcile/hook.ts";
+import type { End, Facts, HookEnd, Outcome } from "../model/outcome.ts";
 import type { AutoScaling, Ports } from "./ports.ts";
-import { during, limitOf, persist, type Pursuit } from "./run.ts";
+import { withStep, deadlineSignal, retry, type RetryContext } from "./retrying.ts";
 
 /**
  * Milliseconds between heartbeats: a hook times out after 30 s at the earliest (HeartbeatTimeout, API
@@ -33,34 +32,39 @@ const NEXT_HEARTBEAT_MS = 2_000;
 /** A hook is worth this many milliseconds, even if the heal has used up its own time. */
 const GRACE_MS = 30_000;
 
+/** The launch hook that a run takes care of. */
+export interface Hook {
+  readonly name: string;
+  /** Milliseconds that the whole run may take. */
+  readonly deadlineMs: number;
+  readonly dryRun: boolean;
+}
+
 /**
- * Heals, and completes the hook.
+ * Heals under a launch hook: keeps it from timing out meanwhile, and completes it with what follows.
  *
- * @param name of the hook
- * @param tell told how the heal itself has ended, before the hook is completed
+ * @param heal the run itself
+ * @param report told how the heal has ended, before the hook is completed
  * @param stop aborted when somebody wants the run to end, with an Error that says who
  * @throws whatever is a bug: the hook is left as it is then
  */
-export async function healUnderHook(
-  name: string,
-  settings: Settings,
+export async function underHook(
+  { name, deadlineMs, dryRun }: Hook,
   ports: Ports,
-  options: HealOptions,
-  tell: (outcome: Outcome) => void,
+  heal: () => Promise<Outcome>,
+  report: (outcome: Outcome) => void,
   stop: AbortSignal,
 ): Promise<Outcome> {
   const startedAt = ports.clock.now();
   const over = new AbortController();
-  const heartbeats =
-    options.dryRun === true
-      ? undefined
-      : keepAlive(name, ports, AbortSignal.any([over.signal, stop]));
+  const signal = AbortSignal.any([over.signal, stop]);
+  const heartbeats = dryRun ? undefined : keepAlive(name, ports, signal);
   try {
-    const outcome = await heal(settings, ports, options, stop);
-    tell(outcome);
-    const left = startedAt + settings.deadlineMs - ports.clock.now();
-    const hook = await completeHook(name, outcome, outcome.facts, ports, left, options, stop);
-    return { ...outcome, hook };
+    const outcome = await heal();
+    report(outcome);
+    const left = startedAt + deadlineMs - ports.clock.now();
+    const hook = { name, deadlineMs: left, dryRun };
+    return { ...outcome, hook: await completeHook(hook, outcome, outcome.facts, ports, stop) };
   } finally {
     over.abort();
     await heartbeats;
@@ -68,18 +72,15 @@ export async function healUnderHook(
 }
 
 /**
- * Completes the hook with what follows from the end of a heal.
+ * Completes the hook with what follows from the end of a heal. That may take the time that is left, or a moment longer.
  *
- * @param ms that it may take, if that is more than a moment
  * @throws whatever is a bug
  */
 export async function completeHook(
-  name: string,
+  { name, deadlineMs, dryRun }: Hook,
   end: End,
   facts: Facts,
   ports: Ports,
-  ms: number,
-  { dryRun = false }: HealOptions,
   stop: AbortSignal,
 ): Promise<HookEnd> {
   const conclusion = conclude(end, facts);
@@ -87,19 +88,21 @@ export async function completeHook(
   const { result } = conclusion;
   if (dryRun) return { name, end: "would", result };
 
-  const patience = Math.max(ms, GRACE_MS);
+  const patience = Math.max(deadlineMs, GRACE_MS);
   const deadline = ports.clock.now() + patience;
-  const limit = limitOf(ports.clock, patience, stop);
-  const pursuit: Pursuit = { ports, signal: limit.signal, acted: "no", step: "starting" };
+  const limit = deadlineSignal(ports.clock, patience, stop);
+  const context: RetryContext = { ports, signal: limit.signal, stop, deadline, step: "starting" };
   const step = `completing the launch hook ${name} with ${result}`;
   /** An answer that is lost may have been one that said yes. */
   let mayBeDone = false;
   try {
-    const ended = await persist(pursuit, deadline, stop, () =>
-      withGroup(pursuit, async (autoScaling, group, hasBegun): Promise<HookEnd> => {
+    const ended = await retry(context, () =>
+      withGroup(context, async (autoScaling, group, hasBegun): Promise<HookEnd> => {
         if (group === undefined) return { name, end: "not-waiting" };
         try {
-          const done = await during(pursuit, step, () => autoScaling.complete(group, name, result));
+          const done = await withStep(context, step, () =>
+            autoScaling.complete(group, name, result),
+          );
           if (done) return { name, group, end: "completed", result };
           if (mayBeDone) return { name, group, end: "completed", result, unsure: true };
           if (hasBegun) return { name, group, end: "not-waiting" };
@@ -124,7 +127,7 @@ export async function completeHook(
 /** Sends heartbeats until the signal is aborted, or there is nothing to keep alive. */
 async function keepAlive(name: string, ports: Ports, signal: AbortSignal): Promise<void> {
   const { clock, log } = ports;
-  const pursuit: Pursuit = { ports, signal, acted: "no", step: "starting" };
+  const context = { ports, signal, step: "starting" };
   const step = `keeping the launch hook ${name} from timing out`;
   let said: string | undefined;
   let wait = FIRST_HEARTBEAT_MS;
@@ -134,10 +137,11 @@ async function keepAlive(name: string, ports: Ports, signal: AbortSignal): Promi
       wait = HEARTBEAT_MS;
       try {
         const alive = await withGroup(
-          pursuit,
+          context,
           async (autoScaling, group, hasBegun) =>
             group !== undefined &&
-            ((await during(pursuit, step, () => autoScaling.heartbeat(group, name))) || !hasBegun),
+            ((await withStep(context, step, () => autoScaling.heartbeat(group, name))) ||
+              !hasBegun),
         );
         if (!alive) {
           log.debug(`this instance does not wait under the launch hook ${name}`);
@@ -157,11 +161,11 @@ async function keepAlive(name: string, ports: Ports, signal: AbortSignal): Promi
 
 /** Does something with Auto Scaling, on a footing of its own; the group is undefined if this instance is in none. */
 async function withGroup<T>(
-  pursuit: Pursuit,
+  context: Pick<RetryContext, "ports" | "signal" | "step">,
   work: (autoScaling: AutoScaling, group: string | undefined, hasBegun: boolean) => Promise<T>,
 ): Promise<T> {
-  const { ports, signal } = pursuit;
-  const footing = await during(pursuit, "reading instance metadata", () =>
+  const { ports, signal } = context;
+  const footing = await withStep(context, "reading instance metadata", () =>
     ports.stand([GROUP_TAG], signal),
   );
   const { instanceId, tag, lifecycleState } = footing.self;
@@ -169,7 +173,7 @@ async function withGroup<T>(
   try {
     const group =
       tag?.value ??
-      (await during(pursuit, `looking up the Auto Scaling group of ${instanceId}`, () =>
+      (await withStep(context, `looking up the Auto Scaling group of ${instanceId}`, () =>
         autoScaling.group(),
       ));
     return await work(autoScaling, group, lifecycleState !== undefined);

@@ -1,68 +1,37 @@
 import { describe, expect, it } from "vitest";
-import { decide, gate, TAKEOVERS, type Takeover, UNKNOWN_FOR_MS } from "../../src/core/decide.ts";
-import type {
-  Holder,
-  HolderInstance,
-  InstanceState,
-  Place,
-  Self,
-  View,
-} from "../../src/core/view.ts";
+import type { AddressState, Holder } from "../../src/model/address.ts";
+import type { Instance } from "../../src/model/instance.ts";
+import type { Target } from "../../src/model/target.ts";
+import {
+  decide,
+  TAKEOVERS,
+  type Takeover,
+  UNKNOWN_FOR_MS,
+  whyNotInService,
+} from "../../src/reconcile/ownership.ts";
+import { address, LAUNCHED, ME, mine, other, TARGET } from "./fixtures.ts";
 
-const ME = "i-0000000000000005a";
-const HERE: Place = {
-  instanceId: ME,
-  interfaceId: "eni-00000000000000001",
-  privateIp: "10.0.0.5",
-  onlyInterface: true,
-  primaryIp: true,
-};
-const LAUNCHED = Date.parse("2026-11-23T10:00:00Z");
-
-const view = (holder: Holder, more: Partial<View> = {}): View => ({
-  allocationId: "eipalloc-00000000000000001",
-  publicIp: "203.0.113.7",
-  borderGroup: "us-east-1",
-  selfLaunchedAt: LAUNCHED,
-  holder,
-  ...more,
-});
-const other = (
-  state: InstanceState,
-  seconds = 0,
-  instanceId = "i-00000000000000007",
-): HolderInstance => ({
-  kind: "instance",
-  instanceId,
-  interfaceId: "eni-00000000000000009",
-  privateIp: "10.0.0.9",
-  state,
-  launchedAt: LAUNCHED + seconds * 1_000,
-});
-const mine = (interfaceId: string, privateIp: string): Holder => ({
-  kind: "instance",
-  instanceId: ME,
-  interfaceId,
-  privateIp,
-  state: "running",
-});
-const verdict = (holder: Holder, takeover: Takeover, more: Partial<View> = {}, unknownForMs = 0) =>
-  decide(HERE, "us-east-1a", view(holder, more), takeover, unknownForMs).do;
+const verdict = (
+  holder: Holder,
+  takeover: Takeover,
+  more: Partial<AddressState> = {},
+  unknownForMs = 0,
+) => decide(TARGET, "us-east-1a", address(holder, more), takeover, unknownForMs).do;
 
 // The table of the README, row by row; columns in the order of TAKEOVERS.
-const ROWS: [string, Holder, Partial<View>, string[]][] = [
+const ROWS: [string, Holder, Partial<AddressState>, string[]][] = [
   ["nobody", { kind: "nobody" }, {}, ["associate", "associate", "associate", "associate"]],
   [
     "here",
-    mine(HERE.interfaceId, HERE.privateIp),
+    mine(TARGET.interfaceId, TARGET.privateIp),
     {},
     ["settled", "settled", "settled", "settled"],
   ],
   [
     "this instance, at a place that EC2 does not show",
     { kind: "instance", instanceId: ME, state: "running" },
-    { elasticHere: "203.0.113.8" },
-    ["confirm", "confirm", "confirm", "confirm"],
+    { elasticIpHere: "203.0.113.8" },
+    ["probe", "probe", "probe", "probe"],
   ],
   [
     "another interface of ours",
@@ -72,12 +41,12 @@ const ROWS: [string, Holder, Partial<View>, string[]][] = [
   ],
   [
     "another private address of ours",
-    mine(HERE.interfaceId, "10.0.0.6"),
+    mine(TARGET.interfaceId, "10.0.0.6"),
     {},
     ["take", "take", "take", "take"],
   ],
   ...(["stopping", "stopped", "shutting-down", "terminated"] as const).map(
-    (state): [string, Holder, Partial<View>, string[]] => [
+    (state): [string, Holder, Partial<AddressState>, string[]] => [
       `a newer instance that is ${state}`,
       other(state, 60),
       {},
@@ -135,16 +104,16 @@ describe("the ownership rule", () => {
   it("waits while EC2 does not show both launch times", () => {
     const { launchedAt: _, ...timeless } = other("running", -60);
     expect(verdict(timeless, "newest")).toBe("wait");
-    const { selfLaunchedAt: __, ...newborn } = view(other("running", -60));
-    expect(decide(HERE, "us-east-1a", newborn, "newest", 0).do).toBe("wait");
+    const { selfLaunchedAt: __, ...newborn } = address(other("running", -60));
+    expect(decide(TARGET, "us-east-1a", newborn, "newest", 0).do).toBe("wait");
   });
 
   it("gives the same answer on both sides: of two instances exactly one may hold it", () => {
     const times = [-1, 0, 1];
     for (const seconds of times) {
       const them = other("running", seconds);
-      const there: Place = {
-        ...HERE,
+      const there: Target = {
+        ...TARGET,
         instanceId: them.instanceId,
         interfaceId: "eni-9",
         privateIp: "10.0.0.9",
@@ -154,7 +123,7 @@ describe("the ownership rule", () => {
       const fromThem = decide(
         there,
         "us-east-1a",
-        view(mineSeenByThem, { selfLaunchedAt: LAUNCHED + seconds * 1_000 }),
+        address(mineSeenByThem, { selfLaunchedAt: LAUNCHED + seconds * 1_000 }),
         "newest",
         0,
       ).do;
@@ -164,7 +133,7 @@ describe("the ownership rule", () => {
 });
 
 describe("the gate", () => {
-  const self = (lifecycleState?: string): Self => ({
+  const self = (lifecycleState?: string): Instance => ({
     instanceId: ME,
     region: "us-east-1",
     zone: "us-east-1a",
@@ -173,7 +142,7 @@ describe("the gate", () => {
   });
 
   it.each([undefined, "InService"])("opens for %s", (state) => {
-    expect(gate(self(state))).toBeUndefined();
+    expect(whyNotInService(self(state))).toBeUndefined();
   });
 
   it.each([
@@ -185,6 +154,6 @@ describe("the gate", () => {
     "Detached",
     "Terminated",
   ])("is closed for %s", (state) => {
-    expect(gate(self(state))).toContain(state);
+    expect(whyNotInService(self(state))).toContain(state);
   });
 });

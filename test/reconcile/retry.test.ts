@@ -1,8 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { EXIT, Failure, type Kind } from "../../src/core/failure.ts";
+import { EXIT, Failure, type Kind } from "../../src/model/failure.ts";
 import { trials } from "../support/properties.ts";
-import { NO_TRAIL, pace, PATIENCE_MS, statusOf, type Trail } from "../../src/core/pacing.ts";
+import {
+  NO_RETRIES,
+  nextRetry,
+  PATIENCE_MS,
+  statusOf,
+  type RetryState,
+} from "../../src/reconcile/retry.ts";
 
 const failure = (kind: Kind, meaning?: 77 | 78) =>
   new Failure(kind, { why: "x", code: "C", meaning });
@@ -11,13 +17,13 @@ const failure = (kind: Kind, meaning?: 77 | 78) =>
 function run(f: Failure, deadline = 600_000, random = () => 1 - Number.EPSILON) {
   const delays: number[] = [];
   let now = 0;
-  let trail: Trail = NO_TRAIL;
+  let state: RetryState = NO_RETRIES;
   for (;;) {
-    const verdict = pace(f, trail, now, now, deadline, random);
-    if (!verdict.again) return { delays, endedAt: now, status: verdict.status };
-    delays.push(verdict.afterMs);
-    now += verdict.afterMs;
-    trail = verdict.trail;
+    const decision = nextRetry(f, state, now, now, deadline, random);
+    if (!decision.again) return { delays, endedAt: now, status: decision.status };
+    delays.push(decision.afterMs);
+    now += decision.afterMs;
+    state = decision.state;
   }
 }
 
@@ -34,7 +40,7 @@ describe("how far tries are apart at most", () => {
 
   it("is measured from start to start: a try that waited for an answer has waited already", () => {
     const after = (spent: number) =>
-      pace(
+      nextRetry(
         failure("unreachable"),
         { inARow: 9, kind: "unreachable" },
         0,
@@ -53,10 +59,10 @@ describe("how far tries are apart at most", () => {
   });
 });
 
-describe("among rivals whose number is known", () => {
-  const among = (rivals: number) => new Failure("throttled", { why: "x", rivals });
-  const firstDelay = (rivals: number, left = 600_000) =>
-    run(among(rivals), left).delays[0] ?? Number.NaN;
+describe("among contenders whose number is known", () => {
+  const among = (contenders: number) => new Failure("throttled", { why: "x", contenders });
+  const firstDelay = (contenders: number, left = 600_000) =>
+    run(among(contenders), left).delays[0] ?? Number.NaN;
 
   it("waits up to the time that all of them take, five a second", () => {
     expect(firstDelay(100)).toBeCloseTo(20_000, 0);
@@ -74,8 +80,8 @@ describe("among rivals whose number is known", () => {
 
   it("but as among a few at least, and never to the deadline all together", () => {
     expect(firstDelay(1)).toBeCloseTo(8_000, 0);
-    const trail = { inARow: 5, kind: "throttled" } as const;
-    const half = pace(among(10_000), trail, 0, 0, 600_000, () => 0.5);
+    const state = { inARow: 5, kind: "throttled" } as const;
+    const half = nextRetry(among(10_000), state, 0, 0, 600_000, () => 0.5);
     expect(half).toMatchObject({ afterMs: expect.closeTo(299_550, 0) as number });
   });
 });
@@ -104,20 +110,20 @@ describe("when a run ends, and how", () => {
   });
 
   it("trouble on the way does not restart the patience with a cause", () => {
-    let trail: Trail = NO_TRAIL;
+    let state: RetryState = NO_RETRIES;
     let now = 0;
     for (let i = 0; ; i++) {
-      const verdict = pace(
+      const decision = nextRetry(
         failure(i % 2 ? "unreachable" : "denied"),
-        trail,
+        state,
         now,
         now,
         600_000,
         () => 0.5,
       );
-      if (!verdict.again) break;
-      now += verdict.afterMs;
-      trail = verdict.trail;
+      if (!decision.again) break;
+      now += decision.afterMs;
+      state = decision.state;
     }
     expect(now).toBeLessThan(PATIENCE_MS + 20_000);
   });
@@ -132,21 +138,21 @@ describe("when a run ends, and how", () => {
           fc.integer({ min: 1_000, max: 3_600_000 }),
           fc.infiniteStream(fc.double({ min: 0, max: 0.999, noNaN: true })),
           (sequence, deadline, dice) => {
-            let trail: Trail = NO_TRAIL;
+            let state: RetryState = NO_RETRIES;
             let now = 0;
             for (const kind of sequence) {
-              const verdict = pace(
+              const decision = nextRetry(
                 failure(kind),
-                trail,
+                state,
                 now,
                 now,
                 deadline,
                 () => dice.next().value as number,
               );
-              if (!verdict.again) return;
-              expect(verdict.afterMs).toBeGreaterThan(0);
-              now += verdict.afterMs;
-              trail = verdict.trail;
+              if (!decision.again) return;
+              expect(decision.afterMs).toBeGreaterThan(0);
+              now += decision.afterMs;
+              state = decision.state;
               expect(now).toBeLessThanOrEqual(deadline - 1_000);
             }
           },

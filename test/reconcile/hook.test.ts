@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { trials } from "../support/properties.ts";
-import { EXIT, type ExitStatus, Failure } from "../../src/core/failure.ts";
-import { conclude } from "../../src/core/launch-hook.ts";
-import type { End, HookEnd, Outcome } from "../../src/core/outcome.ts";
+import { EXIT, type ExitStatus, Failure } from "../../src/model/failure.ts";
+import { conclude } from "../../src/reconcile/hook.ts";
+import type { End, HookEnd, Outcome } from "../../src/model/outcome.ts";
 import { hookRecord, report, reportHook, resultRecord } from "../../src/core/report.ts";
 
 const failed = (status: ExitStatus, isPlaced = false): End => ({

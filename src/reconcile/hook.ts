@@ -1,11 +1,8 @@
 /**
  * What the end of a heal means for the launch hook that holds this instance back from service. Pure.
  */
-import { EXIT } from "./failure.ts";
-import type { End, Facts, HookResult } from "./outcome.ts";
-
-/** Auto Scaling puts its group's name on every instance by this tag. */
-export const GROUP_TAG = "aws:autoscaling:groupName";
+import { EXIT } from "../model/failure.ts";
+import type { End, Facts, HookResult } from "../model/outcome.ts";
 
 /** What is to become of the hook. */
 export type Conclusion =

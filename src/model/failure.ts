@@ -41,7 +41,7 @@ export interface FailureDetails {
   /** For `not-yet`: the status it turns into once its patience is over. Without one it is waited for to the deadline. */
   readonly meaning?: typeof EXIT.CONFIG | typeof EXIT.NOPERM | typeof EXIT.OK | undefined;
   /** For `throttled`: how many requests there can be of those who want the same, this one among them, where that is known. */
-  readonly rivals?: number | undefined;
+  readonly contenders?: number | undefined;
   /** For `denied`: nothing that is added to the policy of the role can allow it. */
   readonly beyondRole?: boolean | undefined;
   /** The error code of the service, for those who catch it. */

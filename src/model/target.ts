@@ -1,6 +1,24 @@
 /** Where on this instance the address is to be. */
 import { EXIT, Failure } from "./failure.ts";
-import type { NetworkInterface, Place, Self } from "./view.ts";
+import type { Instance, NetworkInterface } from "./instance.ts";
+
+/** One private IPv4 address of one interface of this instance. */
+export interface Target {
+  readonly instanceId: string;
+  readonly interfaceId: string;
+  readonly privateIp: string;
+  /** With a single interface EC2 is given the instance id, as the user-data script does. */
+  readonly onlyInterface: boolean;
+  /** Is it the primary private address of its interface, the one that EC2 takes if none is named? */
+  readonly primaryIp: boolean;
+  /** The public address, Elastic or not, that instance metadata shows there now. */
+  readonly publicIp?: string;
+}
+
+/** `i-1 eni-1 10.0.0.5`. */
+export function nameTarget({ instanceId, interfaceId, privateIp }: Target): string {
+  return `${instanceId} ${interfaceId} ${privateIp}`;
+}
 
 /**
  * The interface and private address that the settings name.
@@ -10,8 +28,12 @@ import type { NetworkInterface, Place, Self } from "./view.ts";
  * @throws Failure `misconfigured` with a list of those that the instance has, or `not-yet` while the
  *   interface has no private IPv4 address
  */
-export function placeOn(self: Self, wanted: number | string, privateIp: string | undefined): Place {
-  const found = self.interfaces.find((networkInterface) => isMeant(networkInterface, wanted));
+export function resolveTarget(
+  self: Instance,
+  wanted: number | string,
+  privateIp: string | undefined,
+): Target {
+  const found = self.interfaces.find((one) => isMeant(one, wanted));
   if (found === undefined) {
     throw new Failure("misconfigured", {
       why: `${self.instanceId} has no network interface ${wanted}`,

@@ -1,22 +1,28 @@
 /** What the story needs from the world; aws/ and system/ provide it, tests do too. */
-import type { HookResult } from "./core/outcome.ts";
-import type { Elastic, Look, Place, Self, Wanted } from "./core/view.ts";
+import type { DesiredAddress, ElasticIp, Observation } from "../model/address.ts";
+import type { Target } from "../model/target.ts";
+import type { Instance } from "../model/instance.ts";
+import type { HookResult } from "../model/outcome.ts";
 
 /** EC2, over one connection. Every method throws Failures. */
 export interface Ec2 {
   /** The tags of this instance. */
   tags(): Promise<Readonly<Record<string, string>>>;
   /**
-   * Looks at what is wanted.
+   * Shows the desired address, or all of the pool, and who holds them.
    *
-   * @param former where a public address was before, together with the wanted one's: the look also says
-   *   whether the former is an Elastic IP that is on no other place now, if that costs no further request
+   * @param displaced a public address that stood at the target before the desired one, with that one's: the answer
+   *   also says whether it is an Elastic IP that is on no other place now, if that costs no further request
    */
-  look(wanted: Wanted, here: Place, former?: { wanted: string; former: string }): Promise<Look>;
-  /** The Elastic IP at this place now, if there is one. */
-  present(here: Place & { publicIp: string }): Promise<Elastic | undefined>;
+  observe(
+    desired: DesiredAddress,
+    target: Target,
+    displaced?: { publicIp: string; by: string },
+  ): Promise<Observation>;
+  /** The Elastic IP at the target now, if there is one. */
+  elasticIpAt(target: Target & { publicIp: string }): Promise<ElasticIp | undefined>;
   /** Associates. With `reassociate` it takes the address from whoever holds it; without, that is a Failure `held`. */
-  associate(allocationId: string, here: Place, reassociate: boolean): Promise<void>;
+  associate(allocationId: string, target: Target, reassociate: boolean): Promise<void>;
   /** Ends this association, and no other. */
   release(associationId: string): Promise<void>;
   close(): void;
@@ -35,14 +41,14 @@ export interface AutoScaling {
 
 /** What one try stands on: this instance, read afresh, and connections to AWS in its name. */
 export interface Footing {
-  readonly self: Self;
+  readonly self: Instance;
   connect(): Promise<Ec2>;
   autoScaling(): Promise<AutoScaling>;
 }
 
 export interface Ports {
   /** Reads who this instance is, for those who ask AWS for nothing: no tags, no credentials. */
-  identify(signal: AbortSignal): Promise<Self>;
+  identify(signal: AbortSignal): Promise<Instance>;
   /** Reads who this instance is, and the first of these tags that it has; `signal` ends whatever is done on this footing. */
   stand(tags: readonly string[], signal: AbortSignal): Promise<Footing>;
   readonly clock: {

@@ -1,0 +1,104 @@
+/**
+ * The rule for a pool: keep what we hold, else claim what is free, else take what an instance that is gone
+ * still holds; never anything from a running instance. Pure.
+ */
+import {
+  type AddressState,
+  isAt,
+  isFree,
+  isOwn,
+  isUsableIn,
+  nameAddress,
+  nameHolder,
+} from "../model/address.ts";
+import type { Target } from "../model/target.ts";
+import { decide, type Decision } from "./ownership.ts";
+
+/** A decision about one address of the pool. */
+export type Choice =
+  | { readonly address: AddressState; readonly decision: Decision }
+  /** There is none to be had: why, for people. */
+  | { readonly address?: undefined; readonly why: string };
+
+/**
+ * The address to go for.
+ *
+ * @param lost allocation ids that somebody else was quicker to claim since the look
+ * @param unknownForMs how long EC2 has denied knowing the holder of an address, in milliseconds
+ */
+export function choose(
+  target: Target,
+  zone: string,
+  addresses: readonly AddressState[],
+  lost: readonly string[],
+  unknownForMs: (address: AddressState) => number,
+): Choice {
+  const own = addresses.filter((address) => isOwn(address, target));
+  const atTarget = own.find(({ holder }) => holder.kind === "instance" && isAt(target, holder));
+  const kept = atTarget ?? own[0];
+  if (kept !== undefined)
+    return { address: kept, decision: decide(target, zone, kept, "if-gone", 0) };
+
+  const usable = addresses.filter(
+    (address) => isUsableIn(address, zone) && !lost.includes(address.allocationId),
+  );
+  // Of thousands only the free ones are put in order, mostly.
+  const [free] = inOrder(usable.filter(isFree), target.instanceId, zone);
+  if (free !== undefined) return { address: free, decision: { do: "associate" } };
+
+  for (const address of inOrder(usable, target.instanceId, zone)) {
+    const decision = decide(target, zone, address, "if-gone", unknownForMs(address));
+    if (decision.do === "take") return { address, decision };
+  }
+  return { why: whyNone(addresses, zone) };
+}
+
+/**
+ * Own zone's addresses first, then those of no zone; within both in an order of this instance's own, so
+ * that instances that boot together reach for different addresses, and the same one for the same again.
+ * (Rendezvous hashing: highest random weight of the pair.)
+ */
+function inOrder(
+  addresses: readonly AddressState[],
+  instanceId: string,
+  zone: string,
+): AddressState[] {
+  const rank = new Map(
+    addresses.map((address) => [address, weight(`${instanceId} ${address.allocationId}`)]),
+  );
+  return addresses.toSorted(
+    (a, b) =>
+      Number(b.zone === zone) - Number(a.zone === zone) || (rank.get(b) ?? 0) - (rank.get(a) ?? 0),
+  );
+}
+
+/** FNV-1a with a final mix, 32 bits: it has to spread, not to hide. */
+function weight(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return (hash ^ (hash >>> 16)) >>> 0;
+}
+
+/** How many addresses a message names. */
+const NAMED = 6;
+
+function whyNone(addresses: readonly AddressState[], zone: string): string {
+  if (addresses.length === 0) return "no address carries that tag";
+  const told = addresses.slice(0, NAMED).map((address) => {
+    const { allocationId, publicIp, holder } = address;
+    const name = nameAddress(allocationId, publicIp);
+    if (!isUsableIn(address, zone)) return `${name} is for ${address.zone ?? address.borderGroup}`;
+    switch (holder.kind) {
+      case "nobody":
+        return `${name} was claimed by somebody else just now`;
+      case "instance":
+        return `${name} is held by ${nameHolder(holder)}`;
+      case "other":
+        return `${name} is held by ${holder.what}`;
+    }
+  });
+  const more = addresses.length > NAMED ? ` and ${addresses.length - NAMED} more` : "";
+  return `no address is free for ${zone}: ${told.join(", ")}${more}`;
+}

@@ -1,0 +1,198 @@
+/**
+ * What the reconciler of one address works with: what it is to reach, what it remembers, what it waits for, what it
+ * hears and what it has done. Plain data, with the few ways in which it changes.
+ */
+import type { AddressState, DesiredAddress, ElasticIp, Observation } from "../model/address.ts";
+import type { Failure } from "../model/failure.ts";
+import type { Change, End } from "../model/outcome.ts";
+import type { Target } from "../model/target.ts";
+import { type Displaced, type Displacement, NOTHING_DISPLACED } from "./displacement.ts";
+import type { Takeover } from "./ownership.ts";
+
+/** What one attempt is to reach, and what it may do for it. */
+export interface Goal {
+  readonly target: Target;
+  /** Availability zone of this instance. */
+  readonly zone: string;
+  readonly desired: DesiredAddress;
+  readonly takeover: Takeover;
+  /** May another Elastic IP be displaced at the target? */
+  readonly mayDisplace: boolean;
+  /** Do everything but the write. */
+  readonly dryRun: boolean;
+  /** Associate once even if EC2 shows the address here already. */
+  readonly force: boolean;
+}
+
+/** A change that this run makes. */
+export type Write = Exclude<Change, { change: "none" }>;
+
+/** Not, or as far as EC2 has shown; in between it has accepted a write, or not answered. */
+export type Written = "no" | "perhaps" | "shown";
+
+/** What outlives an attempt: clocks, and what the run itself has done. No fact about EC2, which may have changed. */
+export interface Memory {
+  /** What the run has done, for its report and for the hold. */
+  readonly write?: Write;
+  /** Whether a write may have succeeded since the last failure, which then does not explain how the run ends. */
+  readonly written: Written;
+  /** The allocation that EC2 has accepted at the target, until it shows it elsewhere. */
+  readonly accepted?: string;
+  /** May the address be at the target: accepted or unanswered, and not shown elsewhere since? */
+  readonly mayBeHere: boolean;
+  /** Has EC2 shown the address here after this run had put it there? */
+  readonly wasHere: boolean;
+  /** Since when EC2 has denied knowing a holder, in milliseconds of the run's clock, by instance id. */
+  readonly unknownSince: Readonly<Record<string, number>>;
+  readonly displacement: Displacement;
+  /** Which address it is about, for the report. */
+  readonly about?: { readonly allocationId: string; readonly publicIp?: string };
+}
+
+export const NOTHING_DONE: Memory = {
+  written: "no",
+  mayBeHere: false,
+  wasHere: false,
+  unknownSince: {},
+  displacement: NOTHING_DISPLACED,
+};
+
+/** An observation, and when it was asked for. */
+export interface Seen extends Observation {
+  readonly askedAt: number;
+}
+
+/** A write that was decided on, and what it rests on. */
+export interface Intent {
+  readonly seen: Seen;
+  readonly address: AddressState;
+  readonly write: Write;
+}
+
+/** What the machine waits for, with what it needs to go on. */
+export type Phase =
+  | { readonly at: "observing" }
+  /** The address is here, and has to be so after HOLD_MS. */
+  | { readonly at: "holding" }
+  /** Is what stands at the target an Elastic IP, so that the write would displace it? */
+  | { readonly at: "identifying"; readonly intent: Intent }
+  | {
+      readonly at: "writing";
+      readonly intent: Intent;
+      readonly displaced?: Displaced;
+      /** Before this write, which a refusal undoes. */
+      readonly written: Written;
+    }
+  /** Does EC2 show the write? `failure` is why that is not sure. */
+  | {
+      readonly at: "reading back";
+      readonly intent: Intent;
+      readonly failure?: Failure;
+      readonly reads: number;
+    }
+  /** This instance holds the address, and EC2 does not show where: is it refused at the target? */
+  | { readonly at: "probing"; readonly intent: Intent; readonly elasticIpHere: string }
+  | { readonly at: "reading probe"; readonly elasticIpHere: string; readonly reads: number };
+
+/** What this attempt alone knows. */
+export interface Attempt {
+  readonly decisions: number;
+  /** Shown here again after the hold. */
+  readonly isHeld: boolean;
+  /** The association was made anew, as `force` asks. */
+  readonly isForced: boolean;
+  /** A probe was refused: the address is elsewhere on this instance. */
+  readonly isElsewhere: boolean;
+  /** Claims that somebody else was quicker with. */
+  readonly lostClaims: readonly string[];
+  /** The Elastic IP at the target, once that was asked. */
+  readonly identified?: { readonly elasticIp: ElasticIp | undefined };
+}
+
+export const NO_ATTEMPT: Attempt = {
+  decisions: 0,
+  isHeld: false,
+  isForced: false,
+  isElsewhere: false,
+  lostClaims: [],
+};
+
+export interface State {
+  readonly goal: Goal;
+  readonly memory: Memory;
+  readonly attempt: Attempt;
+  readonly phase: Phase;
+  /** What a person has to be told now. */
+  readonly warnings: readonly string[];
+}
+
+/** What came of an effect; `now` and `askedAt` are milliseconds of the run's clock. */
+export type Event =
+  | {
+      readonly type: "observed";
+      readonly observation: Observation;
+      readonly askedAt: number;
+      readonly now: number;
+    }
+  | { readonly type: "identified"; readonly elasticIp: ElasticIp | undefined; readonly now: number }
+  | { readonly type: "accepted" }
+  | { readonly type: "failed"; readonly failure: Failure; readonly now: number }
+  | { readonly type: "slept" };
+
+/** What is to be done next; `step` says it in words, a gerund phrase. */
+export type Effect =
+  | {
+      readonly do: "observe";
+      readonly desired: DesiredAddress;
+      /** On another connection: that of a write may have broken with the change of address. */
+      readonly reconnect: boolean;
+      readonly displaced?: { readonly publicIp: string; readonly by: string };
+      readonly step: string;
+    }
+  | { readonly do: "identify"; readonly publicIp: string; readonly step: string }
+  | {
+      readonly do: "associate";
+      readonly allocationId: string;
+      /** AllowReassociation: true takes the address from whoever holds it. */
+      readonly reassociate: boolean;
+      /** May it move the address? A probe does not. */
+      readonly isMove: boolean;
+      readonly step: string;
+    }
+  /** Without a step, what was done before goes on. */
+  | { readonly do: "sleep"; readonly ms: number; readonly step?: string }
+  | { readonly do: "end"; readonly end: End }
+  | { readonly do: "fail"; readonly failure: Failure };
+
+export interface Step {
+  readonly state: State;
+  readonly effect: Effect;
+}
+
+export function observing(state: State): State {
+  return { ...state, phase: { at: "observing" } };
+}
+
+export function remember(state: State, more: Partial<Memory>): State {
+  return { ...state, memory: { ...state.memory, ...more } };
+}
+
+export function inAttempt(state: State, more: Partial<Attempt>): State {
+  return { ...state, attempt: { ...state.attempt, ...more } };
+}
+
+export function warn(state: State, line: string): State {
+  return { ...state, warnings: [...state.warnings, line] };
+}
+
+export function sleep(state: State, ms: number, step?: string): Step {
+  return { state, effect: { do: "sleep", ms, ...(step !== undefined && { step }) } };
+}
+
+export function end(state: State, end: End): Step {
+  return { state, effect: { do: "end", end } };
+}
+
+export function fail(state: State, failure: Failure): Step {
+  return { state, effect: { do: "fail", failure } };
+}

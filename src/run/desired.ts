@@ -1,0 +1,56 @@
+/** Which address is desired: by setting, by a tag in instance metadata, or by a tag that only EC2 shows. */
+import { allocationIdHint, type Settings } from "../core/settings.ts";
+import type { DesiredAddress } from "../model/address.ts";
+import { EXIT, Failure } from "../model/failure.ts";
+import { isAllocationId } from "../model/ids.ts";
+import type { Instance } from "../model/instance.ts";
+import type { Ec2 } from "./ports.ts";
+import { type StepContext, withStep } from "./retrying.ts";
+
+/** The tags that instance metadata is asked for: none if a setting names the address. */
+export function tagsToRead({ allocationId, pool, tag, poolTag }: Settings): readonly string[] {
+  return allocationId === undefined && pool === undefined ? [tag, poolTag] : [];
+}
+
+/**
+ * The desired address.
+ *
+ * @throws Failure `misconfigured` for a tag that makes no sense, `not-yet` while there is none
+ */
+export async function desiredAddress(
+  context: StepContext & { readonly settings: Settings },
+  self: Instance,
+  ec2: Pick<Ec2, "tags">,
+): Promise<DesiredAddress> {
+  const { allocationId, pool, tag, poolTag, optional } = context.settings;
+  if (allocationId !== undefined) return { kind: "address", allocationId };
+  if (pool !== undefined) return { kind: "pool", ...pool };
+
+  const step = `reading the tag ${tag} of ${self.instanceId}`;
+  let found = self.tag;
+  if (found === undefined) {
+    const tags = await withStep(context, step, () => ec2.tags());
+    const key = [tag, poolTag].find((name) => Object.hasOwn(tags, name) && tags[name]);
+    found = key === undefined ? undefined : { key, value: tags[key] ?? "" };
+  }
+  if (found === undefined) {
+    throw new Failure(
+      "not-yet",
+      {
+        why: `${self.instanceId} has no tag ${tag} or ${poolTag}, or not yet`,
+        cure: `tag the Auto Scaling group with ${tag}=eipalloc-… (propagated to instances), or set EIP_HEAL_ALLOCATION_ID`,
+        code: "NoTag",
+        meaning: optional ? EXIT.OK : EXIT.CONFIG,
+      },
+      step,
+    );
+  }
+  if (found.key !== tag) return { kind: "pool", ...found };
+  if (!isAllocationId(found.value)) {
+    throw new Failure("misconfigured", {
+      why: `the tag ${tag} of ${self.instanceId} is ${JSON.stringify(found.value)}`,
+      cure: `it takes ${allocationIdHint(found.value)}`,
+    });
+  }
+  return { kind: "address", allocationId: found.value };
+}

@@ -1,0 +1,92 @@
+/** Performs the effects of the reconciler, one after the other, and tells it what came of each. */
+import { Failure } from "../model/failure.ts";
+import type { End } from "../model/outcome.ts";
+import { begin, next } from "../reconcile/machine.ts";
+import type { Effect, Event, Goal, Memory } from "../reconcile/state.ts";
+import type { Ec2 } from "./ports.ts";
+import { type RetryContext, withStep } from "./retrying.ts";
+
+/** The connection in use. */
+export interface Connection {
+  readonly ec2: Ec2;
+  /** Replaces it by another one. */
+  reconnect(): Promise<void>;
+}
+
+/** Who counts how often the address is moved. */
+export interface Moves {
+  /** Before the request; may abort the run's signal. */
+  readonly begin: () => void;
+  /** It was refused: nothing has moved. */
+  readonly refused: () => void;
+}
+
+/** What a run keeps of an attempt, and who counts its moves. */
+export interface Keeper {
+  readonly moves?: Moves | undefined;
+  /** Told what the machine remembers, before each of its effects. */
+  readonly remember: (memory: Memory) => void;
+}
+
+/**
+ * One attempt at the goal.
+ *
+ * @throws Failure if it has come to nothing, the signal's reason if it was interrupted
+ */
+export async function reconcile(
+  goal: Goal,
+  memory: Memory,
+  context: RetryContext,
+  connection: Connection,
+  { moves, remember }: Keeper,
+): Promise<End> {
+  const { target } = goal;
+  const { signal, ports } = context;
+  const { clock, log } = ports;
+  let { state, effect } = begin(goal, memory);
+  for (;;) {
+    for (const line of state.warnings) log.warn(line);
+    const isMove = effect.do === "associate" && effect.isMove;
+    if (isMove) moves?.begin();
+    if (isMove) signal.throwIfAborted();
+    remember(state.memory);
+    if (effect.do === "end") return effect.end;
+    if (effect.do === "fail") throw effect.failure;
+    ({ state, effect } = next(state, await perform(effect)));
+  }
+
+  async function perform(effect: Exclude<Effect, { do: "end" | "fail" }>): Promise<Event> {
+    try {
+      switch (effect.do) {
+        case "sleep":
+          context.step = effect.step ?? context.step;
+          await clock.sleep(effect.ms, signal);
+          return { type: "slept" };
+        case "observe": {
+          if (effect.reconnect) await connection.reconnect();
+          const askedAt = clock.now();
+          const observation = await withStep(context, effect.step, () =>
+            connection.ec2.observe(effect.desired, target, effect.displaced),
+          );
+          return { type: "observed", observation, askedAt, now: clock.now() };
+        }
+        case "identify": {
+          const elasticIp = await withStep(context, effect.step, () =>
+            connection.ec2.elasticIpAt({ ...target, publicIp: effect.publicIp }),
+          );
+          return { type: "identified", elasticIp, now: clock.now() };
+        }
+        case "associate":
+          await withStep(context, effect.step, () =>
+            connection.ec2.associate(effect.allocationId, target, effect.reassociate),
+          );
+          return { type: "accepted" };
+      }
+    } catch (failure) {
+      if (!(failure instanceof Failure)) throw failure;
+      const isMove = effect.do === "associate" && effect.isMove;
+      if (isMove && failure.kind !== "unreachable") moves?.refused();
+      return { type: "failed", failure, now: clock.now() };
+    }
+  }
+}

@@ -1,0 +1,101 @@
+/** Which address of a pool an instance goes for. */
+import { describe, expect, it } from "vitest";
+import type { AddressState, Holder } from "../../src/model/address.ts";
+import { choose } from "../../src/reconcile/pool.ts";
+import { HERE, address, ME, mine, NOBODY, other, TARGET, ZONE } from "./fixtures.ts";
+
+const numbered = (n: number, holder: Holder, more: Partial<AddressState> = {}) =>
+  address(holder, {
+    allocationId: `eipalloc-0000000${n}`,
+    publicIp: `203.0.113.${n}`,
+    ...more,
+  });
+const choice = (
+  addresses: readonly AddressState[],
+  lost: readonly string[] = [],
+  unknownForMs = 0,
+) => choose(TARGET, ZONE, addresses, lost, () => unknownForMs);
+const chosen = (...args: Parameters<typeof choice>) => {
+  const found = choice(...args);
+  return found.address === undefined
+    ? found.why
+    : `${found.decision.do} ${found.address.publicIp?.split(".").at(-1)}`;
+};
+
+describe("an instance goes for", () => {
+  it.each<[string, AddressState[], string]>([
+    ["the one that is here", [numbered(1, NOBODY), numbered(2, HERE)], "settled 2"],
+    [
+      "the one that is here, whatever else it holds",
+      [numbered(1, mine("eni-2", "10.0.0.6")), numbered(2, HERE)],
+      "settled 2",
+    ],
+    [
+      "one that it holds elsewhere, before a free one",
+      [numbered(1, NOBODY), numbered(2, mine("eni-2", "10.0.0.6"))],
+      "take 2",
+    ],
+    ["a free one", [numbered(1, other("stopped")), numbered(2, NOBODY)], "associate 2"],
+    [
+      "one of an instance that is gone",
+      [numbered(1, other("running", -60)), numbered(2, other("stopped"))],
+      "take 2",
+    ],
+    [
+      "its own zone's, before one for all",
+      [numbered(1, NOBODY), numbered(2, NOBODY, { zone: ZONE }), numbered(3, NOBODY)],
+      "associate 2",
+    ],
+    [
+      "none of another zone",
+      [numbered(1, NOBODY, { zone: "us-east-1b" })],
+      "no address is free for us-east-1a: eipalloc-00000001 (203.0.113.1) is for us-east-1b",
+    ],
+    [
+      "none of another border group",
+      [numbered(1, NOBODY, { borderGroup: "us-east-1-bos-1" })],
+      "no address is free for us-east-1a: eipalloc-00000001 (203.0.113.1) is for us-east-1-bos-1",
+    ],
+    [
+      "none of a running instance, however old",
+      [numbered(1, other("running", -9_999))],
+      "no address is free for us-east-1a: eipalloc-00000001 (203.0.113.1) is held by i-00000000000000007 (running)",
+    ],
+    [
+      "none of a NAT gateway",
+      [numbered(1, { kind: "other", what: "eni-9, a NAT gateway" })],
+      "no address is free for us-east-1a: eipalloc-00000001 (203.0.113.1) is held by eni-9, a NAT gateway",
+    ],
+    ["none where none carries the tag", [], "no address carries that tag"],
+  ])("%s", (_, addresses, expected) => {
+    expect(chosen(addresses)).toBe(expected);
+  });
+
+  it("not one that somebody else was quicker with", () => {
+    const one = numbered(1, NOBODY);
+    expect(chosen([one, numbered(2, NOBODY)], [one.allocationId])).toBe("associate 2");
+    expect(chosen([one], [one.allocationId])).toContain("was claimed by somebody else just now");
+  });
+
+  it("not one of an instance that EC2 may not know yet", () => {
+    expect(chosen([numbered(1, other("unknown"))], [], 0)).toContain("no address is free");
+    expect(chosen([numbered(1, other("unknown"))], [], 3_000)).toBe("take 1");
+  });
+});
+
+it("instances reach for different addresses, and each for the same one again", () => {
+  const addresses = Array.from({ length: 100 }, (_, n) =>
+    address(NOBODY, { allocationId: `eipalloc-${String(n).padStart(8, "0")}` }),
+  );
+  const reach = (instanceId: string) =>
+    choose({ ...TARGET, instanceId }, ZONE, addresses, [], () => 0).address?.allocationId;
+  const reached = Array.from({ length: 50 }, (_, n) => reach(`i-${String(n).padStart(8, "0")}`));
+  expect(new Set(reached).size).toBeGreaterThan(30);
+  expect(reach(ME)).toBe(reach(ME));
+});
+
+it("names six of those that are not to be had, and counts the others", () => {
+  const found = choice(Array.from({ length: 9 }, (_, n) => numbered(n, other("running", -60))));
+  expect(found.address).toBeUndefined();
+  expect(String("why" in found && found.why)).toMatch(/eipalloc-00000005 .* and 3 more$/);
+});

@@ -1,0 +1,168 @@
+/** What the loop makes of the reconciler's effects: requests, steps, and what is counted and remembered when. */
+import { describe, expect, it } from "vitest";
+import type { AddressState } from "../../src/model/address.ts";
+import { Failure } from "../../src/model/failure.ts";
+import { type Goal, type Memory, NOTHING_DONE } from "../../src/reconcile/state.ts";
+import { type Moves, reconcile } from "../../src/run/loop.ts";
+import type { Ec2 } from "../../src/run/ports.ts";
+import {
+  address,
+  ALLOCATION,
+  HERE,
+  NOBODY,
+  observation,
+  other,
+  TARGET,
+  ZONE,
+} from "../reconcile/fixtures.ts";
+
+const GOAL: Goal = {
+  target: TARGET,
+  zone: ZONE,
+  desired: { kind: "address", allocationId: ALLOCATION },
+  takeover: "newest",
+  mayDisplace: true,
+  dryRun: false,
+  force: false,
+};
+
+interface Script {
+  /** What EC2 shows, one observation after the other. */
+  readonly shown: readonly AddressState[];
+  /** What comes of the association, if it is not accepted. */
+  readonly refusal?: Failure;
+  readonly moves?: Moves;
+  readonly stop?: AbortController;
+}
+
+/** Runs the loop on a clock that jumps over every sleep. */
+async function play({ shown, refusal, moves, stop = new AbortController() }: Script) {
+  const log: string[] = [];
+  const memories: Memory[] = [];
+  const left = [...shown];
+  let now = 0;
+  const ec2: Ec2 = {
+    tags: () => Promise.reject(new Error("not asked")),
+    observe: () => {
+      log.push("observe");
+      const next = left.shift();
+      if (next === undefined) throw new Error("nothing is left to be shown");
+      return Promise.resolve(observation(next));
+    },
+    elasticIpAt: () => Promise.resolve(undefined),
+    associate: (allocationId, target, reassociate) => {
+      log.push(`associate ${allocationId} ${target.interfaceId} ${reassociate}`);
+      return refusal === undefined ? Promise.resolve() : Promise.reject(refusal);
+    },
+    release: () => Promise.reject(new Error("not asked")),
+    close: () => {},
+  };
+  const context = {
+    ports: {
+      identify: () => Promise.reject(new Error("not asked")),
+      stand: () => Promise.reject(new Error("not asked")),
+      clock: {
+        now: () => now,
+        random: () => 0.5,
+        sleep: (ms: number, signal: AbortSignal) => {
+          log.push(`sleep ${ms}`);
+          if (signal.aborted) return Promise.reject(signal.reason as Error);
+          now += ms;
+          return Promise.resolve();
+        },
+      },
+      log: { warn: (line: string) => void log.push(`warn ${line}`), debug: () => {} },
+    },
+    signal: stop.signal,
+    stop: stop.signal,
+    deadline: 60_000,
+    step: "starting",
+  };
+  const connection = {
+    ec2,
+    reconnect: () => {
+      log.push("reconnect");
+      return Promise.resolve();
+    },
+  };
+  const remember = (memory: Memory) => void memories.push(memory);
+  const end = reconcile(GOAL, NOTHING_DONE, context, connection, { moves, remember });
+  return { end: await end.catch((error: unknown) => error as Error), log, memories, context };
+}
+
+const COUNTED = () => {
+  const log: string[] = [];
+  return { log, begin: () => void log.push("begin"), refused: () => void log.push("refused") };
+};
+
+describe("the loop", () => {
+  it("reads back over another connection, and never that of the write", async () => {
+    const { end, log } = await play({ shown: [address(NOBODY), address(HERE)] });
+    expect(end).toMatchObject({ end: "settled", change: "associated" });
+    expect(log).toEqual([
+      "observe",
+      `associate ${ALLOCATION} ${TARGET.interfaceId} false`,
+      "reconnect",
+      "observe",
+    ]);
+  });
+
+  it("says what it does, for whoever interrupts it", async () => {
+    const { context, log } = await play({
+      shown: [address(other("running", -60)), address(HERE), address(HERE)],
+    });
+    expect(log).toContain("sleep 3000");
+    expect(context.step).toBe(`looking at ${ALLOCATION}`);
+  });
+
+  it("remembers before a write that the address may be here", async () => {
+    const refusal = new Failure("denied", { why: "no" });
+    const { memories } = await play({ shown: [address(NOBODY)], refusal });
+    expect(memories.map(({ mayBeHere, written }) => [mayBeHere, written])).toEqual([
+      [false, "no"],
+      [true, "perhaps"],
+      [false, "no"],
+    ]);
+  });
+
+  it("fails with the failure of the step, named", async () => {
+    const refusal = new Failure("denied", { why: "not allowed" });
+    const { end } = await play({ shown: [address(NOBODY)], refusal });
+    expect(end).toBeInstanceOf(Failure);
+    expect((end as Failure).message).toMatch(
+      /^associating eipalloc-\S+ \(203\.0\.113\.7\) with i-\S+: not allowed$/,
+    );
+  });
+
+  it("counts a move before the request, and takes back one that was refused", async () => {
+    const accepted = COUNTED();
+    await play({ shown: [address(NOBODY), address(HERE)], moves: accepted });
+    expect(accepted.log).toEqual(["begin"]);
+    const refused = COUNTED();
+    await play({
+      shown: [address(NOBODY)],
+      moves: refused,
+      refusal: new Failure("denied", { why: "no" }),
+    });
+    expect(refused.log).toEqual(["begin", "refused"]);
+    const unanswered = COUNTED();
+    const silence = new Failure("unreachable", { why: "no answer" });
+    await play({ shown: [address(NOBODY), address(HERE)], moves: unanswered, refusal: silence });
+    expect(unanswered.log).toEqual(["begin"]);
+  });
+
+  it("a move that is not to be made is not made, and nothing is remembered of it", async () => {
+    const stop = new AbortController();
+    const moves = { begin: () => stop.abort(new Error("moved too often")), refused: () => {} };
+    const { end, log, memories } = await play({ shown: [address(NOBODY)], moves, stop });
+    expect((end as Error).message).toBe("moved too often");
+    expect(log).toEqual(["observe"]);
+    expect(memories.map(({ mayBeHere }) => mayBeHere)).toEqual([false]);
+  });
+
+  it("an error that nobody foresaw is not a failure of EC2's", async () => {
+    const { end } = await play({ shown: [] });
+    expect(end).not.toBeInstanceOf(Failure);
+    expect((end as Error).message).toBe("nothing is left to be shown");
+  });
+});
