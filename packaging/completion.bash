@@ -20,6 +20,7 @@ _eip_heal() {
 		return
 		;;
 	--takeover) words='never if-gone newest always' ;;
+	--pool-takeover) words='no oldest' ;;
 	--displace | --optional) words='yes no' ;;
 	--log-level) words='error warn info http verbose debug silly' ;;
 	--tag) words='allocation-id' ;;
@@ -31,7 +32,7 @@ _eip_heal() {
 	*)
 		words='heal recheck release status doctor policy --config --dry-run --json --verbose --version --help
 			--explain --any --hook --release --region --account --vpc --group
-			--allocation-id --tag --pool --pool-tag --takeover --displace
+			--allocation-id --tag --pool --pool-tag --pool-takeover --takeover --displace
 			--interface --private-ip --deadline --optional --lifecycle-hook --log-level'
 		;;
 	esac

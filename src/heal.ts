@@ -70,9 +70,9 @@ export async function heal(
     };
     try {
       const desired = await desiredAddress(context, self, connection.ec2);
-      const { takeover, displace: mayDisplace } = settings;
+      const { takeover, poolTakeover, displace: mayDisplace } = settings;
       const { zone } = self;
-      const goal = { target, zone, desired, takeover, mayDisplace, dryRun, force };
+      const goal = { target, zone, desired, takeover, poolTakeover, mayDisplace, dryRun, force };
       const remember = (known: Memory) => void (memory = known);
       return await reconcile(goal, memory, context, connection, { moves, remember });
     } finally {

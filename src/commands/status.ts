@@ -104,7 +104,7 @@ async function look(context: RunContext): Promise<Found> {
       const [first] = addresses;
       const choice: Choice =
         wanted.kind === "pool" || first === undefined
-          ? choose(place, self.zone, addresses, [], () => UNKNOWN_FOR_MS)
+          ? choose(place, self.zone, addresses, settings.poolTakeover, [], () => UNKNOWN_FOR_MS)
           : {
               address: first,
               decision: decide(place, self.zone, first, settings.takeover, UNKNOWN_FOR_MS),

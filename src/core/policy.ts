@@ -97,7 +97,7 @@ function look({ addresses, region }: Permit): Clause {
         ? "ec2:DescribeInstances alone would do for one address; with ec2:DescribeAddresses it takes " +
           "fewer calls and can name a NAT gateway that has the address."
         : "The addresses of a pool are found by ec2:DescribeAddresses alone; ec2:DescribeInstances tells " +
-          "which of their holders are gone."),
+          "which of their holders are gone, and which is the oldest."),
   };
 }
 

@@ -3,6 +3,7 @@
  * read this table; a test holds the man page, the completion and the conf file against it.
  */
 import { TAKEOVERS, type Takeover } from "../reconcile/ownership.ts";
+import { POOL_TAKEOVERS, type PoolTakeover } from "../reconcile/pool.ts";
 import { isAllocationId, isHookName, isInterfaceId, isIpv4, isMac } from "../model/ids.ts";
 
 /** winston's npm levels, most urgent first. */
@@ -16,6 +17,8 @@ export interface Settings {
   /** Tag of the addresses of a pool. */
   readonly pool?: { readonly key: string; readonly value: string };
   readonly poolTag: string;
+  /** May an address of a pool be taken from a running instance? */
+  readonly poolTakeover: PoolTakeover;
   readonly takeover: Takeover;
   /** May associating push another Elastic IP off this instance? */
   readonly displace: boolean;
@@ -55,6 +58,13 @@ export const SETTINGS: readonly SettingRow[] = [
   row("TAG", "KEY", "allocation-id", "instance tag that holds the allocation id", tagKey),
   row("POOL", "KEY=VALUE", undefined, "tag of the addresses of a pool", poolTag),
   row("POOL_TAG", "KEY", "eip-pool", "instance tag that names the pool", tagKey),
+  row(
+    "POOL_TAKEOVER",
+    POOL_TAKEOVERS.join("|"),
+    "no",
+    "may it take from the oldest running instance of a full pool",
+    oneOf(POOL_TAKEOVERS),
+  ),
   row(
     "TAKEOVER",
     TAKEOVERS.join("|"),

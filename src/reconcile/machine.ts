@@ -182,11 +182,11 @@ function choiceOf(
   unknownSince: Memory["unknownSince"],
   now: number,
 ): Choice {
-  const { target, zone, desired } = goal;
+  const { target, zone, desired, poolTakeover } = goal;
   const unknownForMs = ({ holder }: AddressState) =>
     holder.kind === "instance" ? now - (unknownSince[holder.instanceId] ?? now) : 0;
   if (desired.kind === "pool") {
-    const choice = choose(target, zone, addresses, attempt.lostClaims, unknownForMs);
+    const choice = choose(target, zone, addresses, poolTakeover, attempt.lostClaims, unknownForMs);
     return choice.address === undefined
       ? { why: `${nameDesired(desired)}: ${choice.why}` }
       : choice;

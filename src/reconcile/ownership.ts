@@ -112,10 +112,8 @@ export function decide(
   if (address.selfLaunchedAt === undefined || holder.launchedAt === undefined) {
     return wait(holder, "EC2 does not show both launch times yet");
   }
-  const older =
-    holder.launchedAt < address.selfLaunchedAt ||
-    (holder.launchedAt === address.selfLaunchedAt && holder.instanceId < target.instanceId);
-  return older
+  const its = { instanceId: holder.instanceId, launchedAt: holder.launchedAt };
+  return isOlder(its, { instanceId: target.instanceId, launchedAt: address.selfLaunchedAt })
     ? {
         do: "take",
         from: holder,
@@ -128,7 +126,21 @@ export function decide(
       };
 }
 
-function isGone(holder: HolderInstance): boolean {
+/** An instance, and EC2's LaunchTime for it. */
+export interface Launched {
+  readonly instanceId: string;
+  readonly launchedAt: number;
+}
+
+/** Was the first launched before the second? Of two in the same second the one with the higher id counts as the newer. */
+export function isOlder(one: Launched, two: Launched): boolean {
+  return (
+    one.launchedAt < two.launchedAt ||
+    (one.launchedAt === two.launchedAt && one.instanceId < two.instanceId)
+  );
+}
+
+export function isGone(holder: HolderInstance): boolean {
   return holder.state !== "running" && holder.state !== "pending";
 }
 

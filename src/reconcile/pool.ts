@@ -1,9 +1,10 @@
 /**
  * The rule for a pool: keep what we hold, else claim what is free, else take what an instance that is gone
- * still holds; never anything from a running instance. Pure.
+ * still holds; from a running instance only the oldest one's, if that is wished. Pure.
  */
 import {
   type AddressState,
+  type HolderInstance,
   isAt,
   isFree,
   isOwn,
@@ -12,7 +13,11 @@ import {
   nameHolder,
 } from "../model/address.ts";
 import type { Target } from "../model/target.ts";
-import { decide, type Decision } from "./ownership.ts";
+import { decide, type Decision, isGone, isOlder, type Launched } from "./ownership.ts";
+
+/** May an address of a pool be taken from a running instance, where there is nothing else to be had? */
+export const POOL_TAKEOVERS = ["no", "oldest"] as const;
+export type PoolTakeover = (typeof POOL_TAKEOVERS)[number];
 
 /** A decision about one address of the pool. */
 export type Choice =
@@ -30,6 +35,7 @@ export function choose(
   target: Target,
   zone: string,
   addresses: readonly AddressState[],
+  poolTakeover: PoolTakeover,
   lost: readonly string[],
   unknownForMs: (address: AddressState) => number,
 ): Choice {
@@ -50,7 +56,31 @@ export function choose(
     const decision = decide(target, zone, address, "if-gone", unknownForMs(address));
     if (decision.do === "take") return { address, decision };
   }
-  return { why: whyNone(addresses, zone) };
+  const oldest = poolTakeover === "oldest" ? oldestOf(usable, target.instanceId) : undefined;
+  if (oldest === undefined) return { why: whyNone(addresses, zone) };
+  const { address, from } = oldest;
+  const because = `${from.instanceId} is the oldest instance that holds one, and was launched before this one`;
+  return { address, decision: { do: "take", from, because } };
+}
+
+/**
+ * The address of the oldest running instance that was launched before this one. Instances that boot at once all find the
+ * same one: it stays with the last to write, and the others see that while they hold it, and go for the next.
+ */
+function oldestOf(
+  addresses: readonly AddressState[],
+  instanceId: string,
+): { address: AddressState; from: HolderInstance } | undefined {
+  let oldest: { address: AddressState; from: HolderInstance; its: Launched } | undefined;
+  for (const address of addresses) {
+    const { holder: from, selfLaunchedAt } = address;
+    if (from.kind !== "instance" || isGone(from)) continue;
+    if (from.launchedAt === undefined || selfLaunchedAt === undefined) continue;
+    const its = { instanceId: from.instanceId, launchedAt: from.launchedAt };
+    if (!isOlder(its, { instanceId, launchedAt: selfLaunchedAt })) continue;
+    if (oldest === undefined || isOlder(its, oldest.its)) oldest = { address, from, its };
+  }
+  return oldest;
 }
 
 /**

@@ -8,6 +8,7 @@ import type { Change, End } from "../model/outcome.ts";
 import type { Target } from "../model/target.ts";
 import { type Displaced, type Displacement, NOTHING_DISPLACED } from "./displacement.ts";
 import type { Takeover } from "./ownership.ts";
+import type { PoolTakeover } from "./pool.ts";
 
 /** What one attempt is to reach, and what it may do for it. */
 export interface Goal {
@@ -16,6 +17,7 @@ export interface Goal {
   readonly zone: string;
   readonly desired: DesiredAddress;
   readonly takeover: Takeover;
+  readonly poolTakeover: PoolTakeover;
   /** May another Elastic IP be displaced at the target? */
   readonly mayDisplace: boolean;
   /** Do everything but the write. */

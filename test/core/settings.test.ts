@@ -29,6 +29,7 @@ it("defaults are those of the contract", () => {
   expect(settings({})).toEqual({
     tag: "allocation-id",
     poolTag: "eip-pool",
+    poolTakeover: "no",
     takeover: "newest",
     displace: true,
     interface: 0,
@@ -91,6 +92,11 @@ describe("accepted", () => {
   });
 });
 
+it("what a full pool may be taken from", () => {
+  expect(settings({ flags: { "pool-takeover": "oldest" } }).poolTakeover).toBe("oldest");
+  expect(settings({ file: { EIP_HEAL_POOL_TAKEOVER: "oldest" } }).poolTakeover).toBe("oldest");
+});
+
 describe("an address in one place and a pool in another: the higher one is meant", () => {
   const pool = { key: "a", value: "b" };
   it.each<[string, Parameters<typeof settings>[0], object]>([
@@ -137,6 +143,7 @@ describe("refused, with what is accepted", () => {
     ["EIP_HEAL_ALLOCATION_ID", "203.0.113.7", "not the address itself"],
     ["EIP_HEAL_ALLOCATION_ID", "eipassoc-0123456789abcdef0", "not an association id"],
     ["EIP_HEAL_TAKEOVER", "Newest", "never, if-gone, newest, always"],
+    ["EIP_HEAL_POOL_TAKEOVER", "newest", "no, oldest"],
     ["EIP_HEAL_DISPLACE", "true", "yes, no"],
     ["EIP_HEAL_OPTIONAL", "1", "yes, no"],
     ["EIP_HEAL_DEADLINE", "2h", "1s to 1h"],

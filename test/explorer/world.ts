@@ -73,6 +73,7 @@ export function modelOf(scenario: Scenario): Model<World> {
           ? { kind: "pool", key: "eip-pool", value: "web" }
           : { kind: "address", allocationId: allocationId(0) },
       takeover: takeover[Math.min(index, takeover.length - 1)] ?? "newest",
+      poolTakeover: "no",
       mayDisplace: true,
       dryRun: false,
       force: false,

@@ -23,7 +23,7 @@ import {
   isRegion,
   isZone,
 } from "../../src/model/ids.ts";
-import { choose } from "../../src/reconcile/pool.ts";
+import { choose, POOL_TAKEOVERS } from "../../src/reconcile/pool.ts";
 import { report, resultRecord } from "../../src/core/report.ts";
 import { readSettings } from "../../src/core/settings.ts";
 import { heal } from "../../src/heal.ts";
@@ -246,7 +246,8 @@ describe("EC2", () => {
                   const wanted = { kind: "pool", key: "eip-pool", value: "web" } as const;
                   if (!mayDescribe) break;
                   const { addresses } = await ec2.observe(wanted, here);
-                  choose(here, self.zone, addresses, [], () => 0);
+                  for (const poolTakeover of POOL_TAKEOVERS)
+                    choose(here, self.zone, addresses, poolTakeover, [], () => 0);
                   break;
                 }
                 default:

@@ -24,6 +24,7 @@ const GOAL: Goal = {
   zone: ZONE,
   desired: { kind: "address", allocationId: ALLOCATION },
   takeover: "newest",
+  poolTakeover: "no",
   mayDisplace: true,
   dryRun: false,
   force: false,

@@ -1,7 +1,7 @@
 /** Which address of a pool an instance goes for. */
 import { describe, expect, it } from "vitest";
 import type { AddressState, Holder } from "../../src/model/address.ts";
-import { choose } from "../../src/reconcile/pool.ts";
+import { choose, type PoolTakeover } from "../../src/reconcile/pool.ts";
 import { HERE, address, ME, mine, NOBODY, other, TARGET, ZONE } from "./fixtures.ts";
 
 const numbered = (n: number, holder: Holder, more: Partial<AddressState> = {}) =>
@@ -14,7 +14,8 @@ const choice = (
   addresses: readonly AddressState[],
   lost: readonly string[] = [],
   unknownForMs = 0,
-) => choose(TARGET, ZONE, addresses, lost, () => unknownForMs);
+  poolTakeover: PoolTakeover = "no",
+) => choose(TARGET, ZONE, addresses, poolTakeover, lost, () => unknownForMs);
 const chosen = (...args: Parameters<typeof choice>) => {
   const found = choice(...args);
   return found.address === undefined
@@ -83,12 +84,124 @@ describe("an instance goes for", () => {
   });
 });
 
+describe("with the pool takeover oldest it goes for", () => {
+  const A = "i-0000000000000001a";
+  const B = "i-0000000000000001b";
+  /** The instance itself is ME, ...5a. */
+  const HIGHER = "i-0000000000000006a";
+  const LOWER = "i-0000000000000004a";
+  const NONE = "no address is free";
+
+  it.each<[string, AddressState[], string]>([
+    [
+      "the one that is here, whoever is older",
+      [numbered(1, other("running", -60)), numbered(2, HERE)],
+      "settled 2",
+    ],
+    [
+      "one that it holds elsewhere",
+      [numbered(1, other("running", -60)), numbered(2, mine("eni-2", "10.0.0.6"))],
+      "take 2",
+    ],
+    ["a free one first", [numbered(1, other("running", -60)), numbered(2, NOBODY)], "associate 2"],
+    [
+      "one of an instance that is gone first, however young that was",
+      [numbered(1, other("running", -60)), numbered(2, other("stopped", 60, B))],
+      "take 2",
+    ],
+    [
+      "the oldest one's",
+      [
+        numbered(1, other("running", -60, A)),
+        numbered(2, other("running", -90, B)),
+        numbered(3, other("running", -30, HIGHER)),
+      ],
+      "take 2",
+    ],
+    [
+      "a pending one's too",
+      [numbered(1, other("running", -60, A)), numbered(2, other("pending", -90, B))],
+      "take 2",
+    ],
+    [
+      "of two launched in the same second the lower id's",
+      [numbered(1, other("running", -60, B)), numbered(2, other("running", -60, A))],
+      "take 2",
+    ],
+    [
+      "a lower id's that was launched in the second of this one",
+      [numbered(1, other("running", 0, HIGHER)), numbered(2, other("running", 0, LOWER))],
+      "take 2",
+    ],
+    [
+      "no higher id's that was launched in the second of this one",
+      [numbered(1, other("running", 0, HIGHER))],
+      NONE,
+    ],
+    [
+      "none of a newer one",
+      [numbered(1, other("running", 1)), numbered(2, other("pending", 9))],
+      NONE,
+    ],
+    [
+      "the oldest one's whose launch EC2 shows",
+      [
+        numbered(1, { kind: "instance", instanceId: A, state: "running" }),
+        numbered(2, other("running", -60, B)),
+      ],
+      "take 2",
+    ],
+    [
+      "none while EC2 does not show its own launch",
+      [{ allocationId: "eipalloc-00000001", holder: other("running", -60) }],
+      NONE,
+    ],
+    [
+      "none of another zone or border group, however old",
+      [
+        numbered(1, other("running", -90, A), { zone: "us-east-1b" }),
+        numbered(2, other("running", -80, B), { borderGroup: "us-east-1-bos-1" }),
+        numbered(3, other("running", -60, LOWER)),
+      ],
+      "take 3",
+    ],
+    ["none of a NAT gateway", [numbered(1, { kind: "other", what: "eni-9, a NAT gateway" })], NONE],
+  ])("%s", (_, addresses, expected) => {
+    expect(chosen(addresses, [], 0, "oldest")).toContain(expected);
+  });
+
+  it("none that somebody else was quicker with", () => {
+    const one = numbered(1, other("running", -90, A));
+    const two = numbered(2, other("running", -60, B));
+    expect(chosen([one, two], [one.allocationId], 0, "oldest")).toBe("take 2");
+    expect(chosen([one], [one.allocationId], 0, "oldest")).toContain(NONE);
+  });
+
+  it("none of an instance that EC2 may not know yet", () => {
+    const young = numbered(1, other("unknown", -90, A));
+    expect(chosen([young], [], 0, "oldest")).toContain(NONE);
+    expect(chosen([young, numbered(2, other("running", -60, B))], [], 0, "oldest")).toBe("take 2");
+    expect(chosen([young], [], 3_000, "oldest")).toBe("take 1");
+  });
+
+  it("one that it is told from whom, and why", () => {
+    const holder = other("running", -60, A);
+    expect(choice([numbered(1, holder)], [], 0, "oldest")).toMatchObject({
+      decision: {
+        do: "take",
+        from: holder,
+        because: `${A} is the oldest instance that holds one, and was launched before this one`,
+      },
+    });
+  });
+});
+
 it("instances reach for different addresses, and each for the same one again", () => {
   const addresses = Array.from({ length: 100 }, (_, n) =>
     address(NOBODY, { allocationId: `eipalloc-${String(n).padStart(8, "0")}` }),
   );
   const reach = (instanceId: string) =>
-    choose({ ...TARGET, instanceId }, ZONE, addresses, [], () => 0).address?.allocationId;
+    choose({ ...TARGET, instanceId }, ZONE, addresses, "no", [], () => 0).address?.allocationId;
   const reached = Array.from({ length: 50 }, (_, n) => reach(`i-${String(n).padStart(8, "0")}`));
   expect(new Set(reached).size).toBeGreaterThan(30);
   expect(reach(ME)).toBe(reach(ME));

@@ -21,6 +21,7 @@ const GOAL: Goal = {
   zone: ZONE,
   desired: { kind: "address", allocationId: ALLOCATION },
   takeover: "newest",
+  poolTakeover: "no",
   mayDisplace: true,
   dryRun: false,
   force: false,

@@ -79,7 +79,14 @@ export function checkAddress({
       }
 
       if (wanted.kind === "pool") {
-        const choice = choose(here, self.zone, seen.addresses, [], () => UNKNOWN_FOR_MS);
+        const choice = choose(
+          here,
+          self.zone,
+          seen.addresses,
+          settings.poolTakeover,
+          [],
+          () => UNKNOWN_FOR_MS,
+        );
         if (choice.address === undefined) {
           return {
             mark: "failed",
