@@ -57,6 +57,12 @@ const heldBy = (holder: InstanceSpec, mine: InstanceSpec = {}): Start => ({
   instance: { launchTime: MINE, ...mine },
   build: (world, _, allocationId) => world.hold({ allocationId }, world.instance(holder)),
 });
+/** A pool whose only address another instance holds, by when that was launched. */
+const fullPool = (launchTime: number): Start => ({
+  instance: { launchTime: MINE },
+  build: (world) =>
+    world.hold(world.address({ tags: { "eip-pool": "web" } }), world.instance({ launchTime })),
+});
 const another: Start = { build: (world, me) => world.hold(world.address(), me) };
 
 const HOOK = "wait-for-address";
@@ -282,10 +288,14 @@ const ROWS: readonly Row[] = [
     name: "a pool that others hold",
     first: ["address"],
     status: 75,
-    start: {
-      build: (world) =>
-        world.hold(world.address({ tags: { "eip-pool": "web" } }), world.instance({})),
-    },
+    start: fullPool(MINE + HOUR),
+    breakIt: conf("EIP_HEAL_POOL=eip-pool=web"),
+  },
+  {
+    name: "a pool that older ones hold",
+    first: ["address"],
+    status: 75,
+    start: fullPool(MINE - HOUR),
     breakIt: conf("EIP_HEAL_POOL=eip-pool=web"),
   },
 
@@ -525,6 +535,18 @@ describe("a broken set-up", () => {
     }),
   );
 
+  it("a full pool: the setting that would help is named only where an older instance holds an address", async () => {
+    const cureOf = (launchTime: number) =>
+      play(
+        { start: fullPool(launchTime), breakIt: conf("EIP_HEAL_POOL=eip-pool=web") },
+        async (setUp) => (await setUp.doctor()).checks.find(({ id }) => id === "address")?.cure,
+      );
+    expect(await cureOf(MINE - HOUR)).toContain("or set EIP_HEAL_POOL_TAKEOVER=oldest in ");
+    expect(await cureOf(MINE + HOUR)).toBe(
+      "add an address to the pool, or let another instance go",
+    );
+  });
+
   it("there are enough of them", () => {
     expect(ROWS.filter(({ first }) => first.length === 1).length).toBeGreaterThanOrEqual(25);
     expect(ROWS.filter(({ first }) => first.length === 2).length).toBeGreaterThanOrEqual(5);
@@ -572,6 +594,11 @@ describe("a healthy set-up", () => {
       name: "a pool",
       start: { address: { tags: { "eip-pool": "web" } } },
       breakIt: conf("EIP_HEAL_POOL=eip-pool=web"),
+    },
+    {
+      name: "a pool that older ones hold, and the oldest may be taken from",
+      start: fullPool(MINE - HOUR),
+      breakIt: conf("EIP_HEAL_POOL=eip-pool=web", "EIP_HEAL_POOL_TAKEOVER=oldest"),
     },
     {
       name: "the second interface, a secondary address",

@@ -4,7 +4,7 @@ import { decide, TAKEOVERS, UNKNOWN_FOR_MS } from "../../reconcile/ownership.ts"
 import { EXIT, Failure } from "../../model/failure.ts";
 import { borderGroupOf } from "../../model/ids.ts";
 import { statusOf } from "../../reconcile/retry.ts";
-import { choose } from "../../reconcile/pool.ts";
+import { choose, POOL_TAKEOVERS } from "../../reconcile/pool.ts";
 import * as remedies from "../../core/remedies.ts";
 import type { Settings } from "../../core/settings.ts";
 import { mayNotDisplace } from "../../reconcile/displacement.ts";
@@ -79,19 +79,19 @@ export function checkAddress({
       }
 
       if (wanted.kind === "pool") {
-        const choice = choose(
-          here,
-          self.zone,
-          seen.addresses,
-          settings.poolTakeover,
-          [],
-          () => UNKNOWN_FOR_MS,
-        );
+        const under = (poolTakeover: Settings["poolTakeover"]) =>
+          choose(here, self.zone, seen.addresses, poolTakeover, [], () => UNKNOWN_FOR_MS);
+        const choice = under(settings.poolTakeover);
         if (choice.address === undefined) {
+          const policy = POOL_TAKEOVERS.find((one) => under(one).address !== undefined);
+          const place = ports.placeOfSetting("EIP_HEAL_POOL_TAKEOVER");
           return {
             mark: "failed",
             found: `${nameOf(wanted)}: ${choice.why}`,
-            cure: "add an address to the pool, or let another instance go",
+            cure:
+              policy === undefined
+                ? "add an address to the pool, or let another instance go"
+                : `add an address to the pool, let another instance go, or set EIP_HEAL_POOL_TAKEOVER=${policy} in ${place}`,
             commands: [remedies.allocate(self.region, borderGroup, wanted)],
             status: EXIT.TEMPFAIL,
           };
