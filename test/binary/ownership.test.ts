@@ -695,6 +695,53 @@ describe("a pool", () => {
     expect(run.log[0]).toContain(`taken from ${gone.instanceId} (stopped)`);
   });
 
+  it("from the oldest that was launched before, with EIP_HEAL_POOL_TAKEOVER=oldest", async () => {
+    const { world, addresses, me } = scene(4);
+    const [first, oldest, third, newer] = [-2, -3, -1, 1].map((hours, index) => {
+      const holder = world.instance({ launchTime: me.launchTime + hours * 3_600_000 });
+      world.hold({ allocationId: addresses[index]?.allocationId ?? "" }, holder);
+      return holder;
+    });
+    const { run, region, associate, calls } = await play(world, me, {
+      environment: { EIP_HEAL_POOL_TAKEOVER: "oldest" },
+    });
+    expect(run.status, run.log.join("\n")).toBe(0);
+    // What was taken has to hold.
+    expect(calls).toEqual([
+      "DescribeAddresses",
+      "DescribeInstances",
+      "AssociateAddress",
+      "DescribeAddresses",
+      "DescribeAddresses",
+    ]);
+    expect(associate).toMatchObject({
+      AllocationId: addresses[1]?.allocationId,
+      AllowReassociation: "true",
+    });
+    expect(run.log[0]).toContain(`taken from ${oldest?.instanceId} (running)`);
+    expect(addresses.map(({ allocationId }) => region.holder(allocationId)?.instanceId)).toEqual([
+      first?.instanceId,
+      me.instanceId,
+      third?.instanceId,
+      newer?.instanceId,
+    ]);
+  });
+
+  it("nothing from a newer instance, with EIP_HEAL_POOL_TAKEOVER=oldest", async () => {
+    const { world, addresses, me } = scene(2);
+    const holders = addresses.map((address) => {
+      const holder = world.instance({ launchTime: me.launchTime + 3_600_000 });
+      world.hold(address, holder);
+      return holder;
+    });
+    const { run, calls } = await play(world, me, {
+      environment: { ...DEADLINE, EIP_HEAL_POOL_TAKEOVER: "oldest" },
+    });
+    expect(run.status).toBe(75);
+    expect(calls).not.toContain("AssociateAddress");
+    expect(run.log[0]).toContain(`is held by ${holders[0]?.instanceId} (running)`);
+  });
+
   it("a lost claim costs one call and moves on", async () => {
     const { world, me } = scene(2);
     const region = await startRegion(world);

@@ -90,6 +90,22 @@ const ROWS: readonly Row[] = [
     message: /no address is free for us-east-1a/,
   },
   {
+    name: "in a pool that is used up, with an older instance",
+    start: {
+      instance: { launchTime: MINE },
+      build: (world) =>
+        world.hold(
+          world.address({ tags: { "eip-pool": "web" } }),
+          world.instance({ launchTime: MINE - HOUR }),
+        ),
+    },
+    breakIt: (setUp) =>
+      (setUp.conf = ["EIP_HEAL_POOL=eip-pool=web", "EIP_HEAL_POOL_TAKEOVER=oldest"]),
+    status: 75,
+    here: false,
+    message: /a heal takes it .* because i-\w+ is the oldest instance that holds one/,
+  },
+  {
     name: "not known: metadata is off",
     start: { instance: { metadata: "disabled" } },
     status: 75,

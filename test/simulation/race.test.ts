@@ -401,4 +401,79 @@ describe("a pool", () => {
       );
     },
   );
+
+  describe("full of older running instances, with the pool takeover oldest", () => {
+    /** Seconds that they were launched before the racers: some of them within the same one. */
+    const ages = (least: number, most: number) =>
+      fc.array(fc.integer({ min: 1, max: 5 }), { minLength: least, maxLength: most });
+
+    /** The race, and who was there before it. */
+    async function replace(conditions: Race, launchedBefore: readonly number[], deadline: string) {
+      const before: BuiltInstance[] = [];
+      const ending = await run(conditions, (world) => {
+        for (const seconds of launchedBefore) {
+          const holder = world.instance({ launchTime: START - (3_600 + seconds) * 1_000 });
+          world.hold(world.address({ tags: { "eip-pool": "web" } }), holder);
+          before.push(holder);
+        }
+        return {
+          EIP_HEAL_POOL: "eip-pool=web",
+          EIP_HEAL_POOL_TAKEOVER: "oldest",
+          EIP_HEAL_DEADLINE: deadline,
+        };
+      });
+      const byAge = [...before, ...ending.instances].toSorted(
+        (a, b) => a.launchTime - b.launchTime || (a.instanceId < b.instanceId ? -1 : 1),
+      );
+      const placeOf = (instanceId: string) =>
+        byAge.findIndex((one) => one.instanceId === instanceId);
+      for (const { from, to, at } of ending.moves) {
+        if (placeOf(from) < placeOf(to)) continue;
+        // Two who take from the same one meet; the newer one that has lost has not claimed success.
+        const robbed = ending.instances.findIndex(({ instanceId }) => instanceId === from);
+        expect(ending.settledAt[robbed] ?? Number.POSITIVE_INFINITY).toBeGreaterThan(at);
+      }
+      for (const held of ending.heldAtLastLook) expect(held).not.toBe(false);
+      const held = ending.region
+        .addresses()
+        .flatMap(({ association }) => association?.instanceId ?? []);
+      // One each, and those that were there before lose theirs from the oldest on.
+      const newest = byAge.slice(-launchedBefore.length).map(({ instanceId }) => instanceId);
+      expect(held.toSorted()).toEqual(newest.toSorted());
+      return { ...ending, before };
+    }
+
+    it.each(trials(3_000, 1 / 2))(
+      "as many as boot, or more: each newest ends with an address of its own, taken from the oldest (seed $seed)",
+      async (trial) => {
+        await fc.assert(
+          fc.asyncProperty(poolRace(5), ages(5, 7), async (conditions, launchedBefore) => {
+            const { outcomes, moves, before } = await replace(conditions, launchedBefore, "10min");
+            expect(outcomes.map(({ end }) => end)).toEqual(outcomes.map(() => "settled"));
+            expect(outcomes).toHaveLength(conditions.racers.length);
+            const robbed = moves.filter(({ from }) =>
+              before.some(({ instanceId }) => instanceId === from),
+            );
+            expect(robbed).toHaveLength(conditions.racers.length);
+          }),
+          trial,
+        );
+      },
+    );
+
+    it.each(trials(3_000, 1 / 30))(
+      "fewer than boot: the newest have them, and no older one takes one back (seed $seed)",
+      async (trial) => {
+        await fc.assert(
+          fc.asyncProperty(poolRace(5), ages(4, 4), async (conditions, launchedBefore) => {
+            const fewer = launchedBefore.slice(0, conditions.racers.length - 1);
+            const { outcomes, instances } = await replace(conditions, fewer, "2min");
+            const newest = instances.indexOf(newestOf(instances));
+            expect(outcomes[newest]).toMatchObject({ end: "settled" });
+          }),
+          trial,
+        );
+      },
+    );
+  });
 });
