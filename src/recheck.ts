@@ -2,7 +2,7 @@
  * The story of a recheck: is the address still where it was verified? If so nobody is asked. If not, it is
  * healed by the same rules as at boot, but not more often than a handful of times an hour.
  */
-import { resolveTarget } from "./model/target.ts";
+import { isNoSuchPlace, resolveTarget } from "./model/target.ts";
 import { whyNotInService } from "./reconcile/ownership.ts";
 import { Failure } from "./model/failure.ts";
 import type { End, Facts, Outcome } from "./model/outcome.ts";
@@ -116,8 +116,9 @@ async function lookForDrift(
     }
     const outcome = ended({ end: "failed", failure: error, status: statusOf(error) });
     // Who cannot tell whether there is drift leaves everything as it is; the next recheck is soon. But a place that is
-    // not there (any more) is found out, and somebody has to act: it is told once.
-    return error.kind === "misconfigured"
+    // not there (any more) is found out, and somebody has to act: it is told once. What comes after the boot is waited
+    // for by the heal, and no recheck runs before that has ended.
+    return error.kind === "misconfigured" || isNoSuchPlace(error)
       ? { memory, outcome }
       : { memory, keepsResult: true, outcome };
   }

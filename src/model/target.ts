@@ -25,8 +25,8 @@ export function nameTarget({ instanceId, interfaceId, privateIp }: Target): stri
  *
  * @param wanted device index, interface id or MAC
  * @param privateIp a private IPv4 address of that interface; without it the primary one
- * @throws Failure `misconfigured` with a list of those that the instance has, or `not-yet` while the
- *   interface has no private IPv4 address
+ * @throws Failure `not-yet` while one of them is not there, with a list of those that are: an interface or an address
+ *   may be attached after the boot
  */
 export function resolveTarget(
   self: Instance,
@@ -35,9 +35,11 @@ export function resolveTarget(
 ): Target {
   const found = self.interfaces.find((one) => isMeant(one, wanted));
   if (found === undefined) {
-    throw new Failure("misconfigured", {
+    throw new Failure("not-yet", {
       why: `${self.instanceId} has no network interface ${wanted}`,
       cure: `set EIP_HEAL_INTERFACE to one of: ${self.interfaces.map(describe).join(", ")}`,
+      code: "NoInterface",
+      meaning: EXIT.CONFIG,
     });
   }
   const [primary] = found.privateIps;
@@ -51,9 +53,11 @@ export function resolveTarget(
   }
   const address = privateIp ?? primary;
   if (!found.privateIps.includes(address)) {
-    throw new Failure("misconfigured", {
+    throw new Failure("not-yet", {
       why: `${found.interfaceId} has no private address ${address}`,
       cure: `set EIP_HEAL_PRIVATE_IP to one of: ${found.privateIps.join(", ")}`,
+      code: "NoSuchPrivateIp",
+      meaning: EXIT.CONFIG,
     });
   }
   const publicIp = found.publicIps[address];
@@ -65,6 +69,11 @@ export function resolveTarget(
     primaryIp: address === primary,
     ...(publicIp !== undefined && { publicIp }),
   };
+}
+
+/** Is it that the settings name an interface or a private address that the instance does not have? */
+export function isNoSuchPlace({ code }: Failure): boolean {
+  return code === "NoInterface" || code === "NoSuchPrivateIp";
 }
 
 /** A device index is one of network card 0: the other cards count their own from 0 too. */

@@ -194,22 +194,79 @@ describe("interfaces", () => {
     expect(calls).toEqual([]);
   });
 
-  it("one that the instance does not have: those it has", async () => {
+  /** Does it three seconds after the agent has first asked instance metadata. */
+  const soonAfterTheStart = (act: (region: RunningRegion) => void) => (region: RunningRegion) => {
+    const timer = setInterval(() => {
+      if (region.imdsRequests.length === 0) return;
+      clearInterval(timer);
+      setTimeout(() => act(region), 3_000);
+    }, 20);
+  };
+
+  it("one that is attached after the boot is waited for", async () => {
+    const { world, address, me } = scene();
+    const { run, region, calls } = await play(
+      world,
+      me,
+      { environment: { ...settled(address.allocationId), EIP_HEAL_INTERFACE: "2" } },
+      {
+        prepare: soonAfterTheStart(
+          ({ region }) =>
+            void region.attach(me.instanceId, { deviceIndex: 2, privateIps: ["10.0.2.20"] }),
+        ),
+      },
+    );
+    expect(run.status, run.log.join("\n")).toBe(0);
+    expect(run.log[0]).toMatch(/has no network interface 2; .*; next try in/);
+    expect(run.log.at(-1)).toContain(" 10.0.2.20");
+    expect(region.holder(address.allocationId)?.privateIp).toBe("10.0.2.20");
+    expect(calls).toEqual(FREE);
+  });
+
+  it("a private address that is assigned after the boot is waited for", async () => {
+    const { world, address, me } = scene();
+    const { run, region, calls } = await play(
+      world,
+      me,
+      { environment: { ...settled(address.allocationId), EIP_HEAL_PRIVATE_IP: "10.0.0.22" } },
+      {
+        prepare: soonAfterTheStart(({ region }) => {
+          const host = region.instance(me.instanceId);
+          const [primary, ...others] = host.interfaces;
+          if (primary === undefined) throw new Error("there are two");
+          const addresses = [...primary.addresses, { privateIp: "10.0.0.22", primary: false }];
+          region.putInstance({ ...host, interfaces: [{ ...primary, addresses }, ...others] });
+        }),
+      },
+    );
+    expect(run.status, run.log.join("\n")).toBe(0);
+    expect(run.log[0]).toMatch(/has no private address 10\.0\.0\.22; .*; next try in/);
+    expect(region.holder(address.allocationId)?.privateIp).toBe("10.0.0.22");
+    expect(calls).toEqual(FREE);
+  });
+
+  it("one that the instance does not have: waited for, and those it has", async () => {
     const { world, address, me, first, second } = scene();
     const { run, calls } = await play(world, me, {
-      environment: { ...settled(address.allocationId), EIP_HEAL_INTERFACE: "2" },
+      environment: { ...settled(address.allocationId), ...DEADLINE, EIP_HEAL_INTERFACE: "2" },
     });
     expect(run.status).toBe(78);
+    expect(run.result).toMatchObject({ failure: "not-yet", exitStatus: 78 });
+    expect(run.result?.["tries"]).toBeGreaterThan(1);
     expect(run.log[0]).toContain(`${me.instanceId} has no network interface 2`);
     expect(run.log[0]).toContain(`${first.networkInterfaceId} (index 0, ${first.mac})`);
     expect(run.log[0]).toContain(`${second.networkInterfaceId} (index 1, ${second.mac})`);
     expect(calls).toEqual([]);
   });
 
-  it("a private address that the interface does not have: those it has", async () => {
+  it("a private address that the interface does not have: waited for, and those it has", async () => {
     const { world, address, me } = scene();
     const { run } = await play(world, me, {
-      environment: { ...settled(address.allocationId), EIP_HEAL_PRIVATE_IP: "10.0.1.20" },
+      environment: {
+        ...settled(address.allocationId),
+        ...DEADLINE,
+        EIP_HEAL_PRIVATE_IP: "10.0.1.20",
+      },
     });
     expect(run.status).toBe(78);
     expect(run.log[0]).toContain("EIP_HEAL_PRIVATE_IP to one of: 10.0.0.20, 10.0.0.21");

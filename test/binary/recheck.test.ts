@@ -50,6 +50,8 @@ async function during(what: () => Promise<AgentRun>): Promise<AgentRun & { calls
   const run = await what();
   return { ...run, calls: region.calls.slice(before).map(({ action }) => action) };
 }
+/** A heal waits for it. */
+const NO_INTERFACE = { EIP_HEAL_INTERFACE: "7", EIP_HEAL_DEADLINE: "4s" };
 const holder = () => region.holder(allocationId)?.instanceId;
 
 describe("recheck", () => {
@@ -234,23 +236,27 @@ describe("recheck", () => {
     expect(JSON.parse(after.stdout)).toEqual(after.result);
   });
 
-  it("tells a mistake once that was made after the last run", async () => {
+  it.each([
+    ["an interface", NO_INTERFACE],
+    ["a private address", { EIP_HEAL_PRIVATE_IP: "10.9.9.9" }],
+  ])("tells once that %s is not there any more", async (_, environment) => {
     await agent();
     const run = () =>
       runAgent(region, me.instanceId, {
         flags: ["recheck"],
         runtime,
-        environment: { EIP_HEAL_INTERFACE: "7" },
+        environment,
       });
     const first = await run();
     expect(first.status).toBe(78);
-    expect(first.result).toMatchObject({ outcome: "failed", exitStatus: 78 });
+    expect(first.result).toMatchObject({ outcome: "failed", exitStatus: 78, tries: 1 });
+    expect(first.env).toBeUndefined();
     expect(await run()).toMatchObject({ status: 0, log: [] });
   });
 
   it("does not repeat a mistake that somebody has to correct", async () => {
     const run = (...flags: string[]) =>
-      runAgent(region, me.instanceId, { flags, runtime, environment: { EIP_HEAL_INTERFACE: "7" } });
+      runAgent(region, me.instanceId, { flags, runtime, environment: NO_INTERFACE });
     expect((await run()).status).toBe(78);
     expect((await during(() => agent("recheck"))).calls).toEqual([]);
   });
@@ -509,7 +515,7 @@ describe("the result files", () => {
 describe("what the recheck rests on", () => {
   it("says nothing, minute by minute, about a mistake in the settings that the run has told", async () => {
     const run = (...flags: string[]) =>
-      runAgent(region, me.instanceId, { flags, runtime, environment: { EIP_HEAL_INTERFACE: "7" } });
+      runAgent(region, me.instanceId, { flags, runtime, environment: NO_INTERFACE });
     await run();
     expect(await run("recheck")).toMatchObject({ status: 0, log: [] });
   });
