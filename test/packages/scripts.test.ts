@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -39,7 +39,7 @@ function calls(script: string, args: string[], answers: Answers = {}): string[] 
       .filter(
         (line) =>
           line !== "" &&
-          !/ daemon-reload$| stop eip-heal-recheck\.timer .* eip-heal\.service$/.test(line),
+          !/ daemon-reload$| stop eip-heal-confirm\.timer .* eip-heal\.service$/.test(line),
       );
   } finally {
     rmSync(folder, { recursive: true });
@@ -128,6 +128,12 @@ describe("deb", () => {
   });
 });
 
+/** What a script does, without its comments, each command on a line of its own. */
+const commandsOf = (script: string) =>
+  read(`packaging/${script}`)
+    .replaceAll(/^\s*#.*$/gm, "")
+    .replaceAll(/\\\n\s*/g, "");
+
 test("no script starts or restarts anything", () => {
   const scripts = [
     "deb/postinst",
@@ -138,7 +144,22 @@ test("no script starts or restarts anything", () => {
     "rpm/postun.sh",
   ];
   for (const script of scripts) {
-    const commands = read(`packaging/${script}`).replaceAll(/^\s*#.*$/gm, "");
-    expect(commands, script).not.toMatch(/\b(re)?start\b|--now\b/);
+    expect(commandsOf(script), script).not.toMatch(/\b(re)?start\b|--now\b/);
   }
+});
+
+test.each(["deb/prerm", "rpm/preun.sh"])("%s stops every unit by its name", (script) => {
+  const stopped = /^.* stop (.*?) *>/m.exec(commandsOf(script))?.[1]?.split(" ");
+  expect(stopped?.toSorted()).toEqual(
+    readdirSync(`${ROOT}systemd`)
+      .filter((name) => /\.(?:service|timer)$/.test(name))
+      .toSorted(),
+  );
+});
+
+test("what has no [Install] section is neither enabled nor disabled", () => {
+  for (const script of ["deb/postinst", "deb/postrm", "rpm/post.sh", "rpm/preun.sh"])
+    expect(commandsOf(script).replaceAll(/^.* stop .*$/gm, ""), script).not.toContain(
+      "eip-heal-confirm",
+    );
 });

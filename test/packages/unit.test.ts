@@ -1,19 +1,32 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { BlockList, isIP } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { EXIT } from "../../src/model/failure.ts";
-import { attempt, missing, read, SLOW } from "./tools.ts";
+import { attempt, missing, read, ROOT, SLOW } from "./tools.ts";
 
 const UNIT = read("systemd/eip-heal.service");
+const RECHECK = read("systemd/eip-heal-recheck.service");
+const CONFIRM = read("systemd/eip-heal-confirm.timer");
+/** All of them, by their names. */
+const UNITS = new Map(
+  readdirSync(`${ROOT}systemd`)
+    .filter((name) => /\.(?:service|timer)$/.test(name))
+    .map((name) => [name, read(`systemd/${name}`)]),
+);
 
-/** All values of a directive, in order. */
-function values(directive: string): string[] {
-  return [...UNIT.matchAll(new RegExp(`^${directive}=(.*)$`, "gm"))].map(([, value = ""]) => value);
+/** All values of a directive, in order; of eip-heal.service unless told otherwise. */
+function values(directive: string, unit = UNIT): string[] {
+  return [...unit.matchAll(new RegExp(`^${directive}=(.*)$`, "gm"))].map(([, value = ""]) => value);
 }
 
-/** Runs a program on a copy of a unit whose program exists on this machine. */
+/** The unit with a program that exists on this machine. */
+function runnable(unit: string): string {
+  return unit.replace("ExecStart=/usr/bin/eip-heal", `ExecStart=${process.execPath}`);
+}
+
+/** Runs a program on a copy of a unit. */
 function withUnit(
   unit: string,
   program: string,
@@ -22,10 +35,7 @@ function withUnit(
   const folder = mkdtempSync(join(tmpdir(), "eip-heal-unit-"));
   try {
     const path = join(folder, "eip-heal.service");
-    writeFileSync(
-      path,
-      unit.replace("ExecStart=/usr/bin/eip-heal", `ExecStart=${process.execPath}`),
-    );
+    writeFileSync(path, runnable(unit));
     return attempt(program, ...args, path);
   } finally {
     rmSync(folder, { recursive: true });
@@ -40,6 +50,22 @@ describe.skipIf(missing("systemd-analyze"))("systemd-analyze", () => {
     });
   });
 
+  test("nor about all of them together, in which there is no cycle", { timeout: SLOW }, () => {
+    const folder = mkdtempSync(join(tmpdir(), "eip-heal-units-"));
+    try {
+      const paths = [...UNITS].map(([name, text]) => {
+        writeFileSync(join(folder, name), runnable(text));
+        return join(folder, name);
+      });
+      expect(attempt("systemd-analyze", "verify", "--man=no", ...paths)).toEqual({
+        status: 0,
+        output: "",
+      });
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
   // What is left is the network that it needs, and user namespaces where a machine forbids them.
   test.each([
     ["1.0 at most", 10, UNIT],
@@ -48,7 +74,7 @@ describe.skipIf(missing("systemd-analyze"))("systemd-analyze", () => {
       12,
       `${UNIT}\n[Service]\nPrivateUsers=no\n`,
     ],
-    ["1.0 at most for the recheck", 10, read("systemd/eip-heal-recheck.service")],
+    ["1.0 at most for the recheck", 10, RECHECK],
   ])("security: exposure of %s", { timeout: SLOW }, (_, threshold, unit) => {
     const { status, output } = withUnit(
       unit,
@@ -111,17 +137,52 @@ describe("the unit", () => {
 });
 
 describe("the units of the recheck", () => {
-  const recheck = read("systemd/eip-heal-recheck.service");
   const shared = "# The AWS SDK asks for the home directory";
 
   test("run in the same sandbox as the unit, to the letter", () => {
     const own = UNIT.slice(UNIT.indexOf(shared), UNIT.indexOf("[Install]")).trimEnd();
     expect(own).toContain("SystemCallFilter=");
-    expect(recheck.slice(recheck.indexOf(shared)).trimEnd()).toBe(own);
+    expect(RECHECK.slice(RECHECK.indexOf(shared)).trimEnd()).toBe(own);
   });
 
-  test("are not started by anything but the timer, which nobody has enabled", () => {
-    expect(recheck).not.toContain("[Install]");
-    expect(read("systemd/eip-heal-recheck.timer")).toContain("WantedBy=timers.target");
+  test("are started by nothing but the two timers, of which one is for who enables it", () => {
+    expect(RECHECK).not.toMatch(/^\[Install\]/m);
+    const timer = UNITS.get("eip-heal-recheck.timer");
+    expect(values("WantedBy", timer)).toEqual(["timers.target"]);
+    for (const [name, unit] of UNITS) {
+      const pulled = ["Wants", "Requires", "BindsTo", "Upholds"].flatMap((one) =>
+        values(one, unit),
+      );
+      expect(pulled.join(" "), name).not.toContain("recheck");
+    }
+  });
+});
+
+describe("the timer of the recheck after each success", () => {
+  test("goes off once, 90 s after it has started", () => {
+    const section = CONFIRM.split("[Timer]\n")[1] ?? "";
+    expect(section.match(/^\w+=.*$/gm)).toEqual([
+      "OnActiveSec=90s",
+      "AccuracySec=1s",
+      "Unit=eip-heal-recheck.service",
+    ]);
+  });
+
+  test("starts only with the unit, once that is active, and ends with it", () => {
+    expect(values("Wants")).toContain("eip-heal-confirm.timer");
+    for (const [name, unit] of UNITS)
+      if (name !== "eip-heal.service") expect(unit, name).not.toMatch(/^\w+=eip-heal-confirm/m);
+    expect(values("BindsTo", CONFIRM)).toEqual(["eip-heal.service"]);
+    expect(values("After", CONFIRM)).toEqual(["eip-heal.service"]);
+  });
+
+  test("is nothing that could be enabled", () => {
+    expect(CONFIRM).not.toMatch(/^\[Install\]/m);
+  });
+
+  test("holds back neither timers.target nor anything else but the shutdown", () => {
+    expect(values("DefaultDependencies", CONFIRM)).toEqual(["no"]);
+    expect(values("Conflicts", CONFIRM)).toEqual(["shutdown.target"]);
+    expect(values("Before", CONFIRM)).toEqual(["shutdown.target"]);
   });
 });
