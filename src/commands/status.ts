@@ -42,9 +42,12 @@ export interface Standing {
   /** Whether a holder that is no instance would have been seen. */
   readonly direct?: boolean;
   readonly lastRun: LastRun;
-  /** Milliseconds until the next recheck; undefined while the timer is off. */
+  /** Milliseconds until the next recheck; undefined while none is to come. */
   readonly recheckInMs?: number;
 }
+
+/** What starts rechecks: once after each success, and every minute if that is on. */
+const TIMERS = ["eip-heal-confirm.timer", "eip-heal-recheck.timer"];
 
 /**
  * Looks.
@@ -61,15 +64,17 @@ export async function status(
   const { signal } = limit;
   const context: RunContext = { settings, ports, signal, step: "starting" };
   try {
-    const [found, timer] = await Promise.all([
+    const [found, ...timers] = await Promise.all([
       look(context),
-      ports.machine.unit("eip-heal-recheck.timer", signal),
+      ...TIMERS.map((name) => ports.machine.unit(name, signal)),
     ]);
+    const due = timers.flatMap((timer) =>
+      timer?.activity === "active" && timer.nextMs !== undefined ? [timer.nextMs] : [],
+    );
     return {
       ...found,
       lastRun: ports.lastRun,
-      ...(timer?.activity === "active" &&
-        timer.nextMs !== undefined && { recheckInMs: Math.max(0, timer.nextMs) }),
+      ...(due.length > 0 && { recheckInMs: Math.max(0, Math.min(...due)) }),
     };
   } finally {
     limit.release();

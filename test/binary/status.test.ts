@@ -216,6 +216,27 @@ it("tells when the next recheck is", async () =>
     expect((await setUp.run("status")).stdout).toMatch(/^next recheck: in \d+ min \d+ s$/m);
   }));
 
+it("counts the recheck that follows a heal, and only while it is to come", async () =>
+  play({ start: mine }, async (setUp) => {
+    const confirm = { LoadState: "loaded", UnitFileState: "static", ActiveState: "active" };
+    setUp.systemd({
+      "eip-heal-confirm.timer": { ...confirm, NextElapseUSecMonotonic: "1y" },
+      "eip-heal-recheck.timer": {
+        LoadState: "loaded",
+        UnitFileState: "disabled",
+        ActiveState: "inactive",
+      },
+    });
+    expect((await setUp.run("status")).stdout).toMatch(/^next recheck: in \d+ min \d+ s$/m);
+
+    setUp.systemd({
+      "eip-heal-confirm.timer": { ...confirm, NextElapseUSecMonotonic: "infinity" },
+    });
+    expect((await setUp.run("status")).stdout).toMatch(/^next recheck: none, the timer is off$/m);
+    const { stdout } = await setUp.run("status", "--json");
+    expect(JSON.parse(stdout)).not.toHaveProperty("recheckInMs");
+  }));
+
 it("ends when nobody answers", async () =>
   play(
     {

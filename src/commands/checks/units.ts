@@ -76,6 +76,10 @@ export function findingOfUnit(unit: Unit, isGiven: (key: string) => boolean): Fi
   return ok(`eip-heal.service is ${enablement}; ${last}`, undefined);
 }
 
+/** What it means that nobody looks every minute: eip-heal-confirm.timer looks once. */
+const STAYS_AWAY =
+  "after the one recheck that follows a heal, an address that is moved away stays away";
+
 /** eip-heal-recheck.timer, which is shipped disabled. */
 export function findingOfTimer(timer: Unit | undefined): Finding<undefined> {
   if (timer === undefined || timer.enablement === "") return ok("no timer here", undefined);
@@ -86,7 +90,7 @@ export function findingOfTimer(timer: Unit | undefined): Finding<undefined> {
   }
   const warn = (found: string, cure: string, command: string): Finding<undefined> => ({
     mark: "warning",
-    found: `the timer is ${found}: an address that is moved away between two boots stays away`,
+    found: `the timer is ${found}: ${STAYS_AWAY}`,
     cure,
     commands: [command],
     value: undefined,
@@ -102,13 +106,7 @@ export function findingOfTimer(timer: Unit | undefined): Finding<undefined> {
     return warn(`enabled and does not run`, "start it", "systemctl start eip-heal-recheck.timer");
   }
   if (timer.enablement === "masked") {
-    return ok(
-      "the timer is masked: an address that is moved away between two boots stays away",
-      undefined,
-    );
+    return ok(`the timer is masked: ${STAYS_AWAY}`, undefined);
   }
-  return ok(
-    "the timer is off, as it is shipped: an address that is moved away between two boots stays away",
-    undefined,
-  );
+  return ok(`the timer is off, as it is shipped: ${STAYS_AWAY}`, undefined);
 }
