@@ -113,6 +113,13 @@ describe("the man page", () => {
     expect(named).toEqual(COMMANDS.map(([name]) => name));
   });
 
+  test("has every unit among its files", () => {
+    const named = [...section("FILES").matchAll(/^\.It Pa \/usr\/lib\/systemd\/system\/(.+)$/gm)];
+    expect(named.map(([, name = ""]) => name).toSorted()).toEqual(
+      globSync("*.{service,timer}", { cwd: `${ROOT}systemd` }).toSorted(),
+    );
+  });
+
   test("has every check of doctor, in its order and with its meaning", () => {
     const text = section("DIAGNOSTICS")
       .split(".Ss The checks of doctor\n")[1]
