@@ -4,6 +4,7 @@ import { aWorld, type BuiltInstance } from "../region/world.ts";
 import { Cloud, UNIT } from "./cloud.ts";
 import { tellOnFailure } from "./failing.ts";
 import type { Machine } from "./machine.ts";
+import { confirmAfter } from "./rounds.ts";
 
 const SIZE = 10;
 /** Ten machines on two cores take their time. */
@@ -160,9 +161,12 @@ function aFleet(make: () => Promise<void>): void {
   tellOnFailure(() => cloud.story());
 }
 
-/** A machine for each instance, all from one AMI. */
+/**
+ * A machine for each instance, all from one AMI. What they find is looked at as their heals have left it: the recheck
+ * after a heal, for which it may be time while slow machines still boot, comes after the test.
+ */
 async function makeFleet(instances: readonly BuiltInstance[]): Promise<Member[]> {
-  const ami = await cloud.bakeAmi();
+  const ami = await cloud.bakeAmi((builder) => confirmAfter(builder.root, "1h"));
   return await Promise.all(
     instances.map(async (instance) => ({ instance, machine: await cloud.machine(instance, ami) })),
   );

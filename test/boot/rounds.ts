@@ -1,4 +1,4 @@
-/** The timer of the rechecks on a machine, quickened, and a note of each round that it makes. */
+/** The timers of the rechecks on a machine, quickened, and a note of each round that they make. */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Machine } from "./machine.ts";
@@ -6,6 +6,8 @@ import { eventually } from "./run.ts";
 
 export const RECHECK = "eip-heal-recheck.service";
 export const TIMER = "eip-heal-recheck.timer";
+/** Starts one recheck after each success of the heal. */
+export const CONFIRM = "eip-heal-confirm.timer";
 /** Adds up the CPU time of all rounds. */
 export const SLICE = "recheck.slice";
 
@@ -38,12 +40,19 @@ export const QUICKENED = Object.keys(DROP_INS).map((unit) => `/etc/systemd/syste
 
 /** Shortens the period in a root, and lets each round be noted. */
 export async function quickenRechecks(root: string): Promise<void> {
-  for (const [unit, text] of Object.entries(DROP_INS)) {
-    const folder = join(root, `/etc/systemd/system/${unit}.d`);
-    await mkdir(folder, { recursive: true });
-    await writeFile(join(folder, "quick.conf"), text);
-  }
+  for (const [unit, text] of Object.entries(DROP_INS)) await dropIn(root, unit, text);
   await writeFile(join(root, NOTES), "");
+}
+
+/** Lets the one recheck after a heal come at another time in a root. */
+export async function confirmAfter(root: string, time: string): Promise<void> {
+  await dropIn(root, CONFIRM, `[Timer]\nOnActiveSec=\nOnActiveSec=${time}\n`);
+}
+
+async function dropIn(root: string, unit: string, text: string): Promise<void> {
+  const folder = join(root, `/etc/systemd/system/${unit}.d`);
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, "quick.conf"), text);
 }
 
 /** Whose notes can be read: on its disk from outside, or by asking it. */

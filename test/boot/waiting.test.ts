@@ -11,6 +11,7 @@ import { Cloud, CONF, UNIT } from "./cloud.ts";
 import { stopAtFirstFailure, tellOnFailure } from "./failing.ts";
 import type { Builder } from "./image.ts";
 import type { Machine } from "./machine.ts";
+import { CONFIRM } from "./rounds.ts";
 import { eventually, must } from "./run.ts";
 
 /** Who logs in, and the PAM service that lets them. */
@@ -131,14 +132,15 @@ test("the user data have run", async () => {
   await expectWaiting();
 });
 
-test("a service that needs the address waits, and nothing else", async () => {
+test("a service that needs the address waits, the timer of the recheck after it, and nothing else", async () => {
   await eventually("no other job is left", async () => {
     const jobs = await machine.must(["systemctl", "list-jobs", "--no-legend", "--plain"]);
     const waiting = jobs.split("\n").flatMap((line) => line.trim().split(/\s+/)[1] ?? []);
-    return waiting.toSorted().join() === [UNIT, SERVICE].toSorted().join();
+    return waiting.toSorted().join() === [UNIT, CONFIRM, SERVICE].toSorted().join();
   });
   expect(await machine.show(SERVICE, "ActiveState")).toEqual(["inactive"]);
   expect(await machine.journal(SERVICE)).toEqual([]);
+  expect(await machine.show(CONFIRM, "ActiveState")).toEqual(["inactive"]);
   await expectWaiting();
 });
 

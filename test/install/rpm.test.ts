@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFailed, test } from "vitest";
 import { Cloud, CONF, UNIT } from "../boot/cloud.ts";
 import type { Machine } from "../boot/machine.ts";
+import { CONFIRM, RECHECK } from "../boot/rounds.ts";
 import { aWorld } from "../region/world.ts";
 import { NEXT, OLDER, PREVIOUS, type Repository, type Stage, theRepository } from "./repository.ts";
 import { dnfSystem } from "./roots.ts";
@@ -241,13 +242,16 @@ describe.skipIf(system === undefined)("the .rpm", () => {
     return { version: undefined, unit: "not-found", active: "inactive", associations: 0, left: [] };
   }
 
-  /** What is done neither starts, stops nor changes the unit, and asks nobody. */
+  /** What is done neither starts, stops nor changes the unit, starts no timer and asks nobody. */
   async function untouched(doing: () => Promise<void>): Promise<void> {
     const ask = () => machine.show(UNIT, "InvocationID", "ActiveState", "UnitFileState");
+    // The recheck that follows the last heal asks too, should it be time for it.
+    await machine.must(["systemctl", "stop", CONFIRM, RECHECK]);
     const unit = await ask();
     const asked = [cloud.region.calls.length, cloud.region.imdsRequests.length];
     await doing();
     expect(await ask()).toEqual(unit);
+    expect(await machine.show(CONFIRM, "ActiveState")).toEqual(["inactive"]);
     expect([cloud.region.calls.length, cloud.region.imdsRequests.length]).toEqual(asked);
   }
 
