@@ -122,7 +122,7 @@ export function describeInstances(
   const visible = (instance: Instance | undefined): instance is Instance =>
     instance !== undefined && instance.knownFrom <= state.now();
 
-  let candidates: Iterable<Instance>;
+  let candidates: Instance[];
   if (input.instanceIds?.length) {
     if (input.maxResults !== undefined) {
       throw new Ec2Error(
@@ -131,16 +131,20 @@ export function describeInstances(
       );
     }
     for (const id of input.instanceIds) checkInstanceId(id);
-    const missing = input.instanceIds.filter((id) => !visible(view.instance(id)));
+    const ids = [...new Set(input.instanceIds)];
+    const missing = ids.filter((id) => !visible(view.instance(id)));
     if (missing.length > 0) throw errors.noSuchInstance(missing);
-    candidates = input.instanceIds.map((id) => view.instance(id)).filter(visible);
+    candidates = ids.map((id) => view.instance(id)).filter(visible);
   } else {
-    candidates = candidatesFor(filters, view).filter(visible);
+    candidates = candidatesFor(filters, view, state).filter(visible);
   }
   const tagsShown = (instance: Instance): Instance["tags"] =>
     instance.tagsFrom <= state.now() ? instance.tags : {};
-  const matching = select(candidates, filters, instanceField(view, tagsShown));
-  const page = pageOf(state, matching, input);
+  const field = instanceField(view, tagsShown);
+  const matching = (some: readonly Instance[]): Instance[] => select(some, filters, field);
+  const page: Page<Instance> = input.instanceIds?.length
+    ? { items: matching(candidates) }
+    : pageOf(state, candidates, input, matching);
   return {
     items: page.items.map((instance) => ({
       instance,
@@ -178,7 +182,7 @@ export function describeTags(
     if (one.ownerId === state.account && one.knownFrom <= state.now())
       add("elastic-ip", one.allocationId, one.tags);
   }
-  return pageOf(state, select(rows, input.filters ?? [], tagRowField), input);
+  return pageOf(state, rows, input, (some) => select(some, input.filters ?? [], tagRowField));
 }
 
 /** AssociateAddress; the association id. See association.ts for when it is refused. */
@@ -219,6 +223,7 @@ function lookups(state: State): Lookups {
     instance: (id) => known(state.records.instance(id)),
     interface: (id) => state.findInterface(id),
     vpc: (id) => state.vpc(id),
+    strictPlaces: state.settings.strictPlaces,
   };
 }
 
@@ -227,7 +232,12 @@ function viewOf(state: State, looking: Looking): View {
 }
 
 /** A fleet of thousands asks by id or by address: no search through all of it. */
-function candidatesFor(filters: readonly Filter[], view: View): (Instance | undefined)[] {
+function candidatesFor(
+  filters: readonly Filter[],
+  view: View,
+  { settings }: State,
+): (Instance | undefined)[] {
+  if (settings.pageSize !== undefined) return [...view.instances()];
   const instanceId = exactly(filters, "instance-id");
   if (instanceId !== undefined) return [view.instance(instanceId)];
   const allocationId = exactly(filters, "network-interface.addresses.association.allocation-id");
@@ -236,8 +246,16 @@ function candidatesFor(filters: readonly Filter[], view: View): (Instance | unde
   return [...view.instances()];
 }
 
-function pageOf<T>(state: State, items: readonly T[], { maxResults, nextToken }: Paging): Page<T> {
-  if (maxResults === undefined && nextToken === undefined) return { items };
+/** One page of the records that match: of all of those, or with a page size of those among as many records. */
+function pageOf<T>(
+  { settings }: State,
+  records: readonly T[],
+  { maxResults, nextToken }: Paging,
+  matching: (some: readonly T[]) => T[],
+): Page<T> {
+  const { pageSize } = settings;
+  if (maxResults === undefined && nextToken === undefined && pageSize === undefined)
+    return { items: matching(records) };
   if (maxResults !== undefined && (maxResults < 5 || maxResults > 1000)) {
     throw new Ec2Error(
       "InvalidParameterValue",
@@ -248,11 +266,12 @@ function pageOf<T>(state: State, items: readonly T[], { maxResults, nextToken }:
     nextToken === undefined ? 0 : Number(/^page-(\d+)$/.exec(nextToken)?.[1] ?? Number.NaN);
   if (Number.isNaN(from))
     throw new Ec2Error("InvalidParameterValue", "Unable to parse pagination token");
-  if (state.settings.emptyFirstPage && nextToken === undefined)
-    return { items: [], nextToken: "page-0" };
-  const to = from + (maxResults ?? 1000);
+  if (settings.emptyFirstPage && nextToken === undefined) return { items: [], nextToken: "page-0" };
+  const to = from + Math.min(pageSize ?? Infinity, maxResults ?? 1000);
+  const paged = pageSize === undefined ? matching(records) : records;
+  const page = paged.slice(from, to);
   return {
-    items: items.slice(from, to),
-    nextToken: to < items.length ? `page-${to}` : undefined,
+    items: pageSize === undefined ? page : matching(page),
+    nextToken: to < paged.length ? `page-${to}` : undefined,
   };
 }

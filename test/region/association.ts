@@ -23,6 +23,8 @@ export interface Lookups {
   instance(id: string): Instance | undefined;
   interface(id: string): NetworkInterface | undefined;
   vpc(id: string): Vpc | undefined;
+  /** The setting of this name. */
+  readonly strictPlaces: boolean;
 }
 
 export type Plan =
@@ -101,7 +103,10 @@ export function planAssociation(input: AssociateInput, region: Lookups): Plan {
     throw errors.noInternetGateway(target.vpcId);
 
   const held = address.association;
-  if (held === undefined) return { change: true, address, target, privateIp };
+  if (held === undefined) {
+    refuseTakenPlace(input, target, privateIp, region);
+    return { change: true, address, target, privateIp };
+  }
   // The same target again is no error, and the association stays the same.
   if (held.networkInterfaceId === target.networkInterfaceId && held.privateIp === privateIp) {
     return { change: false, associationId: held.associationId };
@@ -115,6 +120,24 @@ export function planAssociation(input: AssociateInput, region: Lookups): Plan {
 }
 
 // --- internal ---
+
+/**
+ * "You cannot associate an Elastic IP address with an instance or network interface that has an existing Elastic IP
+ * address", EC2's documentation said of the mode in which reassociation has to be allowed. The other mode emptied the
+ * place. Which of the two AllowReassociation=false means today is not documented, hence the setting.
+ */
+function refuseTakenPlace(
+  input: AssociateInput,
+  target: NetworkInterface,
+  privateIp: string,
+  region: Lookups,
+): void {
+  if (!region.strictPlaces || input.allowReassociation !== false) return;
+  const there = target.addresses.find((at) => at.privateIp === privateIp)?.allocationId;
+  if (there === undefined) return;
+  const publicIp = region.address({ allocationId: there })?.publicIp ?? "";
+  throw errors.placeTaken(target.networkInterfaceId, privateIp, publicIp);
+}
 
 function onlyInterface(instanceId: string, region: Lookups): NetworkInterface {
   const instance = region.instance(instanceId);

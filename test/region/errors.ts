@@ -66,6 +66,17 @@ export const alreadyAssociated = (allocationId: string, associationId: string): 
     `resource ${allocationId} is already associated with associate-id ${associationId}`,
   );
 
+/** The same code for the place that an address is to come to (github.com/aws-quickstart/quickstart-linux-bastion, issue 21). */
+export const placeTaken = (
+  networkInterfaceId: string,
+  privateIp: string,
+  publicIp: string,
+): Ec2Error =>
+  new Ec2Error(
+    "Resource.AlreadyAssociated",
+    `resource ${networkInterfaceId} and ${privateIp} is already associated with public address ${publicIp}`,
+  );
+
 /** `InvalidInstanceID` says three things; this is "the instance is in the wrong state". */
 export const wrongInstanceState = (state: string, instanceId: string): Ec2Error =>
   new Ec2Error(

@@ -1,7 +1,9 @@
-/** The Filter.N parameters of the Describe calls: filters are ANDed, the values of one are ORed, `*` and `?` are wildcards. */
+/**
+ * The Filter.N parameters of the Describe calls: filters are ANDed, the values of one are ORed. In a value `*` stands for
+ * any characters and `?` for one; a backslash before them, or before another one, makes them mean themselves.
+ */
 
 import { Ec2Error } from "./errors.ts";
-import { like } from "./iam.ts";
 import type { Address, Instance, PrivateAddress } from "./model.ts";
 import type { View } from "./past.ts";
 
@@ -22,7 +24,7 @@ export function select<T>(records: Iterable<T>, filters: readonly Filter[], fiel
       if (shown === undefined)
         throw new Ec2Error("InvalidParameterValue", `The filter '${filter.name}' is invalid`);
       return shown.some(
-        (value) => value !== undefined && filter.values.some((wanted) => like(wanted, value)),
+        (value) => value !== undefined && filter.values.some((wanted) => fits(value, wanted)),
       );
     });
     if (passes) kept.push(record);
@@ -34,7 +36,7 @@ export function select<T>(records: Iterable<T>, filters: readonly Filter[], fiel
 export function exactly(filters: readonly Filter[], name: string): string | undefined {
   const value = filters.find((filter) => filter.name === name && filter.values.length === 1)
     ?.values[0];
-  return value === undefined || /[*?]/.test(value) ? undefined : value;
+  return value === undefined || SPECIAL.test(value) ? undefined : value;
 }
 
 /** Filters of DescribeAddresses. */
@@ -144,6 +146,17 @@ export function publicIpOf(instance: Instance, view: View): string | undefined {
 }
 
 // --- internal ---
+
+const SPECIAL = /[*?\\]/;
+
+function fits(text: string, pattern: string): boolean {
+  if (!SPECIAL.test(pattern)) return pattern === text;
+  const source = pattern.replace(/\\[*?\\]|./gsu, (sign) => {
+    if (sign === "*") return ".*";
+    return sign === "?" ? "." : (sign.at(-1) ?? "").replace(/[.*+?^${}()|[\]\\]/u, "\\$&");
+  });
+  return new RegExp(`^${source}$`, "su").test(text);
+}
 
 function primaries(instance: Instance): PrivateAddress[] {
   return instance.interfaces.flatMap((eni) => eni.addresses.filter((at) => at.primary));

@@ -178,6 +178,16 @@ export interface Settings {
   readonly emptyInstanceId: boolean;
   /** The first page of a paginated answer is empty but for its NextToken, which EC2 allows itself. */
   readonly emptyFirstPage: boolean;
+  /**
+   * EC2 pages by itself, MaxResults or not: it looks through so many records (1 or more) for a page, and one in which
+   * nothing passes the filters is empty but for its NextToken. Absent: it pages only what passes, and only if asked to.
+   */
+  readonly pageSize?: number | undefined;
+  /**
+   * AllowReassociation=false protects the private address too: one that carries another Elastic IP is refused, while
+   * otherwise that one is pushed off. Nobody knows which of the two EC2 does today; see association.ts.
+   */
+  readonly strictPlaces: boolean;
   /** IMDS lists network-card-index; instances launched long ago lack it. */
   readonly networkCardIndex: boolean;
 }

@@ -1,6 +1,8 @@
 import { expect, test } from "vitest";
 
+import type { DescribeInstancesInput } from "./actions.ts";
 import { Ec2Error } from "./errors.ts";
+import type { Filter } from "./filters.ts";
 import { allow } from "./iam.ts";
 import type { PolicyDocument } from "./iam.ts";
 import { Region } from "./region.ts";
@@ -294,6 +296,42 @@ test("an address that is put where another is displaces it", () => {
   expect(region.publicIpOf(i.instanceId)).toBe(right.publicIp);
 });
 
+test("strict places: a private address that carries another address is refused, but for who may reassociate", () => {
+  const world = aWorld({ settings: { strictPlaces: true } });
+  const [there, free, held] = [world.address(), world.address(), world.address()];
+  const i = world.instance({ enis: [{ privateIps: 2 }] });
+  world.hold(there, i);
+  world.hold(held, world.instance());
+  const { region } = at(world);
+  const ask = (
+    address: { allocationId: string },
+    allowReassociation?: boolean,
+    privateIpAddress?: string,
+  ): unknown =>
+    said(() =>
+      region.associateAddress(as(i), {
+        allocationId: address.allocationId,
+        instanceId: i.instanceId,
+        allowReassociation,
+        privateIpAddress,
+      }),
+    );
+  const before = region.holder(there.allocationId);
+  expect(ask(free, false)).toBe(
+    `Resource.AlreadyAssociated: resource ${i.networkInterfaceId} and ${i.privateIp} is already associated with public address ${there.publicIp}`,
+  );
+  // Whose own place is another is told so first.
+  expect(ask(held, false)).toContain(`resource ${held.allocationId} is already associated`);
+  expect(ask(there, false)).toBe(before?.associationId);
+  expect(region.holder(there.allocationId)).toEqual(before);
+  expect(ask(free, false, i.interfaces[0]?.addresses[1]?.privateIp)).toMatch(/^eipassoc-/);
+  region.disassociate(free.allocationId);
+  expect(ask(free)).toMatch(/^eipassoc-/);
+  expect(region.holder(there.allocationId)).toBeUndefined();
+  region.configure({ strictPlaces: false });
+  expect(ask(there, false)).toMatch(/^eipassoc-/);
+});
+
 test("assigned public addresses: released for an Elastic IP, a fresh one for the loser, none with two interfaces", () => {
   const world = aWorld();
   const a = world.address();
@@ -498,6 +536,98 @@ test("pages: by MaxResults, the first one empty if so set, never together with i
   expect(said(() => region.describeInstances("admin", { instanceIds, maxResults: 5 }))).toMatch(
     /^InvalidParameterCombination/,
   );
+});
+
+test("a page size: EC2 pages by itself, a page may be empty, and MaxResults makes it no larger", () => {
+  const world = aWorld({ settings: { pageSize: 4 } });
+  const all = Array.from({ length: 10 }, () => world.instance());
+  const last = all.at(-1)?.instanceId ?? "";
+  const { region } = at(world);
+  const pages = (input: DescribeInstancesInput): number[] => {
+    const sizes: number[] = [];
+    for (let nextToken: string | undefined; ;) {
+      const page = region.describeInstances("admin", { ...input, nextToken });
+      sizes.push(page.items.length);
+      nextToken = page.nextToken;
+      if (nextToken === undefined) return sizes;
+    }
+  };
+  const filters = [{ name: "instance-id", values: [last] }];
+  expect(pages({})).toEqual([4, 4, 2]);
+  expect(pages({ maxResults: 1000 })).toEqual([4, 4, 2]);
+  expect(pages({ filters })).toEqual([0, 0, 1]);
+  // Ids are not paged.
+  expect(pages({ instanceIds: all.map((one) => one.instanceId) })).toEqual([10]);
+  region.configure({ pageSize: undefined });
+  expect(pages({ filters })).toEqual([1]);
+});
+
+test("DescribeInstances by ids: each once, narrowed down by filters, refused if one of them is unknown", () => {
+  const world = aWorld();
+  const [i, j] = [world.instance(), world.instance({ state: "stopped" })];
+  const { region } = at(world);
+  const found = (instanceIds: string[], filters: Filter[] = []): unknown =>
+    said(() =>
+      region
+        .describeInstances("admin", { instanceIds, filters })
+        .items.map((one) => one.instance.instanceId),
+    );
+  const [one, two] = ["i-0123456789abcdef0", "i-0123456789abcdef1"];
+  expect(found([j.instanceId, i.instanceId, j.instanceId])).toEqual([j.instanceId, i.instanceId]);
+  const stopped = [{ name: "instance-state-name", values: ["stopped"] }];
+  expect(found([i.instanceId, j.instanceId], stopped)).toEqual([j.instanceId]);
+  expect(found([i.instanceId], stopped)).toEqual([]);
+  expect(found([i.instanceId, one], stopped)).toBe(
+    `InvalidInstanceID.NotFound: The instance ID '${one}' does not exist`,
+  );
+  expect(found([one, i.instanceId, two, one])).toBe(
+    `InvalidInstanceID.NotFound: The instance IDs '${one}, ${two}' do not exist`,
+  );
+  region.terminate(i.instanceId);
+  region.terminated(i.instanceId);
+  expect(found([i.instanceId])).toEqual([i.instanceId]);
+  region.forget(i.instanceId);
+  expect(found([i.instanceId])).toMatch(/^InvalidInstanceID.NotFound/);
+});
+
+test.each([
+  ["web*", ["web", "webmail", "web*", "web?x"]],
+  ["web\\*", ["web*"]],
+  ["web?", ["web*"]],
+  ["web??", ["web?x"]],
+  ["web\\?x", ["web?x"]],
+  ["*\\\\*", ["a\\b"]],
+  ["a\\b", ["a\\b"]],
+  ["a\\\\b", ["a\\b"]],
+  ["*", ["web", "webmail", "web*", "web?x", "a\\b", "(1.5$)", "x\ny", "🙂"]],
+  ["(?.5$)", ["(1.5$)"]],
+  ["?", ["🙂"]],
+  ["x*y", ["x\ny"]],
+  ["WEB", []],
+])("a filter value with wildcards: %j", (wanted, expected) => {
+  const values = ["web", "webmail", "web*", "web?x", "a\\b", "(1.5$)", "x\ny", "🙂"];
+  const world = aWorld();
+  for (const pool of values) world.address({ tags: { pool } });
+  for (const pool of values) world.instance({ tags: { pool } });
+  const { region } = at(world);
+  const filters = [{ name: "tag:pool", values: [wanted] }];
+  const addresses = region.describeAddresses("admin", { filters });
+  expect(addresses.map((one) => one.tags["pool"])).toEqual(expected);
+  const instances = region.describeInstances("admin", { filters }).items;
+  expect(instances.map((one) => one.tags["pool"])).toEqual(expected);
+});
+
+test("an escaped id in a filter is that id", () => {
+  const world = aWorld();
+  const a = world.address();
+  const { region } = at(world);
+  const found = (id: string): number =>
+    region.describeAddresses("admin", { filters: [{ name: "allocation-id", values: [id] }] })
+      .length;
+  const { allocationId } = a;
+  expect([allocationId, `${allocationId.slice(0, -1)}?`, `${allocationId}\\?`].map(found)).toEqual([
+    1, 1, 0,
+  ]);
 });
 
 test("tags and ids show up when they have propagated", () => {

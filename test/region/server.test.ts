@@ -197,6 +197,36 @@ test("what EC2 does not know is refused: actions, parameters, versions", async (
   );
 });
 
+test("DescribeInstances over the wire: by ids, and in pages that EC2 makes by itself", async () => {
+  const world = aWorld();
+  const ids = Array.from({ length: 5 }, () => world.instance().instanceId);
+  const region = await start(world);
+  const ec2 = sdk(region, ids[0]);
+  const unknown = ["i-0123456789abcdef0", "i-0123456789abcdef1"];
+  await expect(
+    ec2.send(new DescribeInstancesCommand({ InstanceIds: [...ids, ...unknown] })),
+  ).rejects.toMatchObject({
+    name: "InvalidInstanceID.NotFound",
+    message: `The instance IDs '${unknown.join(", ")}' do not exist`,
+    $metadata: { httpStatusCode: 400 },
+  });
+  const both = { InstanceIds: ids, MaxResults: 5 };
+  expect(await outcome(ec2.send(new DescribeInstancesCommand(both)))).toBe(
+    "InvalidParameterCombination",
+  );
+  region.region.configure({ pageSize: 2 });
+  const pages: (string | undefined)[][] = [];
+  const Filters = [{ Name: "instance-id", Values: [ids[0] ?? "", ids[4] ?? ""] }];
+  for (let NextToken: string | undefined; ;) {
+    const page = await ec2.send(new DescribeInstancesCommand({ Filters, NextToken }));
+    pages.push((page.Reservations ?? []).map((one) => one.Instances?.[0]?.InstanceId));
+    NextToken = page.NextToken;
+    if (NextToken === undefined) break;
+  }
+  expect(pages).toEqual([[ids[0]], [], [ids[4]]]);
+  expect(region.bugs).toEqual([]);
+});
+
 test("instances launched while it runs have their IMDS; an unplugged listener refuses, and comes back", async () => {
   const region = await start(aWorld());
   const { instanceId } = await region.launch();

@@ -33,6 +33,7 @@ const DEFAULTS: Settings = {
   imdsStalenessMs: 0,
   emptyInstanceId: false,
   emptyFirstPage: false,
+  strictPlaces: false,
   networkCardIndex: true,
 };
 
