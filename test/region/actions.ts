@@ -1,6 +1,6 @@
 /** The actions of the EC2 API as functions on the region's state: typed in, typed out, errors as EC2's. */
 
-import { checkForm, checkInstanceId, planAssociation } from "./association.ts";
+import { checkForm, checkInstanceId, checkInterfaceId, planAssociation } from "./association.ts";
 import type { AssociateInput, Lookups } from "./association.ts";
 import * as errors from "./errors.ts";
 import { Ec2Error } from "./errors.ts";
@@ -8,12 +8,13 @@ import {
   addressField,
   exactly,
   instanceField,
+  interfaceField,
   publicIpOf,
   select,
   tagRowField,
 } from "./filters.ts";
 import type { Filter, TagRow } from "./filters.ts";
-import type { Address, Instance } from "./model.ts";
+import type { Address, Instance, NetworkInterface } from "./model.ts";
 import type { View } from "./past.ts";
 import { admit, touchedBy, touchedByEndOf } from "./permission.ts";
 import type { Caller } from "./permission.ts";
@@ -48,6 +49,12 @@ export interface DescribeTagsInput extends Paging {
   readonly dryRun?: boolean | undefined;
 }
 
+export interface DescribeNetworkInterfacesInput extends Paging {
+  readonly networkInterfaceIds?: readonly string[] | undefined;
+  readonly filters?: readonly Filter[] | undefined;
+  readonly dryRun?: boolean | undefined;
+}
+
 export interface DisassociateInput {
   readonly associationId: string;
   readonly dryRun?: boolean | undefined;
@@ -60,6 +67,15 @@ export interface DescribedInstance {
   readonly publicIp: string | undefined;
   /** Public addresses of Elastic IPs by allocation id. The allocation id itself is not part of EC2's answer. */
   elasticIp(allocationId: string): string | undefined;
+}
+
+/** A network interface as DescribeNetworkInterfaces shows it: with what it belongs to at the moment it looks at. */
+export interface DescribedInterface {
+  readonly networkInterface: NetworkInterface;
+  /** The instance it is attached to. */
+  readonly instance: Instance | undefined;
+  /** The Elastic IP addresses mapped to it. */
+  elasticIp(allocationId: string): Address | undefined;
 }
 
 export interface Page<T> {
@@ -124,12 +140,7 @@ export function describeInstances(
 
   let candidates: Instance[];
   if (input.instanceIds?.length) {
-    if (input.maxResults !== undefined) {
-      throw new Ec2Error(
-        "InvalidParameterCombination",
-        "The parameter instancesSet cannot be used with the parameter maxResults",
-      );
-    }
+    if (input.maxResults !== undefined) throw errors.idsWithPages("instancesSet");
     for (const id of input.instanceIds) checkInstanceId(id);
     const ids = [...new Set(input.instanceIds)];
     const missing = ids.filter((id) => !visible(view.instance(id)));
@@ -151,6 +162,53 @@ export function describeInstances(
       tags: tagsShown(instance),
       publicIp: publicIpOf(instance, view),
       elasticIp: (allocationId) => view.address(allocationId)?.publicIp,
+    })),
+    nextToken: page.nextToken,
+  };
+}
+
+/** DescribeNetworkInterfaces: those of the account's instances and services, and those that lie about. */
+export function describeNetworkInterfaces(
+  state: State,
+  caller: Caller,
+  input: DescribeNetworkInterfacesInput,
+  looking: Looking,
+): Page<DescribedInterface> {
+  const filters = input.filters ?? [];
+  const ids = [...new Set(input.networkInterfaceIds)];
+  const bare = filters.length === 0 && input.maxResults === undefined && ids.length === 0;
+  admit(
+    state,
+    caller,
+    "DescribeNetworkInterfaces",
+    [],
+    input.dryRun,
+    bare ? "DescribeNetworkInterfaces:unfiltered" : undefined,
+  );
+  const view = viewOf(state, looking);
+  const attached = [...view.instances()]
+    .filter((instance) => instance.knownFrom <= state.now())
+    .flatMap((instance) => instance.interfaces);
+  const all = [...attached, ...view.looseInterfaces()];
+  const matching = (some: readonly NetworkInterface[]): NetworkInterface[] =>
+    select(some, filters, interfaceField);
+
+  let page: Page<NetworkInterface>;
+  if (ids.length > 0) {
+    if (input.maxResults !== undefined) throw errors.idsWithPages("networkInterfaceIdSet");
+    for (const id of ids) checkInterfaceId(id);
+    const byId = new Map(all.map((eni) => [eni.networkInterfaceId, eni]));
+    const missing = ids.filter((id) => !byId.has(id));
+    if (missing.length > 0) throw errors.noSuchInterface(...missing);
+    page = { items: matching(ids.flatMap((id) => byId.get(id) ?? [])) };
+  } else {
+    page = pageOf(state, all, input, matching);
+  }
+  return {
+    items: page.items.map((networkInterface) => ({
+      networkInterface,
+      instance: view.instance(networkInterface.instanceId ?? ""),
+      elasticIp: (allocationId) => view.address(allocationId),
     })),
     nextToken: page.nextToken,
   };

@@ -56,21 +56,20 @@ export function checkForm(input: AssociateInput): void {
     throw errors.missingParameter("InstanceId or NetworkInterfaceId");
   }
   checkInstanceId(input.instanceId);
-  if (
-    input.networkInterfaceId !== undefined &&
-    !/^eni-[0-9a-f]{8,17}$/.test(input.networkInterfaceId)
-  ) {
-    throw new Ec2Error(
-      "InvalidNetworkInterfaceId.Malformed",
-      `Invalid id: "${input.networkInterfaceId}"`,
-    );
-  }
+  checkInterfaceId(input.networkInterfaceId);
 }
 
 /** Refuses an instance id that cannot be one. */
 export function checkInstanceId(id: string | undefined): void {
   if (id !== undefined && !/^i-[0-9a-f]{8,17}$/.test(id)) {
     throw new Ec2Error("InvalidInstanceID.Malformed", `Invalid id: "${id}"`);
+  }
+}
+
+/** Refuses a network interface id that cannot be one. */
+export function checkInterfaceId(id: string | undefined): void {
+  if (id !== undefined && !/^eni-[0-9a-f]{8,17}$/.test(id)) {
+    throw new Ec2Error("InvalidNetworkInterfaceId.Malformed", `Invalid id: "${id}"`);
   }
 }
 

@@ -2,7 +2,14 @@
 
 import { randomBytes } from "node:crypto";
 
-import { addressXml, errorXml, reservationXml, responseXml, tagXml } from "./ec2-wire.ts";
+import {
+  addressXml,
+  errorXml,
+  networkInterfaceXml,
+  reservationXml,
+  responseXml,
+  tagXml,
+} from "./ec2-wire.ts";
 import { Ec2Error } from "./errors.ts";
 import type { Params } from "./params.ts";
 import type { Action, Service } from "./query-api.ts";
@@ -34,6 +41,21 @@ const ACTIONS: Readonly<Record<string, Action>> = {
     const page = region.describeInstances(caller, input, looking);
     return {
       reservationSet: page.items.map((one) => reservationXml(one, region.account)),
+      nextToken: page.nextToken,
+    };
+  },
+
+  DescribeNetworkInterfaces: (region, caller, params, looking) => {
+    const input = {
+      networkInterfaceIds: params.list("NetworkInterfaceId"),
+      filters: params.filters(),
+      dryRun: params.flag("DryRun"),
+      ...paging(params),
+    };
+    params.nothingElse();
+    const page = region.describeNetworkInterfaces(caller, input, looking);
+    return {
+      networkInterfaceSet: page.items.map((one) => networkInterfaceXml(one, region.account)),
       nextToken: page.nextToken,
     };
   },

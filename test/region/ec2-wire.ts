@@ -2,8 +2,9 @@
 
 import type { ApiError } from "./errors.ts";
 import type { TagRow } from "./filters.ts";
-import type { Address, NetworkInterface } from "./model.ts";
-import type { DescribedInstance } from "./actions.ts";
+import { statusOf } from "./filters.ts";
+import type { Address, Manager, NetworkInterface } from "./model.ts";
+import type { DescribedInstance, DescribedInterface } from "./actions.ts";
 import { xml } from "./xml.ts";
 import type { Xml } from "./xml.ts";
 
@@ -14,6 +15,25 @@ const STATE_CODES: Readonly<Record<string, number>> = {
   terminated: 48,
   stopping: 64,
   stopped: 80,
+};
+
+/** What EC2 says of the interfaces that others than instances are behind. */
+const MANAGERS: Readonly<
+  Record<Manager, { interfaceType: string; requester?: string; description: string }>
+> = {
+  "nat-gateway": {
+    interfaceType: "nat_gateway",
+    requester: "amazon-aws",
+    description: "Interface for NAT Gateway",
+  },
+  "load-balancer": {
+    interfaceType: "network_load_balancer",
+    requester: "amazon-elb",
+    description: "ELB net/front",
+  },
+  service: { interfaceType: "interface", requester: "amazon-aws", description: "" },
+  // A participant of a shared VPC has made it for itself, as any account does.
+  "other-account": { interfaceType: "interface", description: "" },
 };
 
 /** The body of a successful answer. */
@@ -93,6 +113,45 @@ export function reservationXml(described: DescribedInstance, account: string): X
   };
 }
 
+/** One item of DescribeNetworkInterfaces. */
+export function networkInterfaceXml(described: DescribedInterface, account: string): Xml {
+  const { networkInterface: eni } = described;
+  const manager = eni.manager && MANAGERS[eni.manager];
+  const addresses = eni.addresses.map((at) => {
+    const address =
+      at.allocationId === undefined ? undefined : described.elasticIp(at.allocationId);
+    return {
+      privateIpAddress: at.privateIp,
+      primary: at.primary,
+      association: associationXml(at, address?.publicIp, account, {
+        allocationId: at.allocationId,
+        associationId: address?.association?.associationId,
+      }),
+    };
+  });
+  return {
+    networkInterfaceId: eni.networkInterfaceId,
+    subnetId: eni.subnetId,
+    vpcId: eni.vpcId,
+    availabilityZone: eni.zone,
+    description: manager?.description ?? "",
+    ownerId: eni.ownerId,
+    requesterId: manager?.requester,
+    requesterManaged: manager?.requester !== undefined,
+    status: statusOf(eni),
+    macAddress: eni.mac,
+    privateIpAddress: eni.addresses[0]?.privateIp,
+    sourceDestCheck: eni.manager !== "nat-gateway",
+    groupSet: securityGroups(eni),
+    attachment: attachmentXml(described, account),
+    association: addresses[0]?.association,
+    tagSet: tagSet(eni.tags) ?? [],
+    privateIpAddressesSet: addresses,
+    ipv6AddressesSet: eni.ipv6s.map((ipv6Address) => ({ ipv6Address })),
+    interfaceType: manager?.interfaceType ?? "interface",
+  };
+}
+
 /** One item of DescribeTags. */
 export function tagXml(row: TagRow): Xml {
   return {
@@ -109,7 +168,11 @@ function interfaceXml(eni: NetworkInterface, described: DescribedInstance, accou
   const addresses = eni.addresses.map((at) => ({
     privateIpAddress: at.privateIp,
     primary: at.primary,
-    association: associationXml(at, described, account),
+    association: associationXml(
+      at,
+      at.allocationId === undefined ? undefined : described.elasticIp(at.allocationId),
+      account,
+    ),
   }));
   return {
     networkInterfaceId: eni.networkInterfaceId,
@@ -122,14 +185,7 @@ function interfaceXml(eni: NetworkInterface, described: DescribedInstance, accou
     privateIpAddress: eni.addresses[0]?.privateIp,
     sourceDestCheck: true,
     groupSet: securityGroups(eni),
-    attachment: {
-      attachmentId: eni.networkInterfaceId.replace(/^eni-/, "eni-attach-"),
-      deviceIndex: eni.deviceIndex,
-      networkCardIndex: eni.networkCardIndex,
-      status: "attached",
-      attachTime: new Date(described.instance.launchTime).toISOString(),
-      deleteOnTermination: eni.deleteOnTermination,
-    },
+    attachment: onInstance(eni, described.instance.launchTime),
     association: addresses[0]?.association,
     privateIpAddressesSet: addresses,
     ipv6AddressesSet: eni.ipv6s.map((ipv6Address) => ({ ipv6Address })),
@@ -137,15 +193,50 @@ function interfaceXml(eni: NetworkInterface, described: DescribedInstance, accou
   };
 }
 
-/** EC2 shows here whose the public address is, but never its allocation id. */
-function associationXml(
-  at: NetworkInterface["addresses"][number],
-  described: DescribedInstance,
+function onInstance(eni: NetworkInterface, launchTime: number): { readonly [name: string]: Xml } {
+  return {
+    attachmentId: eni.networkInterfaceId.replace(/^eni-/, "eni-attach-"),
+    deviceIndex: eni.deviceIndex,
+    networkCardIndex: eni.networkCardIndex,
+    status: "attached",
+    attachTime: new Date(launchTime).toISOString(),
+    deleteOnTermination: eni.deleteOnTermination,
+  };
+}
+
+/** To what it is attached; that of a service names no instance, and as its owner who runs the service. */
+function attachmentXml(
+  { networkInterface: eni, instance }: DescribedInterface,
   account: string,
 ): Xml {
+  if (instance !== undefined) {
+    const { instanceId, launchTime } = instance;
+    return { ...onInstance(eni, launchTime), instanceId, instanceOwnerId: account };
+  }
+  if (eni.manager === undefined) return undefined;
+  return {
+    attachmentId: eni.networkInterfaceId.replace(/^eni-/, "ela-attach-"),
+    deviceIndex: 1,
+    status: "attached",
+    deleteOnTermination: false,
+    instanceOwnerId: MANAGERS[eni.manager].requester ?? eni.ownerId,
+  };
+}
+
+/**
+ * Whose the public address of a private one is. Only DescribeNetworkInterfaces has the ids of the Elastic IP besides,
+ * DescribeInstances never.
+ */
+function associationXml(
+  at: NetworkInterface["addresses"][number],
+  publicIp: string | undefined,
+  account: string,
+  ids: { readonly [name: string]: Xml } = {},
+): Xml {
   if (at.allocationId !== undefined) {
-    const publicIp = described.elasticIp(at.allocationId);
-    return publicIp === undefined ? undefined : { publicIp, publicDnsName: "", ipOwnerId: account };
+    return publicIp === undefined
+      ? undefined
+      : { publicIp, publicDnsName: "", ipOwnerId: account, ...ids };
   }
   return at.autoPublicIp === undefined
     ? undefined

@@ -51,10 +51,19 @@ export const noSuchInstance = (ids: readonly string[]): Ec2Error =>
       : `The instance IDs '${ids.join(", ")}' do not exist`,
   );
 
-export const noSuchInterface = (id: string): Ec2Error =>
+export const noSuchInterface = (...ids: readonly string[]): Ec2Error =>
   new Ec2Error(
     "InvalidNetworkInterfaceID.NotFound",
-    `The networkInterface ID '${id}' does not exist`,
+    ids.length === 1
+      ? `The networkInterface ID '${ids[0]}' does not exist`
+      : `The networkInterface IDs '${ids.join(", ")}' do not exist`,
+  );
+
+/** A request by ids is not paged. */
+export const idsWithPages = (idsParameter: string): Ec2Error =>
+  new Ec2Error(
+    "InvalidParameterCombination",
+    `The parameter ${idsParameter} cannot be used with the parameter maxResults`,
   );
 
 export const noSuchAssociation = (id: string): Ec2Error =>

@@ -4,7 +4,7 @@
  */
 
 import { Ec2Error } from "./errors.ts";
-import type { Address, Instance, PrivateAddress } from "./model.ts";
+import type { Address, Instance, NetworkInterface, PrivateAddress } from "./model.ts";
 import type { View } from "./past.ts";
 
 export interface Filter {
@@ -103,6 +103,27 @@ export function instanceField(
         return tagField(tagsShown(instance), name);
     }
   };
+}
+
+/** Filters of DescribeNetworkInterfaces. */
+export const interfaceField: Field<NetworkInterface> = (eni, name) => {
+  switch (name) {
+    case "network-interface-id":
+      return [eni.networkInterfaceId];
+    case "status":
+      return [statusOf(eni)];
+    case "attachment.instance-id":
+      return [eni.instanceId];
+    case "association.allocation-id":
+      return eni.addresses.map((at) => at.allocationId);
+    default:
+      return tagField(eni.tags, name);
+  }
+};
+
+/** Whether it is attached to something; the states in between are too short to be seen here. */
+export function statusOf(eni: NetworkInterface): "in-use" | "available" {
+  return eni.instanceId === undefined && eni.manager === undefined ? "available" : "in-use";
 }
 
 /** One row of DescribeTags. */

@@ -47,6 +47,14 @@ export const FULL_ROLE: PolicyDocument = allow([
   "ec2:DescribeAddresses",
 ]);
 
+/** The full role, and a look at network interfaces. */
+export const INTERFACES_ROLE: PolicyDocument = allow([
+  "ec2:DescribeInstances",
+  "ec2:AssociateAddress",
+  "ec2:DescribeAddresses",
+  "ec2:DescribeNetworkInterfaces",
+]);
+
 /** What a launch hook needs besides. */
 export const HOOK_ACTIONS = [
   "autoscaling:CompleteLifecycleAction",

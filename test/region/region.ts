@@ -9,8 +9,10 @@ import type { AutoScalingInstance, LifecycleInput } from "./auto-scaling.ts";
 import type {
   DescribeAddressesInput,
   DescribeInstancesInput,
+  DescribeNetworkInterfacesInput,
   DescribeTagsInput,
   DescribedInstance,
+  DescribedInterface,
   DisassociateInput,
   Looking,
   Page,
@@ -57,6 +59,15 @@ export class Region extends State {
     looking: Looking = {},
   ): Page<DescribedInstance> {
     return actions.describeInstances(this, caller, input, looking);
+  }
+
+  /** DescribeNetworkInterfaces. */
+  describeNetworkInterfaces(
+    caller: Caller,
+    input: DescribeNetworkInterfacesInput = {},
+    looking: Looking = {},
+  ): Page<DescribedInterface> {
+    return actions.describeNetworkInterfaces(this, caller, input, looking);
   }
 
   /** DescribeTags. */

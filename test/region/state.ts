@@ -44,8 +44,6 @@ export class State {
   readonly now: () => number;
   readonly ids: Ids;
   readonly records: Records;
-  /** Interfaces that are on no instance. */
-  readonly #loose = new Map<string, NetworkInterface>();
   /** Which instance an interface is on. */
   readonly #hostOf = new Map<string, string>();
   readonly #allocationOf = new Map<string, string>();
@@ -152,7 +150,7 @@ export class State {
   /** The network interface, on an instance or not; undefined: there is none. */
   findInterface(id: string): NetworkInterface | undefined {
     const host = this.#hostOf.get(id);
-    if (host === undefined) return this.#loose.get(id);
+    if (host === undefined) return this.records.looseInterface(id);
     return this.records.instance(host)?.interfaces.find((eni) => eni.networkInterfaceId === id);
   }
 
@@ -202,7 +200,7 @@ export class State {
     return {
       instances: this.instances(),
       addresses: this.addresses(),
-      interfaces: [...this.#loose.values()],
+      interfaces: [...this.records.looseInterfaces()],
       roles: this.roles(),
       groups: [...this.#groups.values()],
       lifecycleActions: this.lifecycleActions(),
@@ -248,12 +246,13 @@ export class State {
 
   /** Puts an interface that is on no instance onto one, together with its Elastic IPs. */
   attachLoose(eni: NetworkInterface, host: Instance, deviceIndex: number): NetworkInterface {
-    if (!this.#loose.delete(eni.networkInterfaceId)) {
+    if (this.records.looseInterface(eni.networkInterfaceId) === undefined) {
       throw new Ec2Error(
         "InvalidNetworkInterface.InUse",
         `Interface: ${eni.networkInterfaceId} in use.`,
       );
     }
+    this.records.putLooseInterface(eni.networkInterfaceId, undefined);
     const attached = { ...eni, deviceIndex, instanceId: host.instanceId };
     this.putInstance({ ...host, interfaces: [...host.interfaces, attached] });
     this.#renameHolder(attached, host.instanceId);
@@ -330,7 +329,7 @@ export class State {
   putInterface(eni: NetworkInterface): void {
     const host = this.records.instance(eni.instanceId ?? "");
     if (host === undefined) {
-      this.#loose.set(eni.networkInterfaceId, eni);
+      this.records.putLooseInterface(eni.networkInterfaceId, eni);
       return;
     }
     this.putInstance({

@@ -2,7 +2,7 @@
 
 import type { Bucket } from "./model.ts";
 
-/** EC2's published sizes. `DescribeInstances:unfiltered` is the call with neither filter nor pagination. */
+/** EC2's published sizes. `…:unfiltered` is the call with neither filter nor pagination. */
 export const AWS_BUCKETS: Readonly<Record<string, Bucket>> = {
   AssociateAddress: { size: 50, refillPerSecond: 5 },
   DisassociateAddress: { size: 50, refillPerSecond: 5 },
@@ -10,6 +10,8 @@ export const AWS_BUCKETS: Readonly<Record<string, Bucket>> = {
   DescribeTags: { size: 100, refillPerSecond: 20 },
   DescribeInstances: { size: 100, refillPerSecond: 20 },
   "DescribeInstances:unfiltered": { size: 50, refillPerSecond: 10 },
+  DescribeNetworkInterfaces: { size: 100, refillPerSecond: 20 },
+  "DescribeNetworkInterfaces:unfiltered": { size: 50, refillPerSecond: 10 },
 };
 
 /** Token buckets on a clock that is passed in. */

@@ -214,6 +214,16 @@ export class World {
     return eni;
   }
 
+  /**
+   * The address is held by an interface that is on no instance (any more): what is left of an instance that was
+   * terminated, when the interface was attached after the launch.
+   */
+  holdByOrphan(address: Pick<Address, "allocationId">, spec: InterfaceSpec = {}): NetworkInterface {
+    const eni = this.interface(spec);
+    this.hold(address, eni);
+    return eni;
+  }
+
   #associate(allocationId: string, eni: NetworkInterface, privateIp: string): void {
     const { data } = this;
     const index = data.addresses.findIndex((one) => one.allocationId === allocationId);
