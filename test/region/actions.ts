@@ -11,6 +11,7 @@ import {
   interfaceField,
   publicIpOf,
   select,
+  stateShown,
   tagRowField,
 } from "./filters.ts";
 import type { Filter, TagRow } from "./filters.ts";
@@ -65,6 +66,8 @@ export interface DescribedInstance {
   readonly instance: Instance;
   readonly tags: Readonly<Record<string, string>>;
   readonly publicIp: string | undefined;
+  /** Its state; undefined: none is shown. */
+  readonly state: string | undefined;
   /** Public addresses of Elastic IPs by allocation id. The allocation id itself is not part of EC2's answer. */
   elasticIp(allocationId: string): string | undefined;
 }
@@ -149,6 +152,11 @@ export function describeInstances(
   } else {
     candidates = candidatesFor(filters, view, state).filter(visible);
   }
+  const { zonesDown } = state.settings;
+  const concerned = input.instanceIds?.length
+    ? candidates.some((instance) => zonesDown.includes(instance.zone))
+    : zonesDown.length > 0;
+  if (concerned) throw errors.unavailable();
   const tagsShown = (instance: Instance): Instance["tags"] =>
     instance.tagsFrom <= state.now() ? instance.tags : {};
   const field = instanceField(view, tagsShown);
@@ -161,6 +169,7 @@ export function describeInstances(
       instance,
       tags: tagsShown(instance),
       publicIp: publicIpOf(instance, view),
+      state: stateShown(instance),
       elasticIp: (allocationId) => view.address(allocationId)?.publicIp,
     })),
     nextToken: page.nextToken,

@@ -157,6 +157,42 @@ test("over HTTP, with a role: throttled, refused by ARN, done; IMDS shows what b
   expect(running.bugs).toEqual([]);
 });
 
+test("a target lifecycle state that IMDS does not show yet, while Auto Scaling tells the truth", async () => {
+  const world = aWorld();
+  world.group("web");
+  const hidden = { group: "web", metadataTags: true, lifecycle: "Warmed:Stopped" };
+  const me = world.instance({ ...hidden, lifecycleFrom: "2026-06-01T00:00:05Z" });
+  const never = world.instance({ ...hidden, lifecycleFrom: Infinity });
+  const clock = { now: Date.UTC(2026, 5, 1) };
+  const running = await start(world, { now: () => clock.now });
+  const { region } = running;
+  const shown = async (instanceId: string): Promise<string | number> => {
+    const read = await imds(running, instanceId);
+    const answer = await read("meta-data/autoscaling/target-lifecycle-state");
+    return answer.status === 200 ? answer.text() : answer.status;
+  };
+  expect(await shown(me.instanceId)).toBe(404);
+  expect(region.describeAutoScalingInstances("admin").map((one) => one.lifecycleState)).toEqual([
+    "Warmed:Stopped",
+    "Warmed:Stopped",
+  ]);
+  clock.now += 5000;
+  expect(await shown(me.instanceId)).toBe("Warmed:Stopped");
+
+  expect(await shown(never.instanceId)).toBe(404);
+  region.showLifecycle(never.instanceId);
+  expect(await shown(never.instanceId)).toBe("Warmed:Stopped");
+
+  region.hideLifecycle(me.instanceId, 1000);
+  region.setLifecycle(me.instanceId, "InService");
+  expect(await shown(me.instanceId)).toBe(404);
+  clock.now += 1000;
+  expect(await shown(me.instanceId)).toBe("InService");
+  region.hideLifecycle(me.instanceId);
+  clock.now += HOUR;
+  expect(await shown(me.instanceId)).toBe(404);
+});
+
 test("a request that is not rightly signed", async () => {
   const running = await start(aWorld());
   const client = clientOf(running, undefined, { secretAccessKey: "wrong" });

@@ -35,6 +35,8 @@ export interface InstanceSpec {
   readonly instanceId?: string;
   /** Default: running in a world, pending for a launch. */
   readonly state?: InstanceState;
+  /** What EC2 shows as the state instead: any text, or none at all (null). */
+  readonly shownState?: string | null;
   /** Cut to the second, as EC2 does. Default: in a world each instance an hour after the one before, else now. */
   readonly launchTime?: Moment;
   readonly zone?: string;
@@ -49,6 +51,8 @@ export interface InstanceSpec {
   readonly autoPublicIp?: boolean;
   /** Target lifecycle state in IMDS; default: none, as outside an Auto Scaling group. */
   readonly lifecycle?: string | undefined;
+  /** From when on IMDS shows it; default: always. Infinity: not before `showLifecycle()`. */
+  readonly lifecycleFrom?: Moment;
   /** The Auto Scaling group; it tags the instance with its name. */
   readonly group?: string;
   readonly spotAction?:
@@ -136,6 +140,7 @@ export function makeInstance(
   return {
     instanceId,
     state,
+    shownState: spec.shownState,
     launchTime: wholeSecond(spec.launchTime ?? defaults.launchTime),
     zone,
     instanceType: spec.instanceType ?? "t3.micro",
@@ -146,6 +151,7 @@ export function makeInstance(
     metadata: spec.metadata ?? "enabled",
     autoPublicIp,
     lifecycle: spec.lifecycle,
+    lifecycleFrom: millis(spec.lifecycleFrom ?? 0),
     group: spec.group,
     spotAction: spec.spotAction && {
       action: spec.spotAction.action,

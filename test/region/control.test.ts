@@ -83,6 +83,17 @@ test.runIf(major >= 24)("another process drives the region", async () => {
     { status: 401, error: "AuthFailure" },
   ]);
 
+  await post("/do/zoneDown", ["eu-central-1a"]);
+  const down = { zonesDown: ["eu-central-1d"] };
+  expect(await post("/do/configure", [down])).toBe(
+    "400 the simulated region has no zone eu-central-1d",
+  );
+  await post("/do/zoneUp", ["eu-central-1a"]);
+  const { instanceId } = launched;
+  expect(await post("/do/showState", [instanceId, null])).toMatchObject({ shownState: null });
+  expect(await post("/do/hideLifecycle", [instanceId])).toMatchObject({ lifecycleFrom: null });
+  expect(await post("/do/showLifecycle", [instanceId])).toMatchObject({ lifecycleFrom: 0 });
+
   expect(await post("/faults", { servce: "ec2" })).toMatch(/^400 a fault has no servce/);
   expect(await post("/do/constructor", [])).toMatch(/^400 no operation constructor/);
   expect(await post("/do/stop", ["i-0"])).toBe("400 the simulated region has no i-0");

@@ -34,6 +34,7 @@ export const OPERATIONS = [
   "detach",
   "disassociate",
   "forget",
+  "hideLifecycle",
   "keepAssociation",
   "reboot",
   "running",
@@ -45,6 +46,8 @@ export const OPERATIONS = [
   "setPolicy",
   "setRole",
   "setSpotAction",
+  "showLifecycle",
+  "showState",
   "start",
   "stop",
   "stopped",
@@ -52,6 +55,8 @@ export const OPERATIONS = [
   "terminate",
   "terminated",
   "waitUnderHook",
+  "zoneDown",
+  "zoneUp",
 ] as const satisfies readonly (keyof Region)[];
 
 const OF_THE_SERVERS = [

@@ -86,7 +86,7 @@ export function reservationXml(described: DescribedInstance, account: string): X
       {
         instanceId: instance.instanceId,
         imageId: instance.imageId,
-        instanceState: { code: STATE_CODES[instance.state], name: instance.state },
+        instanceState: stateXml(described.state),
         privateDnsName: dnsName(primary?.addresses[0]?.privateIp),
         dnsName: "",
         amiLaunchIndex: 0,
@@ -163,6 +163,11 @@ export function tagXml(row: TagRow): Xml {
 }
 
 // --- internal ---
+
+/** A state that nobody knows has no known code either; one that is not shown is no element at all. */
+function stateXml(name: string | undefined): Xml {
+  return name === undefined ? undefined : { code: STATE_CODES[name], name };
+}
 
 function interfaceXml(eni: NetworkInterface, described: DescribedInstance, account: string): Xml {
   const addresses = eni.addresses.map((at) => ({

@@ -34,6 +34,9 @@ export const dryRunOperation = (): Ec2Error =>
 export const requestLimitExceeded = (): Ec2Error =>
   new Ec2Error("RequestLimitExceeded", "Request limit exceeded.", 503);
 
+export const unavailable = (): Ec2Error =>
+  new Ec2Error("Unavailable", "The service is unavailable. Please try again shortly.", 503);
+
 export const missingParameter = (what: string): Ec2Error =>
   new Ec2Error("MissingParameter", `The request must contain the parameter ${what}`);
 

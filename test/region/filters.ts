@@ -78,7 +78,7 @@ export function instanceField(
       case "instance-id":
         return [instance.instanceId];
       case "instance-state-name":
-        return [instance.state];
+        return [stateShown(instance)];
       case "instance-type":
         return [instance.instanceType];
       case "availability-zone":
@@ -103,6 +103,11 @@ export function instanceField(
         return tagField(tagsShown(instance), name);
     }
   };
+}
+
+/** The state of the instance as EC2 shows it; undefined: it shows none. */
+export function stateShown({ state, shownState }: Instance): string | undefined {
+  return shownState === undefined ? state : (shownState ?? undefined);
 }
 
 /** Filters of DescribeNetworkInterfaces. */

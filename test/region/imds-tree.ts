@@ -30,7 +30,10 @@ export function imdsTree(
     "meta-data": {
       "ami-id": instance.imageId,
       "ami-launch-index": "0",
-      autoscaling: optional({ "target-lifecycle-state": instance.lifecycle }),
+      autoscaling: optional({
+        "target-lifecycle-state":
+          region.now() < instance.lifecycleFrom ? undefined : instance.lifecycle,
+      }),
       hostname: hostname(privateIp),
       iam: iam(region, credentials, instance),
       "instance-id": instance.instanceId,

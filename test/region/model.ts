@@ -53,6 +53,8 @@ export interface SpotAction {
 export interface Instance {
   readonly instanceId: string;
   readonly state: InstanceState;
+  /** What EC2 shows as the state instead: any text, or none at all (null). */
+  readonly shownState?: string | null | undefined;
   /** Of the last start, to the second, as EC2's LaunchTime. */
   readonly launchTime: number;
   readonly zone: string;
@@ -69,6 +71,8 @@ export interface Instance {
   readonly autoPublicIp: boolean;
   /** Auto Scaling's target lifecycle state as IMDS shows it. */
   readonly lifecycle?: string | undefined;
+  /** Before this moment IMDS answers 404 for it, whatever it is; Auto Scaling's own API tells the truth. */
+  readonly lifecycleFrom: number;
   /** The Auto Scaling group that it is in. */
   readonly group?: string | undefined;
   readonly spotAction?: SpotAction | undefined;
@@ -188,6 +192,16 @@ export interface Settings {
    * otherwise that one is pushed off. Nobody knows which of the two EC2 does today; see association.ts.
    */
   readonly strictPlaces: boolean;
+  /**
+   * Zones with a disruption: DescribeInstances is answered with 503 Unavailable if it names an instance there, or no
+   * instance ids at all.
+   */
+  readonly zonesDown: readonly string[];
+  /**
+   * How much longer every answer takes, in milliseconds, by action of the EC2 and Auto Scaling APIs; `*` is every action
+   * that is not named. Only the servers know of it; it passes before the request is applied, and it is no fault.
+   */
+  readonly latencyMs: Readonly<Record<string, number>>;
   /** IMDS lists network-card-index; instances launched long ago lack it. */
   readonly networkCardIndex: boolean;
 }

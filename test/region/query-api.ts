@@ -97,7 +97,9 @@ export async function serveQuery(
   const verdict = api.faults.judge({ service: name, action, instanceId, method: request.method });
   const { effect } = verdict;
   if (effect !== undefined) call.fault = effect.do;
-  call.status = await answer(response, verdict, api.latencyMs, () => {
+  const slow = new Map(Object.entries(api.region.settings.latencyMs));
+  const latencyMs = api.latencyMs + (slow.get(action) ?? slow.get("*") ?? 0);
+  call.status = await answer(response, verdict, latencyMs, () => {
     const requestId = randomUUID();
     const page = (status: number, text: string): Answer => ({
       status,

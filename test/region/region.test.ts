@@ -516,6 +516,41 @@ test("an unknown id is an error, an unknown filter too", () => {
   ).toBe("InvalidParameterValue: The filter 'colour' is invalid");
 });
 
+test("a zone with a disruption: no answer that could be about it", () => {
+  const world = aWorld();
+  const [i, j] = [world.instance(), world.instance({ zone: "us-east-1b" })];
+  world.hold(world.address(), i);
+  const { region } = at(world);
+  const found = (instanceIds?: string[], filters: Filter[] = []): unknown =>
+    said(() =>
+      region
+        .describeInstances("admin", { instanceIds, filters })
+        .items.map((one) => one.instance.instanceId),
+    );
+  const filters = [{ name: "instance-id", values: [j.instanceId] }];
+  const fails = "Unavailable: The service is unavailable. Please try again shortly.";
+  region.zoneDown("us-east-1a");
+  expect(found([j.instanceId])).toEqual([j.instanceId]);
+  expect(found([i.instanceId])).toBe(fails);
+  expect(found([i.instanceId, j.instanceId])).toBe(fails);
+  expect(found([i.instanceId, j.instanceId], filters)).toBe(fails);
+  expect(found(undefined, filters)).toBe(fails);
+  expect(found()).toBe(fails);
+  expect(region.describeAddresses("admin")).toHaveLength(1);
+  region.zoneDown("us-east-1b");
+  region.zoneUp("us-east-1a");
+  expect([found([i.instanceId]), found([j.instanceId])]).toEqual([[i.instanceId], fails]);
+  region.zoneUp("us-east-1b");
+  expect(found(undefined, filters)).toEqual([j.instanceId]);
+  expect(() => region.zoneDown("us-east-1f")).toThrow("has no zone us-east-1f");
+});
+
+test("a world may begin with a zone down", () => {
+  const world = aWorld({ settings: { zonesDown: ["us-east-1c"] } });
+  const { region } = at(world);
+  expect(said(() => region.describeInstances("admin"))).toMatch(/^Unavailable/);
+});
+
 test("pages: by MaxResults, the first one empty if so set, never together with ids", () => {
   const world = aWorld();
   for (let n = 0; n < 12; n++) world.instance();
@@ -558,6 +593,7 @@ test("a page size: EC2 pages by itself, a page may be empty, and MaxResults make
   expect(pages({ filters })).toEqual([0, 0, 1]);
   // Ids are not paged.
   expect(pages({ instanceIds: all.map((one) => one.instanceId) })).toEqual([10]);
+  expect(() => region.configure({ pageSize: 0 })).toThrow("pageSize is 1 or more");
   region.configure({ pageSize: undefined });
   expect(pages({ filters })).toEqual([1]);
 });

@@ -220,6 +220,31 @@ export class Region extends State {
     return this.change(instanceId, undefined, { lifecycle: lifecycle ?? undefined });
   }
 
+  /** IMDS answers 404 for the target lifecycle state for so many ms; default: until `showLifecycle()`. */
+  hideLifecycle(instanceId: string, forMs = Infinity): Instance {
+    return this.change(instanceId, undefined, { lifecycleFrom: this.now() + forMs });
+  }
+
+  /** IMDS shows the target lifecycle state from now on. */
+  showLifecycle(instanceId: string): Instance {
+    return this.change(instanceId, undefined, { lifecycleFrom: 0 });
+  }
+
+  /** EC2 shows this text as the instance's state, or none at all (null); undefined: the true one again. */
+  showState(instanceId: string, shownState?: string | null): Instance {
+    return this.change(instanceId, undefined, { shownState });
+  }
+
+  /** The zone has a disruption, as by the setting zonesDown; nothing happens to its instances. */
+  zoneDown(zone: string): void {
+    this.configure({ zonesDown: [...new Set([...this.settings.zonesDown, zone])] });
+  }
+
+  /** The disruption is over. */
+  zoneUp(zone: string): void {
+    this.configure({ zonesDown: this.settings.zonesDown.filter((other) => other !== zone) });
+  }
+
   /** Announces a spot interruption in IMDS, or takes it back. */
   setSpotAction(
     instanceId: string,

@@ -274,6 +274,67 @@ test.runIf(existsSync("/usr/bin/openssl"))("EC2 over TLS", async () => {
   expect(status).toBe(401);
 });
 
+test("a zone that is down answers 503", async () => {
+  const world = aWorld();
+  const { instanceId } = world.instance();
+  const region = await start(world);
+  region.region.zoneDown("us-east-1a");
+  const look = new DescribeInstancesCommand({ InstanceIds: [instanceId] });
+  await expect(sdk(region).send(look)).rejects.toMatchObject({
+    name: "Unavailable",
+    $metadata: { httpStatusCode: 503 },
+  });
+  region.region.zoneUp("us-east-1a");
+  expect(await outcome(sdk(region).send(look))).toBe("ok");
+});
+
+test.each([
+  ["paused", { Name: "paused" }],
+  ["", { Name: "" }],
+  [null, undefined],
+])("an instance whose state is shown as %j", async (shownState, State) => {
+  const world = aWorld();
+  const { instanceId } = world.instance({ shownState });
+  const region = await start(world);
+  const look = async (filter?: string) =>
+    (
+      await sdk(region).send(
+        new DescribeInstancesCommand(
+          filter === undefined
+            ? {}
+            : { Filters: [{ Name: "instance-state-name", Values: [filter] }] },
+        ),
+      )
+    ).Reservations?.map((one) => one.Instances?.[0]?.State);
+  expect(await look()).toEqual([State]);
+  expect(await look("running")).toEqual([]);
+  region.region.showState(instanceId);
+  expect(await look("running")).toEqual([{ Code: 16, Name: "running" }]);
+  region.region.showState(instanceId, shownState);
+  expect(await look()).toEqual([State]);
+});
+
+test("an action may be slow for good, and that is no fault", async () => {
+  const world = aWorld({ settings: { latencyMs: { DescribeAddresses: 60 } } });
+  const region = await start(world);
+  const ec2 = sdk(region);
+  const timed = async (call: Promise<unknown>): Promise<number> => {
+    const started = performance.now();
+    await call;
+    return performance.now() - started;
+  };
+  const addresses = () => timed(ec2.send(new DescribeAddressesCommand({})));
+  const instances = () => timed(ec2.send(new DescribeInstancesCommand({})));
+  region.faults.clear();
+  // Timers may fire a millisecond early.
+  for (let n = 0; n < 2; n++) expect(await addresses()).toBeGreaterThanOrEqual(58);
+  region.region.configure({ latencyMs: { "*": 40, DescribeAddresses: 80 } });
+  expect(await instances()).toBeGreaterThanOrEqual(38);
+  expect(await addresses()).toBeGreaterThanOrEqual(78);
+  expect(region.faults.list()).toEqual([]);
+  expect(region.calls.filter((call) => call.fault !== undefined)).toEqual([]);
+});
+
 test("every answer takes its time if so set", async () => {
   const world = aWorld();
   const i = world.instance();

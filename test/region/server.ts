@@ -37,7 +37,7 @@ export interface RegionOptions {
   readonly imdsBySource?: Endpoint;
   /** EC2 and Auto Scaling over TLS. */
   readonly tls?: { readonly cert: string; readonly key: string };
-  /** Every answer takes at least so long; EC2's is Auto Scaling's too. */
+  /** Every answer takes at least so long; EC2's is Auto Scaling's too. By action: the setting latencyMs. */
   readonly latency?: { readonly ec2Ms?: number; readonly imdsMs?: number };
   /** Settings on top of the world's. */
   readonly settings?: Partial<Settings>;

@@ -34,6 +34,8 @@ const DEFAULTS: Settings = {
   emptyInstanceId: false,
   emptyFirstPage: false,
   strictPlaces: false,
+  zonesDown: [],
+  latencyMs: {},
   networkCardIndex: true,
 };
 
@@ -211,6 +213,16 @@ export class State {
 
   /** Changes settings of the region; the others stay. Fills the request buckets if they are among them. */
   configure(settings: Partial<Settings>): void {
+    if (settings.pageSize !== undefined && settings.pageSize < 1)
+      throw new Error("a page of no records has no next page: pageSize is 1 or more");
+    // A mistyped zone that nothing is in would make a test pass for the wrong reason.
+    for (const zone of settings.zonesDown ?? []) {
+      const there = [...this.#subnets, ...this.records.instances()];
+      found(
+        there.find((one) => one.zone === zone),
+        `zone ${zone}`,
+      );
+    }
     this.#settings = { ...this.#settings, ...settings };
     if ("throttle" in settings) {
       this.#buckets =
