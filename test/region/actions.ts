@@ -10,6 +10,7 @@ import {
   instanceField,
   interfaceField,
   publicIpOf,
+  publicIpShown,
   select,
   stateShown,
   tagRowField,
@@ -70,6 +71,8 @@ export interface DescribedInstance {
   readonly state: string | undefined;
   /** Public addresses of Elastic IPs by allocation id. The allocation id itself is not part of EC2's answer. */
   elasticIp(allocationId: string): string | undefined;
+  /** The Elastic IPs themselves, with those that have another address than a public one. */
+  address(allocationId: string): Address | undefined;
 }
 
 /** A network interface as DescribeNetworkInterfaces shows it: with what it belongs to at the moment it looks at. */
@@ -170,7 +173,8 @@ export function describeInstances(
       tags: tagsShown(instance),
       publicIp: publicIpOf(instance, view),
       state: stateShown(instance),
-      elasticIp: (allocationId) => view.address(allocationId)?.publicIp,
+      elasticIp: (allocationId) => publicIpShown(view.address(allocationId)),
+      address: (allocationId) => view.address(allocationId),
     })),
     nextToken: page.nextToken,
   };

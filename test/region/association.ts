@@ -134,8 +134,9 @@ function refuseTakenPlace(
   if (!region.strictPlaces || input.allowReassociation !== false) return;
   const there = target.addresses.find((at) => at.privateIp === privateIp)?.allocationId;
   if (there === undefined) return;
-  const publicIp = region.address({ allocationId: there })?.publicIp ?? "";
-  throw errors.placeTaken(target.networkInterfaceId, privateIp, publicIp);
+  const other = region.address({ allocationId: there });
+  const shown = [other?.publicIp, other?.carrierIp, other?.customerOwnedIp].find(Boolean);
+  throw errors.placeTaken(target.networkInterfaceId, privateIp, shown ?? "");
 }
 
 function onlyInterface(instanceId: string, region: Lookups): NetworkInterface {

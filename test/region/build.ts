@@ -79,7 +79,10 @@ export interface HookSpec {
 
 export interface AddressSpec {
   readonly allocationId?: string;
+  /** Default: a new one, unless there is one of the following two. */
   readonly publicIp?: string;
+  readonly carrierIp?: string;
+  readonly customerOwnedIp?: string;
   readonly tags?: Readonly<Record<string, string>>;
   /** Default: the region's own. */
   readonly networkBorderGroup?: string;
@@ -212,11 +215,14 @@ export function makeInterface(
 
 /** A whole Elastic IP address of the spec, free. */
 export function makeAddress(spec: AddressSpec, around: Surroundings): Address {
-  const publicIp = spec.publicIp ?? around.ids.publicIp();
+  const other = spec.carrierIp ?? spec.customerOwnedIp;
+  const publicIp = spec.publicIp ?? (other === undefined ? around.ids.publicIp() : "");
   around.ids.reserve(publicIp);
   return {
     allocationId: spec.allocationId ?? around.ids.next("eipalloc"),
     publicIp,
+    carrierIp: spec.carrierIp,
+    customerOwnedIp: spec.customerOwnedIp,
     ownerId: spec.ownerId ?? around.account,
     networkBorderGroup: spec.networkBorderGroup ?? around.region,
     tags: { ...spec.tags },

@@ -2,7 +2,7 @@
 
 import type { ApiError } from "./errors.ts";
 import type { TagRow } from "./filters.ts";
-import { statusOf } from "./filters.ts";
+import { publicIpShown, statusOf } from "./filters.ts";
 import type { Address, Manager, NetworkInterface } from "./model.ts";
 import type { DescribedInstance, DescribedInterface } from "./actions.ts";
 import { xml } from "./xml.ts";
@@ -59,7 +59,7 @@ export function errorXml(error: ApiError, requestId: string): string {
 export function addressXml(address: Address, emptyInstanceId: boolean): Xml {
   const held = address.association;
   return {
-    publicIp: address.publicIp,
+    ...shownAddress(address),
     allocationId: address.allocationId,
     domain: "vpc",
     instanceId: held?.instanceId ?? (emptyInstanceId ? "" : undefined),
@@ -123,7 +123,7 @@ export function networkInterfaceXml(described: DescribedInterface, account: stri
     return {
       privateIpAddress: at.privateIp,
       primary: at.primary,
-      association: associationXml(at, address?.publicIp, account, {
+      association: associationXml(at, address, account, {
         allocationId: at.allocationId,
         associationId: address?.association?.associationId,
       }),
@@ -164,6 +164,12 @@ export function tagXml(row: TagRow): Xml {
 
 // --- internal ---
 
+/** The one address that it has, mostly. */
+function shownAddress(address: Address): { readonly [element: string]: Xml } {
+  const { customerOwnedIp, carrierIp } = address;
+  return { publicIp: publicIpShown(address), customerOwnedIp, carrierIp };
+}
+
 /** A state that nobody knows has no known code either; one that is not shown is no element at all. */
 function stateXml(name: string | undefined): Xml {
   return name === undefined ? undefined : { code: STATE_CODES[name], name };
@@ -175,7 +181,7 @@ function interfaceXml(eni: NetworkInterface, described: DescribedInstance, accou
     primary: at.primary,
     association: associationXml(
       at,
-      at.allocationId === undefined ? undefined : described.elasticIp(at.allocationId),
+      at.allocationId === undefined ? undefined : described.address(at.allocationId),
       account,
     ),
   }));
@@ -234,14 +240,14 @@ function attachmentXml(
  */
 function associationXml(
   at: NetworkInterface["addresses"][number],
-  publicIp: string | undefined,
+  address: Address | undefined,
   account: string,
   ids: { readonly [name: string]: Xml } = {},
 ): Xml {
   if (at.allocationId !== undefined) {
-    return publicIp === undefined
+    return address === undefined
       ? undefined
-      : { publicIp, publicDnsName: "", ipOwnerId: account, ...ids };
+      : { ...shownAddress(address), publicDnsName: "", ipOwnerId: account, ...ids };
   }
   return at.autoPublicIp === undefined
     ? undefined

@@ -46,7 +46,7 @@ export const addressField: Field<Address> = (address, name) => {
     case "allocation-id":
       return [address.allocationId];
     case "public-ip":
-      return [address.publicIp];
+      return [publicIpShown(address)];
     case "domain":
       return ["vpc"];
     case "network-border-group":
@@ -159,7 +159,14 @@ export const tagRowField: Field<TagRow> = (row, name) => {
 
 /** The public IPv4 mapped to a private address: the Elastic IP, else the assigned one. */
 export function publicIpAt(at: PrivateAddress, view: View): string | undefined {
-  return at.allocationId === undefined ? at.autoPublicIp : view.address(at.allocationId)?.publicIp;
+  return at.allocationId === undefined
+    ? at.autoPublicIp
+    : publicIpShown(view.address(at.allocationId));
+}
+
+/** The public IPv4 of an Elastic IP; undefined: it has an address of another kind instead. */
+export function publicIpShown(address: Address | undefined): string | undefined {
+  return address?.publicIp === "" ? undefined : address?.publicIp;
 }
 
 /** The instance's public IPv4 as EC2 and IMDS show it: that of the primary address of the primary interface. */

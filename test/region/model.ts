@@ -97,7 +97,12 @@ export interface Association {
 
 export interface Address {
   readonly allocationId: string;
+  /** Empty: it has none, but one of the following two. */
   readonly publicIp: string;
+  /** The address in the network of a telecommunication carrier, in a Wavelength Zone. */
+  readonly carrierIp?: string | undefined;
+  /** The address out of a customer's own pool, on an Outpost. */
+  readonly customerOwnedIp?: string | undefined;
   readonly ownerId: string;
   readonly networkBorderGroup: string;
   readonly tags: Readonly<Record<string, string>>;

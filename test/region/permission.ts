@@ -98,7 +98,7 @@ function addressResource(state: State, address: Address): Resource {
     arn: state.arn(`elastic-ip/${address.allocationId}`),
     keys: {
       "ec2:AllocationId": address.allocationId,
-      "ec2:PublicIpAddress": address.publicIp,
+      ...(address.publicIp !== "" && { "ec2:PublicIpAddress": address.publicIp }),
       "ec2:Domain": "vpc",
       ...resourceTags(address.tags),
     },

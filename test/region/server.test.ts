@@ -2,7 +2,9 @@ import {
   AssociateAddressCommand,
   DescribeAddressesCommand,
   DescribeInstancesCommand,
+  DescribeNetworkInterfacesCommand,
 } from "@aws-sdk/client-ec2";
+import type { Address } from "@aws-sdk/client-ec2";
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { request } from "node:https";
@@ -10,7 +12,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 
-import { afterwards, outcome, sdk, signedPost, start } from "./testing.ts";
+import { afterwards, imds, outcome, sdk, signedPost, start } from "./testing.ts";
 import { aWorld } from "./world.ts";
 
 test("an instance looks at its address, takes it, and sees it", async () => {
@@ -286,6 +288,51 @@ test("a zone that is down answers 503", async () => {
   });
   region.region.zoneUp("us-east-1a");
   expect(await outcome(sdk(region).send(look))).toBe("ok");
+});
+
+test.each([
+  ["carrierIp", "CarrierIp"],
+  ["customerOwnedIp", "CustomerOwnedIp"],
+] as const)("an address that has a %s and no public one", async (field, shown) => {
+  const world = aWorld();
+  const a = world.address({ [field]: "192.0.2.7" });
+  const i = world.instance();
+  const region = await start(world);
+  const ec2 = sdk(region, i.instanceId);
+  const { allocationId: AllocationId } = a;
+  const find = async (): Promise<Address | undefined> =>
+    (await ec2.send(new DescribeAddressesCommand({ AllocationIds: [AllocationId] })))
+      .Addresses?.[0];
+  expect(await find()).toEqual({
+    AllocationId,
+    Domain: "vpc",
+    NetworkBorderGroup: "us-east-1",
+    PublicIpv4Pool: "amazon",
+    [shown]: "192.0.2.7",
+  });
+  await ec2.send(new AssociateAddressCommand({ AllocationId, InstanceId: i.instanceId }));
+  expect(await find()).toMatchObject({ [shown]: "192.0.2.7", InstanceId: i.instanceId });
+
+  const { Reservations } = await ec2.send(
+    new DescribeInstancesCommand({ InstanceIds: [i.instanceId] }),
+  );
+  const instance = Reservations?.[0]?.Instances?.[0];
+  expect(instance?.PublicIpAddress).toBeUndefined();
+  expect(instance?.NetworkInterfaces?.[0]?.Association).toEqual({
+    [shown]: "192.0.2.7",
+    IpOwnerId: "111122223333",
+    PublicDnsName: "",
+  });
+  const interfaces = await sdk(region).send(new DescribeNetworkInterfacesCommand({}));
+  const association = interfaces.NetworkInterfaces?.[0]?.Association;
+  expect(association).toMatchObject({ [shown]: "192.0.2.7", AllocationId });
+  expect(association?.PublicIp).toBeUndefined();
+  // Nor does instance metadata know of any.
+  const read = await imds(region, i.instanceId);
+  expect((await read("meta-data/public-ipv4")).status).toBe(404);
+  expect(await (await read(`meta-data/network/interfaces/macs/${i.mac}/`)).text()).not.toContain(
+    "public-ipv4s",
+  );
 });
 
 test.each([
