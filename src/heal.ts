@@ -6,11 +6,11 @@
 import type { Settings } from "./core/settings.ts";
 import type { End, Facts, Outcome } from "./model/outcome.ts";
 import { resolveTarget } from "./model/target.ts";
-import { whyNotInService } from "./reconcile/ownership.ts";
 import { type Memory, NOTHING_DONE } from "./reconcile/state.ts";
 import { desiredAddress, tagsToRead } from "./run/desired.ts";
 import { type Moves, reconcile } from "./run/loop.ts";
-import type { Ports } from "./run/ports.ts";
+import type { HealPorts } from "./run/ports.ts";
+import { serviceOf } from "./run/service.ts";
 import { deadlineSignal, endBy, type Ended, retry, withStep } from "./run/retrying.ts";
 
 export interface HealOptions {
@@ -30,18 +30,23 @@ export interface HealOptions {
  */
 export async function heal(
   settings: Settings,
-  ports: Ports,
+  ports: HealPorts,
   { dryRun = false, force = false, moves }: HealOptions,
   stop: AbortSignal,
 ): Promise<Outcome> {
   const { clock } = ports;
   const startedAt = clock.now();
   const limit = deadlineSignal(clock, settings.deadlineMs, stop);
-  const { signal } = limit;
+  const { signal, defer } = limit;
   const deadline = startedAt + settings.deadlineMs;
-  const context = { settings, ports, signal, stop, deadline, step: "starting" };
+  const context = { settings, ports, signal, stop, deadline, defer, step: "starting" };
   let facts: Facts = {};
-  let memory: Memory = NOTHING_DONE;
+  const { lastWrite } = ports;
+  const lastWriteAt = lastWrite.read();
+  let memory: Memory = { ...NOTHING_DONE, ...(lastWriteAt !== undefined && { lastWriteAt }) };
+
+  /** Is Auto Scaling worth asking, or has it refused? */
+  let mayAsk = true;
 
   async function attempt(): Promise<End> {
     memory = { ...memory, written: "no" };
@@ -56,8 +61,16 @@ export async function heal(
       region,
       ...(lifecycleState !== undefined && { lifecycleState }),
     };
-    const because = whyNotInService(self);
-    if (because !== undefined) return { end: "idle", because, why: "not-in-service" };
+    const service = await serviceOf(context, footing, memory.group?.name, mayAsk, () => {
+      mayAsk = false;
+    });
+    if (service.is === "out of service") {
+      return { end: "idle", because: service.because, why: "not-in-service" };
+    }
+    const isServiceUnknown = service.is === "not shown";
+    if (service.is === "not shown" && service.group !== undefined) {
+      memory = { ...memory, group: memory.group ?? { name: service.group, since: clock.now() } };
+    }
 
     const target = resolveTarget(self, settings.interface, settings.privateIp);
     facts = { ...facts, interfaceId: target.interfaceId, privateIp: target.privateIp };
@@ -72,9 +85,10 @@ export async function heal(
       const desired = await desiredAddress(context, self, connection.ec2);
       const { takeover, poolTakeover, displace: mayDisplace } = settings;
       const { zone } = self;
-      const goal = { target, zone, desired, takeover, poolTakeover, mayDisplace, dryRun, force };
+      const how = { takeover, poolTakeover, mayDisplace, isServiceUnknown, dryRun, force };
+      const goal = { target, zone, desired, ...how };
       const remember = (known: Memory) => void (memory = known);
-      return await reconcile(goal, memory, context, connection, { moves, remember });
+      return await reconcile(goal, memory, context, connection, { moves, lastWrite, remember });
     } finally {
       connection.ec2.close();
     }

@@ -7,7 +7,10 @@ export type DesiredAddress =
   | { readonly kind: "address"; readonly allocationId: string }
   | { readonly kind: "pool"; readonly key: string; readonly value: string };
 
-/** EC2's instance states, and `unknown` for an instance that EC2 does not know. */
+/**
+ * EC2's instance states; `unknown` for an instance that EC2 does not know, `unrecognized` for one whose state is none of
+ * these or missing, `unanswered` for one that EC2 fails to answer for while it answers for this one.
+ */
 export type InstanceState =
   | "pending"
   | "running"
@@ -15,7 +18,16 @@ export type InstanceState =
   | "stopped"
   | "shutting-down"
   | "terminated"
-  | "unknown";
+  | "unknown"
+  | "unrecognized"
+  | "unanswered";
+
+/** What EC2 tells of an instance, for the ownership rule. */
+export interface InstanceFacts {
+  readonly state: InstanceState;
+  /** EC2's LaunchTime (last start), in milliseconds since the epoch; whole seconds. */
+  readonly launchedAt?: number;
+}
 
 /** An instance that holds the address, possibly this one. */
 export interface HolderInstance {
@@ -26,7 +38,8 @@ export interface HolderInstance {
   readonly privateIp?: string;
   /** Only DescribeAddresses tells it. */
   readonly associationId?: string;
-  readonly state: InstanceState;
+  /** Absent with the next one where the rule does not need it, so that EC2 was not asked. */
+  readonly state?: InstanceState;
   /** EC2's LaunchTime (last start), in milliseconds since the epoch; whole seconds. */
   readonly launchedAt?: number;
 }
@@ -36,6 +49,8 @@ export interface HolderOther {
   readonly kind: "other";
   /** For people, with its id: `eni-1, which belongs to no instance (a NAT gateway …)`. */
   readonly what: string;
+  /** An interface that belongs to no instance: one that is being detached, perhaps, or was left behind. */
+  readonly isOrphan?: boolean;
 }
 
 export type Holder = { readonly kind: "nobody" } | HolderInstance | HolderOther;
@@ -67,6 +82,10 @@ export interface Observation {
   readonly addresses: readonly AddressState[];
   /** Was DescribeAddresses allowed? It shows holders of every kind; without it only instances are seen. */
   readonly direct: boolean;
+  /** What EC2 told of instances: of those that it was asked about, this one among them. */
+  readonly instances?: Readonly<Record<string, InstanceFacts>>;
+  /** The Auto Scaling group that this instance is in, if EC2 has told its tags and they say so. */
+  readonly group?: string;
   /** What was asked about besides, if it is an Elastic IP that is on no other place now. */
   readonly displaced?: ElasticIp;
 }
@@ -112,12 +131,22 @@ export function nameDesired(desired: DesiredAddress): string {
     : `the pool ${desired.key}=${desired.value}`;
 }
 
-/** The state of a holder in words: `stopped`, `not known to EC2 any more`. */
-export function describeState({ state }: HolderInstance): string {
-  return state === "unknown" ? "not known to EC2 any more" : state;
+/** The state of a holder in words: `stopped`, `not known to EC2 any more`; undefined where EC2 was not asked. */
+export function describeState({ state }: HolderInstance): string | undefined {
+  switch (state) {
+    case "unknown":
+      return "not known to EC2 any more";
+    case "unrecognized":
+      return "in a state that is not known here";
+    case "unanswered":
+      return "EC2 does not answer for it";
+    default:
+      return state;
+  }
 }
 
-/** `i-1 (stopped)`. */
+/** `i-1 (stopped)`, or the id alone where EC2 was not asked for the state. */
 export function nameHolder(holder: HolderInstance): string {
-  return `${holder.instanceId} (${describeState(holder)})`;
+  const state = describeState(holder);
+  return state === undefined ? holder.instanceId : `${holder.instanceId} (${state})`;
 }

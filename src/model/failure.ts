@@ -46,6 +46,8 @@ export interface FailureDetails {
   readonly beyondRole?: boolean | undefined;
   /** The error code of the service, for those who catch it. */
   readonly code?: string | undefined;
+  /** The HTTP status that the service has answered with. */
+  readonly status?: number | undefined;
   readonly cause?: unknown;
 }
 

@@ -27,6 +27,8 @@ export interface Instance {
   readonly interfaces: readonly NetworkInterface[];
   /** `autoscaling/target-lifecycle-state`; absent outside an Auto Scaling group. */
   readonly lifecycleState?: string;
+  /** The Auto Scaling group that it is in, by its tag; only looked for where no lifecycle state is shown. */
+  readonly group?: string;
   /** What is about to happen to this spot instance: `terminate`, `stop` or `hibernate`. */
   readonly spotAction?: string;
   /** The first of the instance tags that were asked for, if instance metadata shows one. */

@@ -10,13 +10,15 @@ import {
   type AddressState,
   type DesiredAddress,
   type ElasticIp,
+  type HolderInstance,
   isFree,
   isOwn,
   nameAddress,
   nameDesired,
   nameHolder,
 } from "../model/address.ts";
-import { Failure } from "../model/failure.ts";
+import { seconds } from "../model/duration.ts";
+import { EXIT, Failure } from "../model/failure.ts";
 import type { Target } from "../model/target.ts";
 import {
   afterObservation,
@@ -28,7 +30,16 @@ import {
   standingAt,
   wouldDisplaceLine,
 } from "./displacement.ts";
-import { decide, type Decision } from "./ownership.ts";
+import {
+  FACTS_MS,
+  FRESH_MS,
+  REPLACEMENT_MS,
+  SERVICE_UNKNOWN_MS,
+  HOLD_MS,
+  STALE_LOOKS,
+  SUSPECT_MS,
+} from "./bounds.ts";
+import { decide, type Decision, isLive, type Takeover, wasLaunchedBefore } from "./ownership.ts";
 import { type Choice, choose } from "./pool.ts";
 import {
   end,
@@ -41,6 +52,7 @@ import {
   NO_ATTEMPT,
   observing,
   type Phase,
+  type Question,
   remember,
   type Seen,
   sleep,
@@ -50,26 +62,28 @@ import {
   type Write,
 } from "./state.ts";
 
-/** Milliseconds from asking who holds an address to sending the take that rests on the answer: a newer instance may have come in between. */
-export const FRESH_MS = 1_000;
-/** Milliseconds after which EC2 has to show the address here once more: another one's take that was under way can still arrive. */
-export const HOLD_MS = 3_000;
 /** EC2 is eventually consistent: it is read back after these waits, in milliseconds. */
 const READ_BACK_MS = [0, 250, 500, 1_000, 2_000, 4_000] as const;
-/** The same where it is not sure that anything was changed. */
-const READ_BACK_UNSURE_MS = [0, 1_000] as const;
+/** The same where it is not sure that anything was changed: longer than an answer of EC2 may be old. */
+const READ_BACK_UNSURE_MS = [0, 500, 1_000] as const;
 /** Decisions within one attempt, each after a write, a lost claim or a move by others. */
 const MAX_DECISIONS = 25;
 
 /** The first step of an attempt. */
-export function begin(goal: Goal, memory: Memory): Step {
-  return observe({
+export function begin(goal: Goal, memory: Memory, now: number): Step {
+  const { claim } = memory;
+  const phase: Phase = { at: "observing" };
+  const state = {
     goal,
-    memory,
+    memory: { ...memory, claim: undefined },
     attempt: NO_ATTEMPT,
-    phase: { at: "observing" },
+    phase,
     warnings: [],
-  });
+  };
+  // A fleet that waits for its turn to associate does not spend its turns to look.
+  return claim !== undefined && isDesired(goal.desired, claim.address)
+    ? prepare(state, claim, now)
+    : observe(state, now);
 }
 
 /**
@@ -81,37 +95,82 @@ export function next(before: State, event: Event): Step {
   const state: State = { ...before, warnings: [] };
   switch (event.type) {
     case "observed":
-      return onObserved(state, { ...event.observation, askedAt: event.askedAt }, event.now);
+      return onObserved(
+        state,
+        { ...event.observation, askedAt: event.askedAt, date: event.date },
+        event.now,
+      );
     case "identified":
       return onIdentified(state, event.elasticIp, event.now);
     case "accepted":
-      return onAccepted(state);
+      return onAccepted(state, event.now);
     case "failed":
       return onFailed(state, event.failure, event.now);
     case "slept":
-      return onSlept(state);
+      return onSlept(state, event.now);
   }
 }
 
 // --- Observing ---
 
-function observe(state: State, desired = state.goal.desired, reconnect = false): Step {
-  const displaced = questionAbout(state.memory.displacement, desired);
+function observe(state: State, now: number, desired = state.goal.desired, reconnect = false): Step {
   return {
     state,
     effect: {
       do: "observe",
       desired,
       reconnect,
-      ...(displaced && { displaced }),
+      question: questionOf(state, desired, now),
       step: `looking at ${nameDesired(desired)}`,
     },
   };
 }
 
-function onSlept(state: State): Step {
+function onSlept(state: State, now: number): Step {
   const { phase } = state;
-  return phase.at === "reading back" ? observe(state, only(phase.intent.address)) : observe(state);
+  return phase.at === "reading back"
+    ? observe(state, now, only(phase.intent.address))
+    : observe(state, now);
+}
+
+/** What has to be asked: nothing that the rule does not need, nothing that is known, and all of it at once. */
+function questionOf(
+  { goal, memory, phase }: State,
+  desired: DesiredAddress,
+  now: number,
+): Question {
+  const { target } = goal;
+  const displaced = questionAbout(memory.displacement, desired);
+  const takeover = takeoverOf(goal, memory);
+  const isPool = goal.desired.kind === "pool";
+  const needsStates = isPool || takeover === "newest" || takeover === "if-gone";
+  const recent = Object.entries(memory.facts).filter(
+    ([, facts]) => now - facts.askedAt <= FACTS_MS,
+  );
+  const self = recent.find(([id]) => id === target.instanceId)?.[1];
+  const launched = { instanceId: target.instanceId, launchedAt: self?.launchedAt };
+  // Whoever is ending goes on ending. When an older instance was launched decides only between running ones, and it stays
+  // the older one for as long as it takes to stop and to start it.
+  const isKnown = ([instanceId, { state, launchedAt }]: (typeof recent)[number]) =>
+    state === "shutting-down" ||
+    state === "terminated" ||
+    (takeover === "newest" &&
+      !isPool &&
+      (state === "running" || state === "pending") &&
+      wasLaunchedBefore({ instanceId, launchedAt }, launched));
+  const known = Object.fromEntries(
+    recent.filter((one) => one[0] === target.instanceId || isKnown(one)),
+  );
+  const { holder } = memory;
+  // What this run has put here is expected to be here.
+  const isExpected = phase.at === "observing" && !isPool && holder !== undefined;
+  const alongside = needsStates && isExpected && !(holder in known) ? [holder] : [];
+  return { needsStates, known, alongside, ...(displaced && { displaced }) };
+}
+
+/** Two that always take would go on for ever: once this boot has written, the newest has it. */
+function takeoverOf({ takeover }: Goal, { lastWriteAt }: Memory): Takeover {
+  return takeover === "always" && lastWriteAt !== undefined ? "newest" : takeover;
 }
 
 function onObserved(before: State, answer: Seen, now: number): Step {
@@ -121,7 +180,7 @@ function onObserved(before: State, answer: Seen, now: number): Step {
     case "observing":
       return decideOn(state, seen, now);
     case "holding":
-      return decideOn(inAttempt(observing(state), { isHeld: true }), seen, now);
+      return decideOn(observing(state), seen, now);
     case "reading back":
       return onReadBack(state, phase, seen, now);
     case "reading probe":
@@ -144,9 +203,26 @@ function learn(before: State, answer: Seen): { state: State; seen: Seen } {
   );
   const seen: Seen = { ...answer, addresses };
   const { displacement, certain } = afterObservation(memory.displacement, seen, target);
+  const [first] = addresses;
+  const holder =
+    first?.holder.kind === "instance" && !isOwn(first, target)
+      ? first.holder.instanceId
+      : memory.holder;
+  const told = Object.entries(answer.instances ?? {}).map(([id, facts]) => [
+    id,
+    { ...facts, askedAt: answer.askedAt },
+  ]);
   const state: State = {
     ...before,
-    memory: { ...memory, ...(accepted !== undefined && { accepted }), displacement },
+    memory: {
+      ...memory,
+      ...(accepted !== undefined && { accepted }),
+      ...(answer.group !== undefined &&
+        memory.group === undefined && { group: { name: answer.group, since: answer.askedAt } }),
+      ...(holder !== undefined && { holder }),
+      facts: { ...memory.facts, ...(Object.fromEntries(told) as Memory["facts"]) },
+      displacement,
+    },
   };
   return { state: certain ? warn(state, displacedLine(certain, target)) : state, seen };
 }
@@ -172,19 +248,24 @@ function decideOn(before: State, seen: Seen, now: number): Step {
     about: { ...before.memory.about, allocationId, ...(publicIp !== undefined && { publicIp }) },
     ...(!isOwn(address, goal.target) && { mayBeHere: false }),
   });
-  return carryOut(state, decision, seen, address, now);
+  // A hold that somebody else has interrupted begins anew; one whose look was not answered goes on.
+  const { shownSince = now } = state.memory;
+  const known = remember(state, { shownSince: decision.do === "settled" ? shownSince : undefined });
+  return carryOut(known, decision, seen, address, now);
 }
 
 /** The address that it is about, and what the rule says; or why there is none. */
 function choiceOf(
   { goal, memory, attempt }: State,
-  { addresses }: Seen,
+  { addresses, date }: Seen,
   unknownSince: Memory["unknownSince"],
   now: number,
 ): Choice {
   const { target, zone, desired, poolTakeover } = goal;
   const unknownForMs = ({ holder }: AddressState) =>
-    holder.kind === "instance" ? now - (unknownSince[holder.instanceId] ?? now) : 0;
+    holder.kind === "instance"
+      ? now - (unknownSince[`${holder.state} ${holder.instanceId}`] ?? now)
+      : 0;
   if (desired.kind === "pool") {
     const choice = choose(target, zone, addresses, poolTakeover, attempt.lostClaims, unknownForMs);
     return choice.address === undefined
@@ -194,9 +275,14 @@ function choiceOf(
   const [address] = addresses;
   if (address === undefined)
     throw new Error(`an observation of ${desired.allocationId} without it`);
-  // Two that always take would go on for ever: what was lost after a take is for the newest.
-  const takeover = goal.takeover === "always" && memory.wasHere ? "newest" : goal.takeover;
-  const decision = decide(target, zone, address, takeover, unknownForMs(address));
+  const takeover = takeoverOf(goal, memory);
+  const { selfLaunchedAt } = address;
+  const isReplacement =
+    memory.lastWriteAt === undefined &&
+    selfLaunchedAt !== undefined &&
+    date - selfLaunchedAt < REPLACEMENT_MS;
+  const unknownMs = unknownForMs(address);
+  const decision = decide(target, zone, address, takeover, unknownMs, isReplacement);
   return { address, decision };
 }
 
@@ -216,7 +302,9 @@ function carryOut(
     case "associate":
       return prepared({ change: "associated" });
     case "take":
-      return prepared({ change: "taken", from: decision.from });
+      return isPremature(state, decision.from, now)
+        ? fail(state, notShownInService(name, decision.from))
+        : prepared({ change: "taken", from: decision.from });
     case "probe": {
       const { elasticIpHere } = address;
       if (goal.dryRun) return prepared({ change: "associated" });
@@ -239,28 +327,58 @@ function carryOut(
         state,
         new Failure("yielded", { why: `${name} stays where it is: ${decision.because}` }),
       );
-    case "refuse":
-      return fail(
-        state,
-        new Failure("misconfigured", { why: decision.because, cure: decision.cure }),
-      );
+    case "refuse": {
+      const { because: why, cure } = decision;
+      // An interface is without an instance for a while when that is being terminated.
+      return decision.isOrphan === true
+        ? fail(state, new Failure("not-yet", { why, cure, code: "Orphaned", meaning: EXIT.CONFIG }))
+        : fail(state, new Failure("misconfigured", { why, cure }));
+    }
   }
 }
 
-/** It is where it belongs: the end, unless it has to be shown again, because EC2 cannot take an address only if nothing has changed. */
+/**
+ * A warm-pool member whose state is not shown yet must not rob production: as long as it may be one, nothing is taken from
+ * a running instance. What is nobody's may be had.
+ */
+function isPremature({ goal, memory }: State, from: HolderInstance, now: number): boolean {
+  return (
+    goal.isServiceUnknown === true &&
+    memory.group !== undefined &&
+    now - memory.group.since < SERVICE_UNKNOWN_MS &&
+    isLive(from) &&
+    from.instanceId !== goal.target.instanceId
+  );
+}
+
+function notShownInService(name: string, from: HolderInstance): Failure {
+  return new Failure("held", {
+    why: `${name} is held by ${nameHolder(from)}, and instance metadata does not show yet whether this instance is in service`,
+    cure: "it is waited for a minute; allow autoscaling:DescribeAutoScalingInstances to have it at once",
+  });
+}
+
+/**
+ * It is where it belongs. That is the end, unless a write of this boot may not have come to its end, or instance
+ * metadata does not agree: then it has to be shown here again after the hold.
+ */
 function onSettled(state: State, seen: Seen, address: AddressState, now: number): Step {
   const { goal, memory, attempt } = state;
-  const { write } = memory;
+  const { write, lastWriteAt, shownSince = now } = memory;
+  const { allocationId, publicIp } = address;
   if (goal.force && write === undefined && !attempt.isForced) {
     const intent: Intent = { seen, address, write: { change: "renewed" } };
     return prepare(inAttempt(state, { isForced: true }), intent, now);
   }
-  if (write === undefined) return end(state, { end: "settled", change: "none" });
-  if (write.change === "associated" || attempt.isHeld) {
-    return end(state, { end: "settled", ...write });
+  // Counted to when it was asked: an answer that took long shows what was then.
+  const isRecent = lastWriteAt !== undefined && seen.askedAt - lastWriteAt < SUSPECT_MS;
+  const isDenied = publicIp !== undefined && publicIp !== goal.target.publicIp;
+  const isHeld = seen.askedAt - shownSince >= HOLD_MS;
+  if (!isHeld && !goal.dryRun && (write !== undefined || isRecent || isDenied)) {
+    const step = `holding ${nameAddress(allocationId, publicIp)}`;
+    return sleep({ ...state, phase: { at: "holding" } }, shownSince + HOLD_MS - now, step);
   }
-  const name = nameAddress(address.allocationId, address.publicIp);
-  return sleep({ ...state, phase: { at: "holding" } }, HOLD_MS, `holding ${name}`);
+  return end(state, { end: "settled", ...(write ?? { change: "none" }) });
 }
 
 // --- Writing ---
@@ -275,11 +393,14 @@ function prepare(state: State, intent: Intent, now: number): Step {
     intent.write.change === "renewed"
       ? undefined
       : standingAt(target, publicIp, memory.displacement);
-  if (there === undefined) return commit(state, intent, undefined, now);
+  if (there === undefined) {
+    return attempt.refusal ? fail(state, attempt.refusal) : commit(state, intent, undefined, now);
+  }
 
   const by = { allocationId, ...(publicIp !== undefined && { publicIp }) };
   // Where it may be displaced, the observation after the write tells what it was, if EC2 lets us see.
-  if (mayDisplace && !dryRun && publicIp !== undefined && intent.seen.direct) {
+  const isToldLater = publicIp !== undefined && intent.seen.direct && !attempt.refusal;
+  if (mayDisplace && !dryRun && isToldLater) {
     return commit(state, intent, { publicIp: there, by }, now);
   }
   if (attempt.identified === undefined) {
@@ -289,7 +410,10 @@ function prepare(state: State, intent: Intent, now: number): Step {
     };
   }
   const { elasticIp } = attempt.identified;
-  if (elasticIp === undefined) return commit(state, intent, undefined, now);
+  if (elasticIp === undefined) {
+    // Nothing that could have been in the way stands there: somebody else has it, whom EC2 does not show yet.
+    return attempt.refusal ? fail(state, attempt.refusal) : commit(state, intent, undefined, now);
+  }
   return mayDisplace
     ? commit(state, intent, { publicIp: there, by, elasticIp }, now)
     : fail(state, mayNotDisplace(target, elasticIp));
@@ -308,7 +432,7 @@ function commit(
   displaced: Displaced | undefined,
   now: number,
 ): Step {
-  const { goal, memory } = before;
+  const { goal, memory, attempt } = before;
   const { seen, address, write } = intent;
   if (goal.dryRun) {
     const state = displaced?.elasticIp
@@ -316,33 +440,52 @@ function commit(
       : before;
     return end(state, { end: "would", ...write });
   }
-  const state = inAttempt(before, { isHeld: false });
-  if (write.change !== "associated" && now - seen.askedAt > FRESH_MS) {
-    return observe(observing(state));
+  const isTake = write.change === "taken" || attempt.refusal !== undefined;
+  const age = now - seen.askedAt;
+  let state = before;
+  if ((isTake || write.change === "renewed") && age > FRESH_MS) {
+    const shown = holderKey(address);
+    const looks = attempt.stale.shown === shown ? attempt.stale.looks + 1 : 1;
+    state = inAttempt(state, { stale: { looks, shown } });
+    if (looks < STALE_LOOKS) return observe(observing(state), now);
+    const name = nameAddress(address.allocationId, address.publicIp);
+    state = warn(
+      state,
+      `EC2 takes ${seconds(age)} to show who holds ${name}: it is taken on what was shown ${looks} times in a row`,
+    );
   }
   return {
     state: {
-      ...state,
+      ...inAttempt(state, { stale: NO_ATTEMPT.stale, refusal: undefined }),
       // Whatever interrupts it now, the address may be here.
-      memory: { ...memory, mayBeHere: true, written: "perhaps" },
+      memory: {
+        ...memory,
+        mayBeHere: true,
+        written: "perhaps",
+        lastWriteAt: now,
+        shownSince: undefined,
+      },
       phase: {
         at: "writing",
         intent,
         ...(displaced && { displaced }),
-        written: memory.written,
+        before: {
+          written: memory.written,
+          ...(memory.lastWriteAt !== undefined && { lastWriteAt: memory.lastWriteAt }),
+        },
       },
     },
     effect: {
       do: "associate",
       allocationId: address.allocationId,
-      reassociate: write.change === "taken",
+      reassociate: isTake,
       isMove: true,
       step: writingStep(state, intent),
     },
   };
 }
 
-function onAccepted(state: State): Step {
+function onAccepted(state: State, now: number): Step {
   const { phase } = state;
   switch (phase.at) {
     case "writing":
@@ -353,12 +496,13 @@ function onAccepted(state: State): Step {
         }),
         phase,
         undefined,
+        now,
       );
     case "probing": {
       const { elasticIpHere, intent } = phase;
       const reading: Phase = { at: "reading probe", elasticIpHere, reads: 0 };
       const { allocationId } = intent.address;
-      return observe({ ...remember(state, { accepted: allocationId }), phase: reading });
+      return observe({ ...remember(state, { accepted: allocationId }), phase: reading }, now);
     }
     default:
       throw outOfTurn("accepted", phase);
@@ -394,18 +538,24 @@ function onWriteFailed(
   if (failure.kind === "unreachable") {
     // Nothing shows whether an association was made anew if the answer does not say so.
     const isKnown = intent.write.change !== "renewed";
-    return afterWriting(
-      isKnown ? remember(before, { write: intent.write }) : before,
-      phase,
-      failure,
-    );
+    const known = isKnown ? remember(before, { write: intent.write }) : before;
+    return afterWriting(known, phase, failure, now);
   }
-  const state = remember(before, { mayBeHere: false, written: phase.written });
-  const isPool = state.goal.desired.kind === "pool";
+  const { lastWriteAt: _, ...memory } = before.memory;
+  const state = { ...before, memory: { ...memory, mayBeHere: false, ...phase.before } };
+  const { goal, attempt } = state;
+  const isPool = goal.desired.kind === "pool";
   if (failure.kind === "held") {
-    if (!isPool) return readBack(state, { at: "reading back", intent, failure, reads: 0 });
+    const { publicIp } = intent.address;
+    const there = standingAt(goal.target, publicIp, state.memory.displacement);
+    if (!isPool || (there !== undefined && attempt.refusal === undefined)) {
+      return readBack(state, { at: "reading back", intent, failure, reads: 0 }, now);
+    }
     const lostClaims = [...state.attempt.lostClaims, intent.address.allocationId];
     return decideOn(inAttempt(observing(state), { lostClaims }), intent.seen, now);
+  }
+  if (failure.kind === "throttled" && intent.write.change === "associated" && !isPool) {
+    return fail(remember(state, { claim: intent }), failure);
   }
   if (failure.kind === "throttled" && isPool) {
     // Each of those who may be claiming wants one of the free addresses.
@@ -421,6 +571,7 @@ function afterWriting(
   before: State,
   { intent, displaced }: Phase & { at: "writing" },
   failure: Failure | undefined,
+  now: number,
 ): Step {
   const { displacement, certain } = afterWrite(
     before.memory.displacement,
@@ -428,19 +579,21 @@ function afterWriting(
     failure === undefined,
   );
   const state = remember(before, { displacement });
-  return readBack(certain ? warn(state, displacedLine(certain, state.goal.target)) : state, {
-    at: "reading back",
+  const reading = {
+    at: "reading back" as const,
     intent,
     ...(failure && { failure }),
     reads: 0,
-  });
+  };
+  const told = certain ? warn(state, displacedLine(certain, state.goal.target)) : state;
+  return readBack(told, reading, now);
 }
 
 // --- Reading back ---
 
 /** Over a new connection, because the answer to a write proves nothing. */
-function readBack(state: State, phase: Phase & { at: "reading back" }): Step {
-  return observe({ ...state, phase }, only(phase.intent.address), true);
+function readBack(state: State, phase: Phase & { at: "reading back" }, now: number): Step {
+  return observe({ ...state, phase }, now, only(phase.intent.address), true);
 }
 
 function onReadBack(
@@ -456,14 +609,21 @@ function onReadBack(
   const isAsBefore = shown !== undefined && holderKey(shown) === holderKey(intent.address);
   if (isAsBefore && intent.write.change !== "renewed") {
     const ms = (failure ? READ_BACK_UNSURE_MS : READ_BACK_MS)[phase.reads + 1];
-    return ms === undefined
-      ? fail(state, notShown(state, phase))
-      : sleep({ ...state, phase: { ...phase, reads: phase.reads + 1 } }, ms);
+    if (ms !== undefined) {
+      return sleep({ ...state, phase: { ...phase, reads: phase.reads + 1 } }, ms);
+    }
+    const there = standingAt(target, shown.publicIp, state.memory.displacement);
+    const isRefusedAsFree = failure?.kind === "held" && isFree(shown);
+    if (isRefusedAsFree && there !== undefined && state.attempt.refusal === undefined) {
+      // Not the address may be taken, but the place: that is looked into, and it is associated on a fresh observation.
+      return observe(observing(inAttempt(state, { refusal: failure })), now, only(shown));
+    }
+    return fail(state, notShown(state, phase));
   }
   const isHere = shown !== undefined && isOwn(shown, target);
-  const known = observing(isHere ? remember(state, { written: "shown", wasHere: true }) : state);
+  const known = observing(isHere ? remember(state, { written: "shown" }) : state);
   // One address is all that matters while it is here; the rest of a pool is looked at when it is not.
-  return desired.kind === "address" || isHere ? decideOn(known, seen, now) : observe(known);
+  return desired.kind === "address" || isHere ? decideOn(known, seen, now) : observe(known, now);
 }
 
 function notShown(state: State, { intent, failure }: Phase & { at: "reading back" }): Failure {
@@ -531,6 +691,10 @@ function outOfTurn(event: Event["type"], { at }: Phase): Error {
   return new Error(`${event} while ${at}`);
 }
 
+function isDesired(desired: DesiredAddress, { allocationId }: AddressState): boolean {
+  return desired.kind === "address" && desired.allocationId === allocationId;
+}
+
 function only({ allocationId }: AddressState): DesiredAddress {
   return { kind: "address", allocationId };
 }
@@ -540,7 +704,7 @@ function writingStep({ goal }: State, { address }: Intent): string {
   return `associating ${nameAddress(allocationId, publicIp)} with ${goal.target.instanceId}`;
 }
 
-/** Since when EC2 denies knowing each holder. */
+/** Since when EC2 denies knowing each holder, or does not answer for it. */
 function unknownHolders(
   before: Memory["unknownSince"],
   { addresses }: Seen,
@@ -549,8 +713,11 @@ function unknownHolders(
   const since = { ...before };
   for (const { holder } of addresses) {
     if (holder.kind !== "instance") continue;
-    if (holder.state === "unknown") since[holder.instanceId] ??= now;
-    else delete since[holder.instanceId];
+    const { instanceId, state } = holder;
+    for (const doubt of ["unknown", "unanswered"]) {
+      if (state === doubt) since[`${doubt} ${instanceId}`] ??= now;
+      else delete since[`${doubt} ${instanceId}`];
+    }
   }
   return since;
 }
@@ -564,9 +731,9 @@ function locatedAt(target: Target, address: AddressState): AddressState {
   return { ...address, publicIp: elasticIpHere, holder: { ...holder, interfaceId, privateIp } };
 }
 
-/** Who holds the address, and where: does a write show? */
+/** The association, where EC2 shows it, else who holds the address and where: does a write show? */
 function holderKey({ holder, elasticIpHere = "" }: AddressState): string {
-  return holder.kind === "instance"
-    ? `${holder.instanceId} ${holder.interfaceId ?? ""} ${holder.privateIp ?? ""} ${elasticIpHere}`
-    : JSON.stringify(holder);
+  if (holder.kind !== "instance") return JSON.stringify(holder);
+  const { associationId = "", instanceId, interfaceId = "", privateIp = "" } = holder;
+  return [associationId, instanceId, interfaceId, privateIp, elasticIpHere].join(" ");
 }

@@ -6,6 +6,10 @@ import { type AddressState, describeState, type HolderInstance, isAt } from "../
 import { borderGroupOf } from "../model/ids.ts";
 import type { Instance } from "../model/instance.ts";
 import type { Target } from "../model/target.ts";
+import { UNANSWERED_FOR_MS, UNKNOWN_FOR_MS } from "./bounds.ts";
+
+/** A holder that EC2 does not know is looked at again after this, in milliseconds. */
+const LOOK_AGAIN_MS = 5_000;
 
 /** When may the address be taken from an instance that holds it? */
 export const TAKEOVERS = ["never", "if-gone", "newest", "always"] as const;
@@ -29,15 +33,13 @@ export type Decision =
     }
   /** A newer instance holds it: it is rightly there, stop. */
   | { readonly do: "yield"; readonly to: HolderInstance; readonly because: string }
-  /** No policy may touch it. */
-  | { readonly do: "refuse"; readonly because: string; readonly cure: string };
-
-/**
- * How long EC2 must have denied knowing the holder before it counts as gone, in milliseconds. EC2 is
- * eventually consistent: an instance that is unknown in one answer may be a very new one, and a very new
- * one is just what must not be robbed.
- */
-export const UNKNOWN_FOR_MS = 3_000;
+  /** No policy may touch it; `isOrphan`: unless it is let go within a while. */
+  | {
+      readonly do: "refuse";
+      readonly because: string;
+      readonly cure: string;
+      readonly isOrphan?: boolean;
+    };
 
 /**
  * Why this instance is to leave the address alone whoever holds it, or undefined if it is in service.
@@ -56,7 +58,8 @@ export function whyNotInService(self: Instance): string | undefined {
  *
  * @param target where the address is to be
  * @param zone availability zone of this instance
- * @param unknownForMs how long EC2 has said that it does not know the holder, 0 when it does
+ * @param unknownForMs how long EC2 has said that it does not know the holder, or not answered for it; 0 when it does
+ * @param isReplacement whether this instance was launched just now, and has not written yet
  */
 export function decide(
   target: Target,
@@ -64,6 +67,7 @@ export function decide(
   address: AddressState,
   takeover: Takeover,
   unknownForMs: number,
+  isReplacement = false,
 ): Decision {
   const { holder } = address;
 
@@ -71,6 +75,7 @@ export function decide(
     return {
       do: "refuse",
       because: `${address.allocationId} is held by ${holder.what}`,
+      ...(holder.isOrphan === true && { isOrphan: true }),
       cure: "give this group an Elastic IP of its own",
     };
   }
@@ -93,27 +98,36 @@ export function decide(
 
   if (takeover === "never") return wait(holder, "the takeover policy is never");
 
+  if (takeover === "always" && !isGone(holder)) {
+    return { do: "take", from: holder, because: "the takeover policy is always" };
+  }
+  if (takeover !== "always" && holder.state === "unknown" && unknownForMs < UNKNOWN_FOR_MS) {
+    const soonMs = Math.min(LOOK_AGAIN_MS, UNKNOWN_FOR_MS - unknownForMs);
+    return { ...wait(holder, "EC2 does not know that instance, or not yet"), soonMs };
+  }
   if (isGone(holder)) {
-    if (holder.state === "unknown" && unknownForMs < UNKNOWN_FOR_MS) {
-      const soonMs = UNKNOWN_FOR_MS - unknownForMs;
-      return { ...wait(holder, "EC2 does not know that instance, or not yet"), soonMs };
-    }
     return {
       do: "take",
       from: holder,
-      because: `${holder.instanceId} is ${describeState(holder)}`,
+      because: `${holder.instanceId} is ${describeState(holder) ?? "gone"}`,
     };
   }
   if (takeover === "if-gone") return wait(holder, "the takeover policy is if-gone");
-  if (takeover === "always") {
-    return { do: "take", from: holder, because: "the takeover policy is always" };
-  }
 
+  if (holder.state === "unanswered" && isReplacement && unknownForMs >= UNANSWERED_FOR_MS) {
+    const because = `EC2 answers for this instance and has not for ${holder.instanceId} for a minute, as where a zone is down; this one was launched just now and counts as the newer one`;
+    return { do: "take", from: holder, because };
+  }
+  // A state that EC2 may have added meanwhile says nothing.
+  if (!isLive(holder))
+    return wait(holder, "its state says neither that it is running nor that it is gone");
   if (address.selfLaunchedAt === undefined || holder.launchedAt === undefined) {
     return wait(holder, "EC2 does not show both launch times yet");
   }
-  const its = { instanceId: holder.instanceId, launchedAt: holder.launchedAt };
-  return isOlder(its, { instanceId: target.instanceId, launchedAt: address.selfLaunchedAt })
+  return wasLaunchedBefore(holder, {
+    instanceId: target.instanceId,
+    launchedAt: address.selfLaunchedAt,
+  })
     ? {
         do: "take",
         from: holder,
@@ -126,22 +140,31 @@ export function decide(
       };
 }
 
-/** An instance, and EC2's LaunchTime for it. */
-export interface Launched {
-  readonly instanceId: string;
-  readonly launchedAt: number;
+/** Was the one launched before the other? In the same second the lower instance id counts as older. */
+export function wasLaunchedBefore(one: Launched, other: Launched): boolean {
+  const { launchedAt = Number.NaN } = one;
+  const { launchedAt: than = Number.NaN } = other;
+  return launchedAt < than || (launchedAt === than && one.instanceId < other.instanceId);
 }
 
-/** Was the first launched before the second? Of two in the same second the one with the higher id counts as the newer. */
-export function isOlder(one: Launched, two: Launched): boolean {
+interface Launched {
+  readonly instanceId: string;
+  readonly launchedAt?: number | undefined;
+}
+
+function isGone({ state }: HolderInstance): boolean {
   return (
-    one.launchedAt < two.launchedAt ||
-    (one.launchedAt === two.launchedAt && one.instanceId < two.instanceId)
+    state === "stopping" ||
+    state === "stopped" ||
+    state === "shutting-down" ||
+    state === "terminated" ||
+    state === "unknown"
   );
 }
 
-export function isGone(holder: HolderInstance): boolean {
-  return holder.state !== "running" && holder.state !== "pending";
+/** Is it running, or about to? */
+export function isLive({ state }: HolderInstance): boolean {
+  return state === "running" || state === "pending";
 }
 
 function wait(from: HolderInstance, because: string): Decision & { do: "wait" } {

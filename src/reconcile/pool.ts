@@ -13,7 +13,7 @@ import {
   nameHolder,
 } from "../model/address.ts";
 import type { Target } from "../model/target.ts";
-import { decide, type Decision, isGone, isOlder, type Launched } from "./ownership.ts";
+import { decide, type Decision, isLive, wasLaunchedBefore } from "./ownership.ts";
 
 /** May an address of a pool be taken from a running instance, where there is nothing else to be had? */
 export const POOL_TAKEOVERS = ["no", "oldest"] as const;
@@ -71,14 +71,12 @@ function oldestOf(
   addresses: readonly AddressState[],
   instanceId: string,
 ): { address: AddressState; from: HolderInstance } | undefined {
-  let oldest: { address: AddressState; from: HolderInstance; its: Launched } | undefined;
+  let oldest: { address: AddressState; from: HolderInstance } | undefined;
   for (const address of addresses) {
     const { holder: from, selfLaunchedAt } = address;
-    if (from.kind !== "instance" || isGone(from)) continue;
-    if (from.launchedAt === undefined || selfLaunchedAt === undefined) continue;
-    const its = { instanceId: from.instanceId, launchedAt: from.launchedAt };
-    if (!isOlder(its, { instanceId, launchedAt: selfLaunchedAt })) continue;
-    if (oldest === undefined || isOlder(its, oldest.its)) oldest = { address, from, its };
+    if (from.kind !== "instance" || !isLive(from)) continue;
+    if (!wasLaunchedBefore(from, { instanceId, launchedAt: selfLaunchedAt })) continue;
+    if (oldest === undefined || wasLaunchedBefore(from, oldest.from)) oldest = { address, from };
   }
   return oldest;
 }

@@ -2,7 +2,13 @@
  * What the reconciler of one address works with: what it is to reach, what it remembers, what it waits for, what it
  * hears and what it has done. Plain data, with the few ways in which it changes.
  */
-import type { AddressState, DesiredAddress, ElasticIp, Observation } from "../model/address.ts";
+import type {
+  AddressState,
+  DesiredAddress,
+  ElasticIp,
+  InstanceFacts,
+  Observation,
+} from "../model/address.ts";
 import type { Failure } from "../model/failure.ts";
 import type { Change, End } from "../model/outcome.ts";
 import type { Target } from "../model/target.ts";
@@ -20,6 +26,8 @@ export interface Goal {
   readonly poolTakeover: PoolTakeover;
   /** May another Elastic IP be displaced at the target? */
   readonly mayDisplace: boolean;
+  /** Is it in a group that does not show whether it is in service? Then nothing is taken from whoever may be. */
+  readonly isServiceUnknown?: boolean;
   /** Do everything but the write. */
   readonly dryRun: boolean;
   /** Associate once even if EC2 shows the address here already. */
@@ -32,7 +40,7 @@ export type Write = Exclude<Change, { change: "none" }>;
 /** Not, or as far as EC2 has shown; in between it has accepted a write, or not answered. */
 export type Written = "no" | "perhaps" | "shown";
 
-/** What outlives an attempt: clocks, and what the run itself has done. No fact about EC2, which may have changed. */
+/** What outlives an attempt: clocks, what the run itself has done, and facts that do not change within seconds. */
 export interface Memory {
   /** What the run has done, for its report and for the hold. */
   readonly write?: Write;
@@ -40,28 +48,44 @@ export interface Memory {
   readonly written: Written;
   /** The allocation that EC2 has accepted at the target, until it shows it elsewhere. */
   readonly accepted?: string;
+  /** A free address whose association EC2 has throttled: asked for again without a look, since EC2 refuses it if somebody was quicker. */
+  readonly claim?: Intent | undefined;
   /** May the address be at the target: accepted or unanswered, and not shown elsewhere since? */
   readonly mayBeHere: boolean;
-  /** Has EC2 shown the address here after this run had put it there? */
-  readonly wasHere: boolean;
-  /** Since when EC2 has denied knowing a holder, in milliseconds of the run's clock, by instance id. */
+  /** When a write was sent last on this boot, by this run or an earlier one, in milliseconds of the run's clock. */
+  readonly lastWriteAt?: number;
+  /** Since when EC2 has shown the address here, and nowhere else in between; from the last write on. */
+  readonly shownSince?: number | undefined;
+  /** Since when EC2 has denied knowing a holder or not answered for it, in milliseconds of the run's clock. */
   readonly unknownSince: Readonly<Record<string, number>>;
+  readonly facts: Readonly<Record<string, KnownFacts>>;
+  /** The Auto Scaling group that this instance is in, and since when that is known without its state being shown. */
+  readonly group?: { readonly name: string; readonly since: number };
+  /** The other instance that EC2 has shown as the holder last. */
+  readonly holder?: string;
   readonly displacement: Displacement;
   /** Which address it is about, for the report. */
   readonly about?: { readonly allocationId: string; readonly publicIp?: string };
 }
 
+/** What EC2 has told of an instance, and when it was asked, in milliseconds of the run's clock. */
+export interface KnownFacts extends InstanceFacts {
+  readonly askedAt: number;
+}
+
 export const NOTHING_DONE: Memory = {
   written: "no",
   mayBeHere: false,
-  wasHere: false,
   unknownSince: {},
+  facts: {},
   displacement: NOTHING_DISPLACED,
 };
 
 /** An observation, and when it was asked for. */
 export interface Seen extends Observation {
   readonly askedAt: number;
+  /** Wall-clock time, in milliseconds since the epoch. */
+  readonly date: number;
 }
 
 /** A write that was decided on, and what it rests on. */
@@ -82,8 +106,8 @@ export type Phase =
       readonly at: "writing";
       readonly intent: Intent;
       readonly displaced?: Displaced;
-      /** Before this write, which a refusal undoes. */
-      readonly written: Written;
+      /** What was remembered before this write, which a refusal undoes. */
+      readonly before: Pick<Memory, "written" | "lastWriteAt">;
     }
   /** Does EC2 show the write? `failure` is why that is not sure. */
   | {
@@ -99,10 +123,12 @@ export type Phase =
 /** What this attempt alone knows. */
 export interface Attempt {
   readonly decisions: number;
-  /** Shown here again after the hold. */
-  readonly isHeld: boolean;
   /** The association was made anew, as `force` asks. */
   readonly isForced: boolean;
+  /** Observations in a row that were too old to take an address on, and what they showed. */
+  readonly stale: { readonly looks: number; readonly shown: string };
+  /** A claim was refused although EC2 shows the address as free: by whatever stands at the target, perhaps. */
+  readonly refusal?: Failure | undefined;
   /** A probe was refused: the address is elsewhere on this instance. */
   readonly isElsewhere: boolean;
   /** Claims that somebody else was quicker with. */
@@ -113,8 +139,8 @@ export interface Attempt {
 
 export const NO_ATTEMPT: Attempt = {
   decisions: 0,
-  isHeld: false,
   isForced: false,
+  stale: { looks: 0, shown: "" },
   isElsewhere: false,
   lostClaims: [],
 };
@@ -134,12 +160,26 @@ export type Event =
       readonly type: "observed";
       readonly observation: Observation;
       readonly askedAt: number;
+      /** Wall-clock time, in milliseconds since the epoch. */
+      readonly date: number;
       readonly now: number;
     }
   | { readonly type: "identified"; readonly elasticIp: ElasticIp | undefined; readonly now: number }
-  | { readonly type: "accepted" }
+  | { readonly type: "accepted"; readonly now: number }
   | { readonly type: "failed"; readonly failure: Failure; readonly now: number }
-  | { readonly type: "slept" };
+  | { readonly type: "slept"; readonly now: number };
+
+/** What an observation is to tell of holders. */
+export interface Question {
+  /** Does the rule need their states and launch times? */
+  readonly needsStates: boolean;
+  /** Instances of which enough is known. */
+  readonly known: Readonly<Record<string, InstanceFacts>>;
+  /** Instances to be asked about together with the address, and not after it. */
+  readonly alongside: readonly string[];
+  /** A public address that stood at the target before the one with that public address: is it an Elastic IP? */
+  readonly displaced?: { readonly publicIp: string; readonly by: string };
+}
 
 /** What is to be done next; `step` says it in words, a gerund phrase. */
 export type Effect =
@@ -148,7 +188,7 @@ export type Effect =
       readonly desired: DesiredAddress;
       /** On another connection: that of a write may have broken with the change of address. */
       readonly reconnect: boolean;
-      readonly displaced?: { readonly publicIp: string; readonly by: string };
+      readonly question: Question;
       readonly step: string;
     }
   | { readonly do: "identify"; readonly publicIp: string; readonly step: string }

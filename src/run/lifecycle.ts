@@ -16,7 +16,7 @@ import { withStep, deadlineSignal, retry, type RetryContext } from "./retrying.t
  */
 const HEARTBEAT_MS = 15_000;
 /** The first one: a heal that takes longer than this waits for something. The hook's time began before the boot. */
-const FIRST_HEARTBEAT_MS = 5_000;
+const FIRST_HEARTBEAT_MS = 8_000;
 /**
  * Auto Scaling may begin the wait only after the machine has booted. Its first transition is what instance metadata
  * shows the target state from (the sample of the user guide waits for that before it completes a hook).
@@ -91,7 +91,8 @@ export async function completeHook(
   const patience = Math.max(deadlineMs, GRACE_MS);
   const deadline = ports.clock.now() + patience;
   const limit = deadlineSignal(ports.clock, patience, stop);
-  const context: RetryContext = { ports, signal: limit.signal, stop, deadline, step: "starting" };
+  const { signal, defer } = limit;
+  const context: RetryContext = { ports, signal, stop, deadline, defer, step: "starting" };
   const step = `completing the launch hook ${name} with ${result}`;
   /** An answer that is lost may have been one that said yes. */
   let mayBeDone = false;
@@ -173,9 +174,11 @@ async function withGroup<T>(
   try {
     const group =
       tag?.value ??
-      (await withStep(context, `looking up the Auto Scaling group of ${instanceId}`, () =>
-        autoScaling.group(),
-      ));
+      (
+        await withStep(context, `looking up the Auto Scaling group of ${instanceId}`, () =>
+          autoScaling.member(),
+        )
+      )?.group;
     return await work(autoScaling, group, lifecycleState !== undefined);
   } finally {
     autoScaling.close();

@@ -3,7 +3,7 @@ import { Failure } from "../model/failure.ts";
 import type { End } from "../model/outcome.ts";
 import { begin, next } from "../reconcile/machine.ts";
 import type { Effect, Event, Goal, Memory } from "../reconcile/state.ts";
-import type { Ec2 } from "./ports.ts";
+import type { Ec2, LastWrite } from "./ports.ts";
 import { type RetryContext, withStep } from "./retrying.ts";
 
 /** The connection in use. */
@@ -21,9 +21,10 @@ export interface Moves {
   readonly refused: () => void;
 }
 
-/** What a run keeps of an attempt, and who counts its moves. */
+/** What a run keeps of an attempt, what is kept of it on this boot, and who counts its moves. */
 export interface Keeper {
   readonly moves?: Moves | undefined;
+  readonly lastWrite: LastWrite;
   /** Told what the machine remembers, before each of its effects. */
   readonly remember: (memory: Memory) => void;
 }
@@ -38,37 +39,41 @@ export async function reconcile(
   memory: Memory,
   context: RetryContext,
   connection: Connection,
-  { moves, remember }: Keeper,
+  { moves, lastWrite, remember }: Keeper,
 ): Promise<End> {
   const { target } = goal;
   const { signal, ports } = context;
   const { clock, log } = ports;
-  let { state, effect } = begin(goal, memory);
+  let { state, effect } = begin(goal, memory, clock.now());
   for (;;) {
     for (const line of state.warnings) log.warn(line);
     const isMove = effect.do === "associate" && effect.isMove;
     if (isMove) moves?.begin();
     if (isMove) signal.throwIfAborted();
     remember(state.memory);
+    // A hold that has begun is finished, even past the deadline: the address is here, and that is about to be certain.
+    context.defer(state.phase.at === "holding");
     if (effect.do === "end") return effect.end;
     if (effect.do === "fail") throw effect.failure;
     ({ state, effect } = next(state, await perform(effect)));
   }
 
   async function perform(effect: Exclude<Effect, { do: "end" | "fail" }>): Promise<Event> {
+    const before = lastWrite.read();
     try {
       switch (effect.do) {
         case "sleep":
           context.step = effect.step ?? context.step;
           await clock.sleep(effect.ms, signal);
-          return { type: "slept" };
+          return { type: "slept", now: clock.now() };
         case "observe": {
           if (effect.reconnect) await connection.reconnect();
           const askedAt = clock.now();
           const observation = await withStep(context, effect.step, () =>
-            connection.ec2.observe(effect.desired, target, effect.displaced),
+            connection.ec2.observe(effect.desired, target, effect.question),
           );
-          return { type: "observed", observation, askedAt, now: clock.now() };
+          const date = clock.date().getTime();
+          return { type: "observed", observation, askedAt, date, now: clock.now() };
         }
         case "identify": {
           const elasticIp = await withStep(context, effect.step, () =>
@@ -77,15 +82,18 @@ export async function reconcile(
           return { type: "identified", elasticIp, now: clock.now() };
         }
         case "associate":
+          lastWrite.record(clock.now());
           await withStep(context, effect.step, () =>
             connection.ec2.associate(effect.allocationId, target, effect.reassociate),
           );
-          return { type: "accepted" };
+          return { type: "accepted", now: clock.now() };
       }
     } catch (failure) {
       if (!(failure instanceof Failure)) throw failure;
-      const isMove = effect.do === "associate" && effect.isMove;
-      if (isMove && failure.kind !== "unreachable") moves?.refused();
+      if (effect.do === "associate" && failure.kind !== "unreachable") {
+        lastWrite.record(before);
+        if (effect.isMove) moves?.refused();
+      }
       return { type: "failed", failure, now: clock.now() };
     }
   }

@@ -1,6 +1,7 @@
 /** What the story needs from the world; aws/ and system/ provide it, tests do too. */
 import type { DesiredAddress, ElasticIp, Observation } from "../model/address.ts";
 import type { Target } from "../model/target.ts";
+import type { Question } from "../reconcile/state.ts";
 import type { Instance } from "../model/instance.ts";
 import type { HookResult } from "../model/outcome.ts";
 
@@ -11,14 +12,9 @@ export interface Ec2 {
   /**
    * Shows the desired address, or all of the pool, and who holds them.
    *
-   * @param displaced a public address that stood at the target before the desired one, with that one's: the answer
-   *   also says whether it is an Elastic IP that is on no other place now, if that costs no further request
+   * @param question what is to be told of holders; without it everything
    */
-  observe(
-    desired: DesiredAddress,
-    target: Target,
-    displaced?: { publicIp: string; by: string },
-  ): Promise<Observation>;
+  observe(desired: DesiredAddress, target: Target, question?: Question): Promise<Observation>;
   /** The Elastic IP at the target now, if there is one. */
   elasticIpAt(target: Target & { publicIp: string }): Promise<ElasticIp | undefined>;
   /** Associates. With `reassociate` it takes the address from whoever holds it; without, that is a Failure `held`. */
@@ -30,8 +26,8 @@ export interface Ec2 {
 
 /** Auto Scaling, over one connection, for this instance. Every method throws Failures. */
 export interface AutoScaling {
-  /** The name of the group that this instance is in, if it is in one. */
-  group(): Promise<string | undefined>;
+  /** The group that this instance is in, if it is in one, and its lifecycle state there if that is shown. */
+  member(): Promise<{ group: string; lifecycleState?: string } | undefined>;
   /** Completes the lifecycle action that this instance waits in under a hook of the group; false if there is none. */
   complete(group: string, hook: string, result: HookResult): Promise<boolean>;
   /** Begins the timeout of that lifecycle action anew; false if there is none. */
@@ -46,6 +42,17 @@ export interface Footing {
   autoScaling(): Promise<AutoScaling>;
 }
 
+/** When a run on this boot has sent a write last, in milliseconds of the clock; undefined: none has. */
+export interface LastWrite {
+  readonly read: () => number | undefined;
+  readonly record: (at: number | undefined) => void;
+}
+
+/** What a heal needs besides. */
+export interface HealPorts extends Ports {
+  readonly lastWrite: LastWrite;
+}
+
 export interface Ports {
   /** Reads who this instance is, for those who ask AWS for nothing: no tags, no credentials. */
   identify(signal: AbortSignal): Promise<Instance>;
@@ -53,6 +60,8 @@ export interface Ports {
   stand(tags: readonly string[], signal: AbortSignal): Promise<Footing>;
   readonly clock: {
     now: () => number;
+    /** Wall-clock time. */
+    date: () => Date;
     random: () => number;
     sleep: (ms: number, signal: AbortSignal) => Promise<void>;
   };

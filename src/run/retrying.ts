@@ -34,6 +34,8 @@ export interface RetryContext extends StepContext {
   readonly stop: AbortSignal;
   /** When the signal is aborted by time, in milliseconds of the run's clock. */
   readonly deadline: number;
+  /** Puts the deadline off, or no longer: what has begun may be finished. Somebody's wish is obeyed all the same. */
+  readonly defer: (isDeferred: boolean) => void;
 }
 
 /** How it has ended. */
@@ -123,12 +125,24 @@ export function deadlineSignal(clock: Ports["clock"], ms: number, stop: AbortSig
   if (stop.aborted) onStop();
   stop.addEventListener("abort", onStop, { once: true });
   const timer = new AbortController();
+  let hasPassed = false;
+  let isDeferred = false;
+  const check = () => {
+    if (hasPassed && !isDeferred) limit.abort(new Error("the deadline has passed"));
+  };
   clock.sleep(ms, timer.signal).then(
-    () => limit.abort(new Error("the deadline has passed")),
+    () => {
+      hasPassed = true;
+      check();
+    },
     () => {},
   );
   return {
     signal: limit.signal,
+    defer: (isNow: boolean) => {
+      isDeferred = isNow;
+      check();
+    },
     release: () => {
       stop.removeEventListener("abort", onStop);
       timer.abort();

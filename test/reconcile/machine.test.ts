@@ -5,22 +5,33 @@
 import { describe, expect, it } from "vitest";
 import type { AddressState, ElasticIp, Observation } from "../../src/model/address.ts";
 import { Failure, type Kind } from "../../src/model/failure.ts";
-import { begin, FRESH_MS, HOLD_MS, next } from "../../src/reconcile/machine.ts";
-import { type Event, type Goal, type Memory, NOTHING_DONE } from "../../src/reconcile/state.ts";
+import { FRESH_MS, HOLD_MS, SUSPECT_MS } from "../../src/reconcile/bounds.ts";
+import { begin, next } from "../../src/reconcile/machine.ts";
+import {
+  type Event,
+  type Goal,
+  type KnownFacts,
+  type Memory,
+  NOTHING_DONE,
+} from "../../src/reconcile/state.ts";
 import {
   address,
   ALLOCATION,
   HERE,
+  LAUNCHED,
+  ME,
   mine,
   NOBODY,
   observation,
   other,
+  PUBLIC_IP,
   TARGET,
   ZONE,
 } from "./fixtures.ts";
 
 const GOAL: Goal = {
-  target: TARGET,
+  // Instance metadata agrees with EC2, once the address is here.
+  target: { ...TARGET, publicIp: PUBLIC_IP },
   zone: ZONE,
   desired: { kind: "address", allocationId: ALLOCATION },
   takeover: "newest",
@@ -29,7 +40,11 @@ const GOAL: Goal = {
   dryRun: false,
   force: false,
 };
-const POOL: Goal = { ...GOAL, desired: { kind: "pool", key: "eip-pool", value: "web" } };
+const POOL: Goal = {
+  ...GOAL,
+  target: TARGET,
+  desired: { kind: "pool", key: "eip-pool", value: "web" },
+};
 
 /** What comes of an effect: what EC2 shows, that it accepts, or a failure of this kind. */
 type Answer =
@@ -51,7 +66,7 @@ const HELD_BY_NEWER = shows(address(other("running", 60)));
 /** Plays the answers in turn; sleeps end by themselves. Returns what was done, how it ended, and what is remembered. */
 function play(goal: Goal, answers: readonly Answer[], memory: Memory = NOTHING_DONE) {
   let now = 0;
-  let step = begin(goal, memory);
+  let step = begin(goal, memory, now);
   const done: string[] = [];
   const warnings: string[] = [];
   const left = [...answers];
@@ -67,7 +82,7 @@ function play(goal: Goal, answers: readonly Answer[], memory: Memory = NOTHING_D
     if (effect.do === "sleep") {
       done.push(`sleep ${effect.ms}`);
       now += effect.ms;
-      step = next(state, { type: "slept" });
+      step = next(state, { type: "slept", now });
       continue;
     }
     done.push(nameOf(effect));
@@ -82,7 +97,7 @@ function play(goal: Goal, answers: readonly Answer[], memory: Memory = NOTHING_D
 function nameOf(effect: ReturnType<typeof begin>["effect"]): string {
   switch (effect.do) {
     case "observe":
-      return `${effect.reconnect ? "observe anew" : "observe"}${effect.displaced ? " what was displaced" : ""}`;
+      return `${effect.reconnect ? "observe anew" : "observe"}${effect.question.displaced ? " what was displaced" : ""}`;
     case "associate":
       return effect.reassociate ? "take" : effect.isMove ? "associate" : "probe";
     default:
@@ -91,25 +106,26 @@ function nameOf(effect: ReturnType<typeof begin>["effect"]): string {
 }
 
 function eventOf(answer: Answer, askedAt: number, now: number): Event {
-  if (answer === "accepts") return { type: "accepted" };
+  if (answer === "accepts") return { type: "accepted", now };
   if (typeof answer === "string") {
     return { type: "failed", failure: new Failure(answer, { why: "it did not work" }), now };
   }
   return "shows" in answer
-    ? { type: "observed", observation: answer.shows, askedAt, now }
+    ? { type: "observed", observation: answer.shows, askedAt, date: LAUNCHED + now, now }
     : { type: "identified", elasticIp: answer.identifies, now };
 }
 
 const HOLD = `sleep ${HOLD_MS}`;
+const READ_BACK_UNSURE = ["observe anew", "sleep 500", "observe", "sleep 1000", "observe"];
 
 describe("one address", () => {
   it.each<[string, Goal, Answer[], string[], object]>([
     ["it is here", GOAL, [HERE_NOW], ["observe"], { end: "settled", change: "none" }],
     [
-      "it is free: what EC2 shows afterwards counts, on another connection",
+      "it is free: what EC2 shows afterwards counts, on another connection and after the hold",
       GOAL,
-      [FREE, "accepts", HERE_NOW],
-      ["observe", "associate", "observe anew"],
+      [FREE, "accepts", HERE_NOW, HERE_NOW],
+      ["observe", "associate", "observe anew", HOLD, "observe"],
       { end: "settled", change: "associated" },
     ],
     [
@@ -142,22 +158,24 @@ describe("one address", () => {
     [
       "a free address may be claimed on an old observation: EC2 refuses it if somebody was quicker",
       GOAL,
-      [after(60_000, address(NOBODY)), "accepts", HERE_NOW],
-      ["observe", "associate", "observe anew"],
+      [after(60_000, address(NOBODY)), "accepts", HERE_NOW, HERE_NOW],
+      ["observe", "associate", "observe anew", HOLD, "observe"],
       { end: "settled", change: "associated" },
     ],
     [
       "the answer is lost, and EC2 has done it",
       GOAL,
-      [FREE, "unreachable", HERE_NOW],
-      ["observe", "associate", "observe anew"],
+      [FREE, "unreachable", HERE_NOW, HERE_NOW],
+      ["observe", "associate", "observe anew", HOLD, "observe"],
       { end: "settled", change: "associated" },
     ],
     [
       "EC2 is behind: it is asked again",
       GOAL,
-      [FREE, "accepts", FREE, FREE, HERE_NOW],
-      ["observe", "associate", "observe anew", "sleep 250", "observe", "sleep 500", "observe"],
+      [FREE, "accepts", FREE, FREE, HERE_NOW, HERE_NOW],
+      "observe, associate, observe anew, sleep 250, observe, sleep 500, observe, sleep 6000, observe".split(
+        ", ",
+      ),
       { end: "settled", change: "associated" },
     ],
     [
@@ -168,11 +186,20 @@ describe("one address", () => {
       { end: "settled", change: "taken" },
     ],
     [
-      "another one took it during the hold, and let it go",
+      "another one took it during the hold, and let it go: the hold begins anew",
       GOAL,
-      [HELD_BY_OLDER, "accepts", HERE_NOW, FREE, "accepts", HERE_NOW],
-      ["observe", "take", "observe anew", HOLD, "observe", "associate", "observe anew"],
+      [HELD_BY_OLDER, "accepts", HERE_NOW, FREE, "accepts", HERE_NOW, HERE_NOW],
+      "observe, take, observe anew, sleep 6000, observe, associate, observe anew, sleep 6000, observe".split(
+        ", ",
+      ),
       { end: "settled", change: "associated" },
+    ],
+    [
+      "it is here, and instance metadata does not show it: held first",
+      { ...GOAL, target: TARGET },
+      [HERE_NOW, HERE_NOW],
+      ["observe", HOLD, "observe"],
+      { end: "settled", change: "none" },
     ],
     [
       "to be associated anew: once, and held",
@@ -184,8 +211,8 @@ describe("one address", () => {
     [
       "to be associated anew, and EC2 is silent: the next recheck will see",
       { ...GOAL, force: true },
-      [HERE_NOW, "unreachable", HERE_NOW],
-      ["observe", "associate", "observe anew"],
+      [HERE_NOW, "unreachable", HERE_NOW, HERE_NOW],
+      ["observe", "associate", "observe anew", HOLD, "observe"],
       { end: "settled", change: "none" },
     ],
     [
@@ -213,15 +240,15 @@ describe("one address", () => {
     ],
     [
       "somebody was quicker, and EC2 does not show who",
-      [FREE, "held", FREE, FREE],
-      ["observe", "associate", "observe anew", "sleep 1000", "observe"],
+      [FREE, "held", FREE, FREE, FREE],
+      ["observe", "associate", ...READ_BACK_UNSURE],
       "held",
       undefined,
     ],
     [
       "no answer, and nothing has happened",
-      [FREE, "unreachable", FREE, FREE],
-      ["observe", "associate", "observe anew", "sleep 1000", "observe"],
+      [FREE, "unreachable", FREE, FREE, FREE],
+      ["observe", "associate", ...READ_BACK_UNSURE],
       "unreachable",
       undefined,
     ],
@@ -264,6 +291,20 @@ describe("one address", () => {
     expect(done.filter((what) => what === "take")).toHaveLength(25);
   });
 
+  it("a throttled claim of a free address is sent again without a look", () => {
+    const { memory } = play(GOAL, [FREE, "throttled"]);
+    const { done, memory: after } = play(GOAL, ["accepts", HERE_NOW, HERE_NOW], memory);
+    expect(done).toEqual(["associate", "observe anew", HOLD, "observe"]);
+    expect(after.claim).toBeUndefined();
+    // Another address is desired by now, or it was a take: a look comes first.
+    const other_: Goal = {
+      ...GOAL,
+      desired: { kind: "address", allocationId: "eipalloc-00000009" },
+    };
+    expect(begin(other_, memory, 0).effect.do).toBe("observe");
+    expect(play(GOAL, [HELD_BY_OLDER, "throttled"]).memory.claim).toBeUndefined();
+  });
+
   it("always: what was taken and lost again is for the newest", () => {
     const always: Goal = { ...GOAL, takeover: "always" };
     const { failure, done } = play(always, [HELD_BY_NEWER, "accepts", HERE_NOW, HELD_BY_NEWER]);
@@ -271,19 +312,112 @@ describe("one address", () => {
     expect(failure?.kind).toBe("yielded");
   });
 
-  it("a holder that EC2 does not know is looked at again before it counts as gone", () => {
+  it("a holder that EC2 does not know is looked at again and again before it counts as gone", () => {
     const unknown = shows(address(other("unknown")));
-    const { done, end } = play(GOAL, [unknown, unknown, "accepts", HERE_NOW, HERE_NOW]);
-    expect(done).toEqual([
+    const { done, end } = play(GOAL, [
+      unknown,
+      unknown,
+      unknown,
+      unknown,
+      "accepts",
+      HERE_NOW,
+      HERE_NOW,
+    ]);
+    expect(done.slice(0, 8)).toEqual([
       "observe",
-      "sleep 3000",
+      "sleep 5000",
+      "observe",
+      "sleep 5000",
+      "observe",
+      "sleep 5000",
       "observe",
       "take",
-      "observe anew",
-      HOLD,
-      "observe",
     ]);
     expect(end).toMatchObject({ change: "taken", from: { state: "unknown" } });
+  });
+
+  it("three observations in a row that are too old, and show the same, are enough", () => {
+    const slow = after(FRESH_MS + 1, address(other("running", -60)));
+    const elsewhere = after(FRESH_MS + 1, address(other("running", -60, "i-00000000000000008")));
+    const enough = play(GOAL, [slow, slow, slow, "accepts", HERE_NOW, HERE_NOW]);
+    expect(enough.done.slice(0, 4)).toEqual(["observe", "observe", "observe", "take"]);
+    expect(enough.warnings).toEqual([expect.stringMatching(/^EC2 takes 1\.0 s to show who holds/)]);
+    // What has changed in between begins anew.
+    const changed = play(GOAL, [
+      slow,
+      slow,
+      elsewhere,
+      elsewhere,
+      elsewhere,
+      "accepts",
+      HERE_NOW,
+      HERE_NOW,
+    ]);
+    expect(changed.done.filter((what) => what === "observe")).toHaveLength(6);
+  });
+});
+
+describe("what earlier runs of this boot have written", () => {
+  const since = (ms: number): Memory => ({ ...NOTHING_DONE, lastWriteAt: -ms });
+
+  it.each([
+    ["less than the hold and the flight ago: what is found here is held", SUSPECT_MS - 1, true],
+    ["longer ago", SUSPECT_MS, false],
+  ])("%s", (_, ms, isHeld) => {
+    const { done } = play(GOAL, isHeld ? [HERE_NOW, HERE_NOW] : [HERE_NOW], since(ms));
+    expect(done).toEqual(isHeld ? ["observe", HOLD, "observe"] : ["observe"]);
+  });
+
+  it("always is newest from the first write on", () => {
+    const always: Goal = { ...GOAL, takeover: "always" };
+    expect(play(always, [HELD_BY_NEWER], since(3_600_000)).failure?.kind).toBe("yielded");
+  });
+
+  it("a write that was refused is none", () => {
+    const { memory } = play(GOAL, [FREE, "denied"]);
+    expect(memory.lastWriteAt).toBeUndefined();
+    expect(play(GOAL, [FREE, "denied"], since(60_000)).memory.lastWriteAt).toBe(-60_000);
+  });
+});
+
+describe("what EC2 is asked of holders", () => {
+  const question = (goal: Goal, memory: Partial<Memory> = {}, now = 0) => {
+    const { effect } = begin(goal, { ...NOTHING_DONE, ...memory }, now);
+    if (effect.do !== "observe") throw new Error("nothing is asked");
+    return effect.question;
+  };
+  const older = { state: "running", launchedAt: LAUNCHED - 60_000, askedAt: 0 } as const;
+  const self = { state: "running", launchedAt: LAUNCHED, askedAt: 0 } as const;
+  const holder = "i-00000000000000007";
+  const known = (one: KnownFacts) => ({ facts: { [ME]: self, [holder]: one }, holder });
+
+  it.each([
+    ["never", false],
+    ["if-gone", true],
+    ["newest", true],
+    ["always", false],
+  ] as const)("%s needs states and launch times: %s", (takeover, needsStates) => {
+    expect(question({ ...GOAL, takeover }).needsStates).toBe(needsStates);
+  });
+
+  it.each<[string, KnownFacts, number, boolean]>([
+    ["an older instance that is running stays older", older, 20_000, true],
+    ["for twenty seconds", older, 20_001, false],
+    ["a newer one may be gone by now", { ...older, launchedAt: LAUNCHED + 1_000 }, 0, false],
+    ["one that is terminated stays so", { ...older, state: "terminated" }, 0, true],
+    ["one that is shutting down goes on doing so", { ...older, state: "shutting-down" }, 0, true],
+    ["one that is stopped may be started again", { ...older, state: "stopped" }, 0, false],
+    ["one that is not known may be known by now", { ...older, state: "unknown" }, 0, false],
+  ])("%s", (_, facts, now, isKnown) => {
+    const asked = question(GOAL, known(facts), now);
+    expect(holder in asked.known).toBe(isKnown);
+    // What is not known is asked together with the address.
+    expect(asked.alongside).toEqual(isKnown ? [] : [holder]);
+  });
+
+  it("if-gone has to see that an instance still runs", () => {
+    const asked = question({ ...GOAL, takeover: "if-gone" }, known(older));
+    expect(asked.alongside).toEqual([holder]);
   });
 });
 
@@ -304,7 +438,7 @@ describe("what is remembered for the end of the run", () => {
     [
       "shown here, and the hold was not answered",
       [HELD_BY_OLDER, "accepts", HERE_NOW, "unreachable"],
-      { written: "shown", mayBeHere: true, wasHere: true },
+      { written: "shown", mayBeHere: true },
     ],
     [
       "another one has it by now",
@@ -337,8 +471,9 @@ describe("a pool", () => {
       "held",
       "accepts",
       shows(held(first), held(second)),
+      shows(held(first), held(second)),
     ]);
-    expect(done).toEqual(["observe", "associate", "associate", "observe anew"]);
+    expect(done).toEqual(["observe", "associate", "associate", "observe anew", HOLD, "observe"]);
     expect(end).toEqual({ end: "settled", change: "associated" });
   });
 
@@ -366,8 +501,15 @@ describe("another Elastic IP at the target", () => {
       FREE,
       "accepts",
       { shows: { ...observation(address(HERE)), displaced: there } },
+      HERE_NOW,
     ]);
-    expect(done).toEqual(["observe", "associate", "observe anew what was displaced"]);
+    expect(done).toEqual([
+      "observe",
+      "associate",
+      "observe anew what was displaced",
+      HOLD,
+      "observe",
+    ]);
     expect(warnings).toEqual([line]);
     expect(end).toMatchObject({ change: "associated" });
   });
@@ -382,8 +524,14 @@ describe("another Elastic IP at the target", () => {
 
   it("is none: what EC2 has assigned by itself may go", () => {
     const goal = { ...GOAL, target: occupied, mayDisplace: false };
-    const { done, warnings } = play(goal, [FREE, { identifies: undefined }, "accepts", HERE_NOW]);
-    expect(done).toEqual(["observe", "identify", "associate", "observe anew"]);
+    const { done, warnings } = play(goal, [
+      FREE,
+      { identifies: undefined },
+      "accepts",
+      HERE_NOW,
+      HERE_NOW,
+    ]);
+    expect(done.slice(0, 4)).toEqual(["observe", "identify", "associate", "observe anew"]);
     expect(warnings).toEqual([]);
   });
 
@@ -406,6 +554,48 @@ describe("another Elastic IP at the target", () => {
       HOLD,
       "observe",
     ]);
+  });
+
+  it("is in the way where EC2 refuses a place that is taken: taken on a fresh observation, and held", () => {
+    const { done, end, warnings } = play({ ...GOAL, target: occupied }, [
+      FREE,
+      "held",
+      FREE,
+      FREE,
+      FREE,
+      FREE,
+      { identifies: there },
+      "accepts",
+      HERE_NOW,
+      HERE_NOW,
+    ]);
+    expect(done).toEqual([
+      "observe",
+      "associate",
+      ...READ_BACK_UNSURE,
+      "observe",
+      "identify",
+      "take",
+      "observe anew",
+      HOLD,
+      "observe",
+    ]);
+    expect(end).toMatchObject({ change: "associated" });
+    expect(warnings).toEqual([line]);
+  });
+
+  it("is not what EC2 has refused, if it is no Elastic IP: then somebody was quicker", () => {
+    const { done, failure } = play({ ...GOAL, target: occupied }, [
+      FREE,
+      "held",
+      FREE,
+      FREE,
+      FREE,
+      FREE,
+      { identifies: undefined },
+    ]);
+    expect(done).not.toContain("take");
+    expect(failure?.kind).toBe("held");
   });
 
   it("a dry run names what would be displaced", () => {
@@ -442,7 +632,72 @@ describe("an instance with several Elastic IPs, where EC2 does not show which is
   });
 });
 
+describe("a zone that is down", () => {
+  const { launchedAt: _, ...unanswered } = other("unanswered");
+  const down = shows(address(unanswered));
+
+  it("its instances are replaced after a minute, once on a boot", () => {
+    const since: Memory = {
+      ...NOTHING_DONE,
+      unknownSince: { [`unanswered ${unanswered.instanceId}`]: -60_000 },
+    };
+    const { done, end } = play(GOAL, [down, "accepts", HERE_NOW, HERE_NOW], since);
+    expect(done).toEqual(["observe", "take", "observe anew", HOLD, "observe"]);
+    expect(end).toMatchObject({ from: { state: "unanswered" } });
+    const again = play(GOAL, [down], { ...since, lastWriteAt: -3_600_000 });
+    expect(again.failure?.kind).toBe("held");
+  });
+
+  it("one that comes up again begins the minute anew", () => {
+    const since = { [`unanswered ${unanswered.instanceId}`]: -59_000 };
+    const { memory } = play(GOAL, [HELD_BY_NEWER], { ...NOTHING_DONE, unknownSince: since });
+    expect(memory.unknownSince).toEqual({});
+  });
+});
+
+describe("an instance of a group that does not show its lifecycle state", () => {
+  const goal = { ...GOAL, isServiceUnknown: true };
+  const inGroup = (since: number): Memory => ({ ...NOTHING_DONE, group: { name: "web", since } });
+
+  it("takes nothing from a running instance for a minute", () => {
+    const { failure, done } = play(goal, [HELD_BY_OLDER], inGroup(-59_999));
+    expect(done).toEqual(["observe"]);
+    expect(failure?.kind).toBe("held");
+    expect(failure?.message).toContain("does not show yet whether this instance is in service");
+    const later = play(goal, [HELD_BY_OLDER, "accepts", HERE_NOW, HERE_NOW], inGroup(-60_000));
+    expect(later.done).toContain("take");
+  });
+
+  it("learns of its group from EC2 too", () => {
+    const told: Answer = {
+      shows: { ...observation(address(other("running", -60))), group: "web" },
+    };
+    const { failure, memory } = play(goal, [told]);
+    expect(failure?.kind).toBe("held");
+    expect(memory.group).toEqual({ name: "web", since: 0 });
+  });
+
+  it.each([
+    ["what is nobody's", FREE, "associate"],
+    ["what a stopped instance has", shows(address(other("stopped"))), "take"],
+    [
+      "what is elsewhere on itself",
+      shows(address(mine("eni-00000000000000002", "10.0.0.6"))),
+      "take",
+    ],
+  ])("has %s", (_, shown, write) => {
+    expect(play(goal, [shown, "accepts", HERE_NOW, HERE_NOW], inGroup(0)).done).toContain(write);
+  });
+});
+
+it("an interface without an instance is waited for", () => {
+  const orphan = shows(address({ kind: "other", what: "eni-1", isOrphan: true }));
+  expect(play(GOAL, [orphan]).failure).toMatchObject({ kind: "not-yet", code: "Orphaned" });
+  const gateway = shows(address({ kind: "other", what: "eni-1, managed by nat" }));
+  expect(play(GOAL, [gateway]).failure?.kind).toBe("misconfigured");
+});
+
 it("an answer to something else is a bug", () => {
-  const { state } = begin(GOAL, NOTHING_DONE);
-  expect(() => next(state, { type: "accepted" })).toThrow("accepted while observing");
+  const { state } = begin(GOAL, NOTHING_DONE, 0);
+  expect(() => next(state, { type: "accepted", now: 0 })).toThrow("accepted while observing");
 });

@@ -6,9 +6,9 @@ import {
   decide,
   TAKEOVERS,
   type Takeover,
-  UNKNOWN_FOR_MS,
   whyNotInService,
 } from "../../src/reconcile/ownership.ts";
+import { UNANSWERED_FOR_MS, UNKNOWN_FOR_MS } from "../../src/reconcile/bounds.ts";
 import { address, LAUNCHED, ME, mine, other, TARGET } from "./fixtures.ts";
 
 const verdict = (
@@ -90,14 +90,33 @@ describe("the ownership rule", () => {
 
   it("does not rob an instance that EC2 does not know yet, only one that it does not know any more", () => {
     const { launchedAt: _, ...unknown } = other("unknown");
+    for (const [takeover, early, expected] of [
+      ["never", "wait", "wait"],
+      ["if-gone", "wait", "take"],
+      ["newest", "wait", "take"],
+      ["always", "take", "take"],
+    ] as const) {
+      expect(verdict(unknown, takeover, {}, UNKNOWN_FOR_MS - 1)).toBe(early);
+      expect(verdict(unknown, takeover, {}, UNKNOWN_FOR_MS)).toBe(expected);
+    }
+    expect(UNKNOWN_FOR_MS).toBe(15_000);
+  });
+
+  it("looks again soon at one that EC2 does not know", () => {
+    const soon = (unknownForMs: number) =>
+      decide(TARGET, "us-east-1a", address(other("unknown")), "newest", unknownForMs);
+    expect(soon(0)).toMatchObject({ do: "wait", soonMs: 5_000 });
+    expect(soon(12_000)).toMatchObject({ do: "wait", soonMs: 3_000 });
+  });
+
+  it("waits for one whose state says nothing", () => {
     for (const [takeover, expected] of [
       ["never", "wait"],
-      ["if-gone", "take"],
-      ["newest", "take"],
+      ["if-gone", "wait"],
+      ["newest", "wait"],
       ["always", "take"],
     ] as const) {
-      expect(verdict(unknown, takeover, {}, UNKNOWN_FOR_MS - 1)).toBe("wait");
-      expect(verdict(unknown, takeover, {}, UNKNOWN_FOR_MS)).toBe(expected);
+      expect(verdict(other("unrecognized", -60), takeover)).toBe(expected);
     }
   });
 
@@ -156,4 +175,32 @@ describe("the gate", () => {
   ])("is closed for %s", (state) => {
     expect(whyNotInService(self(state))).toContain(state);
   });
+});
+
+describe("a holder that EC2 does not answer for, while it answers for this instance", () => {
+  const { launchedAt: _, ...unanswered } = other("unanswered");
+  const after = (ms: number, takeover: Takeover, isReplacement: boolean) =>
+    decide(TARGET, "us-east-1a", address(unanswered), takeover, ms, isReplacement).do;
+
+  it("is older than a replacement, after a minute", () => {
+    expect(after(UNANSWERED_FOR_MS - 1, "newest", true)).toBe("wait");
+    expect(after(UNANSWERED_FOR_MS, "newest", true)).toBe("take");
+  });
+
+  it("keeps the address before an instance that merely reboots", () => {
+    expect(after(UNANSWERED_FOR_MS, "newest", false)).toBe("wait");
+  });
+
+  it("is not known to be gone", () => {
+    expect(after(UNANSWERED_FOR_MS, "if-gone", true)).toBe("wait");
+    expect(after(UNANSWERED_FOR_MS, "never", true)).toBe("wait");
+    expect(after(0, "always", false)).toBe("take");
+  });
+});
+
+it("an interface that belongs to no instance may be let go, and others are not", () => {
+  const held = (isOrphan: boolean) =>
+    decide(TARGET, "us-east-1a", address({ kind: "other", what: "eni-1", isOrphan }), "newest", 0);
+  expect(held(true)).toMatchObject({ do: "refuse", isOrphan: true });
+  expect(held(false)).not.toHaveProperty("isOrphan");
 });

@@ -6,6 +6,7 @@ import { type Goal, type Memory, NOTHING_DONE } from "../../src/reconcile/state.
 import { type Moves, reconcile } from "../../src/run/loop.ts";
 import type { Ec2 } from "../../src/run/ports.ts";
 import {
+  LAUNCHED,
   address,
   ALLOCATION,
   HERE,
@@ -64,6 +65,7 @@ async function play({ shown, refusal, moves, stop = new AbortController() }: Scr
       stand: () => Promise.reject(new Error("not asked")),
       clock: {
         now: () => now,
+        date: () => new Date(LAUNCHED),
         random: () => 0.5,
         sleep: (ms: number, signal: AbortSignal) => {
           log.push(`sleep ${ms}`);
@@ -77,6 +79,7 @@ async function play({ shown, refusal, moves, stop = new AbortController() }: Scr
     signal: stop.signal,
     stop: stop.signal,
     deadline: 60_000,
+    defer: (isDeferred: boolean) => void log.push(isDeferred ? "defer" : "due"),
     step: "starting",
   };
   const connection = {
@@ -86,9 +89,21 @@ async function play({ shown, refusal, moves, stop = new AbortController() }: Scr
       return Promise.resolve();
     },
   };
+  const writes: (number | undefined)[] = [undefined];
+  const lastWrite = {
+    read: () => writes.at(-1),
+    record: (at: number | undefined) => void writes.push(at),
+  };
   const remember = (memory: Memory) => void memories.push(memory);
-  const end = reconcile(GOAL, NOTHING_DONE, context, connection, { moves, remember });
-  return { end: await end.catch((error: unknown) => error as Error), log, memories, context };
+  const keeper = { moves, lastWrite, remember };
+  const end = reconcile(GOAL, NOTHING_DONE, context, connection, keeper);
+  return {
+    end: await end.catch((error: unknown) => error as Error),
+    log: log.filter((what) => what !== "due"),
+    memories,
+    writes,
+    context,
+  };
 }
 
 const COUNTED = () => {
@@ -98,12 +113,17 @@ const COUNTED = () => {
 
 describe("the loop", () => {
   it("reads back over another connection, and never that of the write", async () => {
-    const { end, log } = await play({ shown: [address(NOBODY), address(HERE)] });
+    const { end, log } = await play({ shown: [address(NOBODY), address(HERE), address(HERE)] });
     expect(end).toMatchObject({ end: "settled", change: "associated" });
     expect(log).toEqual([
       "observe",
       `associate ${ALLOCATION} ${TARGET.interfaceId} false`,
       "reconnect",
+      "observe",
+      // Once the hold has begun, the deadline does not end it any more.
+      "defer",
+      "sleep 6000",
+      "defer",
       "observe",
     ]);
   });
@@ -112,7 +132,7 @@ describe("the loop", () => {
     const { context, log } = await play({
       shown: [address(other("running", -60)), address(HERE), address(HERE)],
     });
-    expect(log).toContain("sleep 3000");
+    expect(log).toContain("sleep 6000");
     expect(context.step).toBe(`looking at ${ALLOCATION}`);
   });
 
@@ -137,7 +157,7 @@ describe("the loop", () => {
 
   it("counts a move before the request, and takes back one that was refused", async () => {
     const accepted = COUNTED();
-    await play({ shown: [address(NOBODY), address(HERE)], moves: accepted });
+    await play({ shown: [address(NOBODY), address(HERE), address(HERE)], moves: accepted });
     expect(accepted.log).toEqual(["begin"]);
     const refused = COUNTED();
     await play({
@@ -148,7 +168,11 @@ describe("the loop", () => {
     expect(refused.log).toEqual(["begin", "refused"]);
     const unanswered = COUNTED();
     const silence = new Failure("unreachable", { why: "no answer" });
-    await play({ shown: [address(NOBODY), address(HERE)], moves: unanswered, refusal: silence });
+    await play({
+      shown: [address(NOBODY), address(HERE), address(HERE)],
+      moves: unanswered,
+      refusal: silence,
+    });
     expect(unanswered.log).toEqual(["begin"]);
   });
 
@@ -159,6 +183,15 @@ describe("the loop", () => {
     expect((end as Error).message).toBe("moved too often");
     expect(log).toEqual(["observe"]);
     expect(memories.map(({ mayBeHere }) => mayBeHere)).toEqual([false]);
+  });
+
+  it("records each write for the runs that come after it on this boot, but for one that was refused", async () => {
+    const refusal = new Failure("denied", { why: "no" });
+    const refused = await play({ shown: [address(NOBODY)], refusal });
+    expect(refused.writes).toEqual([undefined, 0, undefined]);
+    const silence = new Failure("unreachable", { why: "no answer" });
+    const shown = [address(NOBODY), address(HERE), address(HERE)];
+    expect((await play({ shown, refusal: silence })).writes).toEqual([undefined, 0]);
   });
 
   it("an error that nobody foresaw is not a failure of EC2's", async () => {

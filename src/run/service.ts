@@ -1,0 +1,64 @@
+/**
+ * Is this instance in service? Instance metadata shows the target of its transition in its Auto Scaling group. It does not
+ * from the first second on (a 404 is "not yet" as well as "in no group": amazon-ecs-agent polls it for up to two hours),
+ * so where the instance is in a group, Auto Scaling is asked, if the role allows that.
+ */
+import { Failure } from "../model/failure.ts";
+import type { Instance } from "../model/instance.ts";
+import { whyNotInService } from "../reconcile/ownership.ts";
+import type { AutoScaling, Footing } from "./ports.ts";
+import { type StepContext, withStep } from "./retrying.ts";
+
+export type Service =
+  | { readonly is: "in service" }
+  /** Nothing is to be done, for this reason. */
+  | { readonly is: "out of service"; readonly because: string }
+  /** In no group, or in this one, which does not show the state. */
+  | { readonly is: "not shown"; readonly group?: string | undefined };
+
+/**
+ * @param group that EC2 has shown in the tags of this instance, if it has
+ * @param mayAsk whether Auto Scaling is worth asking: it has not refused yet
+ * @param onRefusal told when Auto Scaling refuses
+ */
+export async function serviceOf(
+  context: StepContext,
+  footing: Footing,
+  group: string | undefined,
+  mayAsk: boolean,
+  onRefusal: () => void,
+): Promise<Service> {
+  const { self } = footing;
+  const because = whyNotInService(self);
+  if (because !== undefined) return { is: "out of service", because };
+  if (self.lifecycleState !== undefined) return { is: "in service" };
+  const inGroup = self.group ?? group;
+  if (inGroup === undefined || !mayAsk) return { is: "not shown", group: inGroup };
+  const api = await footing.autoScaling();
+  try {
+    return await ask(context, self, api, inGroup);
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    if (error.kind === "denied") onRefusal();
+    return { is: "not shown", group: inGroup };
+  } finally {
+    api.close();
+  }
+}
+
+async function ask(
+  context: StepContext,
+  self: Instance,
+  api: AutoScaling,
+  group: string,
+): Promise<Service> {
+  const step = `looking up the lifecycle state of ${self.instanceId} in ${group}`;
+  const member = await withStep(context, step, () => api.member());
+  if (member?.lifecycleState === undefined) return { is: "not shown", group };
+  // Pending, Pending:Wait and Pending:Proceed are on the way into service.
+  if (/^(InService|Pending(:Wait|:Proceed)?)$/.test(member.lifecycleState)) {
+    return { is: "in service" };
+  }
+  const because = `this instance is not in service (its Auto Scaling lifecycle state is ${member.lifecycleState})`;
+  return { is: "out of service", because };
+}
