@@ -2,15 +2,16 @@
  * One instance's run as the explorer sees it: the real reconciler, a state of which is a number. Its clock stands at
  * nought, and what it remembers of the past moves back second by second, up to where it makes no difference any more.
  */
-import type { AddressState, Observation } from "../../src/model/address.ts";
+import type { AddressState, InstanceFacts, Observation } from "../../src/model/address.ts";
 import { Failure, type Kind } from "../../src/model/failure.ts";
-import { begin, FRESH_MS, next } from "../../src/reconcile/machine.ts";
-import { UNKNOWN_FOR_MS } from "../../src/reconcile/ownership.ts";
+import { FRESH_MS, HOLD_MS, SUSPECT_MS, UNKNOWN_FOR_MS } from "../../src/reconcile/bounds.ts";
+import { begin, next } from "../../src/reconcile/machine.ts";
 import {
   type Event,
   type Goal,
   type Intent,
   type Memory,
+  NO_ATTEMPT,
   NOTHING_DONE,
   type Phase,
   type State,
@@ -20,6 +21,9 @@ import {
 const SECOND = 1_000;
 /** Older than this, an observation is too old for every purpose. */
 const OLDEST_MS = FRESH_MS + SECOND;
+
+/** Shown for so long, it has been held whatever time the last look took. */
+const LONGEST_MS = HOLD_MS + OLDEST_MS;
 
 /** What has come of a run: not yet anything, success, or the kind of its failure. */
 export type Result = "running" | "settled" | Kind;
@@ -37,7 +41,11 @@ export interface Agent {
 }
 
 export type Answer =
-  | { readonly kind: "observation"; readonly addresses: readonly AddressState[] }
+  | {
+      readonly kind: "observation";
+      readonly addresses: readonly AddressState[];
+      readonly instances: Readonly<Record<string, InstanceFacts>>;
+    }
   | { readonly kind: "accepted" }
   | { readonly kind: "failed"; readonly failure: Kind };
 
@@ -45,14 +53,19 @@ export type Answer =
 export class Agents {
   readonly goal: Goal;
   readonly #maxTries: number;
+  readonly #isSlow: boolean;
   readonly #agents: Agent[] = [];
   readonly #numbers = new Map<string, number>();
   readonly #known = new Map<string, number>();
 
-  /** @param maxTries attempts after which a run ends with its failure */
-  constructor(goal: Goal, maxTries: number) {
+  /**
+   * @param maxTries attempts after which a run ends with its failure
+   * @param isSlow whether observations that are too old add up until an address is taken on one
+   */
+  constructor(goal: Goal, maxTries: number, isSlow: boolean) {
     this.goal = goal;
     this.#maxTries = maxTries;
+    this.#isSlow = isSlow;
   }
 
   get(agent: number): Agent {
@@ -61,9 +74,22 @@ export class Agents {
     return found;
   }
 
-  /** A run that begins. */
-  start(memory: Memory = NOTHING_DONE): number {
-    return this.#number(this.#settled(begin(this.goal, memory), 1));
+  /**
+   * A run that begins.
+   *
+   * @param lastWrite seconds since a run on this boot has sent its last write
+   */
+  start(lastWrite?: number): number {
+    const memory: Memory =
+      lastWrite === undefined
+        ? NOTHING_DONE
+        : { ...NOTHING_DONE, lastWriteAt: -lastWrite * SECOND };
+    return this.#number(this.#settled(begin(this.goal, memory, 0), 1));
+  }
+
+  /** The write is not answered. */
+  hearsNothing(agent: number): number {
+    return this.hears(this.answered(agent, { kind: "failed", failure: "unreachable" }));
   }
 
   /** EC2 has answered, and the answer is on its way back. */
@@ -87,7 +113,7 @@ export class Agents {
   wakes(agent: number): number {
     return this.#once(`wakes ${agent}`, () => {
       const { step, tries } = this.get(agent);
-      return this.#settled(next(step.state, { type: "slept" }), tries);
+      return this.#settled(next(step.state, { type: "slept", now: 0 }), tries);
     });
   }
 
@@ -111,7 +137,7 @@ export class Agents {
     if (kind === "yielded" || kind === "misconfigured" || tries >= this.#maxTries) {
       return over(kind, step, tries);
     }
-    return this.#settled(begin(this.goal, { ...state.memory, written: "no" }), tries + 1);
+    return this.#settled(begin(this.goal, { ...state.memory, written: "no" }, 0), tries + 1);
   }
 
   #once(what: string, work: () => Agent): number {
@@ -121,7 +147,7 @@ export class Agents {
   }
 
   #number(agent: Agent): number {
-    const plain = without(agent);
+    const plain = without(agent, this.#isSlow);
     const key = JSON.stringify({
       ...plain,
       step: { ...plain.step, state: { ...plain.step.state, goal: 0 } },
@@ -147,11 +173,12 @@ function longest({ effect }: Step): number {
 function eventOf(answer: Answer, age: number): Event {
   switch (answer.kind) {
     case "observation": {
-      const observation: Observation = { addresses: answer.addresses, direct: true };
-      return { type: "observed", observation, askedAt: -age * SECOND, now: 0 };
+      const { addresses, instances } = answer;
+      const observation: Observation = { addresses, instances, direct: true };
+      return { type: "observed", observation, askedAt: -age * SECOND, date: 0, now: 0 };
     }
     case "accepted":
-      return { type: "accepted" };
+      return { type: "accepted", now: 0 };
     case "failed":
       return { type: "failed", failure: new Failure(answer.failure, { why: "explored" }), now: 0 };
   }
@@ -166,7 +193,13 @@ function aged(state: State): State {
       Math.max(at - SECOND, -UNKNOWN_FOR_MS),
     ]),
   );
-  return { ...state, memory: { ...memory, unknownSince }, phase: agedPhase(phase) };
+  const { lastWriteAt } = memory;
+  const older =
+    lastWriteAt === undefined ? {} : { lastWriteAt: Math.max(lastWriteAt - SECOND, -SUSPECT_MS) };
+  const shownSince =
+    memory.shownSince === undefined ? undefined : Math.max(memory.shownSince - SECOND, -LONGEST_MS);
+  const aging = { ...memory, ...older, unknownSince, shownSince };
+  return { ...state, memory: aging, phase: agedPhase(phase) };
 }
 
 function agedPhase(phase: Phase): Phase {
@@ -178,7 +211,7 @@ function agedPhase(phase: Phase): Phase {
 }
 
 /** Without what only people read, and what only bounds how long a run goes round. */
-function without(agent: Agent): Agent {
+function without(agent: Agent, isSlow: boolean): Agent {
   const { step } = agent;
   const { about: _, ...memory } = step.state.memory;
   if (agent.result !== "running") {
@@ -191,9 +224,38 @@ function without(agent: Agent): Agent {
     };
     return { ...agent, step: { state, effect: { do: "sleep", ms: 0 } }, tries: 0 };
   }
-  const attempt = { ...step.state.attempt, decisions: 0 };
+  const { stale } = step.state.attempt;
+  const attempt = {
+    ...step.state.attempt,
+    decisions: 0,
+    stale: isSlow ? stale : NO_ATTEMPT.stale,
+  };
+  // What is known of instances is taken for granted for good, which is longer than the machine does.
+  const facts = Object.fromEntries(
+    Object.entries(memory.facts).map(([id, one]) => [id, { ...one, askedAt: 0 }]),
+  );
+  // Once the run has written itself, it holds whatever it finds, however long ago that was.
+  const { lastWriteAt } = memory;
+  const since =
+    lastWriteAt === undefined ? {} : { lastWriteAt: memory.write === undefined ? lastWriteAt : 0 };
+  const { phase } = step.state;
   return {
     ...agent,
-    step: { ...step, state: { ...step.state, memory, attempt, warnings: [] } },
+    step: {
+      ...step,
+      state: {
+        ...step.state,
+        memory: { ...memory, ...since, facts },
+        attempt,
+        phase: "intent" in phase ? { ...phase, intent: bare(phase.intent) } : phase,
+        warnings: [],
+      },
+    },
   };
+}
+
+/** What it told of instances is remembered elsewhere. */
+function bare(intent: Intent): Intent {
+  const { instances: _, ...seen } = intent.seen;
+  return { ...intent, seen };
 }

@@ -2,7 +2,7 @@
  * The real heal code of one instance on virtual time: its ports lead to the simulated region directly,
  * over a network that delays every request and answer and may lose them.
  */
-import type { Instance } from "../../src/model/instance.ts";
+import { GROUP_TAG, type Instance } from "../../src/model/instance.ts";
 import type { Address as WireAddress, Instance as WireInstance } from "@aws-sdk/client-ec2";
 import { type Ec2Api, ec2Over } from "../../src/aws/ec2.ts";
 import { classify, type Service } from "../../src/core/classify.ts";
@@ -11,9 +11,10 @@ import type { LastResult, RecheckState } from "../../src/reconcile/drift.ts";
 import type { Outcome } from "../../src/model/outcome.ts";
 import { resultRecord } from "../../src/core/report.ts";
 import { readSettings, type Settings } from "../../src/core/settings.ts";
+import { FLIGHT_MS } from "../../src/reconcile/bounds.ts";
 import { heal } from "../../src/heal.ts";
 import { underHook } from "../../src/run/lifecycle.ts";
-import type { AutoScaling, Ports } from "../../src/run/ports.ts";
+import type { AutoScaling, HealPorts } from "../../src/run/ports.ts";
 import { recheck } from "../../src/recheck.ts";
 import { ApiError } from "../region/errors.ts";
 import type { Address, Instance as SimulatedInstance } from "../region/model.ts";
@@ -28,6 +29,8 @@ export interface Passage {
   readonly backMs: number;
   /** The request does not arrive, or its answer does not. */
   readonly lose?: "request" | "answer";
+  /** A request that has been given up is carried out all the same, when it arrives. */
+  readonly isLate?: boolean;
 }
 
 export interface AgentOptions {
@@ -44,8 +47,8 @@ export interface AgentOptions {
   readonly killed?: AbortSignal;
 }
 
-/** Milliseconds after which the agent gives up on an answer, as aws/ec2-api.ts does. */
-const REQUEST_MS = 6_000;
+/** Milliseconds after which the agent gives up on an answer, as aws/service.ts does; on one to a write sooner. */
+const LIMIT_MS = { ec2: 15_000, autoscaling: 6_000 };
 
 /** One run of the agent. A killed one never resolves. */
 export function runOnVirtualTime(options: AgentOptions): Promise<Outcome> {
@@ -94,15 +97,24 @@ export function settingsOf(environment: Readonly<Record<string, string>>): Setti
   return result.settings;
 }
 
-function portsOf(options: AgentOptions): Ports {
+/** What each instance of a region keeps of its last write, as its /run does until it is booted again. */
+const LAST_WRITES = new WeakMap<Region, Map<string, number | undefined>>();
+
+function portsOf(options: AgentOptions): HealPorts {
   const { time, region, instanceId, killed, random } = options;
   const never = new Promise<never>(() => {});
   const sleep = async (ms: number, signal?: AbortSignal) => {
     await time.sleep(ms, signal);
     if (killed?.aborted) await never;
   };
+  const writes = LAST_WRITES.get(region) ?? new Map<string, number | undefined>();
+  LAST_WRITES.set(region, writes);
   return {
-    clock: { now: time.now, random, sleep },
+    lastWrite: {
+      read: () => writes.get(instanceId),
+      record: (at) => void writes.set(instanceId, at),
+    },
+    clock: { now: time.now, date: () => new Date(time.now()), random, sleep },
     log: { warn: () => {}, debug: () => {} },
     async identify(signal) {
       await sleep(2, signal);
@@ -124,31 +136,34 @@ function portsOf(options: AgentOptions): Ports {
 type Sleep = (ms: number, signal?: AbortSignal) => Promise<void>;
 
 /** Sends requests over the network of the agent. */
-function wireOf(
-  service: Service,
-  { instanceId, passage, onApplied }: AgentOptions,
-  sleep: Sleep,
-  signal: AbortSignal,
-) {
+function wireOf(service: Service, options: AgentOptions, sleep: Sleep, signal: AbortSignal) {
+  const { instanceId, passage, onApplied } = options;
   return async <T>(action: string, work: () => T): Promise<T> => {
-    const { thereMs, backMs, lose } = passage();
+    const { thereMs, backMs, lose, isLate = false } = passage();
     const request = `${service}:${action}`;
+    const carryOut = (): { value: T } | { error: ApiError } => {
+      let answer: { value: T } | { error: ApiError };
+      try {
+        answer = { value: work() };
+      } catch (error) {
+        if (!(error instanceof ApiError)) throw error;
+        answer = { error };
+      }
+      onApplied?.(action, instanceId, "error" in answer ? answer.error.code : undefined);
+      return answer;
+    };
+    const limitMs = action === "AssociateAddress" ? FLIGHT_MS : LIMIT_MS[service];
     const noAnswer = new Failure("unreachable", { request, why: "no complete answer" });
-    await sleep(thereMs, signal);
-    if (lose === "request") {
-      await sleep(REQUEST_MS - thereMs, signal);
+    // Its connection is reset then, so that it does not arrive later.
+    if (lose === "request" || thereMs > limitMs) {
+      if (lose === undefined && isLate) void options.time.sleep(thereMs).then(() => carryOut());
+      await sleep(limitMs, signal);
       throw noAnswer;
     }
-    let answer: { value: T } | { error: ApiError };
-    try {
-      answer = { value: work() };
-    } catch (error) {
-      if (!(error instanceof ApiError)) throw error;
-      answer = { error };
-    }
-    onApplied?.(action, instanceId, "error" in answer ? answer.error.code : undefined);
-    if (lose === "answer") {
-      await sleep(REQUEST_MS - thereMs, signal);
+    await sleep(thereMs, signal);
+    const answer = carryOut();
+    if (lose === "answer" || thereMs + backMs > limitMs) {
+      await sleep(limitMs - thereMs, signal);
       throw noAnswer;
     }
     await sleep(backMs, signal);
@@ -172,11 +187,12 @@ function autoScalingOf(options: AgentOptions, sleep: Sleep, signal: AbortSignal)
     }
   };
   return {
-    group: () =>
-      call(
-        "DescribeAutoScalingInstances",
-        () => region.describeAutoScalingInstances(caller, [instanceId])[0]?.group,
-      ),
+    member: async () => {
+      const [found] = await call("DescribeAutoScalingInstances", () =>
+        region.describeAutoScalingInstances(caller, [instanceId]),
+      );
+      return found && { group: found.group, lifecycleState: found.lifecycleState };
+    },
     complete: (group, hook, result) =>
       onAction("CompleteLifecycleAction", () =>
         region.completeLifecycleAction(caller, { group, hook, instanceId, result }),
@@ -194,6 +210,11 @@ function apiOf(options: AgentOptions, self: Instance, sleep: Sleep, signal: Abor
   const caller = { instanceId };
   const call = wireOf("ec2", options, sleep, signal);
 
+  const described = (filters: { name: string; values: string[] }[]) =>
+    region.describeInstances(caller, { filters }).items.map((row) => ({
+      instance: wireInstance(row, region.account),
+      ownerId: region.account,
+    }));
   return {
     host: "the simulated region",
     describeAddresses: (name, values) =>
@@ -203,14 +224,10 @@ function apiOf(options: AgentOptions, self: Instance, sleep: Sleep, signal: Abor
           .map(wireAddress),
       ),
     describeInstances: (name, values) =>
-      call("DescribeInstances", () =>
-        region
-          .describeInstances(caller, { filters: [{ name, values: [...values] }] })
-          .items.map((row) => ({
-            instance: wireInstance(row, region.account),
-            ownerId: region.account,
-          })),
-      ),
+      call("DescribeInstances", () => described([{ name, values: [...values] }])),
+    // An id that EC2 does not know is an error of the real one; what comes of it is the same.
+    describeInstancesById: (ids) =>
+      call("DescribeInstances", () => described([{ name: "instance-id", values: [...ids] }])),
     associateAddress: (input) =>
       call("AssociateAddress", () => {
         region.associateAddress(caller, {
@@ -249,6 +266,7 @@ function selfOf(instance: SimulatedInstance, region: Region, tags: readonly stri
       ),
     })),
     ...(instance.lifecycle !== undefined && { lifecycleState: instance.lifecycle }),
+    ...(instance.metadataTags && instance.tags[GROUP_TAG] && { group: instance.tags[GROUP_TAG] }),
     ...(key !== undefined && { tag: { key, value: instance.tags[key] ?? "" } }),
   };
 }

@@ -28,8 +28,8 @@ describe("1,000 instances boot within ten seconds", () => {
     // What the free addresses of the pool tell makes it nearly as fast as can be.
     expect(result.associatedAt.at(-1)).toBeLessThanOrEqual(1.05 * result.floorMs);
     const { sent, carriedOut } = perInstance(result, 1_000);
-    expect(carriedOut).toBeLessThanOrEqual(4); // look, associate, look is the least
-    expect(sent).toBeLessThan(8);
+    expect(carriedOut).toBeLessThanOrEqual(5); // look, associate, look, look after the hold is the least
+    expect(sent).toBeLessThan(11);
     expect(result.failures).toEqual({});
   });
 

@@ -164,6 +164,8 @@ describe("a group that rechecks", () => {
       "DescribeAddresses",
       "AssociateAddress",
       "DescribeAddresses",
+      // After the hold.
+      "DescribeAddresses",
     ]);
   });
 
