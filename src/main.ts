@@ -13,7 +13,9 @@ import { heal } from "./heal.ts";
 import { systemClock } from "./system/clock.ts";
 import { type Environment, readConfiguration } from "./system/configuration.ts";
 import { type Log, mannerOf, openLog } from "./system/journal.ts";
+import type { HealPorts } from "./run/ports.ts";
 import {
+  lastWriteIn,
   readMemory,
   readResult,
   rememberResults,
@@ -77,7 +79,7 @@ async function main(args: string[]): Promise<ExitStatus> {
   const { settings, environment } = configuration;
   log = openLog(settings.logLevel, mannerOf(process.env));
 
-  let ports: PolicyPorts;
+  let ports: PolicyPorts & HealPorts;
   try {
     ports = portsIn(environment);
   } catch (error) {
@@ -210,9 +212,10 @@ async function main(args: string[]): Promise<ExitStatus> {
   }
 }
 
-function portsIn(environment: Environment): PolicyPorts {
+function portsIn(environment: Environment): PolicyPorts & HealPorts {
   const footing = footingOf(environment, systemClock.date, manifest.version);
-  return { ...footing, clock: systemClock, log };
+  const lastWrite = lastWriteIn(RESULTS_FOLDER);
+  return { ...footing, clock: systemClock, log, lastWrite };
 }
 
 /** Does a recheck only find what the last run has found? */

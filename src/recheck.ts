@@ -18,7 +18,7 @@ import {
 } from "./reconcile/drift.ts";
 import type { Settings } from "./core/settings.ts";
 import { heal } from "./heal.ts";
-import type { Ports } from "./run/ports.ts";
+import type { HealPorts } from "./run/ports.ts";
 import type { Moves } from "./run/loop.ts";
 
 /** What earlier runs have left. */
@@ -54,7 +54,7 @@ interface Drift {
  */
 export async function recheck(
   settings: Settings,
-  ports: Ports,
+  ports: HealPorts,
   past: Past,
   wallClock: () => number,
   stop: AbortSignal,
@@ -65,7 +65,7 @@ export async function recheck(
 
 async function lookForDrift(
   settings: Settings,
-  ports: Ports,
+  ports: HealPorts,
   { last, memory }: Past,
   wallClock: () => number,
   stop: AbortSignal,
@@ -127,7 +127,7 @@ async function lookForDrift(
 async function healDrift(
   { drift, force }: Drift,
   settings: Settings,
-  ports: Ports,
+  ports: HealPorts,
   { last, memory, isReleased }: Past,
   wallClock: () => number,
   stop: AbortSignal,

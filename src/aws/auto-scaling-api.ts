@@ -44,17 +44,19 @@ export function connectAutoScaling(options: ConnectOptions) {
   return {
     host,
 
-    /** The Auto Scaling group of this instance; undefined if it is in none. */
-    async group(): Promise<string | undefined> {
+    /** The Auto Scaling group of this instance, and its state there; undefined if it is in none. */
+    async member(): Promise<{ group: string; lifecycleState?: string } | undefined> {
       const action = "DescribeAutoScalingInstances";
       const command = new DescribeAutoScalingInstancesCommand({ InstanceIds: [instanceId] });
       const { AutoScalingInstances } = await call(action, "*", (limits) =>
         client.send(command, limits),
       );
       if (AutoScalingInstances === undefined) throw noAnswer("autoscaling", action, host);
-      const name = AutoScalingInstances[0]?.AutoScalingGroupName;
-      if (name === undefined || isGroupName(name)) return name;
-      throw noAnswer("autoscaling", action, host);
+      const [found] = AutoScalingInstances;
+      if (found === undefined) return undefined;
+      const { AutoScalingGroupName: group = "", LifecycleState: state = "" } = found;
+      if (!isGroupName(group)) throw noAnswer("autoscaling", action, host);
+      return { group, ...(/^[A-Za-z]+(:[A-Za-z]+)*$/.test(state) && { lifecycleState: state }) };
     },
 
     /** Ends the wait of this instance under the hook; false if it does not wait. */

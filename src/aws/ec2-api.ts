@@ -6,12 +6,14 @@ import {
   AssociateAddressCommand,
   DescribeAddressesCommand,
   DescribeInstancesCommand,
+  type DescribeInstancesCommandInput,
   DisassociateAddressCommand,
   EC2Client,
 } from "@aws-sdk/client-ec2";
 import { Failure } from "../model/failure.ts";
 import { partitionOf } from "../model/ids.ts";
-import type { Ec2Api } from "./ec2.ts";
+import type { DescribedInstance, Ec2Api } from "./ec2.ts";
+import { resettableAgents } from "./sockets.ts";
 import { callsOf, clientConfig, type ConnectOptions, noAnswer, urlOf } from "./service.ts";
 
 /** The calls, and the question whether the role may make them, which changes nothing (`DryRun`). */
@@ -26,10 +28,11 @@ type AssociateInput = Parameters<Ec2Api["associateAddress"]>[0];
 /** Opens a connection of its own; the first call connects. */
 export function connectApi(options: ConnectOptions): ConnectedApi {
   const { region } = options.self;
-  const client = new EC2Client(clientConfig(options));
+  const agents = resettableAgents();
+  const client = new EC2Client(clientConfig(options, agents));
   const url = urlOf(options, client);
   const { host } = url;
-  const call = callsOf("ec2", client, host, options);
+  const call = callsOf("ec2", client, host, options, agents);
 
   /** An answer without the list that was asked for is a page of somebody else: EC2 sends an empty one. */
   function listed<T>(action: string, list: T[] | undefined): T[] {
@@ -51,6 +54,19 @@ export function connectApi(options: ConnectOptions): ConnectedApi {
     }
     throw noAnswer("ec2", action, host);
   }
+
+  const instances = (input: DescribeInstancesCommandInput) =>
+    call("DescribeInstances", "*", async (limits) => {
+      const answer = await client.send(new DescribeInstancesCommand(input), limits);
+      const rows = listed("DescribeInstances", answer.Reservations).flatMap(
+        ({ Instances = [], OwnerId }) =>
+          Instances.map((instance) => ({
+            instance,
+            ...(OwnerId !== undefined && { ownerId: OwnerId }),
+          })),
+      );
+      return { rows, next: answer.NextToken };
+    });
 
   const arnOf = (allocationId: string) =>
     `arn:${partitionOf(region)}:ec2:${region}:*:elastic-ip/${allocationId}`;
@@ -78,19 +94,35 @@ export function connectApi(options: ConnectOptions): ConnectedApi {
         return listed("DescribeAddresses", (await client.send(command, limits)).Addresses);
       }),
 
-    describeInstances: (filter, values) =>
-      call("DescribeInstances", "*", async (limits) => {
-        const command = new DescribeInstancesCommand({
+    async describeInstances(filter, values) {
+      const found: DescribedInstance[] = [];
+      let next: string | undefined;
+      do {
+        // The filter is sent again with each page, as EC2 wants it.
+        const page = await instances({
           Filters: [{ Name: filter, Values: [...values] }],
+          ...(next !== undefined && { NextToken: next }),
         });
-        const { Reservations } = await client.send(command, limits);
-        return listed("DescribeInstances", Reservations).flatMap(({ Instances = [], OwnerId }) =>
-          Instances.map((instance) => ({
-            instance,
-            ...(OwnerId !== undefined && { ownerId: OwnerId }),
-          })),
-        );
-      }),
+        found.push(...page.rows);
+        next = page.next;
+      } while (next);
+      return found;
+    },
+
+    // By id, not by filter: for a filter EC2 seems to walk through all instances of the account, which takes seconds
+    // in a large one.
+    async describeInstancesById(ids) {
+      try {
+        return (await instances({ InstanceIds: [...ids] })).rows;
+      } catch (error) {
+        if (!(error instanceof Failure) || error.code !== "InvalidInstanceID.NotFound") throw error;
+        // One id that EC2 does not know, and it tells nothing of the others.
+        const unknown: readonly string[] = error.details.why.match(/\bi-[0-9a-f]{8,32}\b/g) ?? [];
+        const known = ids.filter((id) => !unknown.includes(id));
+        if (known.length === ids.length) throw error;
+        return known.length === 0 ? [] : this.describeInstancesById(known);
+      }
+    },
 
     associateAddress: (input) =>
       call("AssociateAddress", arnOf(input.allocationId), async (limits) => {

@@ -5,6 +5,7 @@ import {
   type ElasticIp,
   type Holder,
   type HolderInstance,
+  type InstanceFacts,
   type InstanceState,
   type Observation,
   isAt,
@@ -13,7 +14,8 @@ import {
   isUsableIn,
 } from "../model/address.ts";
 import type { Target } from "../model/target.ts";
-import type { Instance } from "../model/instance.ts";
+import type { Question } from "../reconcile/state.ts";
+import { GROUP_TAG, type Instance } from "../model/instance.ts";
 import type { Address, Instance as Ec2Instance } from "@aws-sdk/client-ec2";
 import { EXIT, Failure } from "../model/failure.ts";
 import { isAllocationId, isInstanceId, isInterfaceId, isIpv4, isZone } from "../model/ids.ts";
@@ -23,10 +25,10 @@ export interface Ec2Api {
   /** For messages: `ec2.us-east-1.amazonaws.com`. */
   readonly host: string;
   describeAddresses(filter: string, values: readonly string[]): Promise<Address[]>;
-  describeInstances(
-    filter: string,
-    values: readonly string[],
-  ): Promise<{ instance: Ec2Instance; ownerId?: string }[]>;
+  /** Those that match a filter, all pages of them. */
+  describeInstances(filter: string, values: readonly string[]): Promise<DescribedInstance[]>;
+  /** Those of these ids that EC2 knows. */
+  describeInstancesById(ids: readonly string[]): Promise<DescribedInstance[]>;
   associateAddress(input: {
     allocationId: string;
     instanceId?: string;
@@ -38,11 +40,29 @@ export interface Ec2Api {
   close(): void;
 }
 
+export interface DescribedInstance {
+  readonly instance: Ec2Instance;
+  /** Account that owns it. */
+  readonly ownerId?: string;
+}
+
 /** Tag of an address that is reserved for an availability zone. */
 const ZONE_TAG = "eip-zone";
 
-/** DescribeInstances takes at most this many values in a filter. */
-const MOST_VALUES = 200;
+/** DescribeInstances is asked about at most so many instances at once: an answer has to come within its limit of time. */
+const MAX_IDS = 200;
+
+const STATES: readonly string[] = [
+  "pending",
+  "running",
+  "stopping",
+  "stopped",
+  "shutting-down",
+  "terminated",
+] satisfies InstanceState[];
+
+/** Everything is asked, and nothing is known. */
+const ALL: Question = { needsStates: true, known: {}, alongside: [] };
 
 /**
  * EC2 for one instance over one connection.
@@ -65,65 +85,87 @@ export function ec2Over(api: Ec2Api, self: Instance, denied: Set<string>) {
     }
   }
 
-  /** Fills in what only DescribeInstances knows of holders: state, and both launch times from one answer. */
-  async function withStates(
+  /**
+   * What EC2 tells of these instances and of this one, all from one answer if there are not too many.
+   *
+   * @throws Failure `unreachable` if the answer lacks this instance: then it proves nothing of others
+   */
+  async function describe(ids: readonly string[]): Promise<Described> {
+    const wanted = [self.instanceId, ...new Set(ids)];
+    const rows = new Map<string | undefined, DescribedInstance>();
+    const add = (found: readonly DescribedInstance[]) => {
+      for (const row of found) rows.set(row.instance.InstanceId, row);
+    };
+    let isUnanswered = false;
+    for (let i = 0; i < wanted.length; i += MAX_IDS) {
+      try {
+        add(await api.describeInstancesById(wanted.slice(i, i + MAX_IDS)));
+      } catch (error) {
+        // EC2 fails the whole call if it names an instance of a zone that is down (API reference, DescribeInstances).
+        const { status = 0 } = error instanceof Failure ? error.details : {};
+        if (status < 500 || wanted.length !== 2) throw error;
+        add(await api.describeInstancesById([self.instanceId]));
+        isUnanswered = true;
+      }
+    }
+    const own = rows.get(self.instanceId);
+    if (own === undefined) {
+      throw new Failure("unreachable", {
+        request: `ec2:DescribeInstances at ${api.host}`,
+        why: `an answer in which ${self.instanceId} itself is missing`,
+      });
+    }
+    const group = own.instance.Tags?.find(({ Key }) => Key === GROUP_TAG)?.Value;
+    const facts = wanted.map((id) => [
+      id,
+      isUnanswered && id !== self.instanceId
+        ? ({ state: "unanswered" } as const)
+        : factsOf(rows.get(id)?.instance),
+    ]);
+    return {
+      instances: Object.fromEntries(facts) as Described["instances"],
+      ...(own.ownerId !== undefined && { account: own.ownerId }),
+      ...(group && { group }),
+    };
+  }
+
+  /** The addresses with what the rule needs to know of their holders. */
+  async function withFacts(
     addresses: readonly AddressState[],
     owners: ReadonlyMap<string, string>,
-  ): Promise<AddressState[]> {
-    const ids = addresses.flatMap(({ holder }) =>
+    { needsStates, known, alongside }: Question,
+    asked?: Promise<Described>,
+  ): Promise<Pick<Observation, "addresses" | "instances" | "group">> {
+    const holders = addresses.flatMap(({ holder }) =>
       holder.kind === "instance" && holder.instanceId !== self.instanceId
         ? [holder.instanceId]
         : [],
     );
-    if (ids.length === 0) return [...addresses];
-    const values = [self.instanceId, ...new Set(ids)];
-    const found = new Map<
-      string | undefined,
-      Awaited<ReturnType<Ec2Api["describeInstances"]>>[number]
-    >();
-    // One address is a single question: both launch times are from the same answer.
-    for (let i = 0; i < values.length; i += MOST_VALUES) {
-      const some = values.slice(i, i + MOST_VALUES);
-      for (const row of await api.describeInstances("instance-id", some)) {
-        found.set(row.instance.InstanceId, row);
-      }
-    }
-    const me = found.get(self.instanceId);
-    const selfLaunchedAt = me?.instance.LaunchTime?.getTime();
-    return addresses.map((address): AddressState => {
-      const { holder } = address;
-      if (holder.kind !== "instance" || holder.instanceId === self.instanceId) return address;
-      const row = found.get(holder.instanceId);
-      const owner = owners.get(address.allocationId);
-      if (
-        row === undefined &&
-        owner !== undefined &&
-        me?.ownerId !== undefined &&
-        owner !== me.ownerId
-      ) {
-        return {
-          ...address,
-          holder: { kind: "other", what: `${holder.instanceId} of account ${owner}` },
-        };
-      }
-      const launchedAt = row?.instance.LaunchTime?.getTime();
+    const isKnown = self.instanceId in known && holders.every((id) => id in known);
+    if (holders.length === 0 || !needsStates) return { addresses };
+    if (isKnown) {
       return {
-        ...address,
-        ...(selfLaunchedAt !== undefined && { selfLaunchedAt }),
-        holder: {
-          ...holder,
-          state: (row?.instance.State?.Name as InstanceState | undefined) ?? "unknown",
-          ...(launchedAt !== undefined && { launchedAt }),
-        },
+        addresses: addresses.map((one) => withHolderFacts(one, owners, { instances: known }, self)),
       };
-    });
+    }
+    const isAsked = asked !== undefined && holders.every((id) => alongside.includes(id));
+    const described = await (isAsked ? asked : describe(holders));
+    return {
+      addresses: addresses.map((one) => withHolderFacts(one, owners, described, self)),
+      instances: described.instances,
+      ...(described.group !== undefined && { group: described.group }),
+    };
   }
 
   async function observeAddress(
     allocationId: string,
     target: Target,
-    displaced: { publicIp: string; by: string } | undefined,
+    question: Question,
   ): Promise<Observation> {
+    const { displaced, alongside } = question;
+    const asked = alongside.length > 0 ? describe(alongside) : undefined;
+    // Whoever waits for it hears of it; nobody has to.
+    asked?.catch(() => {});
     const rows =
       displaced === undefined
         ? await describeAddresses("allocation-id", [allocationId])
@@ -135,7 +177,7 @@ export function ec2Over(api: Ec2Api, self: Instance, denied: Set<string>) {
         displaced &&
         elasticIn(rows, displaced.publicIp, (one) => !one.AssociationId || isOn(one, target));
       return {
-        addresses: await withStates([addressOf(row)], ownersOf([row])),
+        ...(await withFacts([addressOf(row)], ownersOf([row]), question, asked)),
         direct: true,
         ...(elasticIp && { displaced: elasticIp }),
       };
@@ -150,12 +192,12 @@ export function ec2Over(api: Ec2Api, self: Instance, denied: Set<string>) {
       return { addresses: [{ allocationId, holder: { kind: "nobody" } }], direct: false };
     }
     const address = { allocationId, ...heldBy(instanceId, holder.instance, target) };
-    return { addresses: await withStates([address], new Map()), direct: false };
+    return { ...(await withFacts([address], new Map(), question, asked)), direct: false };
   }
 
-  async function observePool(key: string, value: string): Promise<Observation> {
-    const rows = await describeAddresses(`tag:${key}`, [value]);
-    if (rows === undefined) {
+  async function observePool(key: string, value: string, question: Question): Promise<Observation> {
+    const found = await describeAddresses(`tag:${key}`, [value]);
+    if (found === undefined) {
       throw new Failure("denied", {
         request: `ec2:DescribeAddresses at ${api.host}`,
         why: "not allowed: ec2:DescribeAddresses, and without it the addresses of a pool cannot be found",
@@ -163,15 +205,17 @@ export function ec2Over(api: Ec2Api, self: Instance, denied: Set<string>) {
         code: "UnauthorizedOperation",
       });
     }
+    // EC2 takes * and ? in the value of a filter for any characters.
+    const rows = found.filter(({ Tags = [] }) =>
+      Tags.some((tag) => tag.Key === key && tag.Value === value),
+    );
     const addresses = rows.map(addressOf);
     // Who holds the others matters only when there is nothing else to be had.
     const enough = addresses.some(
       (address) => isOwn(address, self) || (isFree(address) && isUsableIn(address, self.zone)),
     );
-    return {
-      addresses: enough ? addresses : await withStates(addresses, ownersOf(rows)),
-      direct: true,
-    };
+    const facts = enough ? { addresses } : await withFacts(addresses, ownersOf(rows), question);
+    return { ...facts, direct: true };
   }
 
   function unknownAllocation(allocationId: string): Failure {
@@ -186,7 +230,7 @@ export function ec2Over(api: Ec2Api, self: Instance, denied: Set<string>) {
 
   return {
     async tags(): Promise<Readonly<Record<string, string>>> {
-      const [row] = await api.describeInstances("instance-id", [self.instanceId]);
+      const [row] = await api.describeInstancesById([self.instanceId]);
       return Object.fromEntries(
         (row?.instance.Tags ?? []).map(({ Key = "", Value = "" }) => [Key, Value.trim()]),
       );
@@ -195,11 +239,11 @@ export function ec2Over(api: Ec2Api, self: Instance, denied: Set<string>) {
     observe: (
       desired: DesiredAddress,
       target: Target,
-      displaced?: { publicIp: string; by: string },
+      question: Question = ALL,
     ): Promise<Observation> =>
       desired.kind === "pool"
-        ? observePool(desired.key, desired.value)
-        : observeAddress(desired.allocationId, target, displaced),
+        ? observePool(desired.key, desired.value, question)
+        : observeAddress(desired.allocationId, target, question),
 
     async elasticIpAt(target: Target & { publicIp: string }): Promise<ElasticIp | undefined> {
       const { publicIp } = target;
@@ -207,7 +251,7 @@ export function ec2Over(api: Ec2Api, self: Instance, denied: Set<string>) {
       if (rows !== undefined) {
         return elasticIn(rows, publicIp, (row) => isOn(row, target));
       }
-      const [row] = await api.describeInstances("instance-id", [self.instanceId]);
+      const [row] = await api.describeInstancesById([self.instanceId]);
       const isThere = elasticPlaces(row?.instance ?? {}).some((one) => one.publicIp === publicIp);
       return isThere ? { publicIp } : undefined;
     },
@@ -218,6 +262,46 @@ export function ec2Over(api: Ec2Api, self: Instance, denied: Set<string>) {
     release: (associationId: string): Promise<void> => api.disassociateAddress(associationId),
 
     close: () => api.close(),
+  };
+}
+
+/** What EC2 tells of instances, and the account of this one. */
+interface Described {
+  readonly instances: Readonly<Record<string, InstanceFacts>>;
+  readonly account?: string;
+  readonly group?: string;
+}
+
+function factsOf(row: Ec2Instance | undefined): InstanceFacts {
+  if (row === undefined) return { state: "unknown" };
+  const name = row.State?.Name ?? "";
+  const launchedAt = row.LaunchTime?.getTime();
+  return {
+    state: STATES.includes(name) ? (name as InstanceState) : "unrecognized",
+    ...(launchedAt !== undefined && { launchedAt }),
+  };
+}
+
+/** The address with what is known of its holder; one that EC2 does not know may be of another account. */
+function withHolderFacts(
+  address: AddressState,
+  owners: ReadonlyMap<string, string>,
+  { instances, account }: Described,
+  self: Instance,
+): AddressState {
+  const { holder } = address;
+  if (holder.kind !== "instance" || holder.instanceId === self.instanceId) return address;
+  const facts = instances[holder.instanceId] ?? { state: "unknown" };
+  const owner = owners.get(address.allocationId);
+  if (facts.state === "unknown" && owner && account && owner !== account) {
+    const what = `${holder.instanceId} of account ${owner}`;
+    return { ...address, holder: { kind: "other", what } };
+  }
+  const selfLaunchedAt = instances[self.instanceId]?.launchedAt;
+  return {
+    ...address,
+    ...(selfLaunchedAt !== undefined && { selfLaunchedAt }),
+    holder: { ...holder, ...facts },
   };
 }
 
@@ -249,7 +333,9 @@ function checked(
 
 function addressOf(row: Address): AddressState {
   const zone = row.Tags?.find(({ Key }) => Key === ZONE_TAG)?.Value?.trim();
-  const publicIp = checked("an address", row.PublicIp, isIpv4);
+  // In Wavelength Zones and on Outposts an address is the carrier's or the customer's own.
+  const shown = row.PublicIp ?? row.CarrierIp ?? row.CustomerOwnedIp;
+  const publicIp = checked("an address", shown, isIpv4);
   const borderGroup = checked("a border group", row.NetworkBorderGroup, isZone);
   return {
     allocationId: checked("an allocation id", row.AllocationId, isAllocationId) ?? "",
@@ -276,7 +362,6 @@ function holderOf(row: Address): Holder {
     return {
       kind: "instance",
       instanceId: InstanceId,
-      state: "running",
       ...(NetworkInterfaceId && { interfaceId: NetworkInterfaceId }),
       ...(PrivateIpAddress && { privateIp: PrivateIpAddress }),
       ...(AssociationId && { associationId: AssociationId }),
@@ -286,6 +371,7 @@ function holderOf(row: Address): Holder {
     return {
       kind: "other",
       what: `${NetworkInterfaceId ?? AssociationId}, which belongs to no instance (a NAT gateway, a load balancer or a detached interface)`,
+      isOrphan: true,
     };
   }
   return { kind: "nobody" };
@@ -344,7 +430,7 @@ function heldBy(
   instance: Ec2Instance,
   target: Target,
 ): Pick<AddressState, "publicIp" | "elasticIpHere"> & { holder: HolderInstance } {
-  const holder = { kind: "instance", state: "running", instanceId } as const;
+  const holder = { kind: "instance", instanceId } as const;
   const places = elasticPlaces(instance);
   const [only, ...more] = places;
   if (only !== undefined && more.length === 0) {

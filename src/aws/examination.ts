@@ -99,7 +99,7 @@ export function partsOf(
       const { connectAutoScaling } = await import("./auto-scaling-api.ts");
       const api = connectAutoScaling(optionsOf(self, signer, autoScalingUrl, dualStack, signal));
       try {
-        return await api.group();
+        return (await api.member())?.group;
       } finally {
         api.close();
       }

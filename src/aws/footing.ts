@@ -2,13 +2,13 @@
  * What one try stands on: this instance as its metadata shows it now, and connections to AWS in its name.
  * The standard AWS variables are read here, and mean what they mean to the AWS CLI.
  */
-import type { Instance } from "../model/instance.ts";
+import { GROUP_TAG, type Instance } from "../model/instance.ts";
 import { Failure } from "../model/failure.ts";
 import { isRegion } from "../model/ids.ts";
 import { environmentCredentials, roleCredentials } from "./credentials.ts";
 import { ec2Over } from "./ec2.ts";
 import { metadataEndpoint, openMetadata } from "./imds.ts";
-import { readHome, readSelf } from "./self.ts";
+import { firstTag, readHome, readSelf } from "./self.ts";
 import type { ConnectOptions } from "./service.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -38,7 +38,10 @@ export function footingOf(environment: Environment, date: () => Date, version: s
     const credentials = fixed ? Promise.resolve(fixed) : roleCredentials(metadata, date());
     credentials.catch(() => {});
     // Whether there is IPv6 matters to those who did not get through at first.
-    const self = await readSelf(metadata, tags, region, tries++ > 0);
+    const known = await readSelf(metadata, tags, region, tries++ > 0);
+    // A state that is not shown means in no group, or not yet.
+    const group = known.lifecycleState ? undefined : await firstTag(metadata, [GROUP_TAG]);
+    const self = { ...known, ...(group && { group: group.value }) };
     const denied = new Set<string>();
     const options = (endpoint: string | undefined, isSecond: boolean): ConnectOptions => ({
       self,

@@ -6,11 +6,18 @@ import type { Instance } from "../model/instance.ts";
 import { classify, type Service } from "../core/classify.ts";
 import { Failure } from "../model/failure.ts";
 import { errorCode, networkTrouble } from "../core/network.ts";
+import { FLIGHT_MS } from "../reconcile/bounds.ts";
 import type { Credentials } from "./credentials.ts";
+import type { ResettableAgents } from "./sockets.ts";
 
-/** Milliseconds to connect, and for one request in all, body included. */
+/** Milliseconds to connect. */
 const CONNECT_MS = 3_000;
-const REQUEST_MS = 6_000;
+/**
+ * Milliseconds for one request in all, body included. EC2's DescribeInstances has been seen to take seconds in accounts
+ * with many instances (hashicorp/vault#2767: p95 up to 6 s), and one that is given up is asked again all the same. With
+ * Auto Scaling a launch hook must not time out meanwhile.
+ */
+const LIMIT_MS: Readonly<Record<Service, number>> = { ec2: 15_000, autoscaling: 6_000 };
 
 export interface ConnectOptions {
   readonly self: Instance;
@@ -26,8 +33,12 @@ export interface ConnectOptions {
   readonly skew: { offsetMs: number };
 }
 
-/** The configuration of a client of the SDK. */
-export function clientConfig(options: ConnectOptions) {
+/**
+ * The configuration of a client of the SDK.
+ *
+ * @param agents for the connections of this client alone, if it writes
+ */
+export function clientConfig(options: ConnectOptions, agents?: ResettableAgents) {
   // The SDK reads profile files for a dozen settings, whatever it is given: point it at nothing.
   process.env["AWS_CONFIG_FILE"] = process.env["AWS_SHARED_CREDENTIALS_FILE"] = "/dev/null";
   const { endpoint } = options;
@@ -42,9 +53,10 @@ export function clientConfig(options: ConnectOptions) {
     maxAttempts: 1,
     requestHandler: {
       connectionTimeout: CONNECT_MS,
-      requestTimeout: REQUEST_MS,
+      requestTimeout: LIMIT_MS.ec2,
       throwOnRequestTimeout: true,
-      socketTimeout: REQUEST_MS,
+      socketTimeout: LIMIT_MS.ec2,
+      ...(agents && { httpAgent: agents.httpAgent, httpsAgent: agents.httpsAgent }),
     },
     systemClockOffset: options.skew.offsetMs,
     customUserAgent: [["eip-heal", options.version]] as [string, string][],
@@ -88,16 +100,21 @@ export type Call = <T>(
   send: (limits: { abortSignal: AbortSignal }) => Promise<T>,
 ) => Promise<T>;
 
+/** What moves an address, and must not arrive later than it counts as unanswered. */
+const isWrite = (action: string) => /^(Dis)?[Aa]ssociateAddress$/.test(action);
+
 /** How the client's actions are run: within our limits, and with our Failures. */
 export function callsOf(
   service: Service,
   client: Client,
   host: string,
   { self, signal, skew }: ConnectOptions,
+  agents?: ResettableAgents,
 ): Call {
   return async (action, resource, send) => {
     const request = `${service}:${action} at ${host}`;
-    const limit = AbortSignal.timeout(REQUEST_MS);
+    const limitMs = isWrite(action) ? FLIGHT_MS : LIMIT_MS[service];
+    const limit = AbortSignal.timeout(limitMs);
     const limits = { abortSignal: AbortSignal.any([signal, limit]) };
     try {
       try {
@@ -110,10 +127,11 @@ export function callsOf(
         skew.offsetMs = client.config.systemClockOffset;
       }
     } catch (error) {
+      if (isWrite(action) && limits.abortSignal.aborted) agents?.reset();
       if (signal.aborted) throw signal.reason as Error;
       if (error instanceof Failure) throw error;
       const timedOut = limit.aborted;
-      throw translate(error, { service, action, request, resource, timedOut, self });
+      throw translate(error, { service, action, request, resource, timedOut, limitMs, self });
     }
   };
 }
@@ -140,13 +158,15 @@ interface Context {
   readonly request: string;
   readonly resource: string;
   readonly timedOut: boolean;
+  /** Milliseconds that the request could take. */
+  readonly limitMs: number;
   readonly self: Instance;
 }
 
 /** The failure that an exception of the SDK is: an answer of the service, or none. */
 function translate(
   error: unknown,
-  { service, action, request, resource, timedOut, self }: Context,
+  { service, action, request, resource, timedOut, limitMs, self }: Context,
 ): Failure {
   const { name, message, code, $metadata } = error as {
     name?: string;
@@ -184,9 +204,10 @@ function translate(
     why: isUnconnected
       ? `no connection within ${CONNECT_MS / 1_000} s`
       : wasSlow
-        ? `no complete answer within ${REQUEST_MS / 1_000} s`
+        ? `no complete answer within ${limitMs / 1_000} s`
         : (trouble?.why ?? message ?? "no answer"),
-    cure: trouble?.cure ?? wayOut(service, self),
+    // What has connected has a way out.
+    cure: trouble?.cure ?? (wasSlow && !isUnconnected ? undefined : wayOut(service, self)),
     cause: error,
   });
 }

@@ -3,7 +3,8 @@ import { type AddressState, describeState, nameAddress } from "../model/address.
 import { type Target, resolveTarget } from "../model/target.ts";
 import { seconds } from "../model/duration.ts";
 import type { Instance } from "../model/instance.ts";
-import { decide, type Decision, whyNotInService, UNKNOWN_FOR_MS } from "../reconcile/ownership.ts";
+import { decide, type Decision, whyNotInService } from "../reconcile/ownership.ts";
+import { UNKNOWN_FOR_MS } from "../reconcile/bounds.ts";
 import { EXIT, type ExitStatus, Failure } from "../model/failure.ts";
 import { statusOf } from "../reconcile/retry.ts";
 import { type Choice, choose } from "../reconcile/pool.ts";
@@ -211,7 +212,10 @@ function holderOf({ holder }: AddressState, self: Instance | undefined, direct =
       return holder.what;
     case "instance": {
       const where = [holder.interfaceId, holder.privateIp].filter((part) => part !== undefined);
-      const who = holder.instanceId === self?.instanceId ? "this instance" : describeState(holder);
+      const who =
+        holder.instanceId === self?.instanceId
+          ? "this instance"
+          : (describeState(holder) ?? "another instance");
       return `${[holder.instanceId, ...where].join(" ")} (${who})`;
     }
   }

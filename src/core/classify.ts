@@ -59,7 +59,8 @@ const BAD_CREDENTIALS =
 export function classify(answer: ErrorAnswer): Failure {
   const { code, message, status, action, request } = answer;
   const why = message === "" ? `${code} (${status})` : `${code}: ${message}`;
-  const fail = ([kind, details]: Meaning) => new Failure(kind, { why, request, code, ...details });
+  const fail = ([kind, details]: Meaning) =>
+    new Failure(kind, { why, request, code, status, ...details });
 
   if (
     code === "UnauthorizedOperation" ||

@@ -1,7 +1,8 @@
 /**
  * What a run tells: one line for the journal, a record for programs, and variables for other units.
  */
-import { type HolderInstance, describeState } from "../model/address.ts";
+import { type HolderInstance, nameAddress, nameHolder } from "../model/address.ts";
+import { seconds } from "../model/duration.ts";
 import { EXIT, type ExitStatus } from "../model/failure.ts";
 import type { Change, Facts, HookEnd, Outcome } from "../model/outcome.ts";
 
@@ -150,18 +151,6 @@ export function resultVariables(outcome: Outcome): Record<string, string> | unde
   );
 }
 
-/** `eipalloc-1 (203.0.113.7)`, or the id alone while the address is not known. */
-export function nameAddress(allocationId: string, publicIp: string | undefined): string {
-  return publicIp === undefined ? allocationId : `${allocationId} (${publicIp})`;
-}
-
-/** A time for people: `1.4 s`, `2 min 5 s`. */
-export function seconds(ms: number): string {
-  if (ms < 60_000) return `${(ms / 1_000).toFixed(1)} s`;
-  const whole = Math.round(ms / 1_000);
-  return `${Math.floor(whole / 60)} min ${whole % 60} s`;
-}
-
 function settled(change: Change, facts: Facts): string {
   const { address, place } = names(facts);
   switch (change.change) {
@@ -200,5 +189,5 @@ function origin(from: HolderInstance, { instanceId }: Facts): string {
   const { interfaceId, privateIp } = from;
   return from.instanceId === instanceId
     ? `moved from ${interfaceId === undefined ? "another place" : `${interfaceId} ${privateIp}`} of this instance`
-    : `taken from ${from.instanceId} (${describeState(from)})`;
+    : `taken from ${nameHolder(from)}`;
 }

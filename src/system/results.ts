@@ -1,9 +1,10 @@
 /**
  * The files in /run/eip-heal: what the last run found, for programs (result.json) and for other units (env),
- * and what rechecks remember (recheck.json).
+ * what rechecks remember (recheck.json), and when a run has sent its last write (last-write).
  */
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { LastWrite } from "../run/ports.ts";
 import { type LastResult, type RecheckState, NO_RECHECKS } from "../reconcile/drift.ts";
 
 /**
@@ -91,6 +92,32 @@ export function readMemory(folder: string): RecheckState {
 export function writeMemory(folder: string, memory: RecheckState): void {
   mkdirSync(folder, { recursive: true, mode: 0o755 });
   replace(join(folder, "recheck.json"), `${JSON.stringify(memory)}\n`);
+}
+
+/**
+ * When a run on this boot has sent its last write, in milliseconds of the clock that starts with the boot. Without a
+ * folder, or without the right to write there, nothing is remembered: a run by hand goes on all the same.
+ */
+export function lastWriteIn(folder: string): LastWrite {
+  const path = join(folder, "last-write");
+  return {
+    read: () => {
+      try {
+        const at = Number(readFileSync(path, "utf8"));
+        return Number.isFinite(at) ? at : undefined;
+      } catch {
+        return undefined;
+      }
+    },
+    record: (at) => {
+      try {
+        if (at === undefined) rmSync(path, { force: true });
+        else replace(path, `${Math.round(at)}\n`);
+      } catch {
+        // See above.
+      }
+    },
+  };
 }
 
 function readJson(path: string): Record<string, unknown> | undefined {

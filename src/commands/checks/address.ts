@@ -1,6 +1,7 @@
 /** Which address is wanted, where it is, and what a heal would make of that. */
 import { nameAddress, type Observation } from "../../model/address.ts";
-import { decide, TAKEOVERS, UNKNOWN_FOR_MS } from "../../reconcile/ownership.ts";
+import { decide, TAKEOVERS } from "../../reconcile/ownership.ts";
+import { UNKNOWN_FOR_MS } from "../../reconcile/bounds.ts";
 import { EXIT, Failure } from "../../model/failure.ts";
 import { borderGroupOf } from "../../model/ids.ts";
 import { statusOf } from "../../reconcile/retry.ts";

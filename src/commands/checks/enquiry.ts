@@ -4,7 +4,7 @@ import {
   type DesiredAddress,
   type HolderInstance,
   type Observation,
-  describeState,
+  nameHolder,
 } from "../../model/address.ts";
 import type { Target } from "../../model/target.ts";
 import type { Instance } from "../../model/instance.ts";
@@ -197,6 +197,6 @@ export function nameOf(what: DesiredAddress | HolderInstance): string {
     case "pool":
       return `the pool ${what.key}=${what.value}`;
     case "instance":
-      return `${what.instanceId} (${describeState(what)})`;
+      return nameHolder(what);
   }
 }
