@@ -26,8 +26,10 @@ interface Scene {
   readonly allocationId: string;
   /** The wait of this instance under the hook. */
   readonly wait: LifecycleAction | undefined;
-  /** Actions of the Auto Scaling API that were called, with their results or error codes. */
+  /** Actions of the Auto Scaling API that were called, with their results or error codes, but for heartbeats. */
   readonly calls: readonly string[];
+  /** The same of heartbeats: on a busy machine a heal may take long enough for one. */
+  readonly heartbeats: readonly string[];
   /** What result.json says of the hook. */
   readonly hook: Record<string, unknown> | undefined;
 }
@@ -77,18 +79,21 @@ async function play(setting: Setting = {}): Promise<Scene> {
     await setting.meanwhile?.(region, me, allocationId);
     const run = await running;
     region.region.elapse();
+    const asked = region.calls
+      .filter(({ service }) => service === "autoscaling")
+      .map(
+        ({ action, params, error, fault }) =>
+          `${action} ${error ?? fault ?? params["LifecycleActionResult"] ?? "ok"}`,
+      );
+    const isHeartbeat = (call: string) => call.startsWith("RecordLifecycleActionHeartbeat");
     return {
       run,
       region,
       me,
       allocationId,
       wait: region.region.lifecycleActions()[0],
-      calls: region.calls
-        .filter(({ service }) => service === "autoscaling")
-        .map(
-          ({ action, params, error, fault }) =>
-            `${action} ${error ?? fault ?? params["LifecycleActionResult"] ?? "ok"}`,
-        ),
+      calls: asked.filter((call) => !isHeartbeat(call)),
+      heartbeats: asked.filter(isHeartbeat),
       hook: run.result?.["lifecycleHook"] as Record<string, unknown> | undefined,
     };
   } finally {
@@ -115,7 +120,9 @@ describe.concurrent("by lifecycle state", () => {
     expect(run.status, run.log.join("\n")).toBe(0);
     expect(run.result?.["outcome"]).toBe(outcome);
     expect(run.result?.["lifecycleState"]).toBe(lifecycle);
-    expect(calls).toEqual([CONTINUED]);
+    // A state that instance metadata does not show is asked of Auto Scaling.
+    const lookedUp = lifecycle === undefined ? ["DescribeAutoScalingInstances ok"] : [];
+    expect(calls).toEqual([...lookedUp, CONTINUED]);
     expect(wait?.ended).toMatchObject({ result: "CONTINUE", by: "call" });
     expect(hook).toEqual({
       name: HOOK,
@@ -169,6 +176,7 @@ describe.concurrent("by the end of the heal", () => {
     [
       "a NAT gateway has it",
       {
+        environment: { EIP_HEAL_DEADLINE: "4s" },
         world: (world, allocationId) => world.holdByService({ allocationId }, "nat-gateway"),
       },
       78,
@@ -345,16 +353,24 @@ describe.concurrent("by the end of the heal", () => {
     expect([calls, wait?.ended, hook?.["outcome"]]).toEqual([[], undefined, "left"]);
   });
 
-  it.each<[string, Effect, Effect]>([
-    ["accepted it, and answers no look", { do: "delay", afterMs: 0 }, { do: "silence" }],
+  it.each<[string, Effect, Effect, number, string]>([
     [
-      "accepted it, and the answer is lost",
+      "accepted it, and answers no look",
+      { do: "delay", afterMs: 0 },
+      { do: "silence" },
+      75,
+      "left",
+    ],
+    [
+      "accepted it, and the answer is lost: what is shown then is held, past the deadline",
       { do: "lose-answer", how: "silence" },
       { do: "delay", afterMs: 0 },
+      0,
+      "completed",
     ],
   ])(
     "a refusal, then EC2 has %s: the refusal is not what ends it",
-    async (_, association, looks) => {
+    async (_, association, looks, status, outcome) => {
       const { run, region, me, allocationId, wait, hook } = await play({
         environment: { EIP_HEAL_DEADLINE: "5s" },
         before: (region) => {
@@ -373,9 +389,10 @@ describe.concurrent("by the end of the heal", () => {
           });
         },
       });
-      expect(run.status, run.log.join("\n")).toBe(75);
+      expect(run.status, run.log.join("\n")).toBe(status);
       expect(region.holder(allocationId)?.instanceId).toBe(me.instanceId);
-      expect([wait?.ended, hook?.["outcome"]]).toEqual([undefined, "left"]);
+      expect(wait?.ended?.result).toBe(status === 0 ? "CONTINUE" : undefined);
+      expect(hook?.["outcome"]).toBe(outcome);
     },
   );
 
@@ -429,8 +446,8 @@ describe.concurrent("time", () => {
     "heartbeats keep a hook from timing out while the heal waits",
     { timeout: PATIENCE_MS },
     async () => {
-      const { run, wait, calls } = await play({
-        hook: { heartbeatTimeoutMs: 11_500 },
+      const { run, wait, calls, heartbeats } = await play({
+        hook: { heartbeatTimeoutMs: 13_500 },
         environment: { EIP_HEAL_TAKEOVER: "if-gone" },
         world: (world, allocationId) =>
           world.hold({ allocationId }, world.instance({ instanceId: "i-00000000000000001" })),
@@ -440,8 +457,9 @@ describe.concurrent("time", () => {
         },
       });
       expect(run.status, run.log.join("\n")).toBe(0);
-      expect(run.ms).toBeGreaterThan(11_500);
-      expect(calls).toEqual(["RecordLifecycleActionHeartbeat ok", CONTINUED]);
+      expect(run.ms).toBeGreaterThan(13_500);
+      expect(heartbeats).toContain("RecordLifecycleActionHeartbeat ok");
+      expect(calls).toEqual([CONTINUED]);
       expect(wait?.ended).toMatchObject({ result: "CONTINUE", by: "call" });
     },
   );
@@ -474,10 +492,12 @@ describe.concurrent("time", () => {
     expect(hook).toMatchObject({ outcome: "left" });
   });
 
-  it("a heal that is done at once sends no heartbeat and ends at once", async () => {
-    const { run, calls } = await play();
-    expect(calls).toEqual([CONTINUED]);
-    expect(run.ms).toBeLessThan(4_000);
+  it("a heal that finds the address here sends no heartbeat and ends at once", async () => {
+    const { run, calls, heartbeats } = await play({
+      world: (world, allocationId, me) => world.hold({ allocationId }, me),
+    });
+    expect([calls, heartbeats]).toEqual([[CONTINUED], []]);
+    expect(run.ms).toBeLessThan(6_000);
   });
 });
 
@@ -487,12 +507,12 @@ describe.concurrent("the instance does not wait", { timeout: PATIENCE_MS }, () =
       waits: false,
       me: { group: GROUP, lifecycle: undefined },
       meanwhile: async ({ region }, { instanceId }) => {
-        await sleep(2_500);
+        await sleep(9_000);
         region.waitUnderHook(instanceId, HOOK);
       },
     });
     expect(run.status, run.log.join("\n")).toBe(0);
-    expect(calls.at(0)).toBe("CompleteLifecycleAction ValidationError");
+    expect(calls).toContain("CompleteLifecycleAction ValidationError");
     expect(calls.filter((call) => call === CONTINUED)).toHaveLength(1);
     expect(calls.at(-1)).toBe(CONTINUED);
     expect(wait?.ended).toMatchObject({ result: "CONTINUE", by: "call" });
@@ -509,8 +529,9 @@ describe.concurrent("the instance does not wait", { timeout: PATIENCE_MS }, () =
     expect(run.ms).toBeGreaterThan(GRACE_MS - 5_000);
     expect(new Set(calls)).toEqual(
       new Set([
+        // Instance metadata does not tell whether it is in service.
+        "DescribeAutoScalingInstances ok",
         "CompleteLifecycleAction ValidationError",
-        "RecordLifecycleActionHeartbeat ValidationError",
       ]),
     );
     expect(hook).toMatchObject({ outcome: "not-waiting" });
@@ -664,12 +685,13 @@ describe.concurrent("Auto Scaling does not play along", { timeout: PATIENCE_MS }
     ["bytes that mean nothing", { do: "garbage" }],
     ["a bad gateway", { do: "status", status: 502, body: "<html>Bad Gateway</html>" }],
   ] as const)("%s for two requests: tried again until it is done", async (_, effect) => {
-    const { run, wait, calls } = await play({
+    const { run, wait, calls, heartbeats } = await play({
       before: (region) => region.faults.add({ service: "autoscaling", count: 2, effect }),
     });
     expect(run.status, run.log.join("\n")).toBe(0);
     // Heartbeats go on while it waits, and may be among the two.
-    expect(calls.filter((call) => !/ (?:ok|CONTINUE)$/.test(call))).toHaveLength(2);
+    const asked = [...calls, ...heartbeats];
+    expect(asked.filter((call) => !/ (?:ok|CONTINUE)$/.test(call))).toHaveLength(2);
     expect(calls.filter((call) => call === CONTINUED)).toHaveLength(1);
     expect(wait?.ended).toMatchObject({ result: "CONTINUE", by: "call" });
     expect(run.log.at(-1)).toMatch(/^completed the launch hook/);
@@ -680,6 +702,7 @@ describe.concurrent("Auto Scaling does not play along", { timeout: PATIENCE_MS }
       before: (region) =>
         region.faults.add({
           service: "autoscaling",
+          action: "CompleteLifecycleAction",
           count: 1,
           effect: { do: "lose-answer", how: "reset" },
         }),
@@ -700,21 +723,22 @@ describe.concurrent("Auto Scaling does not play along", { timeout: PATIENCE_MS }
   });
 
   it("heartbeats that are refused do not disturb the heal", async () => {
-    const { run, calls } = await play({
+    const { run, calls, heartbeats } = await play({
       before: (region) => {
         region.region.setPolicy("hook", FULL_ROLE);
-        region.region.setPolicy("hook", HOOK_ROLE, Date.now() + 7_000);
+        region.region.setPolicy("hook", HOOK_ROLE, Date.now() + 10_000);
       },
       environment: { EIP_HEAL_TAKEOVER: "if-gone" },
       world: (world, allocationId) =>
         world.hold({ allocationId }, world.instance({ instanceId: "i-00000000000000001" })),
       meanwhile: async (region) => {
-        await sleep(7_500);
+        await sleep(10_500);
         region.region.terminate("i-00000000000000001");
       },
     });
     expect(run.status, run.log.join("\n")).toBe(0);
-    expect(calls).toEqual(["RecordLifecycleActionHeartbeat AccessDenied", CONTINUED]);
+    expect(heartbeats).toContain("RecordLifecycleActionHeartbeat AccessDenied");
+    expect(calls).toEqual([CONTINUED]);
     expect(run.log.join("\n")).toContain("allow autoscaling:RecordLifecycleActionHeartbeat on ");
   });
 });

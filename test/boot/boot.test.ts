@@ -154,13 +154,16 @@ describe("a machine with eip-heal", () => {
     await machine.must([...nobody, "eip-heal", "doctor"]);
   });
 
-  test("a restart when all is well costs one look and changes nothing", async () => {
+  test("a restart when all is well costs a look or two and changes nothing", async () => {
     const before = cloud.region.calls.length;
     await machine.must(["systemctl", "restart", UNIT]);
 
-    expect(cloud.region.calls.slice(before)).toEqual([
-      expect.objectContaining({ action: "DescribeAddresses", instanceId: self.instanceId }),
-    ]);
+    // So soon after the boot has associated it, it is held once more.
+    const calls = cloud.region.calls.slice(before);
+    expect(calls.length).toBeLessThanOrEqual(2);
+    for (const { action, instanceId } of calls) {
+      expect([action, instanceId]).toEqual(["DescribeAddresses", self.instanceId]);
+    }
     expect((await machine.journal(UNIT)).join("\n")).toContain(
       `${NAMED} is already associated with ${HERE}`,
     );

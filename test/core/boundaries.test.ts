@@ -14,8 +14,8 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   core: ["model", "reconcile"],
   run: ["model", "reconcile", "core"],
   commands: ["model", "reconcile", "core", "run"],
-  aws: ["model", "core"],
-  system: ["model", "core", "reconcile"],
+  aws: ["model", "core", "reconcile"],
+  system: ["model", "core", "reconcile", "run"],
 };
 /** Folders whose files perform nothing themselves: what they need of the world is handed to them. */
 const PURE = ["model", "reconcile", "core", "run", "commands"];

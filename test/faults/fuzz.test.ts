@@ -34,6 +34,7 @@ import { makeHome, start } from "./process.ts";
 
 const SEED = Number(process.env["FAULTS_SEED"] ?? 1);
 const RUNS = Number(process.env["FAULTS_RUNS"] ?? 1);
+const NO_WRITES = { read: () => undefined, record: () => {} };
 const TIMEOUT_MS = 300_000 * RUNS;
 
 /** As many at once as keep the machine busy while some wait for an answer that does not come. */
@@ -270,6 +271,7 @@ const FAST = 20;
 describe("whole runs", () => {
   const clock = {
     now: () => performance.now() * FAST,
+    date: () => new Date(),
     random: () => 0.5,
     sleep: (ms: number, signal: AbortSignal) =>
       new Promise<void>((resolve, reject) => {
@@ -308,7 +310,7 @@ describe("whole runs", () => {
           const startedAt = performance.now();
           const outcome = await heal(
             read.settings,
-            { ...footingOf(environment, () => new Date(), "0"), clock, log },
+            { ...footingOf(environment, () => new Date(), "0"), clock, log, lastWrite: NO_WRITES },
             {},
             new AbortController().signal,
           );
