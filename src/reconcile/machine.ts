@@ -239,7 +239,8 @@ function decideOn(before: State, seen: Seen, now: number): Step {
   const counted = inAttempt(before, { decisions: attempt.decisions + 1 });
   const choice = choiceOf(counted, seen, unknownSince, now);
   if (choice.address === undefined) {
-    return fail(remember(counted, { unknownSince }), new Failure("held", { why: choice.why }));
+    const elsewhere = remember(counted, { unknownSince, shown: undefined });
+    return fail(elsewhere, new Failure("held", { why: choice.why }));
   }
   const { address, decision } = choice;
   const { allocationId, publicIp } = address;
@@ -249,8 +250,10 @@ function decideOn(before: State, seen: Seen, now: number): Step {
     ...(!isOwn(address, goal.target) && { mayBeHere: false }),
   });
   // A hold that somebody else has interrupted begins anew; one whose look was not answered goes on.
-  const { shownSince = now } = state.memory;
-  const known = remember(state, { shownSince: decision.do === "settled" ? shownSince : undefined });
+  const { shown = { allocationId, since: now } } = before.memory;
+  const isSame = shown.allocationId === allocationId;
+  const here = isSame ? shown : { allocationId, since: now };
+  const known = remember(state, { shown: decision.do === "settled" ? here : undefined });
   return carryOut(known, decision, seen, address, now);
 }
 
@@ -364,7 +367,8 @@ function notShownInService(name: string, from: HolderInstance): Failure {
  */
 function onSettled(state: State, seen: Seen, address: AddressState, now: number): Step {
   const { goal, memory, attempt } = state;
-  const { write, lastWriteAt, shownSince = now } = memory;
+  const { write, lastWriteAt, shown } = memory;
+  const shownSince = shown?.since ?? now;
   const { allocationId, publicIp } = address;
   if (goal.force && write === undefined && !attempt.isForced) {
     const intent: Intent = { seen, address, write: { change: "renewed" } };
@@ -463,7 +467,7 @@ function commit(
         mayBeHere: true,
         written: "perhaps",
         lastWriteAt: now,
-        shownSince: undefined,
+        shown: undefined,
       },
       phase: {
         at: "writing",

@@ -54,8 +54,8 @@ export interface Memory {
   readonly mayBeHere: boolean;
   /** When a write was sent last on this boot, by this run or an earlier one, in milliseconds of the run's clock. */
   readonly lastWriteAt?: number;
-  /** Since when EC2 has shown the address here, and nowhere else in between; from the last write on. */
-  readonly shownSince?: number | undefined;
+  /** Which address EC2 has shown here, and since when without a break; from the last write on. */
+  readonly shown?: { readonly allocationId: string; readonly since: number } | undefined;
   /** Since when EC2 has denied knowing a holder or not answered for it, in milliseconds of the run's clock. */
   readonly unknownSince: Readonly<Record<string, number>>;
   readonly facts: Readonly<Record<string, KnownFacts>>;

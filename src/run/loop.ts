@@ -45,17 +45,25 @@ export async function reconcile(
   const { signal, ports } = context;
   const { clock, log } = ports;
   let { state, effect } = begin(goal, memory, clock.now());
-  for (;;) {
-    for (const line of state.warnings) log.warn(line);
-    const isMove = effect.do === "associate" && effect.isMove;
-    if (isMove) moves?.begin();
-    if (isMove) signal.throwIfAborted();
-    remember(state.memory);
-    // A hold that has begun is finished, even past the deadline: the address is here, and that is about to be certain.
-    context.defer(state.phase.at === "holding");
-    if (effect.do === "end") return effect.end;
-    if (effect.do === "fail") throw effect.failure;
-    ({ state, effect } = next(state, await perform(effect)));
+  try {
+    return await goOn();
+  } finally {
+    context.defer(false);
+  }
+
+  async function goOn(): Promise<End> {
+    for (;;) {
+      for (const line of state.warnings) log.warn(line);
+      const isMove = effect.do === "associate" && effect.isMove;
+      if (isMove) moves?.begin();
+      if (isMove) signal.throwIfAborted();
+      remember(state.memory);
+      // A hold that has begun is finished, even past the deadline: the address is here, and that is about to be certain.
+      context.defer(state.phase.at === "holding");
+      if (effect.do === "end") return effect.end;
+      if (effect.do === "fail") throw effect.failure;
+      ({ state, effect } = next(state, await perform(effect)));
+    }
   }
 
   async function perform(effect: Exclude<Effect, { do: "end" | "fail" }>): Promise<Event> {

@@ -196,9 +196,11 @@ function aged(state: State): State {
   const { lastWriteAt } = memory;
   const older =
     lastWriteAt === undefined ? {} : { lastWriteAt: Math.max(lastWriteAt - SECOND, -SUSPECT_MS) };
-  const shownSince =
-    memory.shownSince === undefined ? undefined : Math.max(memory.shownSince - SECOND, -LONGEST_MS);
-  const aging = { ...memory, ...older, unknownSince, shownSince };
+  const shown = memory.shown && {
+    ...memory.shown,
+    since: Math.max(memory.shown.since - SECOND, -LONGEST_MS),
+  };
+  const aging = { ...memory, ...older, unknownSince, shown };
   return { ...state, memory: aging, phase: agedPhase(phase) };
 }
 

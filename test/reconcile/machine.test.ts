@@ -464,6 +464,19 @@ describe("a pool", () => {
     publicIp: "203.0.113.8",
   });
 
+  it("a hold is of one address: another one that is here instead is held anew", () => {
+    const here = (one: AddressState): AddressState => ({ ...one, holder: HERE });
+    const { done, end } = play(POOL, [
+      shows(first),
+      "accepts",
+      shows(here(first)),
+      shows(here(second)),
+      shows(here(second)),
+    ]);
+    expect(done.slice(3)).toEqual([HOLD, "observe", HOLD, "observe"]);
+    expect(end).toMatchObject({ end: "settled" });
+  });
+
   it("a lost claim moves on at once", () => {
     const held = (one: AddressState): AddressState => ({ ...one, holder: HERE });
     const { done, end } = play(POOL, [
