@@ -70,6 +70,10 @@ test-fast: node_modules/.installed ## run the tests that need nothing: units, th
 explore: node_modules/.installed ## visit every interleaving of two and three instances (minutes, gigabytes)
 	@$(NODE) --max-old-space-size=16384 test/explorer/main.ts
 
+.PHONY: races
+races: dist/eip-heal ## 200 times two real instances that boot at once on a free address (minutes)
+	EIP_HEAL_TEST_PAIRS=200 $(VITEST) --project binary slow
+
 .PHONY: watch
 watch: node_modules/.installed ## run the unit tests again whenever a file is saved, without a build
 	$(NODE) node_modules/vitest/vitest.mjs --project unit --project explorer

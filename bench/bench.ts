@@ -65,12 +65,12 @@ interface Case {
   readonly name: string;
   readonly start: Start;
   readonly command: "heal" | "recheck";
-  /** A take is over when EC2 shows it; that it then has to hold for 3 s is the agent's own care. */
+  /** An association is over when EC2 shows it; that it then has to hold for six seconds is the agent's own care. */
   readonly untilShown?: boolean;
 }
 const CASES: readonly Case[] = [
   { name: "already ours", start: "ours", command: "heal" },
-  { name: "free", start: "free", command: "heal" },
+  { name: "free", start: "free", command: "heal", untilShown: true },
   { name: "held by an older instance", start: "older", command: "heal", untilShown: true },
   { name: "recheck, nothing to do", start: "ours", command: "recheck" },
 ];
