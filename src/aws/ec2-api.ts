@@ -25,6 +25,9 @@ export interface ConnectedApi extends Ec2Api {
 }
 type AssociateInput = Parameters<Ec2Api["associateAddress"]>[0];
 
+/** EC2 pages with up to 1,000 instances each; more than this is somebody's joke. */
+const MAX_PAGES = 100;
+
 /** Opens a connection of its own; the first call connects. */
 export function connectApi(options: ConnectOptions): ConnectedApi {
   const { region } = options.self;
@@ -97,6 +100,7 @@ export function connectApi(options: ConnectOptions): ConnectedApi {
     async describeInstances(filter, values) {
       const found: DescribedInstance[] = [];
       let next: string | undefined;
+      let pages = 0;
       do {
         // The filter is sent again with each page, as EC2 wants it.
         const page = await instances({
@@ -105,6 +109,7 @@ export function connectApi(options: ConnectOptions): ConnectedApi {
         });
         found.push(...page.rows);
         next = page.next;
+        if (++pages >= MAX_PAGES) throw noAnswer("ec2", "DescribeInstances", host);
       } while (next);
       return found;
     },
@@ -113,7 +118,10 @@ export function connectApi(options: ConnectOptions): ConnectedApi {
     // in a large one.
     async describeInstancesById(ids) {
       try {
-        return (await instances({ InstanceIds: [...ids] })).rows;
+        const { rows, next } = await instances({ InstanceIds: [...ids] });
+        // EC2 does not page what was asked for by id: whatever is missing then is not known to be missing.
+        if (next) throw noAnswer("ec2", "DescribeInstances", host);
+        return rows;
       } catch (error) {
         if (!(error instanceof Failure) || error.code !== "InvalidInstanceID.NotFound") throw error;
         // One id that EC2 does not know, and it tells nothing of the others.

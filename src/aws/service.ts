@@ -116,6 +116,9 @@ export function callsOf(
     const limitMs = isWrite(action) ? FLIGHT_MS : LIMIT_MS[service];
     const limit = AbortSignal.timeout(limitMs);
     const limits = { abortSignal: AbortSignal.any([signal, limit]) };
+    // Before the SDK hears of it and closes the connection in an orderly way, by which the request would still arrive.
+    const onAbort = () => agents?.reset();
+    if (isWrite(action)) limits.abortSignal.addEventListener("abort", onAbort, { once: true });
     try {
       try {
         return await send(limits);
@@ -124,10 +127,10 @@ export function callsOf(
         if (!isClockNews(error)) throw error;
         return await send(limits);
       } finally {
+        limits.abortSignal.removeEventListener("abort", onAbort);
         skew.offsetMs = client.config.systemClockOffset;
       }
     } catch (error) {
-      if (isWrite(action) && limits.abortSignal.aborted) agents?.reset();
       if (signal.aborted) throw signal.reason as Error;
       if (error instanceof Failure) throw error;
       const timedOut = limit.aborted;
@@ -178,7 +181,7 @@ function translate(
   if (!timedOut && status !== undefined && name !== undefined && name !== "TimeoutError") {
     // "Unknown" is what the SDK calls an error without a code, "Error" one that it cannot parse.
     if (/^(Unknown|Error|SyntaxError|TypeError)$/.test(name)) {
-      return new Failure(status === 503 ? "throttled" : "unreachable", {
+      return new Failure("unreachable", {
         request,
         why: `status ${status} without an answer of ${NAMES[service]} in it`,
         cause: error,

@@ -69,7 +69,8 @@ export function classify(answer: ErrorAnswer): Failure {
   ) {
     return new Failure("denied", { request, code, ...refusal(answer) });
   }
-  if (THROTTLED.test(code)) return fail(["throttled"]);
+  // Whatever the status, usually 503: EC2 says that it has not carried it out.
+  if (THROTTLED.test(code)) return new Failure("throttled", { why, request, code });
   const known = Object.hasOwn(MEANINGS, code) ? MEANINGS[code] : undefined;
   if (known !== undefined) return fail(known);
   if (BAD_CREDENTIALS.test(code)) {

@@ -46,7 +46,7 @@ export interface FailureDetails {
   readonly beyondRole?: boolean | undefined;
   /** The error code of the service, for those who catch it. */
   readonly code?: string | undefined;
-  /** The HTTP status that the service has answered with. */
+  /** The HTTP status that the service has answered with, unless that says that nothing was done (throttling). */
   readonly status?: number | undefined;
   readonly cause?: unknown;
 }
@@ -72,6 +72,11 @@ export class Failure extends Error {
   get code(): string | undefined {
     return this.details.code;
   }
+}
+
+/** Is it open whether the request was carried out: no answer, or one of a server that has failed? */
+export function isUnanswered({ kind, details: { status = 0 } }: Failure): boolean {
+  return kind === "unreachable" || status >= 500;
 }
 
 /** The same failure, told as part of `step`, unless a step further in has already named itself. */

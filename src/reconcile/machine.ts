@@ -18,7 +18,7 @@ import {
   nameHolder,
 } from "../model/address.ts";
 import { seconds } from "../model/duration.ts";
-import { EXIT, Failure } from "../model/failure.ts";
+import { EXIT, Failure, isUnanswered } from "../model/failure.ts";
 import type { Target } from "../model/target.ts";
 import {
   afterObservation,
@@ -127,7 +127,9 @@ function observe(state: State, now: number, desired = state.goal.desired, reconn
 }
 
 function onSlept(state: State, now: number): Step {
-  const { phase } = state;
+  const { phase, goal } = state;
+  // The connection that was made right after the write may belong to the public address of before.
+  if (phase.at === "holding") return observe(state, now, goal.desired, true);
   return phase.at === "reading back"
     ? observe(state, now, only(phase.intent.address))
     : observe(state, now);
@@ -232,20 +234,26 @@ function learn(before: State, answer: Seen): { state: State; seen: Seen } {
 function decideOn(before: State, seen: Seen, now: number): Step {
   const { goal, attempt } = before;
   if (attempt.decisions >= MAX_DECISIONS) {
-    const why = `others keep moving ${nameDesired(goal.desired)}, or EC2 is too slow for it to be taken safely`;
+    const why = `others keep moving ${nameDesired(goal.desired)}`;
     return fail(before, new Failure("held", { why }));
   }
-  const unknownSince = unknownHolders(before.memory.unknownSince, seen, now);
+  const unknownSince = unknownHolders(before.memory, seen, now);
   const counted = inAttempt(before, { decisions: attempt.decisions + 1 });
   const choice = choiceOf(counted, seen, unknownSince, now);
   if (choice.address === undefined) {
-    const elsewhere = remember(counted, { unknownSince, shown: undefined });
+    const elsewhere = remember(counted, {
+      unknownSince,
+      lookedAt: now,
+      mayBeHere: false,
+      shown: undefined,
+    });
     return fail(elsewhere, new Failure("held", { why: choice.why }));
   }
   const { address, decision } = choice;
   const { allocationId, publicIp } = address;
   const state = remember(counted, {
     unknownSince,
+    lookedAt: now,
     about: { ...before.memory.about, allocationId, ...(publicIp !== undefined && { publicIp }) },
     ...(!isOwn(address, goal.target) && { mayBeHere: false }),
   });
@@ -283,7 +291,7 @@ function choiceOf(
   const isReplacement =
     memory.lastWriteAt === undefined &&
     selfLaunchedAt !== undefined &&
-    date - selfLaunchedAt < REPLACEMENT_MS;
+    Math.abs(date - selfLaunchedAt) < REPLACEMENT_MS;
   const unknownMs = unknownForMs(address);
   const decision = decide(target, zone, address, takeover, unknownMs, isReplacement);
   return { address, decision };
@@ -349,7 +357,8 @@ function isPremature({ goal, memory }: State, from: HolderInstance, now: number)
     goal.isServiceUnknown === true &&
     memory.group !== undefined &&
     now - memory.group.since < SERVICE_UNKNOWN_MS &&
-    isLive(from) &&
+    // Who always takes has not asked for its state.
+    (from.state === undefined || isLive(from)) &&
     from.instanceId !== goal.target.instanceId
   );
 }
@@ -539,7 +548,7 @@ function onWriteFailed(
   now: number,
 ): Step {
   const { intent } = phase;
-  if (failure.kind === "unreachable") {
+  if (isUnanswered(failure)) {
     // Nothing shows whether an association was made anew if the answer does not say so.
     const isKnown = intent.write.change !== "renewed";
     const known = isKnown ? remember(before, { write: intent.write }) : before;
@@ -710,11 +719,13 @@ function writingStep({ goal }: State, { address }: Intent): string {
 
 /** Since when EC2 denies knowing each holder, or does not answer for it. */
 function unknownHolders(
-  before: Memory["unknownSince"],
+  { unknownSince, lookedAt }: Memory,
   { addresses }: Seen,
   now: number,
 ): Memory["unknownSince"] {
-  const since = { ...before };
+  // What was not looked at in between is not known to have been so all the time.
+  const isGap = lookedAt !== undefined && now - lookedAt > FACTS_MS;
+  const since = isGap ? {} : { ...unknownSince };
   for (const { holder } of addresses) {
     if (holder.kind !== "instance") continue;
     const { instanceId, state } = holder;

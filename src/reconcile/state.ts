@@ -58,6 +58,8 @@ export interface Memory {
   readonly shown?: { readonly allocationId: string; readonly since: number } | undefined;
   /** Since when EC2 has denied knowing a holder or not answered for it, in milliseconds of the run's clock. */
   readonly unknownSince: Readonly<Record<string, number>>;
+  /** When EC2 has shown holders last. */
+  readonly lookedAt?: number;
   readonly facts: Readonly<Record<string, KnownFacts>>;
   /** The Auto Scaling group that this instance is in, and since when that is known without its state being shown. */
   readonly group?: { readonly name: string; readonly since: number };

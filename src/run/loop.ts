@@ -1,5 +1,5 @@
 /** Performs the effects of the reconciler, one after the other, and tells it what came of each. */
-import { Failure } from "../model/failure.ts";
+import { Failure, isUnanswered } from "../model/failure.ts";
 import type { End } from "../model/outcome.ts";
 import { begin, next } from "../reconcile/machine.ts";
 import type { Effect, Event, Goal, Memory } from "../reconcile/state.ts";
@@ -53,13 +53,13 @@ export async function reconcile(
 
   async function goOn(): Promise<End> {
     for (;;) {
+      // A hold that has begun is finished, even past the deadline: the address is here, and that is about to be certain.
+      context.defer(state.phase.at === "holding");
       for (const line of state.warnings) log.warn(line);
       const isMove = effect.do === "associate" && effect.isMove;
       if (isMove) moves?.begin();
       if (isMove) signal.throwIfAborted();
       remember(state.memory);
-      // A hold that has begun is finished, even past the deadline: the address is here, and that is about to be certain.
-      context.defer(state.phase.at === "holding");
       if (effect.do === "end") return effect.end;
       if (effect.do === "fail") throw effect.failure;
       ({ state, effect } = next(state, await perform(effect)));
@@ -68,6 +68,7 @@ export async function reconcile(
 
   async function perform(effect: Exclude<Effect, { do: "end" | "fail" }>): Promise<Event> {
     const before = lastWrite.read();
+    const sentAt = Math.round(clock.now());
     try {
       switch (effect.do) {
         case "sleep":
@@ -90,7 +91,7 @@ export async function reconcile(
           return { type: "identified", elasticIp, now: clock.now() };
         }
         case "associate":
-          lastWrite.record(clock.now());
+          lastWrite.record(sentAt);
           await withStep(context, effect.step, () =>
             connection.ec2.associate(effect.allocationId, target, effect.reassociate),
           );
@@ -98,8 +99,9 @@ export async function reconcile(
       }
     } catch (failure) {
       if (!(failure instanceof Failure)) throw failure;
-      if (effect.do === "associate" && failure.kind !== "unreachable") {
-        lastWrite.record(before);
+      if (effect.do === "associate" && !isUnanswered(failure)) {
+        // Another run beside this one may have written meanwhile.
+        if (lastWrite.read() === sentAt) lastWrite.record(before);
         if (effect.isMove) moves?.refused();
       }
       return { type: "failed", failure, now: clock.now() };

@@ -215,7 +215,7 @@ function agedPhase(phase: Phase): Phase {
 /** Without what only people read, and what only bounds how long a run goes round. */
 function without(agent: Agent, isSlow: boolean): Agent {
   const { step } = agent;
-  const { about: _, ...memory } = step.state.memory;
+  const { about: _, lookedAt: __, ...memory } = step.state.memory;
   if (agent.result !== "running") {
     // What is over remembers nothing.
     const state = {

@@ -124,6 +124,7 @@ describe("the loop", () => {
       "defer",
       "sleep 6000",
       "defer",
+      "reconnect",
       "observe",
     ]);
   });
