@@ -8,8 +8,8 @@ import type { End, Facts, Outcome } from "./model/outcome.ts";
 import { resolveTarget } from "./model/target.ts";
 import { type Memory, NOTHING_DONE } from "./reconcile/state.ts";
 import { desiredAddress, tagsToRead } from "./run/desired.ts";
-import { type Moves, reconcile } from "./run/loop.ts";
-import type { HealPorts } from "./run/ports.ts";
+import { reconcile } from "./run/loop.ts";
+import type { HealPorts, Moves } from "./run/ports.ts";
 import { serviceOf } from "./run/service.ts";
 import { deadlineSignal, endBy, type Ended, retry, withStep } from "./run/retrying.ts";
 

@@ -18,8 +18,7 @@ import {
 } from "./reconcile/drift.ts";
 import type { Settings } from "./core/settings.ts";
 import { heal } from "./heal.ts";
-import type { HealPorts } from "./run/ports.ts";
-import type { Moves } from "./run/loop.ts";
+import type { HealPorts, Moves } from "./run/ports.ts";
 
 /** What earlier runs have left. */
 export interface Past {

@@ -3,7 +3,7 @@ import { Failure, isUnanswered } from "../model/failure.ts";
 import type { End } from "../model/outcome.ts";
 import { begin, next } from "../reconcile/machine.ts";
 import type { Effect, Event, Goal, Memory } from "../reconcile/state.ts";
-import type { Ec2, LastWrite } from "./ports.ts";
+import type { Ec2, LastWrite, Moves } from "./ports.ts";
 import { type RetryContext, withStep } from "./retrying.ts";
 
 /** The connection in use. */
@@ -11,14 +11,6 @@ export interface Connection {
   readonly ec2: Ec2;
   /** Replaces it by another one. */
   reconnect(): Promise<void>;
-}
-
-/** Who counts how often the address is moved. */
-export interface Moves {
-  /** Before the request; may abort the run's signal. */
-  readonly begin: () => void;
-  /** It was refused: nothing has moved. */
-  readonly refused: () => void;
 }
 
 /** What a run keeps of an attempt, what is kept of it on this boot, and who counts its moves. */
@@ -46,12 +38,6 @@ export async function reconcile(
   const { clock, log } = ports;
   let { state, effect } = begin(goal, memory, clock.now());
   try {
-    return await goOn();
-  } finally {
-    context.defer(false);
-  }
-
-  async function goOn(): Promise<End> {
     for (;;) {
       // A hold that has begun is finished, even past the deadline: the address is here, and that is about to be certain.
       context.defer(state.phase.at === "holding");
@@ -64,6 +50,8 @@ export async function reconcile(
       if (effect.do === "fail") throw effect.failure;
       ({ state, effect } = next(state, await perform(effect)));
     }
+  } finally {
+    context.defer(false);
   }
 
   async function perform(effect: Exclude<Effect, { do: "end" | "fail" }>): Promise<Event> {

@@ -48,6 +48,14 @@ export interface LastWrite {
   readonly record: (at: number | undefined) => void;
 }
 
+/** Who counts how often the address is moved. */
+export interface Moves {
+  /** Before the request; may abort the run's signal. */
+  readonly begin: () => void;
+  /** It was refused: nothing has moved. */
+  readonly refused: () => void;
+}
+
 /** What a heal needs besides. */
 export interface HealPorts extends Ports {
   readonly lastWrite: LastWrite;

@@ -3,12 +3,14 @@ import { describe, expect, it } from "vitest";
 import { EXIT, Failure, type Kind } from "../../src/model/failure.ts";
 import { trials } from "../support/properties.ts";
 import {
+  causeAtDeadline,
   NO_RETRIES,
   nextRetry,
   PATIENCE_MS,
   statusOf,
   type RetryState,
 } from "../../src/reconcile/retry.ts";
+import type { Written } from "../../src/reconcile/state.ts";
 
 const failure = (kind: Kind, meaning?: 77 | 78) =>
   new Failure(kind, { why: "x", code: "C", meaning });
@@ -166,4 +168,32 @@ describe("when a run ends, and how", () => {
 it("every kind has an exit status", () => {
   expect(statusOf(failure("not-yet", 78))).toBe(78);
   expect(statusOf(failure("held"))).toBe(75);
+});
+
+describe("time is up in the middle of an attempt", () => {
+  const before = failure("not-yet", 78);
+  const lost = failure("unreachable");
+  const cause = (last: Failure | undefined, written: Written) =>
+    causeAtDeadline(last, written, "looking at eipalloc-1");
+
+  it("the cause that was there before counts", () => {
+    expect(cause(before, "no")).toBe(before);
+  });
+
+  it("unless a write since may have done away with it", () => {
+    expect(cause(before, "perhaps").message).toBe(
+      "looking at eipalloc-1: the deadline came before this was done",
+    );
+    expect(statusOf(cause(before, "perhaps"))).toBe(75);
+    // What comes to the same status tells more.
+    expect(cause(lost, "perhaps")).toBe(lost);
+  });
+
+  it("what EC2 has shown is not explained by what was before", () => {
+    expect(cause(lost, "shown")).not.toBe(lost);
+  });
+
+  it("where nothing was before, time itself is the cause", () => {
+    expect(statusOf(cause(undefined, "no"))).toBe(75);
+  });
 });

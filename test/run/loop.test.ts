@@ -3,8 +3,8 @@ import { describe, expect, it } from "vitest";
 import type { AddressState } from "../../src/model/address.ts";
 import { Failure } from "../../src/model/failure.ts";
 import { type Goal, type Memory, NOTHING_DONE } from "../../src/reconcile/state.ts";
-import { type Moves, reconcile } from "../../src/run/loop.ts";
-import type { Ec2 } from "../../src/run/ports.ts";
+import { reconcile } from "../../src/run/loop.ts";
+import type { Ec2, Moves } from "../../src/run/ports.ts";
 import {
   LAUNCHED,
   address,
