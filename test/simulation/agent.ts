@@ -40,7 +40,7 @@ export interface AgentOptions {
   readonly settings?: Readonly<Record<string, string>>;
   readonly random: () => number;
   /** What the network does to the next request. */
-  readonly passage: () => Passage;
+  readonly passage: (action: string) => Passage;
   /** Told of every request that EC2 has answered, at that moment; with the code if it was refused. */
   readonly onApplied?: (action: string, instanceId: string, refusal?: string) => void;
   /** Ends the agent as `kill -9` does: it never hears of anything again. */
@@ -139,7 +139,7 @@ type Sleep = (ms: number, signal?: AbortSignal) => Promise<void>;
 function wireOf(service: Service, options: AgentOptions, sleep: Sleep, signal: AbortSignal) {
   const { instanceId, passage, onApplied } = options;
   return async <T>(action: string, work: () => T): Promise<T> => {
-    const { thereMs, backMs, lose, isLate = false } = passage();
+    const { thereMs, backMs, lose, isLate = false } = passage(action);
     const request = `${service}:${action}`;
     const carryOut = (): { value: T } | { error: ApiError } => {
       let answer: { value: T } | { error: ApiError };
