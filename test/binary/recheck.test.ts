@@ -364,7 +364,7 @@ describe("a release that does not come to its end", () => {
     region.region.associate(allocationId, older.instanceId);
     const recheck = agent("recheck");
     while (holder() !== me.instanceId) await new Promise((done) => setTimeout(done, 5));
-    // It holds what it has taken for three seconds.
+    // It holds what it has taken for six seconds.
     expect((await agent("release")).status).toBe(0);
     expect((await recheck).status).toBe(0);
     expect(holder()).toBeUndefined();

@@ -7,6 +7,7 @@ import type {
   Observation,
 } from "../../src/model/address.ts";
 import type { Target } from "../../src/model/target.ts";
+import type { Goal } from "../../src/reconcile/state.ts";
 
 export const ME = "i-0000000000000005a";
 export const ALLOCATION = "eipalloc-00000000000000001";
@@ -21,6 +22,18 @@ export const TARGET: Target = {
   privateIp: "10.0.0.5",
   onlyInterface: true,
   primaryIp: true,
+};
+
+/** The address at the target, by the default settings. */
+export const A_GOAL: Goal = {
+  target: TARGET,
+  zone: ZONE,
+  desired: { kind: "address", allocationId: ALLOCATION },
+  takeover: "newest",
+  poolTakeover: "no",
+  mayDisplace: true,
+  dryRun: false,
+  force: false,
 };
 
 export const NOBODY: Holder = { kind: "nobody" };

@@ -15,6 +15,7 @@ import {
   NOTHING_DONE,
 } from "../../src/reconcile/state.ts";
 import {
+  A_GOAL,
   address,
   ALLOCATION,
   HERE,
@@ -26,20 +27,10 @@ import {
   other,
   PUBLIC_IP,
   TARGET,
-  ZONE,
 } from "./fixtures.ts";
 
-const GOAL: Goal = {
-  // Instance metadata agrees with EC2, once the address is here.
-  target: { ...TARGET, publicIp: PUBLIC_IP },
-  zone: ZONE,
-  desired: { kind: "address", allocationId: ALLOCATION },
-  takeover: "newest",
-  poolTakeover: "no",
-  mayDisplace: true,
-  dryRun: false,
-  force: false,
-};
+// Instance metadata agrees with EC2, once the address is here.
+const GOAL: Goal = { ...A_GOAL, target: { ...TARGET, publicIp: PUBLIC_IP } };
 const POOL: Goal = {
   ...GOAL,
   target: TARGET,

@@ -2,10 +2,11 @@
 import { describe, expect, it } from "vitest";
 import type { AddressState } from "../../src/model/address.ts";
 import { Failure } from "../../src/model/failure.ts";
-import { type Goal, type Memory, NOTHING_DONE } from "../../src/reconcile/state.ts";
+import { type Memory, NOTHING_DONE } from "../../src/reconcile/state.ts";
 import { reconcile } from "../../src/run/loop.ts";
 import type { Ec2, Moves } from "../../src/run/ports.ts";
 import {
+  A_GOAL,
   LAUNCHED,
   address,
   ALLOCATION,
@@ -14,19 +15,7 @@ import {
   observation,
   other,
   TARGET,
-  ZONE,
 } from "../reconcile/fixtures.ts";
-
-const GOAL: Goal = {
-  target: TARGET,
-  zone: ZONE,
-  desired: { kind: "address", allocationId: ALLOCATION },
-  takeover: "newest",
-  poolTakeover: "no",
-  mayDisplace: true,
-  dryRun: false,
-  force: false,
-};
 
 interface Script {
   /** What EC2 shows, one observation after the other. */
@@ -96,7 +85,7 @@ async function play({ shown, refusal, moves, stop = new AbortController() }: Scr
   };
   const remember = (memory: Memory) => void memories.push(memory);
   const keeper = { moves, lastWrite, remember };
-  const end = reconcile(GOAL, NOTHING_DONE, context, connection, keeper);
+  const end = reconcile(A_GOAL, NOTHING_DONE, context, connection, keeper);
   return {
     end: await end.catch((error: unknown) => error as Error),
     log: log.filter((what) => what !== "due"),
