@@ -20,6 +20,8 @@ export interface HealOptions {
   readonly force?: boolean;
   /** Told of each request that moves the address here. */
   readonly moves?: Moves;
+  /** The code of what the last run on this boot has waited for in vain, and of which instance: it is not waited for again. */
+  readonly inVain?: { readonly instanceId: string; readonly code: string } | undefined;
 }
 
 /**
@@ -31,7 +33,7 @@ export interface HealOptions {
 export async function heal(
   settings: Settings,
   ports: HealPorts,
-  { dryRun = false, force = false, moves }: HealOptions,
+  { dryRun = false, force = false, moves, inVain }: HealOptions,
   stop: AbortSignal,
 ): Promise<Outcome> {
   const { clock } = ports;
@@ -42,8 +44,11 @@ export async function heal(
   const context = { settings, ports, signal, stop, deadline, defer, step: "starting" };
   let facts: Facts = {};
   const { lastWrite } = ports;
-  const lastWriteAt = lastWrite.read();
-  let memory: Memory = { ...NOTHING_DONE, ...(lastWriteAt !== undefined && { lastWriteAt }) };
+  const sent = lastWrite.read();
+  let memory: Memory = {
+    ...NOTHING_DONE,
+    ...(sent && { lastWriteAt: sent.at, hasWritten: sent.hasWritten }),
+  };
 
   /** Is Auto Scaling worth asking, or has it refused? */
   let mayAsk = true;
@@ -95,7 +100,12 @@ export async function heal(
   }
 
   try {
-    const ended = await retry(context, attempt, () => memory.written);
+    const ended = await retry(
+      context,
+      attempt,
+      () => memory.written,
+      () => (inVain?.instanceId === facts.instanceId ? inVain?.code : undefined),
+    );
     return {
       ...endOf(ended, memory),
       facts: { ...facts, ...memory.about },

@@ -7,7 +7,7 @@ import type { PolicyPorts } from "./commands/policy.ts";
 import { EXIT, type ExitStatus, Failure } from "./model/failure.ts";
 import type { HookEnd, Outcome } from "./model/outcome.ts";
 import { statusOf } from "./reconcile/retry.ts";
-import type { LastResult } from "./reconcile/drift.ts";
+import { type LastResult, waitedForInVain } from "./reconcile/drift.ts";
 import { isMove, report, reportHook, resultRecord, resultVariables } from "./core/report.ts";
 import { heal } from "./heal.ts";
 import { systemClock } from "./system/clock.ts";
@@ -95,8 +95,10 @@ async function main(args: string[]): Promise<ExitStatus> {
 
   switch (commandLine.command) {
     case "heal": {
+      const inVain = waitedForInVain(readResult(RESULTS_FOLDER));
+      const work = () => heal(settings, ports, { ...commandLine, inVain }, stop.signal);
       if (settings.lifecycleHook === undefined) {
-        return finish(await heal(settings, ports, commandLine, stop.signal));
+        return finish(await work());
       }
       const { lifecycleHook } = settings;
       const { underHook } = await import("./run/lifecycle.ts");
@@ -105,7 +107,6 @@ async function main(args: string[]): Promise<ExitStatus> {
         deadlineMs: settings.deadlineMs,
         dryRun: commandLine.dryRun,
       };
-      const work = () => heal(settings, ports, commandLine, stop.signal);
       const outcome = await underHook(hook, ports, work, tell, stop.signal);
       return finish(outcome, { told: true });
     }
@@ -213,7 +214,7 @@ async function main(args: string[]): Promise<ExitStatus> {
 }
 
 function portsIn(environment: Environment): PolicyPorts & HealPorts {
-  const footing = footingOf(environment, systemClock.date, manifest.version);
+  const footing = footingOf(environment, manifest.version);
   const lastWrite = lastWriteIn(RESULTS_FOLDER);
   return { ...footing, clock: systemClock, log, lastWrite };
 }

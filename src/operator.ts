@@ -47,7 +47,7 @@ async function runDoctor(
       ? configuration
       : {
           settings: configuration.settings,
-          parts: () => partsOf(environment, systemClock.date, version),
+          parts: () => partsOf(environment, version),
         };
   const given = (key: string) => {
     const flag = SETTINGS.find((row) => row.key === key)?.flag;
@@ -131,7 +131,7 @@ async function runStatus(
     }
     const { settings, environment } = configuration;
     try {
-      const footing = footingOf(environment, systemClock.date, version);
+      const footing = footingOf(environment, version);
       const machine = { unit: unitState };
       return status(settings, { ...footing, clock: systemClock, log, machine, lastRun }, stop);
     } catch (error) {

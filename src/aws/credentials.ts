@@ -55,10 +55,10 @@ export async function roleName(metadata: Metadata): Promise<string | undefined> 
 /**
  * Credentials of the instance role.
  *
- * @throws Failure `not-yet` (in the end 77) without a role, without trust or with expired credentials;
- *   `unreachable` for anything that is not an answer
+ * @throws Failure `not-yet` (in the end 77) without a role or without trust; `unreachable` for anything that is not an
+ *   answer
  */
-export async function roleCredentials(metadata: Metadata, now: Date): Promise<Credentials> {
+export async function roleCredentials(metadata: Metadata): Promise<Credentials> {
   const role = await roleName(metadata);
   if (role === undefined) {
     throw new Failure("not-yet", {
@@ -67,6 +67,7 @@ export async function roleCredentials(metadata: Metadata, now: Date): Promise<Cr
       cure: NO_ROLE_CURE,
       code: "NoRole",
       meaning: EXIT.NOPERM,
+      isLocal: true,
     });
   }
 
@@ -89,33 +90,21 @@ export async function roleCredentials(metadata: Metadata, now: Date): Promise<Cr
           : NO_ROLE_CURE,
       code: describe(code),
       meaning: EXIT.NOPERM,
+      isLocal: true,
     });
   }
   if (typeof id !== "string" || typeof secret !== "string" || typeof token !== "string") {
     throw new Failure("unreachable", { request, why: "the credentials are incomplete" });
   }
-  // The clock of a machine that has just booted may be wrong: EC2 has the last word on what is expired,
-  // so that credentials are only turned away here when the metadata service is plainly behind.
-  const left = typeof expires === "string" ? Date.parse(expires) - now.getTime() : Number.NaN;
-  if (left < -CLOCK_SLACK_MS) {
-    throw new Failure("not-yet", {
-      request,
-      why: `the credentials of the role expired at ${String(expires)}`,
-      cure: "wait for their rotation, or check the clock of this instance",
-      code: "Expired",
-      meaning: EXIT.NOPERM,
-    });
-  }
+  // What looks expired is used all the same: the clock of this machine may be wrong, and EC2 has the last word.
+  const expiresAt = typeof expires === "string" ? new Date(expires) : undefined;
   return {
     accessKeyId: id,
     secretAccessKey: secret,
     sessionToken: token,
-    ...(typeof expires === "string" && !Number.isNaN(left) && { expiresAt: new Date(expires) }),
+    ...(expiresAt && !Number.isNaN(expiresAt.getTime()) && { expiresAt }),
   };
 }
-
-/** Milliseconds by which this machine's clock may be ahead before we call credentials expired. */
-const CLOCK_SLACK_MS = 3_600_000;
 
 function parse(request: string, text: string): Record<string, unknown> {
   try {

@@ -7,6 +7,7 @@ import {
   DescribeAddressesCommand,
   DescribeInstancesCommand,
   type DescribeInstancesCommandInput,
+  DescribeNetworkInterfacesCommand,
   DisassociateAddressCommand,
   EC2Client,
 } from "@aws-sdk/client-ec2";
@@ -131,6 +132,13 @@ export function connectApi(options: ConnectOptions): ConnectedApi {
         return known.length === 0 ? [] : this.describeInstancesById(known);
       }
     },
+
+    describeNetworkInterfaces: (ids) =>
+      call("DescribeNetworkInterfaces", "*", async (limits) => {
+        const command = new DescribeNetworkInterfacesCommand({ NetworkInterfaceIds: [...ids] });
+        const { NetworkInterfaces } = await client.send(command, limits);
+        return listed("DescribeNetworkInterfaces", NetworkInterfaces);
+      }),
 
     associateAddress: (input) =>
       call("AssociateAddress", arnOf(input.allocationId), async (limits) => {

@@ -16,7 +16,7 @@ import {
 import type { Target } from "../model/target.ts";
 import type { Question } from "../reconcile/state.ts";
 import { GROUP_TAG, type Instance } from "../model/instance.ts";
-import type { Address, Instance as Ec2Instance } from "@aws-sdk/client-ec2";
+import type { Address, Instance as Ec2Instance, NetworkInterface } from "@aws-sdk/client-ec2";
 import { EXIT, Failure } from "../model/failure.ts";
 import { isAllocationId, isInstanceId, isInterfaceId, isIpv4, isZone } from "../model/ids.ts";
 
@@ -29,6 +29,8 @@ export interface Ec2Api {
   describeInstances(filter: string, values: readonly string[]): Promise<DescribedInstance[]>;
   /** Those of these ids that EC2 knows. */
   describeInstancesById(ids: readonly string[]): Promise<DescribedInstance[]>;
+  /** Of the account and of those that it may see; one id that EC2 does not know is a Failure. */
+  describeNetworkInterfaces(ids: readonly string[]): Promise<NetworkInterface[]>;
   associateAddress(input: {
     allocationId: string;
     instanceId?: string;
@@ -129,19 +131,58 @@ export function ec2Over(api: Ec2Api, self: Instance, denied: Set<string>) {
     };
   }
 
+  /** The Auto Scaling group of this instance, where the role may ask for its tags. */
+  async function groupFacts(): Promise<Pick<Observation, "instances" | "group">> {
+    try {
+      const { account: _, ...facts } = await describe([]);
+      return facts;
+    } catch (error) {
+      if (error instanceof Failure && error.code === "UnauthorizedOperation") return {};
+      throw error;
+    }
+  }
+
+  /** An interface without an instance is told from a NAT gateway or a load balancer, where the role allows that. */
+  async function withInterface(address: AddressState): Promise<AddressState> {
+    const { holder } = address;
+    const interfaceId = holder.kind === "other" && holder.isOrphan ? holder.interfaceId : undefined;
+    const [own] = self.interfaces;
+    if (interfaceId === undefined || own === undefined) return address;
+    if (denied.has("DescribeNetworkInterfaces")) return address;
+    try {
+      // Our own one tells the account.
+      const rows = await api.describeNetworkInterfaces([interfaceId, own.interfaceId]);
+      const row = rows.find((one) => one.NetworkInterfaceId === interfaceId);
+      const account = rows.find((one) => one.NetworkInterfaceId === own.interfaceId)?.OwnerId;
+      const isAvailable =
+        row?.Status === "available" &&
+        row.RequesterManaged !== true &&
+        account !== undefined &&
+        row.OwnerId === account;
+      return isAvailable ? { ...address, holder: { kind: "interface", interfaceId } } : address;
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      if (error.code === "UnauthorizedOperation") denied.add("DescribeNetworkInterfaces");
+      else if (!/^InvalidNetworkInterfaceI[Dd]\.NotFound$/.test(error.code ?? "")) throw error;
+      return address;
+    }
+  }
+
   /** The addresses with what the rule needs to know of their holders. */
   async function withFacts(
-    addresses: readonly AddressState[],
+    shown: readonly AddressState[],
     owners: ReadonlyMap<string, string>,
-    { needsStates, known, alongside }: Question,
+    { needsStates, needsGroup, known, alongside }: Question,
     asked?: Promise<Described>,
   ): Promise<Pick<Observation, "addresses" | "instances" | "group">> {
+    const addresses = await Promise.all(shown.map(withInterface));
     const holders = addresses.flatMap(({ holder }) =>
       holder.kind === "instance" && holder.instanceId !== self.instanceId
         ? [holder.instanceId]
         : [],
     );
     const isKnown = self.instanceId in known && holders.every((id) => id in known);
+    if (holders.length > 0 && needsGroup) return { addresses, ...(await groupFacts()) };
     if (holders.length === 0 || !needsStates) return { addresses };
     if (isKnown) {
       return {
@@ -340,6 +381,7 @@ function addressOf(row: Address): AddressState {
   return {
     allocationId: checked("an allocation id", row.AllocationId, isAllocationId) ?? "",
     ...(publicIp !== undefined && { publicIp }),
+    ...(publicIp !== undefined && !row.PublicIp && { isForeign: true }),
     ...(borderGroup !== undefined && { borderGroup }),
     ...(zone && { zone }),
     holder: holderOf(row),
@@ -372,6 +414,7 @@ function holderOf(row: Address): Holder {
       kind: "other",
       what: `${NetworkInterfaceId ?? AssociationId}, which belongs to no instance (a NAT gateway, a load balancer or a detached interface)`,
       isOrphan: true,
+      ...(NetworkInterfaceId && { interfaceId: NetworkInterfaceId }),
     };
   }
   return { kind: "nobody" };

@@ -23,13 +23,11 @@ export interface Signer {
 /**
  * Prepares the parts.
  *
- * @param date wall-clock time
  * @param version of this program, for the user agent
  * @throws Failure `misconfigured` for variables that make no sense
  */
 export function partsOf(
   environment: Readonly<Record<string, string | undefined>>,
-  date: () => Date,
   version: string,
 ) {
   const { metadataUrl, fixed, region, ec2Url, autoScalingUrl, dualStack, fips } =
@@ -60,10 +58,8 @@ export function partsOf(
             (await metadata.read("dynamic/instance-identity/document")) ?? "",
           )?.[1],
         role: () => roleName(metadata),
-        /** @param offsetMs by how much this machine's clock is behind */
-        async signer(role: string | undefined, offsetMs: number): Promise<Signer> {
-          const now = new Date(date().getTime() + offsetMs);
-          const credentials = fixed ?? (await roleCredentials(metadata, now));
+        async signer(role: string | undefined): Promise<Signer> {
+          const credentials = fixed ?? (await roleCredentials(metadata));
           const signer: Signer = {
             source: fixed ? "the environment" : `the role ${role}`,
             ...(credentials.expiresAt && { expiresAt: credentials.expiresAt }),

@@ -16,11 +16,10 @@ type Environment = Readonly<Record<string, string | undefined>>;
 /**
  * Prepares the footing of all tries of a run: two of the story's ports.
  *
- * @param date wall-clock time
  * @param version of this program, for the user agent
  * @throws Failure `misconfigured` for variables that make no sense
  */
-export function footingOf(environment: Environment, date: () => Date, version: string) {
+export function footingOf(environment: Environment, version: string) {
   const { metadataUrl, fixed, region, ec2Url, autoScalingUrl, dualStack, fips } =
     surroundingsOf(environment);
   const skew = { offsetMs: 0 };
@@ -35,7 +34,7 @@ export function footingOf(environment: Environment, date: () => Date, version: s
   const stand = async (tags: readonly string[], signal: AbortSignal) => {
     const metadata = await openMetadata(metadataUrl, signal);
     // Asked for at once with the rest; who needs them waits for them.
-    const credentials = fixed ? Promise.resolve(fixed) : roleCredentials(metadata, date());
+    const credentials = fixed ? Promise.resolve(fixed) : roleCredentials(metadata);
     credentials.catch(() => {});
     // Whether there is IPv6 matters to those who did not get through at first.
     const known = await readSelf(metadata, tags, region, tries++ > 0);

@@ -4,6 +4,7 @@
  * end a request or a body that does not end, and a whole run with it takes 7 % more processor time.
  */
 import { Agent, request as send } from "node:http";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Failure, type FailureDetails } from "../model/failure.ts";
 import { errorCode, networkTrouble } from "../core/network.ts";
 
@@ -63,7 +64,7 @@ export function metadataEndpoint(
 export async function openMetadata(endpoint: string, signal: AbortSignal): Promise<Metadata> {
   const put = { method: "PUT", url: `${endpoint}/latest/api/token` };
   const ttl = { "x-aws-ec2-metadata-token-ttl-seconds": String(TOKEN_TTL_S) };
-  const { status, body: token } = await ask(put, ttl, signal);
+  const { status, body: token } = await askTwice(put, ttl, signal);
   if (status !== 200) throw failed(put, explainStatus(status));
   // It is going into a header: an HTML page that was served with status 200 is not a token.
   if (token === "") throw failed(put, { why: "the answer is empty" });
@@ -73,12 +74,22 @@ export async function openMetadata(endpoint: string, signal: AbortSignal): Promi
   return {
     async read(path) {
       const get = { method: "GET", url: `${endpoint}/latest/${path}` };
-      const answer = await ask(get, { "x-aws-ec2-metadata-token": token }, signal);
+      const answer = await askTwice(get, { "x-aws-ec2-metadata-token": token }, signal);
       if (answer.status === 404) return undefined;
       if (answer.status !== 200) throw failed(get, explainStatus(answer.status));
       return answer.body;
     },
   };
+}
+
+/** One request, and once more if it is throttled. */
+async function askTwice(
+  ...[request, headers, signal]: Parameters<typeof ask>
+): ReturnType<typeof ask> {
+  const answer = await ask(request, headers, signal);
+  if (answer.status !== 429 && answer.status !== 503) return answer;
+  await sleep(THROTTLED_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
+  return ask(request, headers, signal);
 }
 
 interface Request {
@@ -130,6 +141,12 @@ async function ask(
   }
 }
 
+/**
+ * Milliseconds after which a read that was throttled is repeated, once: the service takes 1,024 packets a second from
+ * all programs of an instance together (EC2 user guide), so that it is another one's storm, and short.
+ */
+const THROTTLED_MS = 500;
+
 /** Codes of failures that mean something to those who look for the cause. */
 export const SILENT = "MetadataSilent";
 export const SWITCHED_OFF = "MetadataOff";
@@ -143,11 +160,20 @@ const TOO_SLOW = {
   code: SILENT,
 };
 
-function failed({ method, url }: Request, details: Omit<FailureDetails, "request">): Failure {
-  return new Failure("unreachable", { request: `${method} ${url}`, ...details });
+function failed(
+  { method, url }: Request,
+  { isThrottled = false, ...details }: Explanation & Pick<FailureDetails, "cause">,
+): Failure {
+  return new Failure(isThrottled ? "throttled" : "unreachable", {
+    request: `${method} ${url}`,
+    ...details,
+    isLocal: true,
+  });
 }
 
-type Explanation = Pick<FailureDetails, "why" | "cure" | "code">;
+type Explanation = Pick<FailureDetails, "why" | "cure" | "code"> & {
+  readonly isThrottled?: boolean;
+};
 
 function explainStatus(status: number): Explanation {
   switch (status) {
@@ -161,6 +187,9 @@ function explainStatus(status: number): Explanation {
         cure: "aws ec2 modify-instance-metadata-options --http-endpoint enabled",
         code: SWITCHED_OFF,
       };
+    case 429:
+    case 503:
+      return { isThrottled: true, why: `it is asked too often (${status})` };
     default:
       return { why: `status ${status}` };
   }

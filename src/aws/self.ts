@@ -158,7 +158,11 @@ async function required(
 ): Promise<string> {
   const text = await optional(metadata, path, fits);
   if (text === undefined || text === "") {
-    throw new Failure("not-yet", { request: path, why: "instance metadata does not have it yet" });
+    throw new Failure("not-yet", {
+      request: path,
+      why: "instance metadata does not have it yet",
+      isLocal: true,
+    });
   }
   return text;
 }
@@ -174,6 +178,7 @@ async function optional(
     throw new Failure("unreachable", {
       request: path,
       why: `instance metadata answered with something else: ${JSON.stringify(text.slice(0, 40))}`,
+      isLocal: true,
     });
   }
   return text;

@@ -166,36 +166,37 @@ interface Context {
   readonly self: Instance;
 }
 
+/** What the SDK throws, as far as it matters; of an error answer it has the code and the id as the body has them. */
+interface SdkError {
+  readonly name?: string;
+  readonly message?: string;
+  readonly code?: string;
+  readonly Code?: unknown;
+  readonly RequestID?: unknown;
+  readonly RequestId?: unknown;
+  readonly $metadata?: { readonly httpStatusCode?: number; readonly requestId?: string };
+}
+
+/** AWS makes them from digits, letters and hyphens; whatever else is there is somebody's joke. */
+const isRequestId = (id: unknown): id is string =>
+  typeof id === "string" && /^[\w-]{8,64}$/.test(id);
+
 /** The failure that an exception of the SDK is: an answer of the service, or none. */
 function translate(
   error: unknown,
   { service, action, request, resource, timedOut, limitMs, self }: Context,
 ): Failure {
-  const { name, message, code, $metadata } = error as {
-    name?: string;
-    message?: string;
-    code?: string;
-    $metadata?: { httpStatusCode?: number };
-  };
+  const { name, message, code, Code, RequestID, RequestId, $metadata } = error as SdkError;
   const status = $metadata?.httpStatusCode;
-  if (!timedOut && status !== undefined && name !== undefined && name !== "TimeoutError") {
-    // "Unknown" is what the SDK calls an error without a code, "Error" one that it cannot parse.
-    if (/^(Unknown|Error|SyntaxError|TypeError)$/.test(name)) {
-      return new Failure("unreachable", {
-        request,
-        why: `status ${status} without an answer of ${NAMES[service]} in it`,
-        cause: error,
-      });
+  if (!timedOut && status !== undefined && name !== "TimeoutError") {
+    const requestId = [RequestID, RequestId, $metadata?.requestId].find(isRequestId);
+    // The code in the body, not the name that the SDK gives the error: without a body it has names of its own.
+    if (typeof Code !== "string") {
+      const why = `status ${status} without an answer of ${NAMES[service]} in it`;
+      return new Failure("unreachable", { request, requestId, why, cause: error });
     }
-    return classify({
-      service,
-      code: name,
-      message: message ?? "",
-      status,
-      action,
-      request,
-      resource,
-    });
+    const told = { code: Code, message: message ?? "", status, requestId };
+    return classify({ service, action, request, resource, ...told });
   }
   // The SDK calls a connection that was reset a TimeoutError too, and one that was never made as well.
   const trouble = networkTrouble(errorCode(error) ?? "");
@@ -211,6 +212,7 @@ function translate(
         : (trouble?.why ?? message ?? "no answer"),
     // What has connected has a way out.
     cure: trouble?.cure ?? (wasSlow && !isUnconnected ? undefined : wayOut(service, self)),
+    isLocal: trouble?.isLocal,
     cause: error,
   });
 }

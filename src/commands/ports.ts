@@ -24,8 +24,7 @@ export interface OpenMetadata {
   /** The number of the account. */
   account(): Promise<string | undefined>;
   role(): Promise<string | undefined>;
-  /** @param offsetMs by how much this machine's clock is behind */
-  signer(role: string | undefined, offsetMs: number): Promise<Signer>;
+  signer(role: string | undefined): Promise<Signer>;
 }
 
 /** EC2, and whether the role may call it: a refusal is a Failure `denied`. */

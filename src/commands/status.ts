@@ -1,5 +1,5 @@
 /** The story of one look at how things stand: in instance metadata, in EC2 and in what the last run has left. Nothing is changed. */
-import { type AddressState, describeState, nameAddress } from "../model/address.ts";
+import { type AddressState, describeState, nameAddress, nameHolder } from "../model/address.ts";
 import { type Target, resolveTarget } from "../model/target.ts";
 import { seconds } from "../model/duration.ts";
 import type { Instance } from "../model/instance.ts";
@@ -210,6 +210,8 @@ function holderOf({ holder }: AddressState, self: Instance | undefined, direct =
       return direct ? "nobody" : "no instance; more than that only ec2:DescribeAddresses tells";
     case "other":
       return holder.what;
+    case "interface":
+      return nameHolder(holder);
     case "instance": {
       const where = [holder.interfaceId, holder.privateIp].filter((part) => part !== undefined);
       const who =

@@ -19,6 +19,8 @@ export interface ErrorAnswer {
   readonly action: string;
   /** For people: `ec2:AssociateAddress at ec2.us-east-1.amazonaws.com`. */
   readonly request: string;
+  /** What the service calls this one request. */
+  readonly requestId?: string | undefined;
   /** ARN of what the action was to work on, for a refusal whose message names none. */
   readonly resource: string;
 }
@@ -40,8 +42,11 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   ],
   "Resource.AlreadyAssociated": ["held"],
   "Gateway.NotAttached": [
-    "misconfigured",
-    { cure: "attach an internet gateway to the VPC and route the subnet to it" },
+    "not-yet",
+    {
+      meaning: EXIT.CONFIG,
+      cure: "attach an internet gateway to the VPC and route the subnet to it",
+    },
   ],
   RequestExpired: [
     "not-yet",
@@ -52,25 +57,32 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   PendingVerification: ["denied", { cure: "the account is being verified by AWS" }],
 };
 
+/**
+ * What EC2 finds wrong with the request itself, and will find wrong again. The list is closed: EC2 has hundreds of codes and
+ * gets new ones, and an instance that gives up by mistake is one that nobody can reach.
+ */
+const PERMANENT =
+  /^(InvalidParameterValue|InvalidParameterCombination|MissingParameter|UnknownParameter)$|\.Malformed$/;
+
 const BAD_CREDENTIALS =
   /^(AuthFailure|InvalidClientTokenId|UnrecognizedClientException|SignatureDoesNotMatch|IncompleteSignature|MissingAuthenticationToken|InvalidSecurityToken|ExpiredToken.*)$/;
 
 /** Turns an error answer into the failure that it is. */
 export function classify(answer: ErrorAnswer): Failure {
-  const { code, message, status, action, request } = answer;
+  const { service, code, message, status, action, request, requestId } = answer;
   const why = message === "" ? `${code} (${status})` : `${code}: ${message}`;
   const fail = ([kind, details]: Meaning) =>
-    new Failure(kind, { why, request, code, status, ...details });
+    new Failure(kind, { why, request, requestId, code, status, ...details });
 
   if (
     code === "UnauthorizedOperation" ||
     code === "AccessDenied" ||
     code === "AccessDeniedException"
   ) {
-    return new Failure("denied", { request, code, ...refusal(answer) });
+    return new Failure("denied", { request, requestId, code, ...refusal(answer) });
   }
   // Whatever the status, usually 503: EC2 says that it has not carried it out.
-  if (THROTTLED.test(code)) return new Failure("throttled", { why, request, code });
+  if (THROTTLED.test(code)) return new Failure("throttled", { why, request, requestId, code });
   const known = Object.hasOwn(MEANINGS, code) ? MEANINGS[code] : undefined;
   if (known !== undefined) return fail(known);
   if (BAD_CREDENTIALS.test(code)) {
@@ -87,8 +99,13 @@ export function classify(answer: ErrorAnswer): Failure {
   // 503 without a code that says otherwise is EC2's way to say "later".
   if (status === 503) return fail(["throttled"]);
   if (status >= 500 || status < 400) return fail(["unreachable"]);
-  // What is left is a request that EC2 finds wrong and will find wrong again.
-  return fail(["misconfigured"]);
+  if (PERMANENT.test(code)) return fail(["misconfigured"]);
+  // Auto Scaling has this one code for all that it finds wrong.
+  if (service === "autoscaling" && code === "ValidationError") {
+    return fail(["not-yet", { meaning: EXIT.CONFIG }]);
+  }
+  // What is not known may pass.
+  return fail(["not-yet"]);
 }
 
 /** `… is not authorized to perform: ec2:X on resource: arn:… because …`, in the part that matters. */

@@ -18,9 +18,14 @@ const WORDS: Readonly<Record<string, string>> = {
 const CERTIFICATE =
   /^(CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERR_TLS_|HOSTNAME_MISMATCH|INVALID_CA)/;
 
+/** On the way out of this machine, or with a resolver of the VPC: nobody's service is asked when it is tried again. */
+const LOCAL = /^(ENOTFOUND|EAI_AGAIN|ENETUNREACH|EHOSTUNREACH|EADDRNOTAVAIL|EACCES|EPERM)$/;
+
 export interface NetworkTrouble {
   readonly why: string;
   readonly cure?: string;
+  /** Was nothing reached but this machine and its name servers? */
+  readonly isLocal?: boolean;
 }
 
 /** Words for an error code of Node's network functions; undefined if it is none that we know. */
@@ -33,7 +38,9 @@ export function networkTrouble(code: string): NetworkTrouble | undefined {
   }
   if (code.startsWith("HPE_")) return { why: `what it answers is not HTTP (${code})` };
   const words = Object.hasOwn(WORDS, code) ? WORDS[code] : undefined;
-  return words === undefined ? undefined : { why: `${words} (${code})` };
+  return words === undefined
+    ? undefined
+    : { why: `${words} (${code})`, ...(LOCAL.test(code) && { isLocal: true }) };
 }
 
 /** The first error code that an error, its causes or its parts carry. */

@@ -1,7 +1,7 @@
 /**
  * What a run tells: one line for the journal, a record for programs, and variables for other units.
  */
-import { type HolderInstance, nameAddress, nameHolder } from "../model/address.ts";
+import { type Previous, nameAddress, nameHolder } from "../model/address.ts";
 import { seconds } from "../model/duration.ts";
 import { EXIT, type ExitStatus } from "../model/failure.ts";
 import type { Change, Facts, HookEnd, Outcome } from "../model/outcome.ts";
@@ -112,16 +112,25 @@ export function resultRecord(outcome: Outcome, at: Date): Record<string, unknown
     outcome:
       outcome.end === "failed" && outcome.failure.kind === "yielded" ? "yielded" : outcome.end,
     ...("change" in outcome && { change: outcome.change }),
-    ...(outcome.end === "failed" && { failure: outcome.failure.kind }),
+    ...(outcome.end === "failed" && {
+      failure: outcome.failure.kind,
+      ...(outcome.failure.code !== undefined && { code: outcome.failure.code }),
+    }),
     ...(outcome.end === "idle" && { idle: outcome.why }),
     exitStatus: status,
     message: line,
     tries: outcome.tries,
     durationMs: Math.round(outcome.ms),
     ...outcome.facts,
-    ...(from && { takenFrom: { instanceId: from.instanceId, state: from.state } }),
+    ...(from && { takenFrom: previousRecord(from) }),
     ...(outcome.hook && { lifecycleHook: hookRecord(outcome.hook) }),
   };
+}
+
+function previousRecord(from: Previous): Record<string, unknown> {
+  return from.kind === "interface"
+    ? { interfaceId: from.interfaceId, state: "available" }
+    : { instanceId: from.instanceId, state: from.state };
 }
 
 /** The part about the hook of the record that `/run/eip-heal/result.json` holds. */
@@ -185,7 +194,8 @@ function names({ allocationId = "", publicIp, instanceId, interfaceId, privateIp
   };
 }
 
-function origin(from: HolderInstance, { instanceId }: Facts): string {
+function origin(from: Previous, { instanceId }: Facts): string {
+  if (from.kind === "interface") return `taken from ${nameHolder(from)}`;
   const { interfaceId, privateIp } = from;
   return from.instanceId === instanceId
     ? `moved from ${interfaceId === undefined ? "another place" : `${interfaceId} ${privateIp}`} of this instance`

@@ -44,22 +44,35 @@ export interface HolderInstance {
   readonly launchedAt?: number;
 }
 
-/** Something that holds the address and is not an instance of this account. */
+/** An interface of this account that is attached to nothing: whoever held the address by it is gone. */
+export interface HolderInterface {
+  readonly kind: "interface";
+  readonly interfaceId: string;
+}
+
+/** Whom an address can be taken from. */
+export type Previous = HolderInstance | HolderInterface;
+
+/** Something that holds the address and is not this account's to take it from. */
 export interface HolderOther {
   readonly kind: "other";
   /** For people, with its id: `eni-1, which belongs to no instance (a NAT gateway …)`. */
   readonly what: string;
   /** An interface that belongs to no instance: one that is being detached, perhaps, or was left behind. */
   readonly isOrphan?: boolean;
+  /** Of an orphan. */
+  readonly interfaceId?: string;
 }
 
-export type Holder = { readonly kind: "nobody" } | HolderInstance | HolderOther;
+export type Holder = { readonly kind: "nobody" } | HolderInstance | HolderInterface | HolderOther;
 
 /** One address and who holds it, as EC2 showed them together. */
 export interface AddressState {
   readonly allocationId: string;
   /** The public IPv4 address; absent while EC2 has not shown it (the role may not describe addresses). */
   readonly publicIp?: string;
+  /** Is it a carrier's or a customer's own address, which instance metadata does not show as a public one? */
+  readonly isForeign?: boolean;
   /** The Elastic IP at our target, where this instance holds several and EC2 does not tell which of them is meant. */
   readonly elasticIpHere?: string;
   readonly borderGroup?: string;
@@ -145,8 +158,9 @@ export function describeState({ state }: HolderInstance): string | undefined {
   }
 }
 
-/** `i-1 (stopped)`, or the id alone where EC2 was not asked for the state. */
-export function nameHolder(holder: HolderInstance): string {
+/** `i-1 (stopped)`, or the id alone where EC2 was not asked for the state; `eni-1 (available)`. */
+export function nameHolder(holder: Previous): string {
+  if (holder.kind === "interface") return `${holder.interfaceId} (available)`;
   const state = describeState(holder);
   return state === undefined ? holder.instanceId : `${holder.instanceId} (${state})`;
 }

@@ -1,6 +1,6 @@
 /**
  * Everything that can go wrong and was foreseen is a Failure of one of seven kinds. The kind says whether
- * another try is worth it (pacing.ts) and how the run ends if it is not. Whatever else is thrown is a bug.
+ * another try is worth it (reconcile/retry.ts) and how the run ends if it is not. Whatever else is thrown is a bug.
  */
 
 /** Exit statuses, from sysexits(3), so that `systemctl status` prints their names. */
@@ -38,6 +38,12 @@ export interface FailureDetails {
   readonly request?: string | undefined;
   /** What to do about it, where that is known. */
   readonly cure?: string | undefined;
+  /** Which request it was, as EC2 and Auto Scaling name each of theirs. */
+  readonly requestId?: string | undefined;
+  /** To look again costs nobody anything: instance metadata, a route, a name. */
+  readonly isLocal?: boolean | undefined;
+  /** It is a write that has come to nothing, or is not shown. */
+  readonly isWrite?: boolean | undefined;
   /** For `not-yet`: the status it turns into once its patience is over. Without one it is waited for to the deadline. */
   readonly meaning?: typeof EXIT.CONFIG | typeof EXIT.NOPERM | typeof EXIT.OK | undefined;
   /** For `throttled`: how many requests there can be of those who want the same, this one among them, where that is known. */
@@ -72,6 +78,11 @@ export class Failure extends Error {
   get code(): string | undefined {
     return this.details.code;
   }
+
+  /** Is it the same trouble, met again by another request? */
+  isLike({ kind, step, details }: Failure): boolean {
+    return kind === this.kind && step === this.step && details.why === this.details.why;
+  }
 }
 
 /** Is it open whether the request was carried out: no answer, or one of a server that has failed? */
@@ -84,8 +95,12 @@ export function inStep(failure: Failure, step: string): Failure {
   return failure.step === undefined ? new Failure(failure.kind, failure.details, step) : failure;
 }
 
-function sentence({ request, why, cure }: FailureDetails, step: string | undefined): string {
-  const what = [step, request, oneLine(why)].filter((part) => part !== undefined).join(": ");
+function sentence(
+  { request, requestId, why, cure }: FailureDetails,
+  step: string | undefined,
+): string {
+  const sent = requestId === undefined ? request : `${request} (request ${requestId})`;
+  const what = [step, sent, oneLine(why)].filter((part) => part !== undefined).join(": ");
   return cure === undefined ? what : `${what}; ${cure}`;
 }
 

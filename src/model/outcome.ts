@@ -1,6 +1,6 @@
 /** What a run comes to, as data: how it ended, what it found out, and what has become of the launch hook. */
 import type { ExitStatus, Failure } from "./failure.ts";
-import type { HolderInstance } from "./address.ts";
+import type { Previous } from "./address.ts";
 
 /** What a run has found out, as far as it came. */
 export interface Facts {
@@ -19,7 +19,7 @@ export type Change =
   | { readonly change: "none" }
   | { readonly change: "associated" }
   | { readonly change: "renewed" }
-  | { readonly change: "taken"; readonly from: HolderInstance };
+  | { readonly change: "taken"; readonly from: Previous };
 
 /** Why there is nothing to do. */
 export type Idle = "not-in-service" | "not-configured" | "not-holder" | "resting";

@@ -40,6 +40,7 @@ export function resolveTarget(
       cure: `set EIP_HEAL_INTERFACE to one of: ${self.interfaces.map(describe).join(", ")}`,
       code: "NoInterface",
       meaning: EXIT.CONFIG,
+      isLocal: true,
     });
   }
   const [primary] = found.privateIps;
@@ -49,6 +50,7 @@ export function resolveTarget(
       cure: "an Elastic IP needs one: name another interface by EIP_HEAL_INTERFACE, or assign one to it",
       code: "NoPrivateIp",
       meaning: EXIT.CONFIG,
+      isLocal: true,
     });
   }
   const address = privateIp ?? primary;
@@ -58,6 +60,7 @@ export function resolveTarget(
       cure: `set EIP_HEAL_PRIVATE_IP to one of: ${found.privateIps.join(", ")}`,
       code: "NoSuchPrivateIp",
       meaning: EXIT.CONFIG,
+      isLocal: true,
     });
   }
   const publicIp = found.publicIps[address];

@@ -9,6 +9,8 @@ import type { Instance } from "../model/instance.ts";
 export interface LastResult {
   readonly outcome: string;
   readonly exitStatus: number;
+  /** What it has failed with, as EC2 or this program calls it. */
+  readonly code?: string;
   readonly instanceId?: string;
   readonly interfaceId?: string;
   readonly privateIp?: string;
@@ -52,6 +54,16 @@ export function isTerminal(last: LastResult | undefined, self: Instance): boolea
   if (outcome === "released") return true;
   if (outcome === "idle") return idle === "not-configured" || idle === "not-holder";
   return outcome === "failed" && exitStatus !== 75 && exitStatus !== 77;
+}
+
+/** What the last run has waited for until its patience was over, which the next one does not wait for again. */
+export function waitedForInVain(
+  last: LastResult | undefined,
+): { readonly instanceId: string; readonly code: string } | undefined {
+  const { instanceId, exitStatus, code } = last ?? {};
+  return instanceId !== undefined && code !== undefined && (exitStatus === 77 || exitStatus === 78)
+    ? { instanceId, code }
+    : undefined;
 }
 
 /**

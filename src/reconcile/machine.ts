@@ -10,7 +10,7 @@ import {
   type AddressState,
   type DesiredAddress,
   type ElasticIp,
-  type HolderInstance,
+  type Previous,
   isFree,
   isOwn,
   nameAddress,
@@ -167,12 +167,24 @@ function questionOf(
   // What this run has put here is expected to be here.
   const isExpected = phase.at === "observing" && !isPool && holder !== undefined;
   const alongside = needsStates && isExpected && !(holder in known) ? [holder] : [];
-  return { needsStates, known, alongside, ...(displaced && { displaced }) };
+  // Whoever always takes needs no states, but may be a member of a warm pool.
+  const needsGroup =
+    takeover === "always" &&
+    goal.isServiceUnknown === true &&
+    memory.group === undefined &&
+    self === undefined;
+  return {
+    needsStates,
+    known,
+    alongside,
+    ...(needsGroup && { needsGroup }),
+    ...(displaced && { displaced }),
+  };
 }
 
 /** Two that always take would go on for ever: once this boot has written, the newest has it. */
-function takeoverOf({ takeover }: Goal, { lastWriteAt }: Memory): Takeover {
-  return takeover === "always" && lastWriteAt !== undefined ? "newest" : takeover;
+function takeoverOf({ takeover }: Goal, { hasWritten }: Memory): Takeover {
+  return takeover === "always" && hasWritten === true ? "newest" : takeover;
 }
 
 function onObserved(before: State, answer: Seen, now: number): Step {
@@ -289,7 +301,7 @@ function choiceOf(
   const takeover = takeoverOf(goal, memory);
   const { selfLaunchedAt } = address;
   const isReplacement =
-    memory.lastWriteAt === undefined &&
+    memory.hasWritten !== true &&
     selfLaunchedAt !== undefined &&
     Math.abs(date - selfLaunchedAt) < REPLACEMENT_MS;
   const unknownMs = unknownForMs(address);
@@ -322,7 +334,7 @@ function carryOut(
       const write: Write = { change: "taken", from: decision.holder };
       return elasticIpHere === undefined || attempt.isElsewhere
         ? prepared(write)
-        : probe(state, { seen, address, write }, elasticIpHere);
+        : probe(state, { seen, address, write }, elasticIpHere, now);
     }
     case "wait":
       return decision.soonMs === undefined
@@ -352,8 +364,9 @@ function carryOut(
  * A warm-pool member whose state is not shown yet must not rob production: as long as it may be one, nothing is taken from
  * a running instance. What is nobody's may be had.
  */
-function isPremature({ goal, memory }: State, from: HolderInstance, now: number): boolean {
+function isPremature({ goal, memory }: State, from: Previous, now: number): boolean {
   return (
+    from.kind === "instance" &&
     goal.isServiceUnknown === true &&
     memory.group !== undefined &&
     now - memory.group.since < SERVICE_UNKNOWN_MS &&
@@ -363,7 +376,7 @@ function isPremature({ goal, memory }: State, from: HolderInstance, now: number)
   );
 }
 
-function notShownInService(name: string, from: HolderInstance): Failure {
+function notShownInService(name: string, from: Previous): Failure {
   return new Failure("held", {
     why: `${name} is held by ${nameHolder(from)}, and instance metadata does not show yet whether this instance is in service`,
     cure: "it is waited for a minute; allow autoscaling:DescribeAutoScalingInstances to have it at once",
@@ -379,13 +392,15 @@ function onSettled(state: State, seen: Seen, address: AddressState, now: number)
   const { write, lastWriteAt, shown } = memory;
   const shownSince = shown?.since ?? now;
   const { allocationId, publicIp } = address;
-  if (goal.force && write === undefined && !attempt.isForced) {
+  // What instance metadata cannot show says nothing about whether traffic arrives.
+  if (goal.force && address.isForeign !== true && write === undefined && !attempt.isForced) {
     const intent: Intent = { seen, address, write: { change: "renewed" } };
     return prepare(inAttempt(state, { isForced: true }), intent, now);
   }
   // Counted to when it was asked: an answer that took long shows what was then.
   const isRecent = lastWriteAt !== undefined && seen.askedAt - lastWriteAt < SUSPECT_MS;
-  const isDenied = publicIp !== undefined && publicIp !== goal.target.publicIp;
+  const isDenied =
+    publicIp !== undefined && publicIp !== goal.target.publicIp && address.isForeign !== true;
   const isHeld = seen.askedAt - shownSince >= HOLD_MS;
   if (!isHeld && !goal.dryRun && (write !== undefined || isRecent || isDenied)) {
     const step = `holding ${nameAddress(allocationId, publicIp)}`;
@@ -482,10 +497,7 @@ function commit(
         at: "writing",
         intent,
         ...(displaced && { displaced }),
-        before: {
-          written: memory.written,
-          ...(memory.lastWriteAt !== undefined && { lastWriteAt: memory.lastWriteAt }),
-        },
+        before: { written: memory.written, ...lastWriteOf(memory) },
       },
     },
     effect: {
@@ -506,6 +518,7 @@ function onAccepted(state: State, now: number): Step {
         remember(state, {
           accepted: phase.intent.address.allocationId,
           write: phase.intent.write,
+          hasWritten: true,
         }),
         phase,
         undefined,
@@ -515,7 +528,8 @@ function onAccepted(state: State, now: number): Step {
       const { elasticIpHere, intent } = phase;
       const reading: Phase = { at: "reading probe", elasticIpHere, reads: 0 };
       const { allocationId } = intent.address;
-      return observe({ ...remember(state, { accepted: allocationId }), phase: reading }, now);
+      const known = remember(withoutLastWrite(state, phase.before), { accepted: allocationId });
+      return observe({ ...known, phase: reading }, now);
     }
     default:
       throw outOfTurn("accepted", phase);
@@ -526,12 +540,16 @@ function onFailed(state: State, failure: Failure, now: number): Step {
   const { phase } = state;
   switch (phase.at) {
     case "writing":
-      return onWriteFailed(state, phase, failure, now);
-    case "probing":
+      return onWriteFailed(state, phase, ofWrite(failure), now);
+    case "probing": {
+      // Not answered, it may have associated the address after all, and is held like that.
+      if (isUnanswered(failure)) return fail(state, failure);
+      const known = withoutLastWrite(state, phase.before);
       // Refused: it is elsewhere on this instance.
       return failure.kind === "held"
-        ? prepare(inAttempt(state, { isElsewhere: true }), phase.intent, now)
-        : fail(state, failure);
+        ? prepare(inAttempt(known, { isElsewhere: true }), phase.intent, now)
+        : fail(known, failure);
+    }
     default:
       return fail(state, failure);
   }
@@ -554,8 +572,10 @@ function onWriteFailed(
     const known = isKnown ? remember(before, { write: intent.write }) : before;
     return afterWriting(known, phase, failure, now);
   }
-  const { lastWriteAt: _, ...memory } = before.memory;
-  const state = { ...before, memory: { ...memory, mayBeHere: false, ...phase.before } };
+  const state = remember(withoutLastWrite(before, phase.before), {
+    mayBeHere: false,
+    written: phase.before.written,
+  });
   const { goal, attempt } = state;
   const isPool = goal.desired.kind === "pool";
   if (failure.kind === "held") {
@@ -621,7 +641,8 @@ function onReadBack(
   const shown = seen.addresses.find((one) => one.allocationId === allocationId);
   const isAsBefore = shown !== undefined && holderKey(shown) === holderKey(intent.address);
   if (isAsBefore && intent.write.change !== "renewed") {
-    const ms = (failure ? READ_BACK_UNSURE_MS : READ_BACK_MS)[phase.reads + 1];
+    const isUnsure = failure !== undefined || state.memory.isUnshown === true;
+    const ms = (isUnsure ? READ_BACK_UNSURE_MS : READ_BACK_MS)[phase.reads + 1];
     if (ms !== undefined) {
       return sleep({ ...state, phase: { ...phase, reads: phase.reads + 1 } }, ms);
     }
@@ -631,10 +652,15 @@ function onReadBack(
       // Not the address may be taken, but the place: that is looked into, and it is associated on a fresh observation.
       return observe(observing(inAttempt(state, { refusal: failure })), now, only(shown));
     }
-    return fail(state, notShown(state, phase));
+    return fail(
+      remember(state, { isUnshown: failure === undefined || undefined }),
+      notShown(state, phase),
+    );
   }
   const isHere = shown !== undefined && isOwn(shown, target);
-  const known = observing(isHere ? remember(state, { written: "shown" }) : state);
+  const known = observing(
+    isHere ? remember(state, { written: "shown", hasWritten: true, isUnshown: undefined }) : state,
+  );
   // One address is all that matters while it is here; the rest of a pool is looked at when it is not.
   return desired.kind === "address" || isHere ? decideOn(known, seen, now) : observe(known, now);
 }
@@ -647,7 +673,12 @@ function notShown(state: State, { intent, failure }: Phase & { at: "reading back
     return new Failure("held", { ...failure.details, cure }, step);
   }
   const why = "EC2 has accepted it and does not show it";
-  return failure ?? new Failure("not-yet", { why, code: "NotShown" }, step);
+  return failure ?? new Failure("not-yet", { why, code: "NotShown", isWrite: true }, step);
+}
+
+/** What EC2 refuses, loses or does not show is not asked for again at once: see reconcile/retry.ts. */
+function ofWrite({ kind, details, step }: Failure): Failure {
+  return new Failure(kind, { ...details, isWrite: true }, step);
 }
 
 // --- Probing ---
@@ -656,11 +687,14 @@ function notShown(state: State, { intent, failure }: Phase & { at: "reading back
  * This instance holds the address, among several Elastic IPs, and EC2 does not say at which place: associating it at
  * the target without taking it changes nothing if it is there, and is refused if it is not.
  */
-function probe(state: State, intent: Intent, elasticIpHere: string): Step {
+function probe(state: State, intent: Intent, elasticIpHere: string, now: number): Step {
   const { allocationId, publicIp } = intent.address;
   const { interfaceId, privateIp } = state.goal.target;
   return {
-    state: { ...state, phase: { at: "probing", intent, elasticIpHere } },
+    state: {
+      ...remember(state, { lastWriteAt: now }),
+      phase: { at: "probing", intent, elasticIpHere, before: lastWriteOf(state.memory) },
+    },
     effect: {
       do: "associate",
       allocationId,
@@ -702,6 +736,16 @@ function onReadProbe(
 
 function outOfTurn(event: Event["type"], { at }: Phase): Error {
   return new Error(`${event} while ${at}`);
+}
+
+function lastWriteOf({ lastWriteAt }: Memory): Pick<Memory, "lastWriteAt"> {
+  return lastWriteAt === undefined ? {} : { lastWriteAt };
+}
+
+/** The last write has changed nothing: the one before it counts. */
+function withoutLastWrite(state: State, { lastWriteAt: at }: Pick<Memory, "lastWriteAt">): State {
+  const { lastWriteAt: _, ...memory } = state.memory;
+  return { ...state, memory: { ...memory, ...(at !== undefined && { lastWriteAt: at }) } };
 }
 
 function isDesired(desired: DesiredAddress, { allocationId }: AddressState): boolean {

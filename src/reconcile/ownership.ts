@@ -2,7 +2,13 @@
  * The ownership rule: who may hold the address. Pure, and the same on every instance, so that no two
  * instances can fight over an address. An address moves only when this table says so.
  */
-import { type AddressState, describeState, type HolderInstance, isAt } from "../model/address.ts";
+import {
+  type AddressState,
+  describeState,
+  type HolderInstance,
+  isAt,
+  type Previous,
+} from "../model/address.ts";
 import { borderGroupOf } from "../model/ids.ts";
 import type { Instance } from "../model/instance.ts";
 import type { Target } from "../model/target.ts";
@@ -23,11 +29,11 @@ export type Decision =
   /** Nobody holds it: associate, and fail if somebody is quicker. */
   | { readonly do: "associate" }
   /** Somebody or another interface of ours holds it and the rule gives it to us. */
-  | { readonly do: "take"; readonly from: HolderInstance; readonly because: string }
+  | { readonly do: "take"; readonly from: Previous; readonly because: string }
   /** Somebody holds it and may keep it; look again later, or after `soonMs` milliseconds to be sure. */
   | {
       readonly do: "wait";
-      readonly from: HolderInstance;
+      readonly from: Previous;
       readonly because: string;
       readonly soonMs?: number;
     }
@@ -87,6 +93,11 @@ export function decide(
     };
   }
   if (holder.kind === "nobody") return { do: "associate" };
+  if (holder.kind === "interface") {
+    return takeover === "never"
+      ? wait(holder, "the takeover policy is never")
+      : { do: "take", from: holder, because: `${holder.interfaceId} is attached to nothing` };
+  }
 
   if (holder.instanceId === target.instanceId) {
     const { interfaceId, privateIp } = holder;
@@ -167,7 +178,7 @@ export function isLive({ state }: HolderInstance): boolean {
   return state === "running" || state === "pending";
 }
 
-function wait(from: HolderInstance, because: string): Decision & { do: "wait" } {
+function wait(from: Previous, because: string): Decision & { do: "wait" } {
   return { do: "wait", from, because };
 }
 

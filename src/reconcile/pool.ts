@@ -122,6 +122,7 @@ function whyNone(addresses: readonly AddressState[], zone: string): string {
       case "nobody":
         return `${name} was claimed by somebody else just now`;
       case "instance":
+      case "interface":
         return `${name} is held by ${nameHolder(holder)}`;
       case "other":
         return `${name} is held by ${holder.what}`;

@@ -1,14 +1,17 @@
 /**
  * How soon to try again, and when to stop. Pure: time and randomness are passed in.
  *
- * Delays are "full jitter" (uniform between nothing and an exponentially growing bound), which drains a
- * throttled fleet with the fewest requests; see the AWS Architecture Blog on exponential backoff and jitter.
+ * Delays grow exponentially up to a bound. After throttling they are "full jitter", uniform between nothing and the bound,
+ * which drains a throttled fleet with the fewest requests (AWS Architecture Blog, "Exponential Backoff and Jitter"); else
+ * they are of the bound's last fifth, so that a lasting fault costs EC2 few requests.
  */
 import { EXIT, type ExitStatus, Failure, type Kind } from "../model/failure.ts";
 import type { Written } from "./state.ts";
 
 /** Milliseconds that a refusal or a missing piece may last before it counts as meant: IAM and tags propagate within seconds to a minute. */
 export const PATIENCE_MS = 120_000;
+/** The same for an allocation id that EC2 does not know: an address is there long before an instance that is to have it. */
+const UNKNOWN_ADDRESS_MS = 30_000;
 
 /** No two tries closer than this, in milliseconds, whatever the dice say. */
 const FLOOR_MS = 100;
@@ -18,31 +21,46 @@ const LAST_TRY_MS = 1_000;
 
 interface Backoff {
   readonly firstMs: number;
-  /** By how much the bound grows from one failure to the next of the same kind. */
+  /** By how much the bound grows from one failure to the next. */
   readonly growth: number;
   readonly capMs: number;
+  /** The bound once it has lasted LONG_MS; as before, if there is none. */
+  readonly longMs?: number;
+  /** The part of the bound that the dice decide on. */
+  readonly jitter: number;
 }
 
-const BACKOFFS: Record<Exclude<Kind, "held" | "misconfigured" | "yielded">, Backoff> = {
-  unreachable: { firstMs: 500, growth: 2, capMs: 10_000 },
+/** What has lasted so long, in milliseconds, is looked at less often. */
+const LONG_MS = 120_000;
+
+const SOME = 0.2;
+const FULL = 1;
+
+/** How far apart tries are, by what has gone wrong. */
+const BACKOFFS = {
+  unreachable: { firstMs: 500, growth: 2, capMs: 10_000, longMs: 30_000, jitter: SOME },
   // A bucket that is empty for one is empty for a fleet, so the bound grows fast. Its cap is how long the last of a
   // fleet sleeps on while there is room again: less means more requests in vain, more a later end (`make fleet`).
-  throttled: { firstMs: 8_000, growth: 4, capMs: 30_000 },
-  "not-yet": { firstMs: 1_000, growth: 2, capMs: 10_000 },
-  denied: { firstMs: 2_000, growth: 2, capMs: 15_000 },
-};
+  throttled: { firstMs: 8_000, growth: 4, capMs: 30_000, jitter: FULL },
+  "not-yet": { firstMs: 1_000, growth: 2, capMs: 10_000, longMs: 30_000, jitter: SOME },
+  denied: { firstMs: 2_000, growth: 2, capMs: 15_000, jitter: SOME },
+  held: { firstMs: 5_000, growth: 1, capMs: 5_000, longMs: 15_000, jitter: 0 },
+  /** It costs nobody anything. */
+  local: { firstMs: 500, growth: 2, capMs: 2_000, jitter: SOME },
+  // Ten minutes of it are at most twelve writes, however the dice fall.
+  write: { firstMs: 500, growth: 3, capMs: 120_000, jitter: SOME },
+} as const satisfies Record<string, Backoff>;
 
 /** Milliseconds in which EC2 lets one association through when a fleet asks for many: five a second for an account and region. */
 const ASSOCIATION_MS = 200;
 
-/** An address that somebody else holds is looked at this often, in milliseconds. */
-const HELD_MS = 5_000;
-
 /** What a run remembers of its failures: clocks and counters, no facts. */
 export interface RetryState {
-  /** Failures of the same kind in a row. */
+  /** Failures of the same manner in a row. */
   readonly inARow: number;
-  readonly kind?: Kind;
+  readonly manner?: keyof typeof BACKOFFS;
+  /** Since when they have been of that manner, in milliseconds of the run's clock. */
+  readonly since?: number;
   /** The cause that is being waited out, and since when (milliseconds of the run's clock). */
   readonly waitingFor?: { readonly cause: string; readonly since: number };
 }
@@ -50,7 +68,13 @@ export interface RetryState {
 export const NO_RETRIES: RetryState = { inARow: 0 };
 
 export type RetryDecision =
-  | { readonly again: true; readonly afterMs: number; readonly state: RetryState }
+  | {
+      readonly again: true;
+      readonly afterMs: number;
+      readonly state: RetryState;
+      /** For a cause that is waited out, when it is met first: for how long at most, in milliseconds. */
+      readonly patienceMs?: number;
+    }
   | { readonly again: false; readonly status: ExitStatus };
 
 /**
@@ -58,6 +82,7 @@ export type RetryDecision =
  *
  * @param triedAt when the try that failed began, in milliseconds of the run's clock; `now` and `deadline` too
  * @param random a number in [0, 1)
+ * @param inVain the code of what an earlier run on this boot has waited for in vain: that is not waited for again
  */
 export function nextRetry(
   failure: Failure,
@@ -66,6 +91,7 @@ export function nextRetry(
   now: number,
   deadline: number,
   random: () => number,
+  inVain?: string,
 ): RetryDecision {
   if (failure.kind === "misconfigured") return { again: false, status: EXIT.CONFIG };
   if (failure.kind === "yielded") return { again: false, status: EXIT.UNAVAILABLE };
@@ -78,23 +104,41 @@ export function nextRetry(
     : state.waitingFor?.cause === cause
       ? state.waitingFor
       : { cause, since: now };
-  if (patient && waitingFor !== undefined && now - waitingFor.since >= PATIENCE_MS) {
+  const patienceMs = patienceOf(failure, inVain);
+  if (patient && waitingFor !== undefined && now - waitingFor.since >= patienceMs) {
     return { again: false, status: statusOf(failure) };
   }
 
   const left = deadline - now - LAST_TRY_MS;
   if (left <= 0) return { again: false, status: statusOf(failure) };
 
-  const inARow = state.kind === failure.kind ? state.inARow + 1 : 1;
+  const manner = mannerOf(failure, failure.kind);
+  const { inARow, since = now } = state.manner === manner ? state : { inARow: 0, since: undefined };
+  const next = { inARow: inARow + 1, manner, since, ...(waitingFor && { waitingFor }) };
   return {
     again: true,
     // Tries are so far apart from start to start: one that has waited for an answer has waited already.
     afterMs: Math.min(
-      Math.max(FLOOR_MS, delay(failure, failure.kind, inARow, left, random) - (now - triedAt)),
+      Math.max(FLOOR_MS, delay(failure, next, now, left, random) - (now - triedAt)),
       left,
     ),
-    state: { inARow, kind: failure.kind, ...(waitingFor && { waitingFor }) },
+    state: next,
+    ...(patient && waitingFor !== state.waitingFor && { patienceMs: Math.min(patienceMs, left) }),
   };
+}
+
+function patienceOf({ code }: Failure, inVain: string | undefined): number {
+  if (code !== undefined && code === inVain) return 0;
+  return code === "InvalidAllocationID.NotFound" ? UNKNOWN_ADDRESS_MS : PATIENCE_MS;
+}
+
+function mannerOf(
+  { details }: Failure,
+  kind: Exclude<Kind, "misconfigured" | "yielded">,
+): keyof typeof BACKOFFS {
+  if (details.isLocal === true) return "local";
+  // Throttled, it was not carried out, and whether a fleet comes to an end depends on how soon it is sent again.
+  return details.isWrite === true && kind !== "throttled" ? "write" : kind;
 }
 
 /** The exit status of a run that ends with this failure: the cause counts, even if the deadline came first. */
@@ -137,19 +181,24 @@ export function causeAtDeadline(
 
 function delay(
   { details: { contenders } }: Failure,
-  kind: Exclude<Kind, "misconfigured" | "yielded">,
-  inARow: number,
+  { inARow, manner, since }: Required<Pick<RetryState, "inARow" | "manner" | "since">>,
+  now: number,
   left: number,
   random: () => number,
 ): number {
-  if (kind === "held") return HELD_MS;
-  const { firstMs, growth, capMs } = BACKOFFS[kind];
+  const { firstMs, growth, capMs, longMs, jitter }: Backoff = BACKOFFS[manner];
+  const isLong = longMs !== undefined && now - since >= LONG_MS;
   const grown = firstMs * growth ** Math.min(inARow - 1, 16);
   const bound =
     contenders === undefined
-      ? Math.min(capMs, grown)
+      ? isLong
+        ? longMs
+        : Math.min(capMs, grown)
       : // Known: spread over the time that they all take. But free addresses are no contenders yet, and one refusal
         // may be anybody's: that there is a crowd is believed step by step, in large ones.
         Math.min(growth * grown, Math.max(firstMs, contenders * ASSOCIATION_MS));
-  return FLOOR_MS + random() * (Math.min(bound, left) - FLOOR_MS);
+  // A throttled fleet must not make its last tries all together.
+  const longest = jitter === FULL ? Math.min(bound, left) : bound;
+  const least = Math.max(FLOOR_MS, longest * (1 - jitter));
+  return least + random() * (longest - least);
 }

@@ -50,10 +50,14 @@ export interface Memory {
   readonly accepted?: string;
   /** A free address whose association EC2 has throttled: asked for again without a look, since EC2 refuses it if somebody was quicker. */
   readonly claim?: Intent | undefined;
+  /** Has EC2 accepted the last write and not shown it? Then the next one is not waited for as long. */
+  readonly isUnshown?: true | undefined;
   /** May the address be at the target: accepted or unanswered, and not shown elsewhere since? */
   readonly mayBeHere: boolean;
   /** When a write was sent last on this boot, by this run or an earlier one, in milliseconds of the run's clock. */
   readonly lastWriteAt?: number;
+  /** Has EC2 accepted a write of this boot, or shown what one has done? */
+  readonly hasWritten?: boolean;
   /** Which address EC2 has shown here, and since when without a break; from the last write on. */
   readonly shown?: { readonly allocationId: string; readonly since: number } | undefined;
   /** Since when EC2 has denied knowing a holder or not answered for it, in milliseconds of the run's clock. */
@@ -119,7 +123,12 @@ export type Phase =
       readonly reads: number;
     }
   /** This instance holds the address, and EC2 does not show where: is it refused at the target? */
-  | { readonly at: "probing"; readonly intent: Intent; readonly elasticIpHere: string }
+  | {
+      readonly at: "probing";
+      readonly intent: Intent;
+      readonly elasticIpHere: string;
+      readonly before: Pick<Memory, "lastWriteAt">;
+    }
   | { readonly at: "reading probe"; readonly elasticIpHere: string; readonly reads: number };
 
 /** What this attempt alone knows. */
@@ -177,6 +186,8 @@ export interface Question {
   readonly needsStates: boolean;
   /** Instances of which enough is known. */
   readonly known: Readonly<Record<string, InstanceFacts>>;
+  /** Where states are not needed: is it to be told which Auto Scaling group this instance is in, if another one is the holder? */
+  readonly needsGroup?: boolean;
   /** Instances to be asked about together with the address, and not after it. */
   readonly alongside: readonly string[];
   /** A public address that stood at the target before the one with that public address: is it an Elastic IP? */

@@ -49,6 +49,10 @@ export async function reconcile(
       if (effect.do === "end") return effect.end;
       if (effect.do === "fail") throw effect.failure;
       ({ state, effect } = next(state, await perform(effect)));
+      const sent = lastWrite.read();
+      if (state.memory.hasWritten && sent?.hasWritten === false) {
+        lastWrite.record({ ...sent, hasWritten: true });
+      }
     }
   } finally {
     context.defer(false);
@@ -79,7 +83,7 @@ export async function reconcile(
           return { type: "identified", elasticIp, now: clock.now() };
         }
         case "associate":
-          lastWrite.record(sentAt);
+          lastWrite.record({ at: sentAt, hasWritten: before?.hasWritten ?? false });
           await withStep(context, effect.step, () =>
             connection.ec2.associate(effect.allocationId, target, effect.reassociate),
           );
@@ -89,7 +93,7 @@ export async function reconcile(
       if (!(failure instanceof Failure)) throw failure;
       if (effect.do === "associate" && !isUnanswered(failure)) {
         // Another run beside this one may have written meanwhile.
-        if (lastWrite.read() === sentAt) lastWrite.record(before);
+        if (lastWrite.read()?.at === sentAt) lastWrite.record(before);
         if (effect.isMove) moves?.refused();
       }
       return { type: "failed", failure, now: clock.now() };

@@ -42,10 +42,18 @@ export interface Footing {
   autoScaling(): Promise<AutoScaling>;
 }
 
-/** When a run on this boot has sent a write last, in milliseconds of the clock; undefined: none has. */
+/** The last write of this boot. */
+export interface SentWrite {
+  /** When it was sent, in milliseconds of the clock. */
+  readonly at: number;
+  /** Has EC2 accepted it or an earlier one, or shown what one has done? */
+  readonly hasWritten: boolean;
+}
+
+/** What runs on this boot keep of their last write; undefined: none was sent. */
 export interface LastWrite {
-  readonly read: () => number | undefined;
-  readonly record: (at: number | undefined) => void;
+  readonly read: () => SentWrite | undefined;
+  readonly record: (write: SentWrite | undefined) => void;
 }
 
 /** Who counts how often the address is moved. */

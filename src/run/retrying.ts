@@ -49,19 +49,21 @@ export type Ended<T> =
  * Tries until it is done, there is no hope, or it has to end; how soon again, the kind of the failure says.
  *
  * @param written what the attempt that is under way may have changed
+ * @param inVain the code of what an earlier run on this boot has waited for in vain
  * @throws whatever an attempt throws that is not a Failure: a bug
  */
 export async function retry<T>(
   context: RetryContext,
   attempt: () => Promise<T>,
   written: () => Written = () => "no",
+  inVain: () => string | undefined = () => undefined,
 ): Promise<Ended<T> & { readonly tries: number }> {
   const { ports, signal, stop, deadline } = context;
   const { clock, log } = ports;
   let tries = 0;
   let state = NO_RETRIES;
   let last: Failure | undefined;
-  let logged: { message: string; at: number } | undefined;
+  let logged: { failure: Failure; at: number } | undefined;
   const interrupted = (since: Written): Ended<T> & { tries: number } => {
     if (stop.aborted) {
       return { stopped: `${(stop.reason as Error).message} while ${context.step}`, tries };
@@ -81,15 +83,21 @@ export async function retry<T>(
       last = error;
     }
 
-    const decision = nextRetry(last, state, triedAt, clock.now(), deadline, clock.random);
+    const now = clock.now();
+    const decision = nextRetry(last, state, triedAt, now, deadline, clock.random, inVain());
     if (!decision.again) return { failure: last, status: decision.status, tries };
     state = decision.state;
-    const isNews = logged?.message !== last.message || clock.now() - logged.at >= QUIET_MS;
-    if (isNews) logged = { message: last.message, at: clock.now() };
-    log[isNews ? "warn" : "debug"](`${last.message}; next try in ${seconds(decision.afterMs)}`);
+    const isNews = logged?.failure.isLike(last) !== true || now - logged.at >= QUIET_MS;
+    if (isNews) logged = { failure: last, at: now };
+    const { afterMs, patienceMs } = decision;
+    const patience =
+      patienceMs === undefined
+        ? ""
+        : `; it may only be late, and is waited for up to ${seconds(patienceMs)}`;
+    log[isNews ? "warn" : "debug"](`${last.message}${patience}; next try in ${seconds(afterMs)}`);
     context.step = `waiting after: ${last.message}`;
     try {
-      await clock.sleep(decision.afterMs, signal);
+      await clock.sleep(afterMs, signal);
     } catch {
       return interrupted("no");
     }

@@ -95,24 +95,22 @@ export function writeMemory(folder: string, memory: RecheckState): void {
 }
 
 /**
- * When a run on this boot has sent its last write, in milliseconds of the clock that starts with the boot. Without a
+ * What is kept of the last write of this boot; its time is that of the clock that starts with the boot. Without a
  * folder, or without the right to write there, nothing is remembered: a run by hand goes on all the same.
  */
 export function lastWriteIn(folder: string): LastWrite {
   const path = join(folder, "last-write");
   return {
     read: () => {
-      try {
-        const at = Number(readFileSync(path, "utf8"));
-        return Number.isFinite(at) ? at : undefined;
-      } catch {
-        return undefined;
-      }
+      const { at, hasWritten } = readJson(path) ?? {};
+      return typeof at === "number" && typeof hasWritten === "boolean"
+        ? { at, hasWritten }
+        : undefined;
     },
-    record: (at) => {
+    record: (write) => {
       try {
-        if (at === undefined) rmSync(path, { force: true });
-        else replace(path, `${Math.round(at)}\n`);
+        if (write === undefined) rmSync(path, { force: true });
+        else replace(path, `${JSON.stringify(write)}\n`);
       } catch {
         // See above.
       }

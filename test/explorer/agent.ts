@@ -83,7 +83,7 @@ export class Agents {
     const memory: Memory =
       lastWrite === undefined
         ? NOTHING_DONE
-        : { ...NOTHING_DONE, lastWriteAt: -lastWrite * SECOND };
+        : { ...NOTHING_DONE, lastWriteAt: -lastWrite * SECOND, hasWritten: true };
     return this.#number(this.#settled(begin(this.goal, memory, 0), 1));
   }
 

@@ -179,7 +179,7 @@ describe("instance metadata", () => {
             if (!(error instanceof Failure)) throw error;
           }
         } else {
-          const given = await tried((signal) => roleCredentials(metadata(signal), new Date()));
+          const given = await tried((signal) => roleCredentials(metadata(signal)));
           const { expiresAt, ...keys } = given ?? {};
           for (const value of Object.values(keys)) expect(typeof value).toBe("string");
           if (expiresAt !== undefined) expect(expiresAt.getTime()).not.toBeNaN();
@@ -310,7 +310,7 @@ describe("whole runs", () => {
           const startedAt = performance.now();
           const outcome = await heal(
             read.settings,
-            { ...footingOf(environment, () => new Date(), "0"), clock, log, lastWrite: NO_WRITES },
+            { ...footingOf(environment, "0"), clock, log, lastWrite: NO_WRITES },
             {},
             new AbortController().signal,
           );

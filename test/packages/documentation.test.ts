@@ -370,7 +370,10 @@ describe("the table of the ownership rule", () => {
     TAKEOVERS.map((takeover) => {
       const view = { allocationId: "eipalloc-1", selfLaunchedAt: 2_000, holder };
       const decision = decide(here, "us-east-1a", view, takeover, 0);
-      const own = "from" in decision && decision.from.instanceId === here.instanceId;
+      const own =
+        "from" in decision &&
+        decision.from.kind === "instance" &&
+        decision.from.instanceId === here.instanceId;
       return own && decision.do === "take" ? "move" : decision.do;
     }),
   );

@@ -372,9 +372,25 @@ describe("what earlier runs of this boot have written", () => {
     expect(done).toEqual(isHeld ? ["observe", HOLD, "observe"] : ["observe"]);
   });
 
-  it("always is newest from the first write on", () => {
+  it("always is newest from the first write on that EC2 has accepted or shown", () => {
     const always: Goal = { ...GOAL, takeover: "always" };
-    expect(play(always, [HELD_BY_NEWER], since(3_600_000)).failure?.kind).toBe("yielded");
+    const written = { ...since(3_600_000), hasWritten: true };
+    expect(play(always, [HELD_BY_NEWER], written).failure?.kind).toBe("yielded");
+  });
+
+  it("always goes on taking where a write was lost on the way", () => {
+    const always: Goal = { ...GOAL, takeover: "always" };
+    const { failure, memory } = play(always, [
+      HELD_BY_NEWER,
+      "unreachable",
+      HELD_BY_NEWER,
+      HELD_BY_NEWER,
+      HELD_BY_NEWER,
+    ]);
+    expect(failure?.kind).toBe("unreachable");
+    const again = play(always, [HELD_BY_NEWER, "accepts", HERE_NOW, HERE_NOW], memory);
+    expect(again.end).toMatchObject({ end: "settled", change: "taken" });
+    expect(again.memory.hasWritten).toBe(true);
   });
 
   it("a write that was refused is none", () => {
@@ -661,8 +677,12 @@ describe("a zone that is down", () => {
     const { done, end } = play(GOAL, [down, "accepts", HERE_NOW, HERE_NOW], since);
     expect(done).toEqual(["observe", "take", "observe anew", HOLD, "observe"]);
     expect(end).toMatchObject({ from: { state: "unanswered" } });
-    const again = play(GOAL, [down], { ...since, lastWriteAt: -3_600_000 });
+    const written = { ...since, lastWriteAt: -3_600_000 };
+    const again = play(GOAL, [down], { ...written, hasWritten: true });
     expect(again.failure?.kind).toBe("held");
+    // One that was lost on the way has taken nothing.
+    const lost = play(GOAL, [down, "accepts", HERE_NOW, HERE_NOW], written);
+    expect(lost.done).toContain("take");
   });
 
   it("one that comes up again begins the minute anew", () => {
@@ -705,6 +725,27 @@ describe("an instance of a group that does not show its lifecycle state", () => 
   ])("has %s", (_, shown, write) => {
     expect(play(goal, [shown, "accepts", HERE_NOW, HERE_NOW], inGroup(0)).done).toContain(write);
   });
+});
+
+describe("an interface of this account that is attached to nothing", () => {
+  const left = shows(address({ kind: "interface", interfaceId: "eni-00000000000000009" }));
+
+  it.each(["if-gone", "newest", "always"] as const)("is taken from under %s", (takeover) => {
+    const goal: Goal = { ...GOAL, takeover };
+    const { done, end } = play(goal, [left, "accepts", HERE_NOW, HERE_NOW]);
+    expect(done).toEqual(["observe", "take", "observe anew", HOLD, "observe"]);
+    expect(end).toMatchObject({ from: { interfaceId: "eni-00000000000000009" } });
+  });
+
+  it("keeps it under never", () => {
+    expect(play({ ...GOAL, takeover: "never" }, [left]).failure?.kind).toBe("held");
+  });
+});
+
+it("an association is not made anew where instance metadata cannot show the address", () => {
+  const carrier = shows({ ...address(HERE), isForeign: true });
+  const goal: Goal = { ...GOAL, force: true, target: { ...GOAL.target, publicIp: "10.9.9.9" } };
+  expect(play(goal, [carrier])).toMatchObject({ done: ["observe"], end: { change: "none" } });
 });
 
 it("an interface without an instance is waited for", () => {

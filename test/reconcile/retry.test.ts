@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { EXIT, Failure, type Kind } from "../../src/model/failure.ts";
+import { EXIT, Failure, type FailureDetails, type Kind } from "../../src/model/failure.ts";
 import { trials } from "../support/properties.ts";
 import {
   causeAtDeadline,
@@ -12,11 +12,15 @@ import {
 } from "../../src/reconcile/retry.ts";
 import type { Written } from "../../src/reconcile/state.ts";
 
-const failure = (kind: Kind, meaning?: 77 | 78) =>
-  new Failure(kind, { why: "x", code: "C", meaning });
+const failure = (kind: Kind, meaning?: 77 | 78, more: Partial<FailureDetails> = {}) =>
+  new Failure(kind, { why: "x", code: "C", meaning, ...more });
+const local = failure("unreachable", undefined, { isLocal: true });
+const write = (kind: Kind) => failure(kind, undefined, { isWrite: true });
+/** The dice at their highest. */
+const HIGH = () => 1 - Number.EPSILON;
 
 /** The delays of a run in which the same failure comes again and again, with the worst dice. */
-function run(f: Failure, deadline = 600_000, random = () => 1 - Number.EPSILON) {
+function run(f: Failure, deadline = 600_000, random = HIGH) {
   const delays: number[] = [];
   let now = 0;
   let state: RetryState = NO_RETRIES;
@@ -29,22 +33,57 @@ function run(f: Failure, deadline = 600_000, random = () => 1 - Number.EPSILON) 
   }
 }
 
-describe("how far tries are apart at most", () => {
+describe("how far tries are apart at most, and once it has lasted two minutes", () => {
   it.each([
-    ["unreachable", 10_000],
-    ["throttled", 30_000],
-    ["not-yet", 10_000],
-    ["denied", 15_000],
-    ["held", 5_000],
-  ] as const)("%s: %d ms", (kind, cap) => {
-    expect(Math.max(...run(failure(kind)).delays)).toBeCloseTo(cap, 0);
+    ["unreachable", failure("unreachable"), 10_000, 30_000],
+    ["throttled", failure("throttled"), 30_000, 30_000],
+    ["not-yet", failure("not-yet"), 10_000, 30_000],
+    ["denied", failure("denied"), 15_000, undefined],
+    ["held", failure("held"), 5_000, 15_000],
+    ["on this machine", local, 2_000, 2_000],
+    ["a write", write("not-yet"), 120_000, 120_000],
+    ["a write that is throttled", write("throttled"), 30_000, 30_000],
+  ] as const)("%s: %d ms, %d ms", (_, f, cap, later) => {
+    const { delays } = run(f, 1_800_000);
+    let now = 0;
+    const at = delays.map((ms) => [(now += ms) - ms, ms] as const);
+    const longest = (some: readonly (readonly [number, number])[]) =>
+      Math.max(...some.map(([, ms]) => ms));
+    expect(longest(at.filter(([start]) => start < 120_000))).toBeCloseTo(
+      Math.min(cap, later ?? cap),
+      0,
+    );
+    const rest = at.filter(([start]) => start >= 120_000);
+    if (later === undefined) expect(rest).toEqual([]);
+    else expect(longest(rest)).toBeCloseTo(later, 0);
+  });
+
+  it("what costs nobody anything is looked at every two seconds, however long it lasts", () => {
+    expect(run(local, 60_000).delays.length).toBeGreaterThan(29);
+  });
+
+  it.each(["not-yet", "unreachable", "held"] as const)(
+    "ten minutes of %s are at most twelve writes, however the dice fall",
+    (kind) => {
+      for (const dice of [() => 0, () => 0.5, HIGH]) {
+        expect(run(write(kind), 600_000, dice).delays.length + 1).toBeLessThanOrEqual(12);
+      }
+    },
+  );
+
+  it("a lasting fault is asked about fewer than forty times in ten minutes", () => {
+    for (const kind of ["not-yet", "unreachable"] as const) {
+      for (const dice of [() => 0, HIGH]) {
+        expect(run(failure(kind), 600_000, dice).delays.length).toBeLessThan(41);
+      }
+    }
   });
 
   it("is measured from start to start: a try that waited for an answer has waited already", () => {
     const after = (spent: number) =>
       nextRetry(
         failure("unreachable"),
-        { inARow: 9, kind: "unreachable" },
+        { inARow: 9, manner: "unreachable", since: 0 },
         0,
         spent,
         600_000,
@@ -54,7 +93,7 @@ describe("how far tries are apart at most", () => {
     expect(after(60_000)).toMatchObject({ afterMs: 100 });
   });
 
-  it("is uniform between nothing and the bound, so that a fleet does not come back in step", () => {
+  it("after throttling is uniform between nothing and the bound, so that a fleet does not come back in step", () => {
     expect(run(failure("throttled"), 600_000, () => 0).delays.slice(0, 5)).toEqual([
       100, 100, 100, 100, 100,
     ]);
@@ -82,7 +121,7 @@ describe("among contenders whose number is known", () => {
 
   it("but as among a few at least, and never to the deadline all together", () => {
     expect(firstDelay(1)).toBeCloseTo(8_000, 0);
-    const state = { inARow: 5, kind: "throttled" } as const;
+    const state = { inARow: 5, manner: "throttled", since: 0 } as const;
     const half = nextRetry(among(10_000), state, 0, 0, 600_000, () => 0.5);
     expect(half).toMatchObject({ afterMs: expect.closeTo(299_550, 0) as number });
   });
@@ -104,6 +143,35 @@ describe("when a run ends, and how", () => {
     expect(end.status).toBe(status);
     expect(end.endedAt).toBeGreaterThanOrEqual(earliest);
     expect(end.endedAt).toBeLessThanOrEqual(Math.max(earliest, 1) + 15_000);
+  });
+
+  it("an allocation id that EC2 does not know is waited for half a minute", () => {
+    const { endedAt, status } = run(
+      failure("not-yet", 78, { code: "InvalidAllocationID.NotFound" }),
+    );
+    expect(status).toBe(78);
+    expect(endedAt).toBeGreaterThanOrEqual(30_000);
+    expect(endedAt).toBeLessThan(45_000);
+  });
+
+  it("what an earlier run on this boot has waited for in vain is not waited for again", () => {
+    const again = (code: string) =>
+      nextRetry(failure("denied"), NO_RETRIES, 0, 0, 600_000, HIGH, code);
+    expect(again("C")).toEqual({ again: false, status: EXIT.NOPERM });
+    expect(again("D")).toMatchObject({ again: true });
+    // Trouble that is nobody's to correct is not a cause that was waited out.
+    const down = failure("unreachable");
+    expect(nextRetry(down, NO_RETRIES, 0, 0, 600_000, HIGH, "C")).toMatchObject({ again: true });
+  });
+
+  it("says once for how long it is waited at most", () => {
+    const first = nextRetry(failure("denied"), NO_RETRIES, 0, 0, 600_000, HIGH);
+    if (!first.again) throw new Error("given up");
+    expect(first.patienceMs).toBe(PATIENCE_MS);
+    const second = nextRetry(failure("denied"), first.state, 0, 2_000, 600_000, HIGH);
+    expect(second).not.toHaveProperty("patienceMs");
+    const short = nextRetry(failure("denied"), NO_RETRIES, 0, 0, 61_000, HIGH);
+    expect(short).toMatchObject({ patienceMs: 60_000 });
   });
 
   it("a deadline before the patience ends with the status of the patience: the cause counts", () => {

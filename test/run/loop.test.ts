@@ -4,7 +4,7 @@ import type { AddressState } from "../../src/model/address.ts";
 import { Failure } from "../../src/model/failure.ts";
 import { type Memory, NOTHING_DONE } from "../../src/reconcile/state.ts";
 import { reconcile } from "../../src/run/loop.ts";
-import type { Ec2, Moves } from "../../src/run/ports.ts";
+import type { Ec2, Moves, SentWrite } from "../../src/run/ports.ts";
 import {
   A_GOAL,
   LAUNCHED,
@@ -78,10 +78,10 @@ async function play({ shown, refusal, moves, stop = new AbortController() }: Scr
       return Promise.resolve();
     },
   };
-  const writes: (number | undefined)[] = [undefined];
+  const writes: (SentWrite | undefined)[] = [undefined];
   const lastWrite = {
     read: () => writes.at(-1),
-    record: (at: number | undefined) => void writes.push(at),
+    record: (write: SentWrite | undefined) => void writes.push(write),
   };
   const remember = (memory: Memory) => void memories.push(memory);
   const keeper = { moves, lastWrite, remember };
@@ -178,10 +178,15 @@ describe("the loop", () => {
   it("records each write for the runs that come after it on this boot, but for one that was refused", async () => {
     const refusal = new Failure("denied", { why: "no" });
     const refused = await play({ shown: [address(NOBODY)], refusal });
-    expect(refused.writes).toEqual([undefined, 0, undefined]);
+    expect(refused.writes).toEqual([undefined, { at: 0, hasWritten: false }, undefined]);
     const silence = new Failure("unreachable", { why: "no answer" });
     const shown = [address(NOBODY), address(HERE), address(HERE)];
-    expect((await play({ shown, refusal: silence })).writes).toEqual([undefined, 0]);
+    // And that EC2 shows what came of it.
+    expect((await play({ shown, refusal: silence })).writes).toEqual([
+      undefined,
+      { at: 0, hasWritten: false },
+      { at: 0, hasWritten: true },
+    ]);
   });
 
   it("an error that nobody foresaw is not a failure of EC2's", async () => {

@@ -14,7 +14,7 @@ import { readSettings, type Settings } from "../../src/core/settings.ts";
 import { FLIGHT_MS } from "../../src/reconcile/bounds.ts";
 import { heal } from "../../src/heal.ts";
 import { underHook } from "../../src/run/lifecycle.ts";
-import type { AutoScaling, HealPorts } from "../../src/run/ports.ts";
+import type { AutoScaling, HealPorts, SentWrite } from "../../src/run/ports.ts";
 import { recheck } from "../../src/recheck.ts";
 import { ApiError } from "../region/errors.ts";
 import type { Address, Instance as SimulatedInstance } from "../region/model.ts";
@@ -98,7 +98,7 @@ export function settingsOf(environment: Readonly<Record<string, string>>): Setti
 }
 
 /** What each instance of a region keeps of its last write, as its /run does until it is booted again. */
-const LAST_WRITES = new WeakMap<Region, Map<string, number | undefined>>();
+const LAST_WRITES = new WeakMap<Region, Map<string, SentWrite | undefined>>();
 
 function portsOf(options: AgentOptions): HealPorts {
   const { time, region, instanceId, killed, random } = options;
@@ -107,12 +107,12 @@ function portsOf(options: AgentOptions): HealPorts {
     await time.sleep(ms, signal);
     if (killed?.aborted) await never;
   };
-  const writes = LAST_WRITES.get(region) ?? new Map<string, number | undefined>();
+  const writes = LAST_WRITES.get(region) ?? new Map<string, SentWrite | undefined>();
   LAST_WRITES.set(region, writes);
   return {
     lastWrite: {
       read: () => writes.get(instanceId),
-      record: (at) => void writes.set(instanceId, at),
+      record: (write) => void writes.set(instanceId, write),
     },
     clock: { now: time.now, date: () => new Date(time.now()), random, sleep },
     log: { warn: () => {}, debug: () => {} },
@@ -228,6 +228,17 @@ function apiOf(options: AgentOptions, self: Instance, sleep: Sleep, signal: Abor
     // An id that EC2 does not know is an error of the real one; what comes of it is the same.
     describeInstancesById: (ids) =>
       call("DescribeInstances", () => described([{ name: "instance-id", values: [...ids] }])),
+    describeNetworkInterfaces: (ids) =>
+      call("DescribeNetworkInterfaces", () =>
+        region
+          .describeNetworkInterfaces(caller, { networkInterfaceIds: [...ids] })
+          .items.map(({ networkInterface: one, instance }) => ({
+            NetworkInterfaceId: one.networkInterfaceId,
+            Status: instance === undefined && one.manager === undefined ? "available" : "in-use",
+            RequesterManaged: one.manager !== undefined,
+            OwnerId: region.account,
+          })),
+      ),
     associateAddress: (input) =>
       call("AssociateAddress", () => {
         region.associateAddress(caller, {

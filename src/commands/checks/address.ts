@@ -1,5 +1,5 @@
 /** Which address is wanted, where it is, and what a heal would make of that. */
-import { nameAddress, type Observation } from "../../model/address.ts";
+import { nameAddress, type Observation, type Previous } from "../../model/address.ts";
 import { decide, TAKEOVERS } from "../../reconcile/ownership.ts";
 import { UNKNOWN_FOR_MS } from "../../reconcile/bounds.ts";
 import { EXIT, Failure } from "../../model/failure.ts";
@@ -184,8 +184,8 @@ export function checkAddress({
               policy === undefined
                 ? "look again in a minute"
                 : decision.do === "yield"
-                  ? `nothing, if ${holder.instanceId} is to have it; if two groups want this address, give each its own; only where instances may take it from each other ${set}`
-                  : `let ${holder.instanceId} go, or ${set}`,
+                  ? `nothing, if ${idOf(holder)} is to have it; if two groups want this address, give each its own; only where instances may take it from each other ${set}`
+                  : `let ${idOf(holder)} go, or ${set}`,
             status: decision.do === "yield" ? EXIT.UNAVAILABLE : EXIT.TEMPFAIL,
           };
         }
@@ -223,4 +223,8 @@ export function checkAddress({
       };
     },
   };
+}
+
+function idOf(holder: Previous): string {
+  return holder.kind === "instance" ? holder.instanceId : holder.interfaceId;
 }

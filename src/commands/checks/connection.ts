@@ -1,9 +1,9 @@
 /** The way to EC2, from the name of its endpoint to an answer. */
 import { seconds } from "../../model/duration.ts";
-import { EXIT, Failure } from "../../model/failure.ts";
+import { Failure } from "../../model/failure.ts";
 import { isIpv4 } from "../../model/ids.ts";
-import { failing, type Need, ok } from "../examination.ts";
-import { type Checks, type Enquiry, isRefusal, quietly, type Values } from "./enquiry.ts";
+import { failing, ok } from "../examination.ts";
+import { type Checks, type Enquiry, isRefusal } from "./enquiry.ts";
 
 /** A clock that is wrong by this much, in milliseconds, is worth a warning: EC2 refuses signatures from 15 min on. */
 const CLOCK_WARNING_MS = 60_000;
@@ -12,7 +12,6 @@ const CLOCK_WARNING_MS = 60_000;
 export function checkConnection({
   ports,
   signal,
-  sign,
   ask,
   endpointVariable,
   correct,
@@ -128,23 +127,13 @@ export function checkConnection({
       }
       const cure = "let chrony set it from the Amazon Time Sync Service (169.254.169.123)";
       const commands = ["systemctl restart chronyd", "chronyc makestep"];
-      // A heal believes its own clock; credentials that are good may look expired by it.
-      const isFatal = await believesExpired(need, offsetMs);
-      return isFatal
-        ? {
-            mark: "failed",
-            found: `${told}, so that the credentials look expired here and are not`,
-            cure,
-            commands,
-            status: EXIT.NOPERM,
-          }
-        : {
-            mark: "warning",
-            found: `${told}; a heal corrects its signatures`,
-            cure,
-            commands,
-            value: undefined,
-          };
+      return {
+        mark: "warning",
+        found: `${told}; a heal corrects its signatures`,
+        cure,
+        commands,
+        value: undefined,
+      };
     },
 
     async ec2(need) {
@@ -163,15 +152,6 @@ export function checkConnection({
       return ok("answers", ec2);
     },
   };
-
-  /** Would a heal, by this machine's own clock, call credentials expired that are not? */
-  async function believesExpired(need: Need<Values>, offsetMs: number): Promise<boolean> {
-    const metadata = await need("metadata");
-    const role = await need("role");
-    const signer = await quietly(sign(need));
-    if (signer instanceof Failure || signer === undefined) return false;
-    return offsetMs < 0 && (await quietly(metadata.signer(role, 0))) instanceof Failure;
-  }
 }
 
 /** Is it an address that only its own network knows (RFC 1918, RFC 4193, loopback)? */

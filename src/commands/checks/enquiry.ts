@@ -2,7 +2,7 @@
 import {
   type AddressState,
   type DesiredAddress,
-  type HolderInstance,
+  type Previous,
   type Observation,
   nameHolder,
 } from "../../model/address.ts";
@@ -61,12 +61,11 @@ export function enquire(ports: DoctorPorts, signal: AbortSignal) {
     let result: Promise<T> | undefined;
     return (need: Need<Values>) => (result ??= work(need));
   };
-  /** The credentials, by the right time if EC2 has told it. */
+  /** The credentials. */
   const sign = once(async (need) => {
     const metadata = await need("metadata");
     const role = await need("role");
-    const tls = await unlessBlocked(need("tls"));
-    return metadata.signer(role, tls?.offsetMs ?? 0);
+    return metadata.signer(role);
   });
   /** EC2, and its answer to a first signed request. */
   const ask = once(async (need) => {
@@ -190,13 +189,14 @@ export function isRefusal({ kind, code }: Failure): boolean {
   );
 }
 
-export function nameOf(what: DesiredAddress | HolderInstance): string {
+export function nameOf(what: DesiredAddress | Previous): string {
   switch (what.kind) {
     case "address":
       return what.allocationId;
     case "pool":
       return `the pool ${what.key}=${what.value}`;
     case "instance":
+    case "interface":
       return nameHolder(what);
   }
 }
