@@ -145,7 +145,9 @@ function questionOf(
   const displaced = questionAbout(memory.displacement, desired);
   const takeover = takeoverOf(goal, memory);
   const isPool = goal.desired.kind === "pool";
-  const needsStates = isPool || takeover === "newest" || takeover === "if-gone";
+  // Whether a write shows is told by the association; if it is somebody else's then, that is looked at by itself.
+  const isReadBack = phase.at === "reading back";
+  const needsStates = !isReadBack && (isPool || takeover === "newest" || takeover === "if-gone");
   const recent = Object.entries(memory.facts).filter(
     ([, facts]) => now - facts.askedAt <= FACTS_MS,
   );
@@ -169,6 +171,7 @@ function questionOf(
   const alongside = needsStates && isExpected && !(holder in known) ? [holder] : [];
   // Whoever always takes needs no states, but may be a member of a warm pool.
   const needsGroup =
+    !isReadBack &&
     takeover === "always" &&
     goal.isServiceUnknown === true &&
     memory.group === undefined &&
@@ -636,7 +639,7 @@ function onReadBack(
   now: number,
 ): Step {
   const { intent, failure } = phase;
-  const { target, desired } = state.goal;
+  const { target } = state.goal;
   const { allocationId } = intent.address;
   const shown = seen.addresses.find((one) => one.allocationId === allocationId);
   const isAsBefore = shown !== undefined && holderKey(shown) === holderKey(intent.address);
@@ -658,11 +661,9 @@ function onReadBack(
     );
   }
   const isHere = shown !== undefined && isOwn(shown, target);
-  const known = observing(
-    isHere ? remember(state, { written: "shown", hasWritten: true, isUnshown: undefined }) : state,
-  );
-  // One address is all that matters while it is here; the rest of a pool is looked at when it is not.
-  return desired.kind === "address" || isHere ? decideOn(known, seen, now) : observe(known, now);
+  if (!isHere) return observe(observing(remember(state, { mayBeHere: false })), now);
+  const known = remember(state, { written: "shown", hasWritten: true, isUnshown: undefined });
+  return decideOn(observing(known), seen, now);
 }
 
 function notShown(state: State, { intent, failure }: Phase & { at: "reading back" }): Failure {

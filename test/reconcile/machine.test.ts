@@ -227,8 +227,8 @@ describe("one address", () => {
     ["a newer instance has it", [HELD_BY_NEWER], ["observe"], "yielded", undefined],
     [
       "somebody was quicker, and is newer",
-      [FREE, "held", HELD_BY_NEWER],
-      ["observe", "associate", "observe anew"],
+      [FREE, "held", HELD_BY_NEWER, HELD_BY_NEWER],
+      ["observe", "associate", "observe anew", "observe"],
       "yielded",
       undefined,
     ],
@@ -277,7 +277,8 @@ describe("one address", () => {
     // Each time another older instance has it, so that EC2 shows a change.
     for (let i = 0; i < 25; i++) {
       const holder = other("running", -60, `i-0000000000000010${i % 2}`);
-      answers.push("accepts", shows(address(holder)));
+      // Looked at once more, since reading back asks for no states.
+      answers.push("accepts", shows(address(holder)), shows(address(holder)));
     }
     const { failure, done } = play(GOAL, answers);
     expect(failure?.kind).toBe("held");
@@ -462,7 +463,7 @@ describe("what is remembered for the end of the run", () => {
     ],
     [
       "another one has it by now",
-      [FREE, "accepts", HELD_BY_NEWER],
+      [FREE, "accepts", HELD_BY_NEWER, HELD_BY_NEWER],
       { written: "perhaps", mayBeHere: false },
     ],
   ])("%s", (_, answers, memory) => {

@@ -41,6 +41,8 @@ export interface AgentOptions {
   readonly random: () => number;
   /** What the network does to the next request. */
   readonly passage: (action: string) => Passage;
+  /** What EC2 answers instead of doing what it is asked for; `nothing` is a flawless answer that has changed nothing. */
+  readonly fault?: (action: string) => ApiError | "nothing" | undefined;
   /** Told of every request that EC2 has answered, at that moment; with the code if it was refused. */
   readonly onApplied?: (action: string, instanceId: string, refusal?: string) => void;
   /** Ends the agent as `kill -9` does: it never hears of anything again. */
@@ -137,14 +139,17 @@ type Sleep = (ms: number, signal?: AbortSignal) => Promise<void>;
 
 /** Sends requests over the network of the agent. */
 function wireOf(service: Service, options: AgentOptions, sleep: Sleep, signal: AbortSignal) {
-  const { instanceId, passage, onApplied } = options;
+  const { instanceId, passage, fault, onApplied } = options;
   return async <T>(action: string, work: () => T): Promise<T> => {
     const { thereMs, backMs, lose, isLate = false } = passage(action);
     const request = `${service}:${action}`;
     const carryOut = (): { value: T } | { error: ApiError } => {
       let answer: { value: T } | { error: ApiError };
       try {
-        answer = { value: work() };
+        const wrong = fault?.(action);
+        if (wrong instanceof ApiError) throw wrong;
+        // Only of a write nobody misses the answer.
+        answer = { value: wrong === "nothing" ? (undefined as T) : work() };
       } catch (error) {
         if (!(error instanceof ApiError)) throw error;
         answer = { error };
