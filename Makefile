@@ -10,8 +10,11 @@ VITEST := $(NODE) node_modules/vitest/vitest.mjs run
 # The system's Python, for which "make tools" has installed what a virtual environment needs.
 PYTHON := $(firstword $(wildcard /usr/bin/python3) python3)
 ACTIONLINT := 1.7.12
+METADATA_MOCK := 1.13.0
 OPENTOFU := 1.10.6
 LINTERS := .tools/.lint .tools/.checkov .tools/.cloud-init
+# Where Go is.
+GO_TOOLS := $(if $(shell command -v go 2>/dev/null),.tools/bin/ec2-metadata-mock)
 SOURCES := $(shell find src build -name '*.ts' -o -name '*.cjs') package.json package-lock.json
 PACKAGING := $(shell find packaging systemd examples -type f) CHANGELOG.md LICENSE
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
@@ -34,7 +37,7 @@ fleet: node_modules/.installed ## boot 1,000 and 10,000 instances at once on vir
 	@$(NODE) bench/fleet.ts
 
 .PHONY: test
-test: tools check dist/eip-heal dist/.packages .tools/.venv $(LINTERS) ## run every test that this machine can run
+test: tools check dist/eip-heal dist/.packages .tools/.venv $(LINTERS) $(GO_TOOLS) ## run every test that this machine can run
 	$(VITEST) --project unit --project region --project simulation --project explorer --project binary --project faults --project packages
 	@$(MAKE) --no-print-directory test-boot
 	@$(MAKE) --no-print-directory test-packages
@@ -196,6 +199,12 @@ endef
 # A Go module; whoever has no Go leaves it to CI.
 .tools/bin/actionlint:
 	GOBIN=$(CURDIR)/.tools/bin go install github.com/rhysd/actionlint/cmd/actionlint@v$(ACTIONLINT)
+
+# AWS's own stand-in for instance metadata, a Go module (in a minute). Like the others, Go checks it against the sums that
+# the public database has of it.
+.tools/bin/ec2-metadata-mock:
+	GOBIN=$(CURDIR)/.tools/bin go install github.com/aws/amazon-ec2-metadata-mock/cmd/ec2-metadata-mock@v$(METADATA_MOCK) || \
+		echo "no metadata mock to be had: its tests are skipped" >&2
 
 .PHONY: clean
 clean: ## remove what was built
