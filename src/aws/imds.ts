@@ -87,7 +87,7 @@ async function askTwice(
   ...[request, headers, signal]: Parameters<typeof ask>
 ): ReturnType<typeof ask> {
   const answer = await ask(request, headers, signal);
-  if (answer.status !== 429 && answer.status !== 503) return answer;
+  if (answer.status !== 429) return answer;
   await sleep(THROTTLED_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
   return ask(request, headers, signal);
 }
@@ -188,7 +188,6 @@ function explainStatus(status: number): Explanation {
         code: SWITCHED_OFF,
       };
     case 429:
-    case 503:
       return { isThrottled: true, why: `it is asked too often (${status})` };
     default:
       return { why: `status ${status}` };

@@ -241,7 +241,10 @@ export function warn(state: State, line: string): State {
 }
 
 export function sleep(state: State, ms: number, step?: string): Step {
-  return { state, effect: { do: "sleep", ms, ...(step !== undefined && { step }) } };
+  return {
+    state,
+    effect: { do: "sleep", ms: Math.max(0, ms), ...(step !== undefined && { step }) },
+  };
 }
 
 export function end(state: State, end: End): Step {

@@ -65,7 +65,7 @@ function expiring(inMs: number) {
 
 // --- the table ---
 
-/** The longest pause between two tries that EC2 has throttled, as core/pacing.ts has it, in milliseconds. */
+/** The longest pause between two tries that EC2 has throttled, as reconcile/retry.ts has it, in milliseconds. */
 const THROTTLED_MS = 30_000;
 
 const PUT_TOKEN = "PUT http://127.0.0.1";
@@ -249,7 +249,7 @@ const CREDENTIALS: Row[] = [
   {
     name: "expired on arrival, for hours",
     begin: expiring(-2 * 3_600_000),
-    told: ["credentials of the role expired at", "check the clock"],
+    told: [DESCRIBE, "RequestExpired", "clock"],
     status: 77,
   },
   {
@@ -603,14 +603,14 @@ const CODES: Row[] = (
     ["InvalidInstanceID.NotFound", "The instance ID 'i-1' does not exist", 400, 75],
     ["InvalidNetworkInterfaceID.NotFound", "The networkInterface ID 'eni-1'", 400, 75],
     ["InvalidAllocationID.NotFound", "The allocation ID 'eipalloc-1' does not exist", 400, 78],
-    ["InvalidAddress.NotFound", "Address '192.0.2.1' not found.", 400, 78],
+    ["InvalidAddress.NotFound", "Address '192.0.2.1' not found.", 400, 75],
     ["InvalidParameterValue", "Value for parameter privateIpAddress is invalid", 400, 78],
     ["InvalidParameterCombination", "You may specify InstanceId or", 400, 78],
     ["MissingParameter", "The request must contain the parameter", 400, 78],
     ["InvalidInstanceID.Malformed", "Invalid id", 400, 78],
     ["Gateway.NotAttached", "Network vpc-1 is not attached to any internet gateway", 400, 78],
-    ["OperationNotPermitted", "The operation is not permitted", 400, 78],
-    ["UnsupportedOperation", "The operation is not supported", 400, 78],
+    ["OperationNotPermitted", "The operation is not permitted", 400, 75],
+    ["UnsupportedOperation", "The operation is not supported", 400, 75],
     ["AuthFailure", "You do not have permission to access the specified resource.", 400, 77],
     ["UnauthorizedOperation", "You are not authorized to perform this operation.", 403, 77],
     ["OptInRequired", "You are not subscribed to this service", 401, 77],
