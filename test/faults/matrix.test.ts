@@ -129,6 +129,21 @@ const IMDS: Row[] = [
     status: 75,
   },
   {
+    name: "429 on a leaf, once",
+    begin: imds(answering(429), { path: LEAF, count: 1 }),
+    told: [],
+    status: 0,
+    deadline: "20s",
+    isHarmless: true,
+    passes: true,
+  },
+  {
+    name: "429 on a leaf",
+    begin: imds(answering(429), { path: LEAF }),
+    told: [LEAF, "it is asked too often (429)"],
+    status: 75,
+  },
+  {
     name: "404 on a leaf",
     begin: imds(answering(404), { path: LEAF }),
     told: ["meta-data/instance-id", "does not have it yet"],
@@ -307,8 +322,9 @@ const CREDENTIALS: Row[] = [
     status: 0,
     passes: true,
   },
-  ...[20, -20].map((minutes): Row => ({
-    name: `the clock of this machine is 20 minutes ${minutes > 0 ? "behind" : "ahead"}`,
+  ...[20, -20, -480].map((minutes): Row => ({
+    // Eight hours ahead the credentials look expired as well.
+    name: `the clock of this machine is ${Math.abs(minutes)} minutes ${minutes > 0 ? "behind" : "ahead"}`,
     begin: ({ region, setClock }) => {
       setClock(minutes * 60_000);
       return { felt: () => region.calls.some(({ error }) => error === "RequestExpired") };

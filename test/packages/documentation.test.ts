@@ -237,7 +237,7 @@ describe("the man page, on result.json", () => {
     } satisfies Required<Facts>;
     const hook: HookEnd = { name: "wait", group: "web", end: "completed", result: "CONTINUE" };
     const spent = { facts, tries: 1, ms: 1 };
-    const failure = new Failure("denied", { why: "no" });
+    const failure = new Failure("denied", { why: "no", code: "UnauthorizedOperation" });
     const outcomes: Outcome[] = [
       { end: "settled", change: "taken", from: holder, hook, ...spent },
       { end: "idle", because: "so", why: "not-holder", ...spent },
@@ -361,6 +361,7 @@ describe("the table of the ownership rule", () => {
     { ...here, kind: "instance", state: "running" },
     { ...here, kind: "instance", state: "running", privateIp: "10.0.0.6" },
     instance("i-00000001", "stopped", 2_000),
+    { kind: "interface", interfaceId: "eni-00000001" },
     instance("i-00000001", "running", 1_000),
     instance("i-00000001", "running", 3_000),
     { kind: "other", what: "a NAT gateway" },
@@ -380,7 +381,8 @@ describe("the table of the ownership rule", () => {
 
   test("in docs/how-it-decides.md is what the code does", () => {
     const table = read("docs/how-it-decides.md")
-      .split("\n")
+      .split(/^## /m)[0]
+      ?.split("\n")
       .filter((line) => line.startsWith("|"))
       .slice(2)
       .map((line) =>
