@@ -8,6 +8,7 @@ import { EXIT, type ExitStatus, Failure } from "./model/failure.ts";
 import type { HookEnd, Outcome } from "./model/outcome.ts";
 import { statusOf } from "./reconcile/retry.ts";
 import { type LastResult, waitedForInVain } from "./reconcile/drift.ts";
+import { sentenceOf } from "./core/problem.ts";
 import { isMove, report, reportHook, resultRecord, resultVariables } from "./core/report.ts";
 import { heal } from "./heal.ts";
 import { systemClock } from "./system/clock.ts";
@@ -73,8 +74,9 @@ async function main(args: string[]): Promise<ExitStatus> {
   }
   if ("problems" in configuration) {
     const { problems, status, hook } = configuration;
-    for (const problem of problems) log.error(problem);
-    return refuse(problems.join("; "), status, hook);
+    const sentences = problems.map(sentenceOf);
+    for (const sentence of sentences) log.error(sentence);
+    return refuse(sentences.join("; "), status, hook);
   }
   const { settings, environment } = configuration;
   log = openLog(settings.logLevel, mannerOf(process.env));

@@ -8,6 +8,7 @@ import type { Configured, DoctorPorts } from "./commands/ports.ts";
 import { type LastRun, rowsOf, type Standing, status, statusRecord } from "./commands/status.ts";
 import { type Check, CHECKS, checkupRecord } from "./core/checkup.ts";
 import { EXIT, type ExitStatus, Failure } from "./model/failure.ts";
+import { sentenceOf } from "./core/problem.ts";
 import { linesOf, paragraph, rowOf, rowOfSkipped } from "./core/screen.ts";
 import { SETTINGS } from "./core/settings.ts";
 import type { Ports } from "./run/ports.ts";
@@ -127,7 +128,7 @@ async function runStatus(
       lastRun,
     });
     if ("problems" in configuration) {
-      return misconfigured(configuration.problems.join("; "), configuration.status);
+      return misconfigured(configuration.problems.map(sentenceOf).join("; "), configuration.status);
     }
     const { settings, environment } = configuration;
     try {

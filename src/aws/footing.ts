@@ -105,6 +105,7 @@ function regionOf(environment: Environment): string | undefined {
   if (region === undefined || isRegion(region)) return region;
   throw new Failure("misconfigured", {
     why: `AWS_REGION is ${JSON.stringify(region)}; accepted: a region such as eu-central-1`,
+    variable: "AWS_REGION",
   });
 }
 
@@ -117,6 +118,7 @@ function endpointOf(service: "EC2" | "AUTO_SCALING", environment: Environment): 
   if (url === undefined || /^https?:$/.test(URL.parse(url)?.protocol ?? "")) return url;
   throw new Failure("misconfigured", {
     why: `${name} is ${JSON.stringify(url)}; accepted: an https:// or http:// URL`,
+    variable: name,
   });
 }
 

@@ -44,6 +44,7 @@ export function metadataEndpoint(
     if (url?.protocol === "http:") return url.origin;
     throw new Failure("misconfigured", {
       why: `AWS_EC2_METADATA_SERVICE_ENDPOINT is ${JSON.stringify(given)}; accepted: an http:// URL`,
+      variable: "AWS_EC2_METADATA_SERVICE_ENDPOINT",
     });
   }
   const mode = environment["AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE"] ?? "";
@@ -51,6 +52,7 @@ export function metadataEndpoint(
   if (mode === "" || /^ipv4$/i.test(mode)) return IPV4_ENDPOINT;
   throw new Failure("misconfigured", {
     why: `AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE is ${JSON.stringify(mode)}; accepted: IPv4, IPv6`,
+    variable: "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE",
   });
 }
 

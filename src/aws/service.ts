@@ -4,7 +4,7 @@
  */
 import type { Instance } from "../model/instance.ts";
 import { classify, type Service } from "../core/classify.ts";
-import { Failure } from "../model/failure.ts";
+import { Failure, type FailureDetails, NOT_OF_AWS } from "../model/failure.ts";
 import { errorCode, networkTrouble } from "../core/network.ts";
 import { FLIGHT_MS } from "../reconcile/bounds.ts";
 import type { Credentials } from "./credentials.ts";
@@ -141,10 +141,17 @@ export function callsOf(
 
 /** An answer with status 200 that is somebody else's page. */
 export function noAnswer(service: Service, action: string, host: string): Failure {
-  return new Failure("unreachable", {
-    request: `${service}:${action} at ${host}`,
-    why: `status 200 without an answer of ${NAMES[service]} in it`,
-  });
+  return notOfAws(service, `${service}:${action} at ${host}`, 200);
+}
+
+function notOfAws(
+  service: Service,
+  request: string,
+  status: number,
+  details: Pick<FailureDetails, "requestId" | "cause"> = {},
+): Failure {
+  const why = `status ${status} without an answer of ${NAMES[service]} in it`;
+  return new Failure("unreachable", { request, why, code: NOT_OF_AWS, ...details });
 }
 
 const NAMES: Readonly<Record<Service, string>> = { ec2: "EC2", autoscaling: "Auto Scaling" };
@@ -192,8 +199,7 @@ function translate(
     const requestId = [RequestID, RequestId, $metadata?.requestId].find(isRequestId);
     // The code in the body, not the name that the SDK gives the error: without a body it has names of its own.
     if (typeof Code !== "string") {
-      const why = `status ${status} without an answer of ${NAMES[service]} in it`;
-      return new Failure("unreachable", { request, requestId, why, cause: error });
+      return notOfAws(service, request, status, { requestId, cause: error });
     }
     const told = { code: Code, message: message ?? "", status, requestId };
     return classify({ service, action, request, resource, ...told });

@@ -1,4 +1,5 @@
 /** What doctor and status need from the world beyond the ports of a run; aws/ and system/ provide it, tests do too. */
+import type { Problem } from "../core/problem.ts";
 import type { Target } from "../model/target.ts";
 import type { Instance } from "../model/instance.ts";
 import type { Unit } from "../core/checkup.ts";
@@ -79,7 +80,7 @@ export type Configured =
       /** Throws a Failure `misconfigured` for AWS variables that make no sense. */
       parts(): Parts;
     }
-  | { readonly problems: readonly string[]; readonly status: ExitStatus };
+  | { readonly problems: readonly Problem[]; readonly status: ExitStatus };
 
 export interface DoctorPorts {
   readonly configured: Configured;

@@ -5,8 +5,8 @@
 
 export interface EnvironmentFile {
   readonly variables: Readonly<Record<string, string>>;
-  /** One sentence for each line that is not an assignment, with its line number. */
-  readonly problems: readonly string[];
+  /** The lines that are no assignments, by number, and why. */
+  readonly problems: readonly { readonly line: number; readonly why: string }[];
 }
 
 type State =
@@ -28,7 +28,7 @@ const NEWLINE = /[\n\r]/;
 /** @param text the content of the file */
 export function parseEnvironmentFile(text: string): EnvironmentFile {
   const variables: Record<string, string> = {};
-  const problems: string[] = [];
+  const problems: { line: number; why: string }[] = [];
   let state: State = "before name";
   let name = "";
   let value = "";
@@ -44,7 +44,10 @@ export function parseEnvironmentFile(text: string): EnvironmentFile {
     const key = name.replace(/[ \t]+$/, "");
     if (state === "name" || !NAME.test(key)) {
       // Its beginning only: the rest of a mistyped line may be a secret.
-      problems.push(`line ${startedAt}: not KEY=VALUE: ${/^\w{0,40}/.exec(key)?.[0]}…`);
+      problems.push({
+        line: startedAt,
+        why: `not KEY=VALUE: ${/^\w{0,40}/.exec(key)?.[0]}…`,
+      });
     } else variables[key] = value.slice(0, kept);
     [state, name, value, kept] = ["before name", "", "", 0];
   };
@@ -104,7 +107,10 @@ export function parseEnvironmentFile(text: string): EnvironmentFile {
     if (character === "\n") line++;
   }
   if (state === "single quotes" || state === "double quotes") {
-    problems.push(`line ${startedAt}: a quote is opened and never closed: ${name.trim()}`);
+    problems.push({
+      line: startedAt,
+      why: `a quote is opened and never closed: ${name.trim()}`,
+    });
   } else if (name !== "") {
     // A backslash as the very last character guards the white space before it.
     if (state === "escape") kept = value.length;

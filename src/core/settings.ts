@@ -5,6 +5,7 @@
 import { TAKEOVERS, type Takeover } from "../reconcile/ownership.ts";
 import { POOL_TAKEOVERS, type PoolTakeover } from "../reconcile/pool.ts";
 import { isAllocationId, isHookName, isInterfaceId, isIpv4, isMac } from "../model/ids.ts";
+import type { Problem } from "./problem.ts";
 
 /** winston's npm levels, most urgent first. */
 export const LOG_LEVELS = ["error", "warn", "info", "http", "verbose", "debug", "silly"] as const;
@@ -120,8 +121,8 @@ export interface Sources {
 export type SettingsResult =
   | { readonly settings: Settings }
   | {
-      /** Every problem, each a whole sentence. */
-      readonly problems: readonly string[];
+      /** Every problem. */
+      readonly problems: readonly Problem[];
       /** Are all of them on the command line? */
       readonly onlyFlags: boolean;
       /** The launch hook all the same, if that could be read: who waits for it should not wait in vain. */
@@ -131,9 +132,9 @@ export type SettingsResult =
 /** Flags over environment over file over defaults; every problem is reported, not only the first. */
 export function readSettings({ flags, environment: variables, file }: Sources): SettingsResult {
   const environment = withoutResult(variables);
-  const problems: string[] = [];
+  const problems: Problem[] = [];
   let onlyFlags = true;
-  const report = (problem: string, flag = false) => {
+  const report = (problem: Problem, flag = false) => {
     problems.push(problem);
     onlyFlags &&= flag;
   };
@@ -148,7 +149,7 @@ export function readSettings({ flags, environment: variables, file }: Sources): 
   ] as const) {
     for (const name of names) {
       if (!name.startsWith("EIP_HEAL_") || known.has(name)) continue;
-      report(`unknown setting ${name} in ${where}; known settings: ${[...known].join(", ")}`);
+      report({ problem: "unknown setting", key: name, where, known: [...known] });
     }
   }
 
@@ -171,18 +172,13 @@ export function readSettings({ flags, environment: variables, file }: Sources): 
       values[field === "deadline" ? "deadlineMs" : field] = parse(text.trim());
     } catch (error) {
       if (!(error instanceof Misfit)) throw error;
-      report(
-        `${origin} is ${JSON.stringify(text)}; accepted: ${error.message}`,
-        origin.startsWith("--"),
-      );
+      const { message: accepted } = error;
+      report({ problem: "invalid value", source: origin, value: text, accepted }, rank === 0);
     }
   }
   const [byId = Infinity, byPool = Infinity] = [ranks.get("allocationId"), ranks.get("pool")];
   if (byId === byPool && byId !== Infinity) {
-    report(
-      "both an allocation id and a pool are set; give one of EIP_HEAL_ALLOCATION_ID and EIP_HEAL_POOL",
-      byId === 0,
-    );
+    report({ problem: "address and pool" }, byId === 0);
   }
   // A flag says something else than the file: the flag is meant, for what is wanted as for each setting.
   delete values[byId < byPool ? "pool" : "allocationId"];

@@ -40,6 +40,10 @@ export interface FailureDetails {
   readonly cure?: string | undefined;
   /** Which request it was, as EC2 and Auto Scaling name each of theirs. */
   readonly requestId?: string | undefined;
+  /** The setting that has to be another one, and what it can be. */
+  readonly setting?: { readonly key: string; readonly accepted: string } | undefined;
+  /** The variable of the environment that makes no sense. */
+  readonly variable?: string | undefined;
   /** To look again costs nobody anything: instance metadata, a route, a name. */
   readonly isLocal?: boolean | undefined;
   /** It is a write that has come to nothing, or is not shown. */
@@ -84,6 +88,9 @@ export class Failure extends Error {
     return kind === this.kind && step === this.step && details.why === this.details.why;
   }
 }
+
+/** Code of the failure that something answers in EC2's or Auto Scaling's place. */
+export const NOT_OF_AWS = "NotOfAws";
 
 /** Is it open whether the request was carried out: no answer, or one of a server that has failed? */
 export function isUnanswered({ kind, details: { status = 0 } }: Failure): boolean {

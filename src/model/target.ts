@@ -37,7 +37,7 @@ export function resolveTarget(
   if (found === undefined) {
     throw new Failure("not-yet", {
       why: `${self.instanceId} has no network interface ${wanted}`,
-      cure: `set EIP_HEAL_INTERFACE to one of: ${self.interfaces.map(describe).join(", ")}`,
+      ...settingOf("EIP_HEAL_INTERFACE", self.interfaces.map(describe)),
       code: "NoInterface",
       meaning: EXIT.CONFIG,
       isLocal: true,
@@ -57,7 +57,7 @@ export function resolveTarget(
   if (!found.privateIps.includes(address)) {
     throw new Failure("not-yet", {
       why: `${found.interfaceId} has no private address ${address}`,
-      cure: `set EIP_HEAL_PRIVATE_IP to one of: ${found.privateIps.join(", ")}`,
+      ...settingOf("EIP_HEAL_PRIVATE_IP", found.privateIps),
       code: "NoSuchPrivateIp",
       meaning: EXIT.CONFIG,
       isLocal: true,
@@ -84,6 +84,11 @@ function isMeant(networkInterface: NetworkInterface, wanted: number | string): b
   return typeof wanted === "number"
     ? networkInterface.cardIndex === 0 && networkInterface.deviceIndex === wanted
     : networkInterface.interfaceId === wanted || networkInterface.mac === wanted;
+}
+
+function settingOf(key: string, values: readonly string[]) {
+  const accepted = values.join(", ");
+  return { cure: `set ${key} to one of: ${accepted}`, setting: { key, accepted } };
 }
 
 function describe({ interfaceId, mac, deviceIndex, cardIndex }: NetworkInterface): string {

@@ -1,6 +1,7 @@
 /** The configuration as this machine has it: command line, environment and /etc/eip-heal.conf, put together. */
 import { readFileSync } from "node:fs";
 import { parseEnvironmentFile } from "../core/environment-file.ts";
+import type { Problem } from "../core/problem.ts";
 import { EXIT, type ExitStatus } from "../model/failure.ts";
 import { readSettings, type Settings, type SettingsResult } from "../core/settings.ts";
 
@@ -15,8 +16,8 @@ export type Configuration =
       readonly environment: Environment;
     }
   | {
-      /** Every problem, each a whole sentence. */
-      readonly problems: readonly string[];
+      /** Every problem. */
+      readonly problems: readonly Problem[];
       readonly status: ExitStatus;
       /** The launch hook, if that could be read all the same, and the environment to complete it in. */
       readonly hook?: { readonly name: string; readonly environment: Environment };
@@ -44,7 +45,7 @@ export function readConfiguration(
     if (code !== "ENOENT" || config !== undefined) {
       const read = readSettings({ flags, environment: own, file: { path, variables: {} } });
       return {
-        problems: [`cannot read ${path}: ${hintOnReading(code, message)}`],
+        problems: [{ problem: "unreadable file", file: path, why: hintOnReading(code, message) }],
         status: EXIT.CONFIG,
         ...hookOf(read, own),
       };
@@ -58,8 +59,10 @@ export function readConfiguration(
     environment: own,
     file: { path, variables: file.variables },
   });
-  const problems = [
-    ...file.problems.map((problem) => `${path}, ${problem}`),
+  const problems: Problem[] = [
+    ...file.problems.map(
+      (one) => ({ problem: "invalid line", file: path, ...one }) satisfies Problem,
+    ),
     ...("problems" in read ? read.problems : []),
   ];
   if (problems.length > 0 || "problems" in read) {
@@ -83,7 +86,14 @@ export function readConfiguration(
       ]);
     } catch (error) {
       return {
-        problems: [`cannot use NODE_EXTRA_CA_CERTS in ${path}: ${(error as Error).message}`],
+        problems: [
+          {
+            problem: "unusable certificates",
+            variable: "NODE_EXTRA_CA_CERTS",
+            file: path,
+            why: (error as Error).message,
+          },
+        ],
         status: EXIT.CONFIG,
         ...hookOf(read, environment),
       };

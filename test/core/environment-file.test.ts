@@ -39,5 +39,6 @@ it.each([
   ["1A=b", ["line 1: not KEY=VALUE: 1A…"]],
   ['X=y\nA="b\n', ["line 2: a quote is opened and never closed: A"]],
 ])("says what is wrong with %j", (text, problems) => {
-  expect(parseEnvironmentFile(text).problems).toEqual(problems);
+  const found = parseEnvironmentFile(text).problems;
+  expect(found.map(({ line, why }) => `line ${line}: ${why}`)).toEqual(problems);
 });

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { sentenceOf } from "../../src/core/problem.ts";
 import { readSettings, SETTINGS, type Sources } from "../../src/core/settings.ts";
 
 const ID = "eipalloc-0123456789abcdef0";
@@ -17,12 +18,12 @@ function read(sources: {
 }
 function settings(sources: Parameters<typeof read>[0]) {
   const result = read(sources);
-  if ("problems" in result) throw new Error(result.problems.join("\n"));
+  if ("problems" in result) throw new Error(result.problems.map(sentenceOf).join("\n"));
   return result.settings;
 }
 function problems(sources: Parameters<typeof read>[0]) {
   const result = read(sources);
-  return "problems" in result ? result.problems : [];
+  return "problems" in result ? result.problems.map(sentenceOf) : [];
 }
 
 it("defaults are those of the contract", () => {

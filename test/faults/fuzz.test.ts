@@ -301,7 +301,7 @@ describe("whole runs", () => {
             environment: { EIP_HEAL_DEADLINE: "50s" },
             file: { path: "none", variables: {} },
           });
-          if ("problems" in read) throw new Error(read.problems.join());
+          if ("problems" in read) throw new Error(JSON.stringify(read.problems));
           const told: string[] = [];
           const log = {
             warn: (line: string) => void told.push(line),

@@ -205,7 +205,7 @@ function run(environment: Readonly<Record<string, string>>, hasHook: boolean): P
     environment: { EIP_HEAL_DEADLINE: "1h" },
     file: { path: "none", variables: {} },
   });
-  if ("problems" in read) throw new Error(read.problems.join());
+  if ("problems" in read) throw new Error(JSON.stringify(read.problems));
   const { settings } = read;
   const log = { warn: () => {}, debug: () => {} };
   const lastWrite = { read: () => undefined, record: () => {} };

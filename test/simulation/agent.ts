@@ -95,7 +95,7 @@ export async function runWith(
 
 export function settingsOf(environment: Readonly<Record<string, string>>): Settings {
   const result = readSettings({ flags: {}, environment, file: { path: "none", variables: {} } });
-  if ("problems" in result) throw new Error(result.problems.join("\n"));
+  if ("problems" in result) throw new Error(JSON.stringify(result.problems));
   return result.settings;
 }
 

@@ -1,6 +1,6 @@
 /** The way to EC2, from the name of its endpoint to an answer. */
 import { seconds } from "../../model/duration.ts";
-import { Failure } from "../../model/failure.ts";
+import { Failure, NOT_OF_AWS } from "../../model/failure.ts";
 import { isIpv4 } from "../../model/ids.ts";
 import { failing, ok } from "../examination.ts";
 import { type Checks, type Enquiry, isRefusal } from "./enquiry.ts";
@@ -144,7 +144,7 @@ export function checkConnection({
           refusal,
           refusal.kind === "throttled"
             ? "wait: EC2 limits the requests of the account"
-            : /without an answer of EC2/.test(refusal.details.why)
+            : refusal.code === NOT_OF_AWS
               ? "something between here and EC2 answers in its place: let HTTPS pass it untouched"
               : undefined,
         );

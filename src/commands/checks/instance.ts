@@ -95,11 +95,13 @@ export function checkInstance({
         here = resolveTarget(self, settings.interface, settings.privateIp);
       } catch (error) {
         if (!(error instanceof Failure)) throw error;
-        const cure = error.details.cure?.replace(
-          /^set (EIP_HEAL_\w+) to/,
-          (_, key: string) => `set ${key} in ${ports.placeOfSetting(key)} to`,
+        const { cure, setting } = error.details;
+        return failing(
+          error,
+          setting === undefined
+            ? cure
+            : `set ${setting.key} in ${ports.placeOfSetting(setting.key)} to one of: ${setting.accepted}`,
         );
-        return failing(error, cure);
       }
       const others = self.interfaces.length - 1;
       const more = others === 0 ? "" : `, one of ${others + 1} interfaces`;

@@ -1,5 +1,11 @@
 /** This program on this machine: its settings, its units, its versions. */
-import { correctionOf, correctOrRemove, openUp } from "../../core/correction.ts";
+import {
+  correctOrRemove,
+  foundIn,
+  makeReadable,
+  remedyFor,
+  sentenceOf,
+} from "../../core/problem.ts";
 import { EXIT, Failure } from "../../model/failure.ts";
 import { failing, ok } from "../examination.ts";
 import type { Parts } from "../ports.ts";
@@ -15,16 +21,23 @@ export function checkProgram({
     async settings() {
       const { configured, settingsFile, hiddenFile } = ports;
       if ("problems" in configured) {
-        const [first = "", ...more] = configured.problems;
-        const also = more.length === 0 ? "" : ` (and ${more.length} more: ${more.join("; ")})`;
-        const { found, cure } = correctionOf(first, ports.placeOfSetting);
-        return { mark: "failed", found: `${found}${also}`, cure, status: configured.status };
+        const { problems, status } = configured;
+        const [first, ...more] = problems;
+        if (first === undefined) throw new Error("settings are wrong, and nothing says why");
+        const also =
+          more.length === 0 ? "" : ` (and ${more.length} more: ${more.map(sentenceOf).join("; ")})`;
+        return {
+          mark: "failed",
+          found: `${foundIn(first)}${also}`,
+          cure: remedyFor(first, ports.placeOfSetting),
+          status,
+        };
       }
       if (hiddenFile !== undefined) {
         return {
           mark: "failed",
           found: `${hiddenFile} is not readable by everybody, and eip-heal.service runs as a user of its own`,
-          cure: openUp(hiddenFile),
+          cure: makeReadable(hiddenFile),
           status: EXIT.CONFIG,
         };
       }
@@ -34,10 +47,10 @@ export function checkProgram({
         parts = configured.parts();
       } catch (error) {
         if (!(error instanceof Failure)) throw error;
-        const [name] = /AWS_\w+/.exec(error.details.why) ?? [];
+        const { cure, variable } = error.details;
         return failing(
           error,
-          error.details.cure ?? (name && correctOrRemove(name, ports.placeOfSetting)),
+          cure ?? (variable && correctOrRemove(variable, ports.placeOfSetting)),
         );
       }
       return ok(`${settingsFile}, environment and flags are in order`, { settings, parts });
