@@ -10,12 +10,21 @@ import {
 } from "@aws-sdk/client-auto-scaling";
 import { Failure } from "../model/failure.ts";
 import { isGroupName, partitionOf } from "../model/ids.ts";
-import { callsOf, clientConfig, type ConnectOptions, hostOf, noAnswer } from "./service.ts";
+import { boundBodies } from "./bodies.ts";
+import {
+  callsOf,
+  clientConfig,
+  type ConnectOptions,
+  hostOf,
+  type Limits,
+  noAnswer,
+} from "./service.ts";
 
 /** Opens a connection of its own; the first call connects. */
 export function connectAutoScaling(options: ConnectOptions) {
   const { region, instanceId } = options.self;
   const client = new AutoScalingClient(clientConfig(options));
+  boundBodies(client.config.requestHandler);
   const host = hostOf(options, client);
   const call = callsOf("autoscaling", client, host, options);
 
@@ -25,7 +34,7 @@ export function connectAutoScaling(options: ConnectOptions) {
     group: string,
     send: (
       on: { AutoScalingGroupName: string; InstanceId: string },
-      limits: { abortSignal: AbortSignal },
+      limits: Limits,
     ) => Promise<{ $metadata: { requestId?: string | undefined } }>,
   ): Promise<boolean> {
     const arn = `arn:${partitionOf(region)}:autoscaling:${region}:*:autoScalingGroup:*:autoScalingGroupName/${group}`;

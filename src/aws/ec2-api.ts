@@ -15,7 +15,15 @@ import { Failure } from "../model/failure.ts";
 import { partitionOf } from "../model/ids.ts";
 import type { DescribedInstance, Ec2Api } from "./ec2.ts";
 import { resettableAgents } from "./sockets.ts";
-import { callsOf, clientConfig, type ConnectOptions, noAnswer, urlOf } from "./service.ts";
+import { INSTANCE_MAX_BYTES, boundBodies, ONE_MAX_BYTES, POOL_MAX_BYTES } from "./bodies.ts";
+import {
+  callsOf,
+  clientConfig,
+  type ConnectOptions,
+  type Limits,
+  noAnswer,
+  urlOf,
+} from "./service.ts";
 
 /** The calls, and the question whether the role may make them, which changes nothing (`DryRun`). */
 export interface ConnectedApi extends Ec2Api {
@@ -34,6 +42,7 @@ export function connectApi(options: ConnectOptions): ConnectedApi {
   const { region } = options.self;
   const agents = resettableAgents();
   const client = new EC2Client(clientConfig(options, agents));
+  boundBodies(client.config.requestHandler);
   const url = urlOf(options, client);
   const { host } = url;
   const call = callsOf("ec2", client, host, options, agents);
@@ -48,7 +57,7 @@ export function connectApi(options: ConnectOptions): ConnectedApi {
   async function tryOut(
     action: string,
     resource: string,
-    send: (limits: { abortSignal: AbortSignal }) => Promise<unknown>,
+    send: (limits: Limits) => Promise<unknown>,
   ): Promise<void> {
     try {
       await call(action, resource, send);
@@ -60,17 +69,22 @@ export function connectApi(options: ConnectOptions): ConnectedApi {
   }
 
   const instances = (input: DescribeInstancesCommandInput) =>
-    call("DescribeInstances", "*", async (limits) => {
-      const answer = await client.send(new DescribeInstancesCommand(input), limits);
-      const rows = listed("DescribeInstances", answer.Reservations).flatMap(
-        ({ Instances = [], OwnerId }) =>
-          Instances.map((instance) => ({
-            instance,
-            ...(OwnerId !== undefined && { ownerId: OwnerId }),
-          })),
-      );
-      return { rows, next: answer.NextToken };
-    });
+    call(
+      "DescribeInstances",
+      "*",
+      async (limits) => {
+        const answer = await client.send(new DescribeInstancesCommand(input), limits);
+        const rows = listed("DescribeInstances", answer.Reservations).flatMap(
+          ({ Instances = [], OwnerId }) =>
+            Instances.map((instance) => ({
+              instance,
+              ...(OwnerId !== undefined && { ownerId: OwnerId }),
+            })),
+        );
+        return { rows, next: answer.NextToken };
+      },
+      ONE_MAX_BYTES + (input.InstanceIds?.length ?? 1) * INSTANCE_MAX_BYTES,
+    );
 
   const arnOf = (allocationId: string) =>
     `arn:${partitionOf(region)}:ec2:${region}:*:elastic-ip/${allocationId}`;
@@ -90,13 +104,18 @@ export function connectApi(options: ConnectOptions): ConnectedApi {
     host,
 
     describeAddresses: (filter, values) =>
-      call("DescribeAddresses", "*", async (limits) => {
-        // By filter, not by id: an unknown id then is a missing row and not an error.
-        const command = new DescribeAddressesCommand({
-          Filters: [{ Name: filter, Values: [...values] }],
-        });
-        return listed("DescribeAddresses", (await client.send(command, limits)).Addresses);
-      }),
+      call(
+        "DescribeAddresses",
+        "*",
+        async (limits) => {
+          // By filter, not by id: an unknown id then is a missing row and not an error.
+          const command = new DescribeAddressesCommand({
+            Filters: [{ Name: filter, Values: [...values] }],
+          });
+          return listed("DescribeAddresses", (await client.send(command, limits)).Addresses);
+        },
+        filter.startsWith("tag:") ? POOL_MAX_BYTES : ONE_MAX_BYTES,
+      ),
 
     async describeInstances(filter, values) {
       const found: DescribedInstance[] = [];

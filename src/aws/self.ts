@@ -91,9 +91,16 @@ function pathOf(key: string): string {
   return encodeURIComponent(key).replaceAll(/%(?:2B|2C|3A|3D|40)/g, decodeURIComponent);
 }
 
+/** More than any instance type has (64, EC2 user guide); each is several requests. */
+const MAX_INTERFACES = 128;
+
 async function readInterfaces(metadata: Metadata, withIpv6: boolean): Promise<NetworkInterface[]> {
-  const macs = await required(metadata, "meta-data/network/interfaces/macs/", (text) =>
-    lines(text).every((line) => isMac(line.replace(/\/$/, ""))),
+  const macs = await required(
+    metadata,
+    "meta-data/network/interfaces/macs/",
+    (text) =>
+      lines(text).length <= MAX_INTERFACES &&
+      lines(text).every((line) => isMac(line.replace(/\/$/, ""))),
   );
   const [only, ...more] = lines(macs).map((line) => line.replace(/\/$/, ""));
   // The primary interface cannot be detached: what is alone has both indices 0.

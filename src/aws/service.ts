@@ -93,12 +93,25 @@ export function urlOf(
   }).url;
 }
 
-/** Runs one action; `resource` is the ARN it works on, for a refusal that names none. */
+/**
+ * Runs one action.
+ *
+ * @param resource the ARN it works on, for a refusal that names none
+ * @param maxBytes that the body of the answer may have, if it is not about one thing
+ */
 export type Call = <T>(
   action: string,
   resource: string,
-  send: (limits: { abortSignal: AbortSignal }) => Promise<T>,
+  send: (limits: Limits) => Promise<T>,
+  maxBytes?: number,
 ) => Promise<T>;
+
+/** What the SDK is given with each request. */
+export interface Limits {
+  readonly abortSignal: AbortSignal;
+  /** For the body of the answer: see bodies.ts. */
+  readonly maxBytes?: number;
+}
 
 /** What moves an address, and must not arrive later than it counts as unanswered. */
 const isWrite = (action: string) => /^(Dis)?[Aa]ssociateAddress$/.test(action);
@@ -111,11 +124,14 @@ export function callsOf(
   { self, signal, skew }: ConnectOptions,
   agents?: ResettableAgents,
 ): Call {
-  return async (action, resource, send) => {
+  return async (action, resource, send, maxBytes) => {
     const request = `${service}:${action} at ${host}`;
     const limitMs = isWrite(action) ? FLIGHT_MS : LIMIT_MS[service];
     const limit = AbortSignal.timeout(limitMs);
-    const limits = { abortSignal: AbortSignal.any([signal, limit]) };
+    const limits: Limits = {
+      abortSignal: AbortSignal.any([signal, limit]),
+      ...(maxBytes !== undefined && { maxBytes }),
+    };
     // Before the SDK hears of it and closes the connection in an orderly way, by which the request would still arrive.
     const onAbort = () => agents?.reset();
     if (isWrite(action)) limits.abortSignal.addEventListener("abort", onAbort, { once: true });
@@ -132,7 +148,9 @@ export function callsOf(
       }
     } catch (error) {
       if (signal.aborted) throw signal.reason as Error;
-      if (error instanceof Failure) throw error;
+      if (error instanceof Failure) {
+        throw new Failure(error.kind, { request, ...error.details }, error.step);
+      }
       const timedOut = limit.aborted;
       throw translate(error, { service, action, request, resource, timedOut, limitMs, self });
     }

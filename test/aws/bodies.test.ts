@@ -1,0 +1,96 @@
+/** Bodies that are too long or not AWS's, over real sockets: they end a request, not the process. */
+import { createServer, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterEach, expect, it } from "vitest";
+import { connectApi } from "../../src/aws/ec2-api.ts";
+import { Failure } from "../../src/model/failure.ts";
+
+const servers: Server[] = [];
+afterEach(() => {
+  for (const server of servers.splice(0)) {
+    server.closeAllConnections();
+    server.close();
+  }
+});
+
+/** EC2 as something that answers everything so. */
+async function answering(answer: (response: ServerResponse) => void) {
+  const server = createServer((request, response) => {
+    request.resume().once("end", () => answer(response));
+  });
+  servers.push(server);
+  await new Promise<void>((done) => void server.listen(0, "127.0.0.1", done));
+  return connectApi({
+    self: {
+      instanceId: "i-00000000000000001",
+      region: "us-east-1",
+      zone: "us-east-1a",
+      interfaces: [],
+    },
+    credentials: () => Promise.resolve({ accessKeyId: "AKIA", secretAccessKey: "secret" }),
+    dualStack: false,
+    fips: false,
+    signal: new AbortController().signal,
+    version: "test",
+    skew: { offsetMs: 0 },
+    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+  });
+}
+
+const failureOf = (work: Promise<unknown>): Promise<unknown> =>
+  work.then(
+    () => "no failure",
+    (error: unknown) => error,
+  );
+
+it.each([200, 400, 503])("a body of %d that does not end is given up early", async (status) => {
+  let bytes = 0;
+  const api = await answering((response) => {
+    response.writeHead(status, { "content-type": "text/xml" });
+    const chunk = Buffer.alloc(64 * 1024, "<a>");
+    const more = () => {
+      while (!response.destroyed && bytes < 300 * 1024 * 1024) {
+        bytes += chunk.length;
+        if (!response.write(chunk)) return void response.once("drain", more);
+      }
+      response.end();
+    };
+    more();
+  });
+  const failure = await failureOf(api.describeAddresses("allocation-id", ["eipalloc-1"]));
+  expect(failure).toMatchObject({ kind: "unreachable", code: "NotOfAws" });
+  expect((failure as Failure).message).toContain("the answer is longer than 256 KB");
+  expect((failure as Failure).message).toContain("ec2:DescribeAddresses at 127.0.0.1");
+  // What was under way in the sockets besides.
+  expect(bytes).toBeLessThan(64 * 1024 * 1024);
+  api.close();
+});
+
+it("a document type is somebody else's, and is not parsed: the parser takes quadratic time for many", async () => {
+  const api = await answering((response) => {
+    response.writeHead(200, { "content-type": "text/xml" });
+    response.end("<!DOCTYPE a>".repeat(15_000));
+  });
+  const startedAt = process.cpuUsage();
+  const failure = await failureOf(api.describeAddresses("allocation-id", ["eipalloc-1"]));
+  expect((failure as Failure).message).toContain("status 200 without an answer of EC2 in it");
+  // Seconds of a processor if it is parsed.
+  expect(process.cpuUsage(startedAt).user).toBeLessThan(1_500_000);
+  api.close();
+});
+
+it("the answer about a pool may have all of its addresses", async () => {
+  const row = (n: number) =>
+    `<item><publicIp>203.0.113.${n % 256}</publicIp><allocationId>eipalloc-${String(n).padStart(17, "0")}</allocationId><domain>vpc</domain><tagSet><item><key>eip-pool</key><value>web</value></item></tagSet></item>`;
+  const rows = Array.from({ length: 10_000 }, (_, n) => row(n)).join("");
+  const api = await answering((response) => {
+    response.writeHead(200, { "content-type": "text/xml" });
+    response.end(
+      `<DescribeAddressesResponse><requestId>r</requestId><addressesSet>${rows}</addressesSet></DescribeAddressesResponse>`,
+    );
+  });
+  expect(await api.describeAddresses("tag:eip-pool", ["web"])).toHaveLength(10_000);
+  const failure = await failureOf(api.describeAddresses("allocation-id", ["eipalloc-1"]));
+  expect((failure as Failure).message).toContain("longer than 256 KB");
+  api.close();
+});
