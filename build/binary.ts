@@ -16,6 +16,13 @@ const ROOT = join(import.meta.dirname, "..");
 const ARCH = (process.argv[2] ?? HOST) as Arch;
 const OUTPUT = join(ROOT, ARCH === HOST ? "dist/eip-heal" : `dist/eip-heal-${ARCH}`);
 
+/**
+ * V8 interprets its bytecode. To compile it asks for 512 MiB that are writable and executable at once, and dies at start
+ * where that is refused: by systemd's MemoryDenyWriteExecute=, by SELinux, by strict overcommit, by a limit. There is no
+ * WebAssembly then, and so no fetch. Code caches hold for a V8 with the same flags only.
+ */
+const NO_MACHINE_CODE = "--jitless";
+
 /** The part of pkg that its command line does not reach: there `seaConfig` is accepted and ignored. */
 interface PkgSea {
   default(
@@ -58,7 +65,14 @@ for (const file of files) {
   const source = (assets[file] = join(folder, file));
   const cache = (assets[`${file}.cache`] = join(work, `${file}.cache`));
   // The same seed, or the order in which V8 writes its tables would be another one each time.
-  await start([node, "--random-seed=1", join(ROOT, "build/code-cache.cjs"), source, cache]);
+  await start([
+    node,
+    NO_MACHINE_CODE,
+    "--random-seed=1",
+    join(ROOT, "build/code-cache.cjs"),
+    source,
+    cache,
+  ]);
 }
 
 const loader = join(ROOT, "build/loader.cjs");
@@ -72,11 +86,19 @@ await sea.default(loader, {
     main: relative(join(work, "any"), loader),
     assets,
     disableExperimentalSEAWarning: true,
-    // Nobody's NODE_OPTIONS run code in an agent with credentials, and no signal opens its inspector.
+    // Nobody's NODE_OPTIONS run code in an agent with credentials, and no signal (--disable-sigusr1) opens its inspector.
     execArgvExtension: "none",
-    // A run allocates less than three such spaces, MiB: it is over before the first garbage is collected, and there
-    // is nothing for four threads to compile or to collect.
-    execArgv: ["--disable-sigusr1", "--min-semi-space-size=4", "--v8-pool-size=1"],
+    execArgv: [
+      NO_MACHINE_CODE,
+      // Node reads the machine's openssl.cnf, or what OPENSSL_CONF names, before its first line of JavaScript, and
+      // ends there if that is broken, closed to the unit's user or asks for what is not in its own OpenSSL.
+      "--openssl-config=/dev/null",
+      "--disable-sigusr1",
+      // A run allocates less than three such spaces, MiB: it is over before the first garbage is collected, and there
+      // is nothing for four threads to compile or to collect.
+      "--min-semi-space-size=4",
+      "--v8-pool-size=1",
+    ],
   },
 });
 await chmod(OUTPUT, 0o755);

@@ -1,7 +1,8 @@
 /**
- * Writes the code cache of a file of the bundle: `node --random-seed=1 code-cache.cjs FILE CACHE`, by the very Node that
- * will run the bundle, under an emulator if need be. All functions are compiled, not only those that a certain run called: as
- * fast at start as a cache taken after a real run, and the same bytes every time, which that one is not.
+ * Writes the code cache of a file of the bundle: `node --jitless --random-seed=1 code-cache.cjs FILE CACHE`, by the very
+ * Node that will run the bundle, with the same flags for V8, under an emulator if need be. All functions are compiled, not
+ * only those that a certain run called: as fast at start as a cache taken after a real run, and the same bytes every time,
+ * which that one is not.
  */
 "use strict";
 const { readFileSync, writeFileSync } = require("node:fs");

@@ -25,6 +25,8 @@ export interface AgentOptions {
   readonly conf?: string;
   /** Where EC2 is, if not in the region. */
   readonly ec2Url?: string;
+  /** What starts it: a program, by its path, and its first arguments, that runs the rest of its command line. */
+  readonly through?: readonly string[];
   /** The instance's /run/eip-heal, kept from one run to the next; without it each run has an empty one. */
   readonly runtime?: string;
   /** Sent SIGTERM as soon as this is so, given what it has logged. */
@@ -62,13 +64,14 @@ export function runAgent(
 /** Runs `eip-heal` with these variables and nothing of this process's environment. */
 export async function run(
   environment: Readonly<Record<string, string>>,
-  { flags = [], conf, stopWhen, runtime, ...options }: AgentOptions = {},
+  { flags = [], conf, stopWhen, runtime, through = [], ...options }: AgentOptions = {},
 ): Promise<AgentRun> {
   const folder = mkdtempSync(join(tmpdir(), "eip-heal-"));
   const results = runtime ?? folder;
   try {
     const config = join(folder, "eip-heal.conf");
     writeFileSync(config, conf ?? "");
+    const [program, ...first] = [...through, PROGRAM, ...ARGUMENTS] as [string, ...string[]];
     const startedAt = performance.now();
     const { status, stdout, stderr } = await new Promise<{
       status: number | null;
@@ -76,8 +79,8 @@ export async function run(
       stderr: string;
     }>((done) => {
       const child = execFile(
-        PROGRAM,
-        [...ARGUMENTS, ...(flags.includes("--config") ? [] : ["--config", config]), ...flags],
+        program,
+        [...first, ...(flags.includes("--config") ? [] : ["--config", config]), ...flags],
         { env: { RUNTIME_DIRECTORY: results, ...environment, ...options.environment } },
         (_, stdout, stderr) => done({ status: child.exitCode, stdout, stderr }),
       );

@@ -1,8 +1,9 @@
 import { execFile, spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { parseAst } from "rolldown/parseAst";
 import { describe, expect, test } from "vitest";
 import { HOOK_ROLE } from "../region/iam.ts";
 import { startRegion } from "../region/server.ts";
@@ -97,3 +98,41 @@ test.skipIf(missing("dist/bundle/eip-heal.cjs"))(
     expect(read("dist/bundle/auto-scaling-api.cjs")).toMatch(ofAutoScaling);
   },
 );
+
+test.skipIf(missing(`${ROOT}dist/bundle/eip-heal.cjs`))(
+  "nothing in the bundle asks for fetch, or for anything else that Node does by WebAssembly",
+  () => {
+    const files = readdirSync(`${ROOT}dist/bundle`);
+    expect(files).toContain("sdk.cjs");
+    for (const file of files) {
+      const names = namesIn(parseAst(read(`dist/bundle/${file}`), { lang: "js" }));
+      expect(names, file).toContain("exports");
+      expect(
+        names.filter((name) => BY_WEBASSEMBLY.has(name)),
+        file,
+      ).toEqual([]);
+    }
+  },
+);
+
+/** There is no WebAssembly where V8 makes no machine code, and so no fetch; the others load the same part of Node. */
+const BY_WEBASSEMBLY = new Set([
+  "WebAssembly",
+  "fetch",
+  "Request",
+  "Response",
+  "Headers",
+  "FormData",
+  "WebSocket",
+  "CloseEvent",
+  "EventSource",
+]);
+
+/** The names of all variables and properties in a program. */
+function namesIn(node: unknown): string[] {
+  if (typeof node !== "object" || node === null) return [];
+  const below = Object.values(node).flatMap(namesIn);
+  return "type" in node && node.type === "Identifier" && "name" in node
+    ? [String(node.name), ...below]
+    : below;
+}

@@ -1,0 +1,183 @@
+/**
+ * What the binary does without: memory that is writable and executable, much memory, the machine's configuration of
+ * OpenSSL. Node asks for them before the first line of JavaScript, which could neither help it nor say so.
+ */
+import { spawnSync } from "node:child_process";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { makeAuthority } from "../boot/certificates.ts";
+import { allow } from "../region/iam.ts";
+import { ARGUMENTS, type AgentRun, run } from "./agent.ts";
+import { SetUp, type Start } from "./broken.ts";
+
+const files = mkdtempSync(join(tmpdir(), "eip-heal-start-"));
+const authority = await makeAuthority(files);
+const tls = await authority.issue("localhost");
+afterAll(() => rmSync(files, { recursive: true }));
+
+/** Under PR_SET_MDWE with PR_MDWE_REFUSE_EXEC_GAIN, since Linux 6.3: prctl(2). */
+const REFUSING =
+  "import ctypes, os, sys; ctypes.CDLL(None).prctl(65, 1, 0, 0, 0) == 0 or sys.exit(1); os.execv(sys.argv[1], sys.argv[1:])";
+
+/** With this text as the machine's openssl.cnf, for root too, who is nobody special there. */
+function withOpenssl(name: string, text: string, mode = 0o644): readonly string[] {
+  const file = join(files, name);
+  writeFileSync(file, text);
+  chmodSync(file, mode);
+  const command =
+    '/bin/mount --bind "$1" /etc/ssl/openssl.cnf && shift && exec /usr/bin/setpriv --bounding-set=-all -- "$@"';
+  return [
+    "/usr/bin/unshare",
+    "--user",
+    "--map-root-user",
+    "--mount",
+    "/bin/sh",
+    "-c",
+    command,
+    "sh",
+    file,
+  ];
+}
+
+/** A configuration whose section for Node activates a provider. */
+const activating = (name: string, ...lines: string[]) =>
+  `nodejs_conf = node\n[node]\nproviders = all\n[all]\n${name} = one\n[one]\nactivate = 1\n${lines.join("\n")}\n`;
+
+interface Machine {
+  readonly name: string;
+  /** What starts a program as it would start there. */
+  readonly through: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+const MACHINES: readonly Machine[] = [
+  {
+    name: "memory that is writable and executable is refused",
+    through: ["/usr/bin/python3", "-c", REFUSING],
+  },
+  {
+    name: "a program may have 150 MB of data",
+    through: ["/usr/bin/prlimit", "--data=150000000", "--"],
+  },
+  { name: "openssl.cnf is not for everybody", through: withOpenssl("closed.cnf", "", 0) },
+  {
+    name: "openssl.cnf has a mistake in it",
+    through: withOpenssl("mistake.cnf", "[not closed\n"),
+  },
+  {
+    name: "openssl.cnf activates the FIPS provider",
+    through: withOpenssl("fips.cnf", activating("fips")),
+  },
+  {
+    name: "openssl.cnf activates a provider that is not there",
+    through: withOpenssl("absent.cnf", activating("hsm", "module = /nonexistent/hsm.so")),
+  },
+  {
+    name: "OPENSSL_CONF names a file with a mistake in it",
+    through: ["/usr/bin/env"],
+    environment: { OPENSSL_CONF: join(files, "mistake.cnf") },
+  },
+];
+
+/** An instance of a region whose EC2 speaks TLS. */
+async function start(options: Start = {}): Promise<SetUp> {
+  const setUp = await SetUp.start({ ...options, region: { tls } });
+  setUp.ec2Url = setUp.ec2Url.replace("127.0.0.1", "localhost");
+  Object.assign(setUp.environment, {
+    NODE_EXTRA_CA_CERTS: authority.file,
+    AWS_ENDPOINT_URL_AUTO_SCALING: setUp.region.autoScalingUrl.replace("127.0.0.1", "localhost"),
+  });
+  return setUp;
+}
+
+// The sources run on a Node as it is.
+describe.skipIf(ARGUMENTS.length > 0)("the binary", { timeout: 120_000 }, () => {
+  describe.concurrent.each(MACHINES)("where $name", ({ name, through, environment = {} }) => {
+    const bare = (...command: string[]) => {
+      const [program = "", ...args] = [...through, ...command];
+      return spawnSync(program, args, { env: environment }).status;
+    };
+    // A kernel may be too old for the one, and a machine for tests may allow no namespaces.
+    const isPossible = bare("/bin/true") === 0;
+    if (!isPossible) console.warn(`*** SKIPPED, for it cannot be had here: ${name} ***`);
+
+    it.skipIf(!isPossible)("a Node as it is does not start", ({ expect }) => {
+      expect(bare(process.execPath, "--eval", "0")).not.toBe(0);
+    });
+
+    it.skipIf(!isPossible)("heals, rechecks, looks and prints its policy", async ({ expect }) => {
+      const setUp = await start();
+      try {
+        const { region, allocationId, me } = setUp;
+        const agent = (command: string): Promise<AgentRun> => {
+          const here = setUp.prepare();
+          return run(
+            { ...here.environment, ...environment },
+            { flags: [...here.flags, command], runtime: setUp.runtime, through },
+          );
+        };
+        const expectHere = async (command: string) => {
+          const { status, log } = await agent(command);
+          expect(status, log.join("\n")).toBe(0);
+          expect(log.at(-1)).toContain(`associated ${allocationId}`);
+          expect(region.holder(allocationId)?.instanceId).toBe(me.instanceId);
+        };
+        await expectHere("heal");
+        region.region.disassociate(allocationId);
+        await expectHere("recheck");
+        expect(await agent("doctor")).toMatchObject({ status: 0, log: [] });
+        const { stdout, ...policy } = await agent("policy");
+        expect(policy).toMatchObject({ status: 0 });
+        expect(JSON.parse(stdout)).toHaveProperty("Statement");
+      } finally {
+        await setUp.close();
+      }
+    });
+  });
+
+  /** The parts of Node that are named in what NODE_DEBUG_NATIVE=code_cache makes it say. */
+  const partsIn = (log: readonly string[]) =>
+    log.flatMap((line) => /^Compiling (\S+) with(?:out)? code cache/.exec(line)?.[1] ?? []);
+  const TELLING = { NODE_DEBUG_NATIVE: "code_cache" };
+  /** The client of fetch, which parses answers by WebAssembly, and what finds the exports of a CommonJS module by it. */
+  const BY_WEBASSEMBLY = /undici|wasm|lexer|amaro/;
+
+  it("loads no part of Node that needs WebAssembly, and rejects no code cache of its own", async () => {
+    const setUp = await start({ instance: { group: "web" }, groups: { web: "launch" } });
+    try {
+      Object.assign(setUp.environment, TELLING, {
+        EIP_HEAL_LIFECYCLE_HOOK: "launch",
+        EIP_HEAL_DEADLINE: "1min",
+      });
+      setUp.region.region.setPolicy("full", allow(["ec2:*", "autoscaling:*"]));
+      setUp.region.region.waitUnderHook(setUp.me.instanceId, "launch");
+      for (const command of ["heal", "recheck", "status", "doctor", "policy", "release"]) {
+        const { status, log, stdout } = await setUp.run(command);
+        expect(status, `${command}\n${stdout}\n${log.join("\n")}`).toBe(0);
+        expect(log.join("\n"), command).not.toMatch(/the code cache of .* was rejected/);
+        const parts = partsIn(log);
+        expect(parts, command).toContain("http");
+        if (command === "heal") expect(parts).toContain("https");
+        expect(
+          parts.filter((part) => BY_WEBASSEMBLY.test(part)),
+          command,
+        ).toEqual([]);
+      }
+    } finally {
+      await setUp.close();
+    }
+  });
+
+  it("would show the one that fetch needs", () => {
+    const { stdout, stderr } = spawnSync(process.execPath, ["--eval", "fetch('data:,')"], {
+      encoding: "utf8",
+      env: TELLING,
+    });
+    const parts = partsIn([...stdout.split("\n"), ...stderr.split("\n")]);
+    expect(parts.filter((part) => BY_WEBASSEMBLY.test(part))).toContain(
+      "internal/deps/undici/undici",
+    );
+  });
+});
