@@ -2,6 +2,7 @@
  * The life of one machine, from the installation of the package to its purge, on a real systemd: each test goes on
  * where the one before has left the machine.
  */
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { aWorld } from "../region/world.ts";
@@ -121,6 +122,30 @@ describe("a machine with eip-heal", () => {
       `EIP_HEAL_PRIVATE_IP=${self.privateIp}`,
       `EIP_HEAL_PUBLIC_IP=${address.publicIp}`,
     ]);
+  });
+
+  test("in its sandbox no memory is to be had that is writable and executable", async () => {
+    const unit = await readFile(join(machine.root, "usr/lib/systemd/system", UNIT), "utf8");
+    const [, section = ""] = /^(\[Service\]\n.*?)^\[Install\]/ms.exec(unit) ?? [];
+    // mmap(2) of a page, by its number, with the protection that the instance of the unit is named by.
+    const map = `syscall(${process.arch === "arm64" ? 222 : 9}, 0, 4096, %i, 34, -1, 0)`;
+    const probe = section
+      .replace(/^Restart=.*\n/m, "")
+      .replace(/^ExecStart=.*$/m, `ExecStart=/usr/bin/perl -e "exit(${map} == -1)"`)
+      .replace(/^User=.*$/m, "User=probe")
+      .replace(/^RuntimeDirectory=.*$/m, "RuntimeDirectory=probe");
+    const file = join(machine.root, "etc/systemd/system/probe@.service");
+    await writeFile(file, probe);
+    await machine.must(["systemctl", "daemon-reload"]);
+    const [READ, WRITE, EXEC] = [1, 2, 4];
+    const start = async (protection: number) =>
+      (await machine.exec(["systemctl", "start", `probe@${protection}`])).status;
+    expect(await start(READ | WRITE), (await machine.journal("probe@3")).join("\n")).toBe(0);
+    expect(await start(READ | WRITE | EXEC)).not.toBe(0);
+    expect(await machine.show("probe@7", "Result", "ExecMainStatus")).toEqual(["exit-code", "1"]);
+
+    await rm(file);
+    await machine.sh("systemctl daemon-reload; systemctl stop 'probe@*'; systemctl reset-failed");
   });
 
   test("doctor sees that all is well, and the unit and its last run by the real systemd", async () => {

@@ -252,6 +252,11 @@ const PROBES: readonly Probe[] = [
     name: "make a set-user-id program",
     command: 'cp /bin/true "$RUNTIME_DIRECTORY/t" && chmod u+s "$RUNTIME_DIRECTORY/t"',
   },
+  // By mmap(2), by its number.
+  {
+    name: "have memory that is writable and executable",
+    command: `perl -e 'exit(syscall(${process.arch === "arm64" ? 222 : 9}, 0, 4096, 7, 34, -1, 0) == -1)'`,
+  },
   { name: "become somebody else", command: "setpriv --reuid=0 true" },
 ];
 
