@@ -37,6 +37,7 @@ export async function answer(
   latencyMs: number,
   work: () => Answer,
 ): Promise<number> {
+  await verdict.letGo;
   await pause(verdict.beforeMs + latencyMs);
   const instead = insteadOfWork(verdict.effect);
   if (instead === "nothing") return NO_ANSWER;

@@ -97,6 +97,37 @@ test("stale answers on demand", async () => {
   expect([await holder(), await holder()]).toEqual([undefined, i.instanceId]);
 });
 
+test("a request that is held back is applied when the fault is taken away, whether its sender waits for it or not", async () => {
+  const world = aWorld();
+  const [a, b] = [world.address(), world.address()];
+  const i = world.instance({ enis: [{ privateIps: ["10.0.0.20", "10.0.0.21"] }] });
+  const region = await start(world);
+  const holder = (address: typeof a) => region.holder(address.allocationId)?.privateIp;
+  const rule = { service: "ec2", action: "AssociateAddress", count: 1 } as const;
+  const associate = (address: typeof a, PrivateIpAddress: string, timeoutMs: number) =>
+    sdk(region, i.instanceId, { timeoutMs }).send(
+      new AssociateAddressCommand({
+        AllocationId: address.allocationId,
+        InstanceId: i.instanceId,
+        PrivateIpAddress,
+      }),
+    );
+
+  const patient = region.faults.add({ ...rule, effect: { do: "hold" } });
+  const answered = associate(a, "10.0.0.20", 4_000);
+  while (patient.hits === 0) await new Promise((done) => setTimeout(done, 5));
+  const impatient = region.faults.add({ ...rule, effect: { do: "hold" } });
+  expect(await outcome(associate(b, "10.0.0.21", 300))).toBe("TimeoutError");
+  expect([holder(a), holder(b)]).toEqual([undefined, undefined]);
+
+  region.faults.clear(patient);
+  await answered;
+  expect([holder(a), holder(b)]).toEqual(["10.0.0.20", undefined]);
+  region.faults.clear(impatient);
+  while (holder(b) === undefined) await new Promise((done) => setTimeout(done, 5));
+  expect(holder(b)).toBe("10.0.0.21");
+});
+
 test("which requests are hit: service, action, path, method, instance, time, how often", () => {
   let now = 1000;
   const faults = new Faults(() => now);

@@ -28,6 +28,8 @@ export type Effect =
   | { readonly do: "lose-answer"; readonly how: "reset" | "silence" }
   /** Slower: before it is applied, and between that and the answer. Goes together with other effects. */
   | { readonly do: "delay"; readonly beforeMs?: number; readonly afterMs?: number }
+  /** Held back, and only applied once the fault is taken away. Goes together with other effects. */
+  | { readonly do: "hold" }
   /** 200 with somebody's HTML page: a captive portal, a proxy. Not applied. */
   | { readonly do: "html" }
   /** 200 with bytes that mean nothing. Not applied. */
@@ -86,11 +88,13 @@ export interface Occasion {
 
 /** What happens to one request. */
 export interface Verdict {
+  /** Fulfilled when everything that holds it back is taken away. */
+  readonly letGo: Promise<unknown>;
   readonly beforeMs: number;
   readonly afterMs: number;
   readonly staleMs: number | undefined;
   /** The one effect on the answer; undefined: it is as it should be. */
-  readonly effect: Exclude<Effect, { do: "delay" | "stale" }> | undefined;
+  readonly effect: Exclude<Effect, { do: "delay" | "hold" | "stale" }> | undefined;
 }
 
 /** "The token is good, but every read with it answers 401" (seen for 10 s on real instances). */
@@ -103,6 +107,8 @@ export const TOKEN_NOT_HONOURED: Pick<FaultRule, "service" | "method" | "effect"
 export class Faults {
   readonly #now: () => number;
   readonly #faults: Fault[] = [];
+  /** What lets go of the requests that a fault holds back. */
+  readonly #gates = new Map<number, PromiseWithResolvers<void>>();
   #lastId = 0;
 
   constructor(now: () => number) {
@@ -116,11 +122,16 @@ export class Faults {
     return fault;
   }
 
-  /** Takes one fault away, or all of them. */
+  /** Takes one fault away, or all of them; what they hold back goes on. */
   clear(which?: Pick<Fault, "id">): void {
-    if (which === undefined) this.#faults.length = 0;
-    const index = this.#faults.findIndex((fault) => fault.id === which?.id);
-    if (index >= 0) this.#faults.splice(index, 1);
+    const isMeant = ({ id }: Fault) => which === undefined || id === which.id;
+    const gone = this.#faults.filter(isMeant);
+    const left = this.#faults.filter((fault) => !isMeant(fault));
+    this.#faults.splice(0, this.#faults.length, ...left);
+    for (const { id } of gone) {
+      this.#gates.get(id)?.resolve();
+      this.#gates.delete(id);
+    }
   }
 
   /** The faults that were added and not taken away. */
@@ -134,9 +145,10 @@ export class Faults {
     let beforeMs = 0;
     let afterMs = 0;
     let staleMs: number | undefined;
+    const gates: Promise<void>[] = [];
     for (const fault of this.#faults) {
       const wanted = fault.rule.effect;
-      const alters = wanted.do !== "delay" && wanted.do !== "stale";
+      const alters = wanted.do !== "delay" && wanted.do !== "hold" && wanted.do !== "stale";
       if ((alters && effect !== undefined) || !this.#fits(fault, occasion)) continue;
       if (fault.toSkip > 0) {
         fault.toSkip -= 1;
@@ -146,13 +158,21 @@ export class Faults {
       if (wanted.do === "delay") {
         beforeMs += wanted.beforeMs ?? 0;
         afterMs += wanted.afterMs ?? 0;
+      } else if (wanted.do === "hold") {
+        gates.push(this.#gateOf(fault));
       } else if (wanted.do === "stale") {
         staleMs = Math.max(staleMs ?? 0, wanted.byMs);
       } else {
         effect = wanted;
       }
     }
-    return { beforeMs, afterMs, staleMs, effect };
+    return { letGo: Promise.all(gates), beforeMs, afterMs, staleMs, effect };
+  }
+
+  #gateOf({ id }: Fault): Promise<void> {
+    const gate = this.#gates.get(id) ?? Promise.withResolvers<void>();
+    this.#gates.set(id, gate);
+    return gate.promise;
   }
 
   #fits({ rule, hits }: Fault, occasion: Occasion): boolean {
