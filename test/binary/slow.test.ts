@@ -2,32 +2,29 @@
 import { describe, expect, it } from "vitest";
 import { startRegion } from "../region/server.ts";
 import { aWorld } from "../region/world.ts";
+import { SLOWNESS } from "../support/slowness.ts";
 import { runAgent } from "./agent.ts";
 
 const OLDER = Date.UTC(2026, 0, 1);
 
 describe.concurrent("a take from an older instance, however long EC2 takes to answer", () => {
-  it.each([
-    ["every answer takes 0.1 s", { "*": 100 }, 5],
-    ["every answer takes 0.6 s", { "*": 600 }, 7],
-    ["every answer takes 1.2 s", { "*": 1_200 }, 9],
-    ["every answer takes 4 s, but for the association", { "*": 4_000, AssociateAddress: 1_500 }, 9],
-    ["DescribeInstances takes 6 s", { DescribeInstances: 6_000 }, 7],
-  ])("%s", { timeout: 180_000 }, async (_, latencyMs, mostCalls) => {
-    const world = aWorld({ settings: { latencyMs } });
-    const { allocationId } = world.address();
-    world.hold({ allocationId }, world.instance({ launchTime: OLDER }));
-    const me = world.instance({ role: "full", launchTime: OLDER + 60_000 });
-    const region = await startRegion(world);
-    const run = await runAgent(region, me.instanceId, {
-      environment: { EIP_HEAL_ALLOCATION_ID: allocationId },
+  describe.each(["full", "old"])("with the %s role", (role) => {
+    it.each(SLOWNESS)("$name", { timeout: 180_000 }, async ({ latencyMs, mostCalls }) => {
+      const world = aWorld({ settings: { latencyMs } });
+      const { allocationId } = world.address();
+      world.hold({ allocationId }, world.instance({ launchTime: OLDER }));
+      const me = world.instance({ role, launchTime: OLDER + 60_000 });
+      const region = await startRegion(world);
+      const run = await runAgent(region, me.instanceId, {
+        environment: { EIP_HEAL_ALLOCATION_ID: allocationId },
+      });
+      await region.close();
+      expect(run.status, run.log.join("\n")).toBe(0);
+      expect(region.holder(allocationId)?.instanceId).toBe(me.instanceId);
+      const actions = region.calls.map(({ action }) => action);
+      expect(actions.length, actions.join(" ")).toBeLessThanOrEqual(mostCalls);
+      expect(actions.filter((action) => action === "AssociateAddress")).toHaveLength(1);
     });
-    await region.close();
-    expect(run.status, run.log.join("\n")).toBe(0);
-    expect(region.holder(allocationId)?.instanceId).toBe(me.instanceId);
-    const actions = region.calls.map(({ action }) => action);
-    expect(actions.length, actions.join(" ")).toBeLessThanOrEqual(mostCalls);
-    expect(actions.filter((action) => action === "AssociateAddress")).toHaveLength(1);
   });
 });
 
