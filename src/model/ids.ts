@@ -44,12 +44,18 @@ export function borderGroupOf(zone: string): string {
   return zone.replace(/(\d)[a-z]$/, "$1");
 }
 
+/** The partitions of AWS by how the names of their regions begin, the longer name first; whatever else there is, is "aws". */
+const PARTITIONS = [
+  ["cn-", "aws-cn"],
+  ["us-gov-", "aws-us-gov"],
+  ["eusc-", "aws-eusc"],
+  ["us-isob-", "aws-iso-b"],
+  ["us-isof-", "aws-iso-f"],
+  ["us-iso-", "aws-iso"],
+  ["eu-isoe-", "aws-iso-e"],
+] as const;
+
 /** The ARN partition of a region, for messages that name a resource in an IAM policy. */
 export function partitionOf(region: string): string {
-  if (region.startsWith("cn-")) return "aws-cn";
-  if (region.startsWith("us-gov-")) return "aws-us-gov";
-  if (region.startsWith("eusc-")) return "aws-eusc";
-  if (region.startsWith("us-isob-")) return "aws-iso-b";
-  if (region.startsWith("us-iso-")) return "aws-iso";
-  return "aws";
+  return PARTITIONS.find(([beginning]) => region.startsWith(beginning))?.[1] ?? "aws";
 }

@@ -290,8 +290,10 @@ export function worldFrom(json: JsonWorld): World {
 // --- internal ---
 
 function partitionOf(region: string): string {
-  if (region.startsWith("cn-")) return "aws-cn";
-  return region.startsWith("us-gov-") ? "aws-us-gov" : "aws";
+  const [, special = ""] = /^(cn|us-gov|us-iso|us-isob|eu-isoe|us-isof|eusc)-/.exec(region) ?? [];
+  const letter = /iso(.)$/.exec(special)?.[1];
+  if (letter !== undefined) return `aws-iso-${letter}`;
+  return special === "" ? "aws" : `aws-${special.replace("us-iso", "iso")}`;
 }
 
 function refuseTwice(there: boolean, id: string): void {
