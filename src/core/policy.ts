@@ -171,7 +171,8 @@ function interfaces(permit: Permit): Clause {
             : "ec2:DisassociateAddress",
       Resource: ec2Arn(permit, "network-interface/*"),
       ...(vpc !== ANY && {
-        Condition: { ArnEquals: { "ec2:Vpc": ec2Arn(permit, `vpc/${vpc}`) } },
+        // Any account: a shared VPC is named by that of its owner, which nothing tells on the instance.
+        Condition: { ArnEquals: { "ec2:Vpc": ec2Arn({ ...permit, account: ANY }, `vpc/${vpc}`) } },
       }),
     },
     because: severalInterfaces

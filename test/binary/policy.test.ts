@@ -81,6 +81,12 @@ const VARIANTS: Record<string, Variant> = {
     environment: { EIP_HEAL_INTERFACE: "1" },
     sids: ["Look", "ThisAddress", "InterfacesOfTheVpc"],
   },
+  "several interfaces in a VPC that another account shares": {
+    build: (world, role) => oneAddress(world, { role, enis: TWO_ENIS }),
+    world: { vpcOwner: "444455556666" },
+    environment: { EIP_HEAL_INTERFACE: "1" },
+    sids: ["Look", "ThisAddress", "InterfacesOfTheVpc"],
+  },
   "a pool with a free address": {
     build: (world, role) => {
       world.address({ tags: { "eip-pool": "web" } });
@@ -272,6 +278,28 @@ describe("the policy allows nothing else", () => {
     expect(denied(address("eipalloc-0000bbbb"))).toBeDefined();
     expect(denied({ ...own, arn: own.arn.replace("111122223333", "444455556666") })).toBeDefined();
     expect(denied({ ...own, arn: own.arn.replace("us-east-1", "us-east-2") })).toBeDefined();
+  });
+});
+
+describe("the VPC of a policy for several interfaces", () => {
+  const VPC = "vpc-0123456789abcdef0";
+  const deniedIn = async (vpc: string): Promise<string | undefined> => {
+    const { stdout } = await run(
+      {},
+      {
+        flags: `policy --any --region us-east-1 --account 111122223333 --vpc ${VPC}`.split(" "),
+      },
+    );
+    const arn = "arn:aws:ec2:us-east-1:111122223333:network-interface/eni-0000aaaa";
+    const keys = { "ec2:Region": "us-east-1", "ec2:Vpc": `arn:aws:ec2:us-east-1:${vpc}` };
+    const policy = JSON.parse(stdout) as PolicyDocument;
+    return firstDenied([policy], "ec2:AssociateAddress", [{ arn, keys }])?.arn;
+  };
+
+  it("may be this account's or another one's that shares it, and is no other", async () => {
+    expect(await deniedIn(`111122223333:vpc/${VPC}`)).toBeUndefined();
+    expect(await deniedIn(`444455556666:vpc/${VPC}`)).toBeUndefined();
+    expect(await deniedIn("111122223333:vpc/vpc-0fffffffffffffff0")).toContain("eni-0000aaaa");
   });
 });
 

@@ -113,6 +113,8 @@ export interface Address {
 
 export interface Vpc {
   readonly vpcId: string;
+  /** Account; another one than the region's shares its subnets with it. */
+  readonly ownerId: string;
   readonly internetGateway: boolean;
 }
 

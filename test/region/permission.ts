@@ -107,13 +107,15 @@ function addressResource(state: State, address: Address): Resource {
 
 function interfaceResource(state: State, networkInterfaceId: string): Resource {
   const eni = state.findInterface(networkInterfaceId);
+  // A shared VPC and its subnets are named by the account that shares them.
+  const owner = eni && state.vpc(eni.vpcId)?.ownerId;
   return {
     arn: state.arn(`network-interface/${networkInterfaceId}`),
     keys: {
       "ec2:NetworkInterfaceID": networkInterfaceId,
       ...(eni && {
-        "ec2:Vpc": state.arn(`vpc/${eni.vpcId}`),
-        "ec2:Subnet": state.arn(`subnet/${eni.subnetId}`),
+        "ec2:Vpc": state.arn(`vpc/${eni.vpcId}`, owner),
+        "ec2:Subnet": state.arn(`subnet/${eni.subnetId}`, owner),
         "ec2:AvailabilityZone": eni.zone,
         ...resourceTags(eni.tags),
       }),

@@ -185,9 +185,9 @@ export class State {
     return this.#buckets?.take(bucket) ?? true;
   }
 
-  /** The ARN of an EC2 resource, as `instance/i-…`. */
-  arn(resource: string): string {
-    return `arn:${this.partition}:ec2:${this.name}:${this.account}:${resource}`;
+  /** The ARN of an EC2 resource, as `instance/i-…`, of the region's account or another one. */
+  arn(resource: string, account = this.account): string {
+    return `arn:${this.partition}:ec2:${this.name}:${account}:${resource}`;
   }
 
   /** Everything, as plain data. */

@@ -41,6 +41,8 @@ export interface WorldSpec {
   /** Default: the region's a, b and c. The network border group of a Local Zone follows from its name. */
   readonly zones?: readonly string[];
   readonly internetGateway?: boolean;
+  /** Account that the VPC belongs to and that shares its subnets. Default: the region's. */
+  readonly vpcOwner?: string;
   readonly settings?: Partial<Settings>;
 }
 
@@ -86,7 +88,13 @@ export class World {
       region,
       account,
       partition: spec.partition ?? partitionOf(region),
-      vpcs: [{ vpcId, internetGateway: spec.internetGateway ?? true }],
+      vpcs: [
+        {
+          vpcId,
+          ownerId: spec.vpcOwner ?? account,
+          internetGateway: spec.internetGateway ?? true,
+        },
+      ],
       subnets,
       roles: [
         { name: "full", grants: [{ policy: FULL_ROLE }] },
