@@ -19,6 +19,7 @@ data "aws_caller_identity" "this" {}
 locals {
   allocation_id = var.allocation_id == null ? aws_eip.this[0].id : var.allocation_id
   region        = data.aws_region.this.id
+  in_china      = data.aws_partition.this.partition == "aws-cn"
   arn           = "arn:${data.aws_partition.this.partition}:ec2:${local.region}:${data.aws_caller_identity.this.account_id}"
 }
 
@@ -68,8 +69,9 @@ data "aws_iam_policy_document" "trust" {
     actions = ["sts:AssumeRole"]
 
     principals {
-      type        = "Service"
-      identifiers = ["ec2.amazonaws.com"]
+      type = "Service"
+      # In China EC2 has a name of its own; elsewhere it does not depend on the partition.
+      identifiers = [local.in_china ? "ec2.amazonaws.com.cn" : "ec2.amazonaws.com"]
     }
   }
 }

@@ -86,7 +86,7 @@ export async function roleCredentials(metadata: Metadata): Promise<Credentials> 
       why: `no credentials for the role, or not yet: ${describe(code)}`,
       cure:
         code === "AssumeRoleUnauthorizedAccess"
-          ? `let ec2.amazonaws.com assume ${role} in the role's trust policy`
+          ? `let EC2 assume ${role} in the role's trust policy: eip-heal doctor has the statement`
           : NO_ROLE_CURE,
       code: describe(code),
       meaning: EXIT.NOPERM,

@@ -22,15 +22,19 @@ export function attachProfile({ instanceId, region }: Instance): string {
   return `aws ec2 associate-iam-instance-profile --region ${region} --instance-id ${instanceId} --iam-instance-profile Name=PROFILE`;
 }
 
-/** Lets EC2 assume the role. */
-export function trust(role: string): string {
-  const policy = {
-    Version: "2012-10-17",
-    Statement: [
-      { Effect: "Allow", Principal: { Service: "ec2.amazonaws.com" }, Action: "sts:AssumeRole" },
-    ],
-  };
-  return `aws iam update-assume-role-policy --role-name ${role} --policy-document ${quoted(JSON.stringify(policy))}`;
+/**
+ * The statement by which a role lets EC2 assume it, for people. China has a name of its own for EC2 (AWS China,
+ * "Feature availability", IAM); elsewhere it is the same in all partitions, whatever their domains are.
+ */
+export function trustStatement(region: string): string {
+  const Service = partitionOf(region) === "aws-cn" ? "ec2.amazonaws.com.cn" : "ec2.amazonaws.com";
+  const statement = { Effect: "Allow", Principal: { Service }, Action: "sts:AssumeRole" };
+  return JSON.stringify(statement, undefined, 1).replaceAll(/\s*\n\s*/g, " ");
+}
+
+/** Shows whom the role trusts now. */
+export function showTrust(role: string): string {
+  return `aws iam get-role --role-name ${role} --query Role.AssumeRolePolicyDocument`;
 }
 
 /** Adds a policy of its own to the role, which allows this permission, such as `ec2:AssociateAddress`. */

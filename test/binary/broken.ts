@@ -5,6 +5,7 @@ import { execFileSync } from "node:child_process";
 import { chmodSync, rmSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import type { AddressSpec, InstanceSpec } from "../region/build.ts";
 import type { PolicyDocument } from "../region/iam.ts";
 import { type RunningRegion, startRegion } from "../region/server.ts";
@@ -39,6 +40,7 @@ export interface Start {
   /** Before the region starts; the address is free and the instance wants it by its tag. */
   readonly build?: (world: World, me: BuiltInstance, allocationId: string) => void;
   readonly region?: Parameters<typeof startRegion>[1];
+  readonly world?: Parameters<typeof aWorld>[0];
 }
 
 /** One instance of a simulated region with its settings, healthy unless it is broken. */
@@ -72,8 +74,9 @@ export class SetUp {
     clock.setUp = this;
   }
 
-  static async start({ instance, address, groups, build, region }: Start = {}): Promise<SetUp> {
-    const world = aWorld();
+  static async start(start: Start = {}): Promise<SetUp> {
+    const { instance, address, groups, build, region } = start;
+    const world = aWorld(start.world);
     for (const [name, hook] of Object.entries(groups ?? {})) world.group(name, { name: hook });
     const { allocationId } = world.address(address);
     const me = world.instance({
@@ -182,6 +185,15 @@ export class SetUp {
     else throw new Error(`there is no place ${place}`);
   }
 
+  /** The role trusts EC2, by the name that it has in this partition; IAM takes no other. */
+  #trust(statement: unknown): void {
+    const { name } = this.region.region;
+    const Service = name.startsWith("cn-") ? "ec2.amazonaws.com.cn" : "ec2.amazonaws.com";
+    const principal = { Effect: "Allow", Principal: { Service }, Action: "sts:AssumeRole" };
+    if (!isDeepStrictEqual(statement, principal)) throw new Error("an invalid principal");
+    this.region.region.setCredentials(this.me.role ?? "", { broken: null });
+  }
+
   /** The sentences that are instructions without a command. The first that fits counts. */
   #sentences(found: string): [RegExp, (...parts: string[]) => void][] {
     const [, named = "", where = ""] = /(EIP_HEAL_\w+) in (.+?) is /.exec(found) ?? [];
@@ -238,6 +250,10 @@ export class SetUp {
         /name the CA's file in (NODE_EXTRA_CA_CERTS)/,
         (name) => this.#set(this.confFile, name, this.authority),
       ],
+      [
+        /add (\{.+\}) to the statements of its trust policy;.* replaces the one that is there/,
+        (text) => this.#trust(JSON.parse(text)),
+      ],
       [/^wait: EC2 limits/, () => this.region.faults.clear()],
       [/let HTTPS pass it untouched/, () => this.region.faults.clear()],
     ];
@@ -269,9 +285,8 @@ export class SetUp {
       case "aws ec2 associate-iam-instance-profile":
         region.setRole(instanceId, "full");
         return;
-      case "aws iam update-assume-role-policy":
-        JSON.parse(option("policy-document"));
-        region.setCredentials(option("role-name"), { broken: null });
+      case "aws iam get-role":
+        // Somebody looks at whom the role trusts.
         return;
       case "aws iam put-role-policy": {
         const name = option("role-name");

@@ -222,6 +222,14 @@ const ROWS: readonly Row[] = [
       region.region.setCredentials("full", { broken: "AssumeRoleUnauthorizedAccess" }),
   },
   {
+    name: "EC2 may not assume the role, in China",
+    first: ["credentials"],
+    status: 77,
+    start: { world: { region: "cn-north-1" } },
+    breakIt: ({ region }) =>
+      region.region.setCredentials("full", { broken: "AssumeRoleUnauthorizedAccess" }),
+  },
+  {
     name: "wrong keys in the environment",
     first: ["credentials"],
     status: 77,

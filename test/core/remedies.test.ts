@@ -72,6 +72,17 @@ describe("a command can be pasted, whatever the tags hold", () => {
     );
   });
 
+  it.each([
+    ["us-east-1", "ec2.amazonaws.com"],
+    ["cn-northwest-1", "ec2.amazonaws.com.cn"],
+    // Not by the domain of the partition: IAM does not know that principal there.
+    ["eusc-de-east-1", "ec2.amazonaws.com"],
+  ])("whom a role in %s has to trust", (region, service) => {
+    expect(remedies.trustStatement(region)).toBe(
+      `{ "Effect": "Allow", "Principal": { "Service": "${service}" }, "Action": "sts:AssumeRole" }`,
+    );
+  });
+
   it.each([20, 40, 80, 200])("a policy, on %d columns", (columns) => {
     const command = remedies.grant("web", "ec2:AssociateAddress", [
       "arn:aws:ec2:us-east-1:1:a/b",

@@ -249,7 +249,7 @@ const CREDENTIALS: Row[] = [
         region.region.setCredentials("full", { broken: "AssumeRoleUnauthorizedAccess" }),
       ({ region }) => region.region.setCredentials("full", { broken: null }),
     ),
-    told: ["AssumeRoleUnauthorizedAccess", "ec2.amazonaws.com", "trust policy"],
+    told: ["AssumeRoleUnauthorizedAccess", "let EC2 assume", "trust policy"],
     status: 77,
   },
   {

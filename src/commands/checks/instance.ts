@@ -149,7 +149,12 @@ export function checkInstance({
       } catch (error) {
         if (!(error instanceof Failure) || error.code !== "AssumeRoleUnauthorizedAccess")
           throw error;
-        return failing(error, undefined, role === undefined ? [] : [remedies.trust(role)]);
+        const { region } = await need("identity");
+        return failing(
+          error,
+          `let EC2 assume the role: add ${remedies.trustStatement(region)} to the statements of its trust policy; aws iam update-assume-role-policy takes the whole policy and replaces the one that is there`,
+          role === undefined ? [] : [remedies.showTrust(role)],
+        );
       }
       const { source, expiresAt } = signer;
       const until =
