@@ -31,7 +31,7 @@ _eip_heal() {
 	--allocation-id | --pool | --private-ip | --lifecycle-hook | --region | --account | --vpc | --group) return ;;
 	*)
 		words='heal recheck release status doctor policy --config --dry-run --json --verbose --version --help
-			--explain --any --hook --release --region --account --vpc --group
+			--explain --required --any --hook --release --region --account --vpc --group
 			--allocation-id --tag --pool --pool-tag --pool-takeover --takeover --displace
 			--interface --private-ip --deadline --optional --lifecycle-hook --log-level'
 		;;

@@ -62,6 +62,7 @@ export const SWITCHES: Readonly<Record<string, Switch>> = {
     meaning: "say on standard error why each statement is there",
     only: "policy",
   },
+  required: { type: "boolean", meaning: "only what a heal cannot do without", only: "policy" },
   any: { type: "boolean", meaning: "for any address of the account", only: "policy" },
   hook: { type: "boolean", meaning: "with a launch hook of this instance's group", only: "policy" },
   release: { type: "boolean", meaning: "with eip-heal release", only: "policy" },
@@ -150,6 +151,7 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
     verbose: isOn("verbose"),
     explain: isOn("explain"),
     scope: {
+      required: isOn("required"),
       any: isOn("any"),
       hook: isOn("hook"),
       release: isOn("release"),

@@ -62,6 +62,24 @@ data "aws_iam_policy_document" "heal" {
       values = ["*:$${ec2:InstanceID}"]
     }
   }
+
+  statement {
+    sid       = "LookUpTheGroup"
+    actions   = ["autoscaling:DescribeAutoScalingInstances"]
+    resources = ["*"]
+  }
+
+  statement {
+    sid       = "LookAtInterfaces"
+    actions   = ["ec2:DescribeNetworkInterfaces"]
+    resources = ["*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "ec2:Region"
+      values   = [local.region]
+    }
+  }
 }
 
 data "aws_iam_policy_document" "trust" {

@@ -19,6 +19,8 @@ const DEADLINE_MS = 15_000;
 
 /** What the command line says about the policy. */
 export interface Scope {
+  /** Only what a heal cannot do without. */
+  readonly required: boolean;
   /** Any address of the account. */
   readonly any: boolean;
   /** A launch hook is to be completed, as it is anyhow where the settings name one. */
@@ -56,7 +58,8 @@ export async function policy(
   const { signal } = limit;
   const context: RunContext = { settings, ports, signal, step: "starting" };
   try {
-    return clausesFor(await permit(context, scope, ports));
+    const clauses = clausesFor(await permit(context, scope, ports));
+    return scope.required ? clauses.filter(({ isOptional }) => isOptional !== true) : clauses;
   } catch (error) {
     if (error instanceof Failure || !signal.aborted) throw error;
     const why = stop.aborted ? (stop.reason as Error).message : "out of time";

@@ -1,5 +1,5 @@
 /**
- * The smallest IAM policy with which a heal succeeds. Pure. Which actions know which resources and which
+ * The smallest IAM policy with which a heal succeeds, and what makes it do better. Pure. Which actions know which resources and which
  * condition keys: Service Authorization Reference, "Actions, resources, and condition keys for Amazon EC2"
  * and "… for Amazon EC2 Auto Scaling".
  */
@@ -46,7 +46,17 @@ export interface Statement {
 export interface Clause {
   readonly statement: Statement;
   readonly because: string;
+  /** A heal works without it; OPTIONAL says what is worse then. */
+  readonly isOptional?: boolean;
 }
+
+/** What a heal does without, and what is worse then, as the end of a sentence that begins with "without it". */
+export const OPTIONAL = {
+  "ec2:DescribeNetworkInterfaces":
+    "an address on an interface that an instance has left behind when it was terminated has to be let go by hand",
+  "autoscaling:DescribeAutoScalingInstances":
+    "nothing is taken from a running instance for a minute where instance metadata does not show yet whether this one is in service",
+} as const;
 
 /**
  * One clause for each type of resource: a condition on a key that a resource lacks would refuse the whole
@@ -60,7 +70,8 @@ export function clausesFor(permit: Permit): Clause[] {
     ...(severalInterfaces ? [] : [ontoItself(permit)]),
     ...(severalInterfaces || release ? [interfaces(permit)] : []),
     ...(hook === undefined ? [] : [launchHook(permit, hook.group)]),
-    ...(hook?.lookUp === true ? [lookUpGroup()] : []),
+    lookUpGroup(hook?.lookUp === true),
+    lookAtInterfaces(permit),
   ];
 }
 
@@ -73,8 +84,12 @@ export function documentOf(clauses: readonly Clause[]): string {
 /** Why each statement is there, for people, in lines of at most 79 characters. */
 export function explanationOf(clauses: readonly Clause[]): string {
   return clauses
-    .map(({ statement: { Sid, Action, Resource }, because }) =>
-      [`${Sid}: ${list(Action)}`, `  on ${Resource}`, ...wrapped(because, "    ")].join("\n"),
+    .map(({ statement: { Sid, Action, Resource }, because, isOptional }) =>
+      [
+        `${Sid}: ${list(Action)}`,
+        `  on ${Resource}${isOptional === true ? ", optional" : ""}`,
+        ...wrapped(because, "    "),
+      ].join("\n"),
     )
     .join("\n")
     .concat("\n");
@@ -86,8 +101,7 @@ function look({ addresses, region }: Permit): Clause {
       Sid: "Look",
       Effect: "Allow",
       Action: ["ec2:DescribeAddresses", "ec2:DescribeInstances"],
-      Resource: "*",
-      ...(region !== ANY && { Condition: { StringEquals: { "ec2:Region": region } } }),
+      ...everythingIn(region),
     },
     because:
       "Who holds the address, in which state and since when: the rule decides by that, and only what " +
@@ -199,17 +213,36 @@ function launchHook({ partition, region, account }: Permit, group: string): Clau
   };
 }
 
-function lookUpGroup(): Clause {
+function lookUpGroup(isForHook: boolean): Clause {
+  const Action = "autoscaling:DescribeAutoScalingInstances";
   return {
-    statement: {
-      Sid: "LookUpTheGroup",
-      Effect: "Allow",
-      Action: "autoscaling:DescribeAutoScalingInstances",
-      Resource: "*",
-    },
+    statement: { Sid: "LookUpTheGroup", Effect: "Allow", Action, Resource: "*" },
     because:
-      "Of which group this instance is. Not needed where instance metadata shows the tags of the instance: " +
-      "InstanceMetadataTags=enabled in the launch template. Auto Scaling knows no resources for it.",
+      (isForHook
+        ? "Of which group this instance is, for its launch hook: not needed for that where instance metadata shows the " +
+          "tags of the instance (InstanceMetadataTags=enabled in the launch template). "
+        : "") +
+      `Whether this instance is in service, too: without it ${OPTIONAL[Action]}. Auto Scaling knows no resources for it.`,
+    ...(!isForHook && { isOptional: true }),
+  };
+}
+
+function lookAtInterfaces({ region }: Permit): Clause {
+  const Action = "ec2:DescribeNetworkInterfaces";
+  return {
+    statement: { Sid: "LookAtInterfaces", Effect: "Allow", Action, ...everythingIn(region) },
+    because:
+      `Whose interface it is that has the address and is on no instance: without it ${OPTIONAL[Action]}, such as one ` +
+      "that was attached after the launch. EC2 knows no resources for it.",
+    isOptional: true,
+  };
+}
+
+/** For actions that know no resources: what can be said is the region. */
+function everythingIn(region: string): Pick<Statement, "Resource" | "Condition"> {
+  return {
+    Resource: "*",
+    ...(region !== ANY && { Condition: { StringEquals: { "ec2:Region": region } } }),
   };
 }
 

@@ -163,10 +163,11 @@ const READER: PolicyDocument = {
   Statement: [{ Effect: "Allow", Action: "ec2:DescribeInstances", Resource: "*" }],
 };
 
+/** With what a heal cannot do without, or with these flags instead of that. */
 async function print(variant: Variant, ...flags: string[]): Promise<AgentRun> {
   return on(variant, READER, (region, { instanceId }) =>
     runAgent(region, instanceId, {
-      flags: ["policy", ...(variant.flags ?? []), ...flags],
+      flags: ["policy", ...(variant.flags ?? []), ...(flags.length === 0 ? ["--required"] : flags)],
       environment: variant.environment ?? {},
     }),
   );
@@ -208,6 +209,26 @@ describe.each(Object.entries(VARIANTS))("the policy for %s", (_, variant) => {
     expect(status, log.join("\n")).toBe(77);
     expect(log.join("\n")).toMatch(/; allow (?:ec2|autoscaling):/);
   });
+});
+
+describe("what is optional", () => {
+  const sidsOf = (stdout: string) => (JSON.parse(stdout) as PolicyDocument).Statement;
+
+  it.concurrent.each(Object.entries(VARIANTS))(
+    "is printed for %s, after the rest",
+    async (_, variant) => {
+      const [required, whole] = await Promise.all([print(variant), print(variant, "--explain")]);
+      const more = sidsOf(whole.stdout).slice(sidsOf(required.stdout).length);
+      expect(sidsOf(whole.stdout)).toEqual([...sidsOf(required.stdout), ...more]);
+      const optional = ["LookUpTheGroup", "LookAtInterfaces"];
+      expect(more.map(({ Sid }) => Sid)).toEqual(
+        optional.filter((sid) => !variant.sids.includes(sid)),
+      );
+      expect(more.map(({ Action }) => Action)).toContain("ec2:DescribeNetworkInterfaces");
+      const marked = whole.log.filter((line) => line.endsWith(", optional"));
+      expect(marked).toHaveLength(more.length);
+    },
+  );
 });
 
 describe("each action of the statement Look", () => {
@@ -322,6 +343,7 @@ describe("off an EC2 instance", () => {
       "arn:aws:ec2:*:*:instance/*",
       "arn:aws:autoscaling:*:*:autoScalingGroup:*:autoScalingGroupName/*",
       "*",
+      "*",
     ]);
   });
 
@@ -370,7 +392,10 @@ describe("off an EC2 instance", () => {
 it("--explain says why each statement is there, on standard error, and leaves standard output to the policy", async () => {
   const variant = VARIANTS["heal and release with several interfaces"];
   if (variant === undefined) throw new Error("no such variant");
-  const [plain, explained] = await Promise.all([print(variant), print(variant, "--explain")]);
+  const [plain, explained] = await Promise.all([
+    print(variant),
+    print(variant, "--required", "--explain"),
+  ]);
   expect(explained.stdout).toBe(plain.stdout);
   const told = explained.log
     .filter((line) => !line.startsWith(" "))
