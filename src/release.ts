@@ -6,6 +6,7 @@ import type { Settings } from "./core/settings.ts";
 import { isAt, nameAddress } from "./model/address.ts";
 import { Failure } from "./model/failure.ts";
 import type { End, Facts, Outcome } from "./model/outcome.ts";
+import { allowing } from "./model/permission.ts";
 import { resolveTarget } from "./model/target.ts";
 import { desiredAddress, tagsToRead } from "./run/desired.ts";
 import type { Ports } from "./run/ports.ts";
@@ -79,7 +80,7 @@ async function giveUp(
       if (holder.associationId === undefined) {
         throw new Failure("denied", {
           why: `${name} is here, and by which association only ec2:DescribeAddresses tells`,
-          cure: "allow ec2:DescribeAddresses on * in the policy of the instance role",
+          cure: allowing("ec2:DescribeAddresses"),
         });
       }
       const { associationId } = holder;

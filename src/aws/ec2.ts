@@ -19,6 +19,7 @@ import { GROUP_TAG, type Instance } from "../model/instance.ts";
 import type { Address, Instance as Ec2Instance, NetworkInterface } from "@aws-sdk/client-ec2";
 import { EXIT, Failure } from "../model/failure.ts";
 import { isAllocationId, isInstanceId, isInterfaceId, isIpv4, isZone } from "../model/ids.ts";
+import { allowing } from "../model/permission.ts";
 
 /** The calls of the EC2 API that are made, each one request. They throw Failures. */
 export interface Ec2Api {
@@ -242,7 +243,7 @@ export function ec2Over(api: Ec2Api, self: Instance, denied: Set<string>) {
       throw new Failure("denied", {
         request: `ec2:DescribeAddresses at ${api.host}`,
         why: "not allowed: ec2:DescribeAddresses, and without it the addresses of a pool cannot be found",
-        cure: "allow ec2:DescribeAddresses on * in the policy of the instance role",
+        cure: allowing("ec2:DescribeAddresses"),
         code: "UnauthorizedOperation",
       });
     }

@@ -4,6 +4,7 @@
  * Amazon EC2 API"; Auto Scaling API reference, "Common Errors".
  */
 import { EXIT, Failure, type FailureDetails, type Kind } from "../model/failure.ts";
+import { allowing, printing } from "../model/permission.ts";
 
 /** The services that are called, by their names in IAM. */
 export type Service = "ec2" | "autoscaling";
@@ -108,27 +109,37 @@ export function classify(answer: ErrorAnswer): Failure {
   return fail(["not-yet"]);
 }
 
-/** `… is not authorized to perform: ec2:X on resource: arn:… because …`, in the part that matters. */
+/**
+ * `… is not authorized to perform: ec2:X on resource: arn:… because …`, in the part that matters. Older texts say less, and
+ * what a text does not say is not told.
+ */
 function refusal({
   service,
   action,
   message,
-  resource,
-}: ErrorAnswer): Pick<FailureDetails, "why" | "cure" | "beyondRole"> {
-  const told = /perform: (\S+)(?: on resource: (\S+))?/.exec(message);
-  const permission = told?.[1] ?? `${service}:${action}`;
-  const arn = told?.[2] ?? resource;
-  const because = /(?:because|with) (.+?)\.?(?: Encoded authorization|$)/.exec(message)?.[1];
-  const why = `not allowed: ${permission} on ${arn}${because === undefined ? "" : ` (${because})`}`;
+}: ErrorAnswer): Pick<FailureDetails, "why" | "cure" | "beyondRole" | "encoded"> {
+  const [, permission = `${service}:${action}`, arn] =
+    /perform: (\S+)(?: on resource: (\S+))?/.exec(message) ?? [];
+  const [, because] = /(?:because|with) (.+?)\.?(?: Encoded authorization|$)/.exec(message) ?? [];
+  const [, encoded] = /Encoded authorization failure message: ([\w+/=.-]+)/.exec(message) ?? [];
+  const on = arn === undefined ? "" : ` on ${arn}`;
+  const told = {
+    why: `not allowed: ${permission}${on}${because === undefined ? "" : ` (${because})`}`,
+    ...(encoded !== undefined && { encoded }),
+  };
   // IAM user guide, "Troubleshoot access denied error messages": which type of policy it was, and whether it
   // forbids or lacks it.
   const [, denying] = /^an explicit deny in (.+)$/.exec(because ?? "") ?? [];
   if (denying !== undefined) {
     const cure = `have it taken out of what ${denying} denies: no other policy can allow it`;
-    return { why, cure, beyondRole: true };
+    return { ...told, cure, beyondRole: true };
   }
   const [, lacking] = /^no (.+? policy|permissions boundary) allows /.exec(because ?? "") ?? [];
-  return lacking === undefined || lacking === "identity-based policy"
-    ? { why, cure: `allow ${permission} on ${arn} in the policy of the instance role` }
-    : { why, cure: `allow ${permission} on ${arn} in the ${lacking}`, beyondRole: true };
+  if (lacking === "identity-based policy") return { ...told, cure: allowing(permission) };
+  if (lacking !== undefined) {
+    const cure = `have ${permission} allowed by the ${lacking} as well: the policy of the role cannot do that`;
+    return { ...told, cure, beyondRole: true };
+  }
+  const cure = `the answer does not say which policy lacks or denies it; if it is that of the instance role, ${printing(permission)} prints one that allows it`;
+  return { ...told, cure };
 }

@@ -54,6 +54,11 @@ export interface FailureDetails {
   readonly contenders?: number | undefined;
   /** For `denied`: nothing that is added to the policy of the role can allow it. */
   readonly beyondRole?: boolean | undefined;
+  /**
+   * For `denied`: what AWS says about it in a form that only administrators can read, by `aws sts
+   * decode-authorization-message`. Too long for the log.
+   */
+  readonly encoded?: string | undefined;
   /** The error code of the service, for those who catch it. */
   readonly code?: string | undefined;
   /** The HTTP status that the service has answered with, unless that says that nothing was done (throttling). */

@@ -151,7 +151,10 @@ describe("what is missing around the instance", () => {
       () => forbidden,
       {},
       77,
-      ["not allowed: ec2:DescribeInstances", "allow ec2:DescribeInstances on"],
+      [
+        "not allowed: ec2:DescribeInstances",
+        "allow ec2:DescribeInstances in the policy of the instance role: eip-heal policy prints it",
+      ],
     ],
     [
       "no tag, and that is in order",
@@ -185,7 +188,7 @@ describe("what is missing around the instance", () => {
     await own.close();
     expect(status).toBe(77);
     expect(log.at(-1)).toContain(
-      `allow ec2:AssociateAddress on arn:aws:ec2:us-east-1:111122223333:elastic-ip/${allocationId}`,
+      `not allowed: ec2:AssociateAddress on arn:aws:ec2:us-east-1:111122223333:elastic-ip/${allocationId}`,
     );
     expect(own.holder(allocationId)).toBeUndefined();
   });

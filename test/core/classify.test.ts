@@ -61,42 +61,84 @@ describe("kinds by code", () => {
   });
 });
 
-describe("a refusal names permission and resource", () => {
-  it("as EC2 tells them", () => {
-    const arn = "arn:aws:ec2:us-east-1:111122223333:instance/i-1";
-    const { message } = answer(
-      "UnauthorizedOperation",
-      `You are not authorized to perform this operation. User: arn:aws:sts::111122223333:assumed-role/r/i-1 is not authorized to perform: ec2:AssociateAddress on resource: ${arn} because no identity-based policy allows the ec2:AssociateAddress action. Encoded authorization failure message: QUJD`,
-      403,
+describe("a refusal", () => {
+  const INSTANCE = "arn:aws:ec2:us-east-1:111122223333:instance/i-00000001";
+  const USER = "arn:aws:sts::111122223333:assumed-role/r/i-00000001";
+  const ENCODED = "Encoded authorization failure message: QUJD-_x1";
+  const refused = (message: string, action = "AssociateAddress") =>
+    answer("UnauthorizedOperation", message, 403, action);
+  /** As EC2 words it today. */
+  const because = (reason: string, action = "AssociateAddress") =>
+    refused(
+      `You are not authorized to perform this operation. User: ${USER} is not authorized to perform: ec2:${action} on resource: ${INSTANCE} ${reason}. ${ENCODED}`,
+      action,
+    );
+
+  it("is told as EC2 tells it, and its cure names the permission and no instance", () => {
+    const { message, details } = because(
+      "because no identity-based policy allows the ec2:AssociateAddress action",
     );
     expect(message).toBe(
-      `ec2:AssociateAddress at ec2.example: not allowed: ec2:AssociateAddress on ${arn} (because no identity-based policy allows the ec2:AssociateAddress action); allow ec2:AssociateAddress on ${arn} in the policy of the instance role`.replace(
-        "(because ",
-        "(",
-      ),
+      `ec2:AssociateAddress at ec2.example: not allowed: ec2:AssociateAddress on ${INSTANCE} (no identity-based policy allows the ec2:AssociateAddress action); allow ec2:AssociateAddress in the policy of the instance role: eip-heal policy prints it`,
     );
+    expect(details.cure).not.toMatch(/arn:|i-0/);
+    expect(details.beyondRole).toBeUndefined();
   });
 
   it.each([
-    ["with an explicit deny in a service control policy", /explicit deny.*no other policy/],
-    [
-      "because no VPC endpoint policy allows the ec2:X action",
-      /; allow .* in the VPC endpoint policy$/,
-    ],
-  ])("and a cure that can help: %s", (because, expected) => {
-    const refused = answer(
-      "UnauthorizedOperation",
-      `User: u is not authorized to perform: ec2:X on resource: ${ARN} ${because}. Encoded authorization failure message: QUJD`,
-      403,
+    ["DisassociateAddress", " --release"],
+    ["DescribeNetworkInterfaces", ""],
+  ])("ec2:%s: which option of policy prints it", (action, option) => {
+    const reason = `because no identity-based policy allows the ec2:${action} action`;
+    expect(because(reason, action).details.cure).toBe(
+      `allow ec2:${action} in the policy of the instance role: eip-heal policy${option} prints it`,
     );
-    expect(refused.message).toMatch(expected);
-    expect(refused.details.beyondRole).toBe(true);
   });
 
-  it("or as the request implies them", () => {
-    expect(
-      answer("UnauthorizedOperation", "You are not authorized to perform this operation.", 403)
-        .message,
-    ).toContain(`not allowed: ec2:AssociateAddress on ${ARN}`);
+  it.each<[string, string]>([
+    [
+      "with an explicit deny in a service control policy",
+      "have it taken out of what a service control policy denies: no other policy can allow it",
+    ],
+    [
+      "with an explicit deny in a service control policy: arn:aws:organizations::1:policy/o-1/p-1",
+      "have it taken out of what a service control policy: arn:aws:organizations::1:policy/o-1/p-1 denies: no other policy can allow it",
+    ],
+    [
+      "with an explicit deny in an identity-based policy",
+      "have it taken out of what an identity-based policy denies: no other policy can allow it",
+    ],
+    [
+      "because no VPC endpoint policy allows the ec2:AssociateAddress action",
+      "have ec2:AssociateAddress allowed by the VPC endpoint policy as well: the policy of the role cannot do that",
+    ],
+    [
+      "because no permissions boundary allows the ec2:AssociateAddress action",
+      "have ec2:AssociateAddress allowed by the permissions boundary as well: the policy of the role cannot do that",
+    ],
+  ])("%s: nothing in the policy of the role helps", (reason, cure) => {
+    expect(because(reason).details).toMatchObject({ cure, beyondRole: true });
+  });
+
+  it.each([
+    "You are not authorized to perform this operation.",
+    `You are not authorized to perform this operation. ${ENCODED}`,
+    "",
+  ])("without a reason: neither a resource nor a policy is made up (%j)", (text) => {
+    const { message, details } = refused(text);
+    expect(message).toBe(
+      "ec2:AssociateAddress at ec2.example: not allowed: ec2:AssociateAddress; the answer does not say which policy lacks or denies it; if it is that of the instance role, eip-heal policy prints one that allows it",
+    );
+    expect(details.beyondRole).toBeUndefined();
+  });
+
+  it("keeps what is encoded, and not in its message", () => {
+    const kept = because("because no identity-based policy allows the ec2:AssociateAddress action");
+    for (const { message, details } of [kept, refused(`You are not authorized. ${ENCODED}`)]) {
+      expect(details.encoded).toBe("QUJD-_x1");
+      expect(message).not.toContain("QUJD");
+      expect(message).not.toContain("ncoded");
+    }
+    expect(refused("You are not authorized.").details).not.toHaveProperty("encoded");
   });
 });

@@ -86,15 +86,20 @@ export function firstDenied(
   });
 }
 
-/** The error as EC2 words it today. A call without resource-level permissions names no resource. */
+/**
+ * The error as EC2 words it today. A call without resource-level permissions names no resource. What is encoded, only AWS
+ * can read.
+ */
 export function unauthorized(
   principal: string,
   action: string,
   resource: string | undefined,
 ): Ec2Error {
+  const told = refusal(principal, action, resource);
+  const encoded = Buffer.from(told).toString("base64url");
   return new Ec2Error(
     "UnauthorizedOperation",
-    `You are not authorized to perform this operation. ${refusal(principal, action, resource)}`,
+    `You are not authorized to perform this operation. ${told}. Encoded authorization failure message: ${encoded}`,
     403,
   );
 }

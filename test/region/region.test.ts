@@ -729,11 +729,15 @@ test("IAM: the old role may not describe addresses, and the message says what is
   const a = world.address();
   const [old, nobody] = [world.instance({ role: "old" }), world.instance({ role: undefined })];
   const { region } = at(world);
-  expect(said(() => region.describeAddresses(as(old)))).toBe(
+  const [told, encoded] = String(said(() => region.describeAddresses(as(old)))).split(
+    ". Encoded authorization failure message: ",
+  );
+  expect(told).toBe(
     "UnauthorizedOperation: You are not authorized to perform this operation. User: " +
       `arn:aws:sts::111122223333:assumed-role/old/${old.instanceId} is not authorized to perform: ec2:DescribeAddresses ` +
       "because no identity-based policy allows the ec2:DescribeAddresses action",
   );
+  expect(encoded).toMatch(/^[\w-]{20,}$/);
   expect(region.describeInstances(as(old)).items).toHaveLength(2);
   expect(
     said(() =>
