@@ -6,7 +6,7 @@ import type { CommandLine } from "./command-line.ts";
 import { doctor } from "./commands/doctor.ts";
 import type { Configured, DoctorPorts } from "./commands/ports.ts";
 import { type LastRun, rowsOf, type Standing, status, statusRecord } from "./commands/status.ts";
-import { type Check, CHECKS, checkupRecord } from "./core/checkup.ts";
+import { type Check, type CheckId, CHECKS, checkupRecord } from "./core/checkup.ts";
 import { EXIT, type ExitStatus, Failure } from "./model/failure.ts";
 import { sentenceOf } from "./core/problem.ts";
 import { linesOf, paragraph, rowOf, rowOfSkipped } from "./core/screen.ts";
@@ -78,6 +78,7 @@ async function runDoctor(
   const width = Math.max(...CHECKS.map(([id]) => id.length));
   const { json } = commandLine;
   let skipped: Check[] = [];
+  const told = new Map<string, CheckId>();
   const tell = (check: Check) => {
     const [one] = skipped;
     if (one !== undefined && String(one.blockedBy) !== String(check.blockedBy)) {
@@ -85,7 +86,7 @@ async function runDoctor(
       skipped = [];
     }
     if (check.mark === "skipped") skipped.push(check);
-    else writer.lines(linesOf(rowOf(check), screen, width));
+    else writer.lines(linesOf(rowOf(toldOnce(check, told)), screen, width));
   };
   const { checks, verdict } = await doctor(
     ports,
@@ -99,6 +100,17 @@ async function runDoctor(
   if (json) writer.lines([JSON.stringify(checkupRecord(checks, systemClock.date()))]);
   else writer.lines(["", ...paragraph(verdict.line, screen)]);
   return verdict.status;
+}
+
+/** The check without the commands that an earlier one has shown: the policy of the role is long, and cures all that it lacks. */
+function toldOnce(check: Check, told: Map<string, CheckId>): Check {
+  const { id, cure = "", commands = [] } = check;
+  const known = commands.find((command) => told.has(command));
+  const fresh = commands.filter((command) => !told.has(command));
+  for (const command of fresh) told.set(command, id);
+  return known === undefined
+    ? check
+    : { ...check, cure: `${cure} (the same as for ${told.get(known)})`, commands: fresh };
 }
 
 async function runStatus(

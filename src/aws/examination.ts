@@ -10,7 +10,7 @@ import { connectApi } from "./ec2-api.ts";
 import { association, ec2Over } from "./ec2.ts";
 import { hasOnlyIpv6, surroundingsOf } from "./footing.ts";
 import { openMetadata } from "./imds.ts";
-import { firstTag, readSelf } from "./self.ts";
+import { firstTag, readHome, readSelf } from "./self.ts";
 import { type ConnectOptions, wayOut } from "./service.ts";
 
 /** Who or what signs requests; the keys themselves stay in here. */
@@ -52,11 +52,8 @@ export function partsOf(
         ownRegion: () => read("meta-data/placement/region", /^[a-z0-9-]{1,64}$/),
         group: async () => (await firstTag(metadata, [GROUP_TAG]))?.value,
         hasTags: async () => (await metadata.read("meta-data/tags/instance")) !== undefined,
-        /** The account's number, for the ARNs of a policy. */
-        account: async () =>
-          /"accountId"\s*:\s*"(\d{12})"/.exec(
-            (await metadata.read("dynamic/instance-identity/document")) ?? "",
-          )?.[1],
+        /** Where this instance belongs, for the ARNs of a policy. */
+        home: (self: Instance) => readHome(metadata, self.interfaces),
         role: () => roleName(metadata),
         async signer(role: string | undefined): Promise<Signer> {
           const credentials = fixed ?? (await roleCredentials(metadata));

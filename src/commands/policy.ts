@@ -35,6 +35,17 @@ export interface Scope {
   readonly group?: string;
 }
 
+/** What an instance tells about itself, as far as it was found out. */
+export interface Surroundings {
+  readonly self: Instance;
+  readonly home?: InstanceContext;
+  /** VPC of the interface that the address is to be on. */
+  readonly vpc?: string;
+}
+
+/** For what the settings say, and nothing besides. */
+export const PLAIN: Scope = { required: false, any: false, hook: false, release: false };
+
 export interface PolicyPorts extends Ports {
   stand(
     tags: readonly string[],
@@ -70,29 +81,41 @@ export async function policy(
 }
 
 async function permit(context: RunContext, scope: Scope, ports: PolicyPorts): Promise<Permit> {
+  const { settings } = context;
   const found = await lookAround(context, scope, ports);
-  const region = scope.region ?? found?.self.region ?? ANY;
-  const account = scope.account ?? found?.home.account ?? ANY;
-  const { group = found?.home.group ?? ANY } = scope;
-  const hook =
-    scope.hook || scope.group !== undefined || context.settings.lifecycleHook !== undefined;
+  const addresses = scope.any ? { kind: "any" as const } : found?.wanted;
+  const permit = permitOf(settings, scope, found, addresses ?? namedAddresses(settings));
   const unknown = [
-    ...(region === ANY ? ["--region"] : []),
-    ...(account === ANY ? ["--account"] : []),
-    ...(hook && group === ANY ? ["--group"] : []),
+    ...(permit.region === ANY ? ["--region"] : []),
+    ...(permit.account === ANY ? ["--account"] : []),
+    ...(permit.hook?.group === ANY ? ["--group"] : []),
   ];
   if (unknown.length > 0) {
     ports.log.warn(`* stands for what is not known here; smaller with ${unknown.join(", ")}`);
   }
+  return permit;
+}
+
+/** What the policy is to allow, by what was asked for and what is known of the instance. */
+export function permitOf(
+  settings: Settings,
+  scope: Scope,
+  found: Surroundings | undefined,
+  addresses: Permit["addresses"],
+): Permit {
+  const { self, home } = found ?? {};
+  const region = scope.region ?? self?.region ?? ANY;
+  const { group = home?.group ?? ANY } = scope;
+  const hook = scope.hook || scope.group !== undefined || settings.lifecycleHook !== undefined;
   return {
-    partition: (scope.region === undefined && found?.home.partition) || partitionOf(region),
+    partition: (scope.region === undefined && home?.partition) || partitionOf(region),
     region,
-    account,
-    addresses: scope.any ? { kind: "any" } : (found?.wanted ?? namedAddresses(context.settings)),
-    severalInterfaces: scope.vpc !== undefined || (found?.self.interfaces.length ?? 1) > 1,
+    account: scope.account ?? home?.account ?? ANY,
+    addresses,
+    severalInterfaces: scope.vpc !== undefined || (self?.interfaces.length ?? 1) > 1,
     vpc: scope.vpc ?? found?.vpc ?? ANY,
     // Off EC2 nothing tells whether instance metadata will show the group.
-    ...(hook && { hook: { group, lookUp: found?.home.group === undefined } }),
+    ...(hook && { hook: { group, lookUp: home?.group === undefined } }),
     release: scope.release,
   };
 }
@@ -102,9 +125,7 @@ async function lookAround(
   context: RunContext,
   { any, region, account }: Scope,
   ports: PolicyPorts,
-): Promise<
-  { self: Instance; home: InstanceContext; vpc?: string; wanted?: Permit["addresses"] } | undefined
-> {
+): Promise<(Surroundings & { wanted?: Permit["addresses"] }) | undefined> {
   if (region !== undefined && account !== undefined) return undefined;
   const { settings, signal } = context;
   let footing: Awaited<ReturnType<PolicyPorts["stand"]>>;

@@ -1,7 +1,7 @@
 /** What doctor and status need from the world beyond the ports of a run; aws/ and system/ provide it, tests do too. */
 import type { Problem } from "../core/problem.ts";
 import type { Target } from "../model/target.ts";
-import type { Instance } from "../model/instance.ts";
+import type { Instance, InstanceContext } from "../model/instance.ts";
 import type { Unit } from "../core/checkup.ts";
 import type { ExitStatus } from "../model/failure.ts";
 import type { Settings } from "../core/settings.ts";
@@ -22,8 +22,8 @@ export interface OpenMetadata {
   hasTags(): Promise<boolean>;
   /** The Auto Scaling group by its tag, which instance metadata shows if tags are on. */
   group(): Promise<string | undefined>;
-  /** The number of the account. */
-  account(): Promise<string | undefined>;
+  /** Where this instance belongs, for the ARNs of a policy. */
+  home(self: Instance): Promise<InstanceContext>;
   role(): Promise<string | undefined>;
   signer(role: string | undefined): Promise<Signer>;
 }

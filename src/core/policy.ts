@@ -75,10 +75,14 @@ export function clausesFor(permit: Permit): Clause[] {
   ];
 }
 
+/** The policy as IAM knows it. */
+export function policyOf(clauses: readonly Clause[]) {
+  return { Version: "2012-10-17", Statement: clauses.map(({ statement }) => statement) };
+}
+
 /** The policy as `aws iam put-role-policy` takes it. */
 export function documentOf(clauses: readonly Clause[]): string {
-  const Statement = clauses.map(({ statement }) => statement);
-  return `${JSON.stringify({ Version: "2012-10-17", Statement }, null, 2)}\n`;
+  return `${JSON.stringify(policyOf(clauses), null, 2)}\n`;
 }
 
 /** Why each statement is there, for people, in lines of at most 79 characters. */

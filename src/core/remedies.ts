@@ -2,7 +2,6 @@
  * The commands that doctor names, for a shell. Pure. Words in capitals are to be filled in. What comes from
  * tags and settings is quoted: they may hold anything, and people paste what they are told.
  */
-import type { Target } from "../model/target.ts";
 import type { Instance } from "../model/instance.ts";
 import { partitionOf } from "../model/ids.ts";
 
@@ -37,28 +36,19 @@ export function showTrust(role: string): string {
   return `aws iam get-role --role-name ${role} --query Role.AssumeRolePolicyDocument`;
 }
 
-/** Adds a policy of its own to the role, which allows this permission, such as `ec2:AssociateAddress`. */
-export function grant(role: string, permission: string, resources: readonly string[]): string {
-  const policy = {
-    Version: "2012-10-17",
-    Statement: [{ Effect: "Allow", Action: permission, Resource: resources }],
-  };
-  return `aws iam put-role-policy --role-name ${role} --policy-name eip-heal-${permission.split(":")[1]} --policy-document ${quoted(JSON.stringify(policy))}`;
+/** Gives the role this policy, in the place of what it has under the same name. */
+export function grant(role: string, policy: object): string {
+  // A shell ends its quotation at a ', whatever JSON makes of it.
+  const document = JSON.stringify(policy).replaceAll("'", String.raw`\u0027`);
+  return `aws iam put-role-policy --role-name ${role} --policy-name ${POLICY_NAME} --policy-document ${quoted(document)}`;
 }
 
-/** The resources that associating the address with this place names. */
-export function resourcesOf(
-  allocationId: string,
-  here: Target,
-  region: string,
-  account: string | undefined,
-): string[] {
-  const target = here.onlyInterface
-    ? `instance/${here.instanceId}`
-    : `network-interface/${here.interfaceId}`;
-  return [`elastic-ip/${allocationId}`, target].map(
-    (resource) => `arn:${partitionOf(region)}:ec2:${region}:${account ?? "*"}:${resource}`,
-  );
+/** The name of the policy that the role is given. */
+export const POLICY_NAME = "eip-heal";
+
+/** Shows administrators what AWS has said about a refusal in a form that only they can read. */
+export function decode(region: string, encoded: string): string {
+  return `aws sts decode-authorization-message --region ${region} --encoded-message ${encoded}`;
 }
 
 export function tagInstance({ instanceId, region }: Instance, key: string): string {

@@ -136,7 +136,7 @@ function wrap(text: string, width: number): string[] {
 
 /**
  * Breaks a command so that it can be copied as it stands: at its spaces, each line continued by a backslash,
- * and inside JSON after a comma or bracket, where a new line means nothing.
+ * and inside JSON after a comma or bracket that is not in a string, where a new line means nothing.
  */
 function wrapCommand(command: string, width: number): string[] {
   // A space inside quotes is part of its word.
@@ -145,9 +145,12 @@ function wrapCommand(command: string, width: number): string[] {
   return lines.flatMap((line, index) => {
     const end = index < lines.length - 1 ? " \\" : "";
     if (line.length <= width || !line.startsWith("'{")) return [`${line}${end}`];
-    return fill(`${line}${end}`.split(/(?<=[,[{])/), width, "");
+    return fill(`${line}${end}`.match(JSON_PARTS) ?? [], width, "");
   });
 }
+
+/** Up to a comma or an opening bracket, strings in one piece. */
+const JSON_PARTS = /(?:"(?:[^"\\]|\\.)*"|[^",[{])*[,[{]|.+$/g;
 
 /** Puts words into lines of at most `width` characters; a longer word has a line of its own. */
 function fill(words: readonly string[], width: number, space = " "): string[] {

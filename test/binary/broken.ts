@@ -59,6 +59,8 @@ export class SetUp {
   authority = "";
   /** The address that somebody who follows a cure would choose. */
   chosen: string;
+  /** What was put into the role, by name. */
+  readonly #policies = new Map<string, PolicyDocument["Statement"]>();
 
   private constructor(
     region: RunningRegion,
@@ -185,6 +187,16 @@ export class SetUp {
     else throw new Error(`there is no place ${place}`);
   }
 
+  /** A role has its policies by name: a second one of the same name takes the place of the first. */
+  #putPolicy(role: string, name: string, policy: PolicyDocument): void {
+    const { region } = this.region;
+    const had = (region.role(role)?.grants ?? []).flatMap((grant) => grant.policy.Statement);
+    const before = this.#policies.get(name) ?? [];
+    const others = had.filter((statement) => !before.includes(statement));
+    this.#policies.set(name, policy.Statement);
+    region.setPolicy(role, { Statement: [...others, ...policy.Statement] });
+  }
+
   /** The role trusts EC2, by the name that it has in this partition; IAM takes no other. */
   #trust(statement: unknown): void {
     const { name } = this.region.region;
@@ -289,12 +301,18 @@ export class SetUp {
         // Somebody looks at whom the role trusts.
         return;
       case "aws iam put-role-policy": {
-        const name = option("role-name");
-        const added = JSON.parse(option("policy-document")) as PolicyDocument;
-        const had = (region.role(name)?.grants ?? []).flatMap(({ policy }) => policy.Statement);
-        region.setPolicy(name, { ...added, Statement: [...had, ...added.Statement] });
+        const document = option("policy-document").replaceAll("ALLOCATION_ID", this.chosen);
+        this.#putPolicy(
+          option("role-name"),
+          option("policy-name"),
+          JSON.parse(document) as PolicyDocument,
+        );
         return;
       }
+      case "aws sts decode-authorization-message":
+        if (!Buffer.from(option("encoded-message"), "base64url").toString().startsWith("User: "))
+          throw new Error(`${command}: an invalid message`);
+        return;
       case "aws ec2 create-tags": {
         const [, key = "", value = ""] = /^Key=(.+),Value=(.+)$/.exec(option("tags")) ?? [];
         region.tag(option("resources"), { [key]: value.replace("ALLOCATION_ID", this.chosen) });

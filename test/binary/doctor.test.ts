@@ -849,9 +849,14 @@ describe("the screen", () => {
         /^failed {2}associate: not allowed: ec2:AssociateAddress on arn:aws:ec2:\S+/m,
       );
       expect(stdout).toMatch(
-        /^ {8}cure: allow ec2:AssociateAddress on arn:\S+ and arn:\S+ in the policy/m,
+        /^ {8}cure: allow ec2:AssociateAddress in the policy of the instance role: eip-heal policy prints it; put-role-policy replaces what the role has under the name eip-heal$/m,
       );
-      expect(stdout).toMatch(/^ {8}run: aws iam put-role-policy --role-name full /m);
+      expect(stdout).toMatch(
+        /^ {8}run: aws iam put-role-policy --role-name full --policy-name eip-heal --policy-document '\{/m,
+      );
+      expect(stdout).toMatch(
+        /^ {8}run: aws sts decode-authorization-message --region us-east-1 --encoded-message [\w-]+$/m,
+      );
       expect(stdout).toMatch(/exit status 77 \(NOPERM\); begin with: associate\n$/);
     }));
 
@@ -885,6 +890,20 @@ describe("the screen", () => {
       },
     ));
 
+  it("the policy that cures several checks is shown once, and JSON has it with each", async () =>
+    play({ breakIt: without("DescribeAddresses", "AssociateAddress") }, async (setUp) => {
+      const { stdout } = await setUp.run("doctor");
+      expect(stdout.match(/put-role-policy --role-name/g)).toHaveLength(1);
+      const cures = stdout.split("\n").filter((line) => /^ {8}cure: allow/.test(line));
+      expect(cures).toHaveLength(2);
+      expect(cures[1]).toMatch(/ \(the same as for describe-addresses\)$/);
+      const { checks } = await setUp.doctor();
+      const commands = checks.flatMap((check) => check.commands ?? []);
+      const puts = commands.filter((command) => command.includes("put-role-policy"));
+      expect(puts).toHaveLength(2);
+      expect(new Set(puts).size).toBe(1);
+    }));
+
   it.each([40, 80, 200])("%d columns wide", async (columns) =>
     play(row, async (setUp) => {
       const { output, status } = await onTerminal(setUp, ["doctor"], columns, {
@@ -895,10 +914,15 @@ describe("the screen", () => {
       expect(output).toContain(ESCAPE);
       expect(output).toContain("\u001b[31m✗\u001b[0m associate");
       const shown = lines(output);
-      // Only an ARN inside a command, which has to stay in one piece, may need more.
-      expect(
-        shown.filter((line) => line.length > columns && !/"arn:aws:ec2:\S+"/.test(line)),
-      ).toEqual([]);
+      // Only what has to stay in one piece inside a command may need more.
+      const isOnePiece = (line: string) =>
+        !/[\s,[{]/.test(
+          line
+            .trim()
+            .replaceAll(/"[^"]*"/g, "")
+            .slice(0, -1),
+        );
+      expect(shown.filter((line) => line.length > columns && !isOnePiece(line))).toEqual([]);
       // What is copied from the screen is the command.
       const from = shown.findIndex((line) => line.includes("$ aws iam"));
       const copied = shown
@@ -914,14 +938,8 @@ describe("the screen", () => {
         "full",
         "--policy-name",
       ]);
-      expect(JSON.parse(words[7] ?? "")).toMatchObject({
-        Statement: [
-          {
-            Action: "ec2:AssociateAddress",
-            Resource: [expect.stringContaining("elastic-ip"), expect.stringContaining("instance")],
-          },
-        ],
-      });
+      const printed = await setUp.run("policy");
+      expect(JSON.parse(words[7] ?? "")).toEqual(JSON.parse(printed.stdout));
     }),
   );
 

@@ -43,6 +43,8 @@ const text = fc
       "&",
       "\\",
       "{b,c}",
+      "[",
+      ",",
       "*",
       "!",
       "é",
@@ -83,13 +85,31 @@ describe("a command can be pasted, whatever the tags hold", () => {
     );
   });
 
-  it.each([20, 40, 80, 200])("a policy, on %d columns", (columns) => {
-    const command = remedies.grant("web", "ec2:AssociateAddress", [
-      "arn:aws:ec2:us-east-1:1:a/b",
-      "*",
-    ]);
-    const [before, after] = [wordsOf(command), wordsOf(shown(command, columns))];
-    expect(after.slice(0, -1)).toEqual(before.slice(0, -1));
-    expect(JSON.parse(after.at(-1) ?? "")).toEqual(JSON.parse(before.at(-1) ?? ""));
+  it.each(trials(40))("a policy (seed $seed)", (trial) => {
+    fc.assert(
+      fc.property(text, text, fc.integer({ min: 20, max: 200 }), (key, value, columns) => {
+        const policy = {
+          Statement: [
+            {
+              Action: ["a:B", "a:C"],
+              Resource: "*",
+              Condition: { StringEquals: { [key]: value } },
+            },
+            { Resource: "*:${ec2:InstanceID}", Condition: {} },
+          ],
+        };
+        const command = remedies.grant("web", policy);
+        for (const pasted of [command, shown(command, columns)]) {
+          const words = wordsOf(pasted);
+          expect(words.slice(0, -1)).toEqual(
+            "iam put-role-policy --role-name web --policy-name eip-heal --policy-document".split(
+              " ",
+            ),
+          );
+          expect(JSON.parse(words.at(-1) ?? "")).toEqual(policy);
+        }
+      }),
+      trial,
+    );
   });
 });

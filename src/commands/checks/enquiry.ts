@@ -11,10 +11,12 @@ import type { Instance } from "../../model/instance.ts";
 import type { CheckId } from "../../core/checkup.ts";
 import { type Decision } from "../../reconcile/ownership.ts";
 import { Failure } from "../../model/failure.ts";
+import { clausesFor, policyOf } from "../../core/policy.ts";
 import * as remedies from "../../core/remedies.ts";
 import type { Settings } from "../../core/settings.ts";
 import { desiredAddress } from "../../run/desired.ts";
 import { Blocked, type Examinations, type Need } from "../examination.ts";
+import { permitOf, PLAIN } from "../policy.ts";
 import type { DoctorPorts, Endpoint, OpenMetadata, Parts, Signer, TryableEc2 } from "../ports.ts";
 
 /** What the checks learn for each other. */
@@ -111,17 +113,44 @@ export function enquire(ports: DoctorPorts, signal: AbortSignal) {
     };
   }
 
-  /** The command that lets the role do it; none for keys, whose owner we do not know. */
-  async function grants(
+  /**
+   * What is to be done about a refusal. There is one cure for all that the role lacks: the policy that `eip-heal policy`
+   * prints, which fits the next instance as well. For keys there is no command: we do not know their owner.
+   */
+  async function remedyFor(
     need: Need<Values>,
-    refusal: Failure,
-    permission: string,
-    resources: readonly string[],
-  ) {
-    if (refusal.details.beyondRole === true) return {};
+    { details: { cure = "", beyondRole = false, encoded } }: Failure,
+  ): Promise<{ cure: string; commands: readonly string[] }> {
+    const { region } = await need("identity");
+    const decode = encoded === undefined ? [] : [remedies.decode(region, encoded)];
     const role = await need("role");
-    return role === undefined ? {} : { commands: [remedies.grant(role, permission, resources)] };
+    if (beyondRole || role === undefined) return { cure, commands: decode };
+    const policy = await policyFor(need);
+    const blank = JSON.stringify(policy).includes(remedies.ALLOCATION_ID)
+      ? `; ${remedies.ALLOCATION_ID} is that of the address`
+      : "";
+    return {
+      cure: `${cure}; put-role-policy replaces what the role has under the name ${remedies.POLICY_NAME}${blank}`,
+      commands: [remedies.grant(role, policy), ...decode],
+    };
   }
+
+  /** What `eip-heal policy` prints here; a word in capitals stands for an address that is not known. */
+  const policyFor = once(async (need) => {
+    const { settings } = await need("settings");
+    const [self, metadata] = await Promise.all([need("identity"), need("metadata")]);
+    const home = await quietly(metadata.home(self));
+    const known = home instanceof Failure ? undefined : home;
+    const here = await unlessBlocked(need("interface"));
+    const vpc = here && known?.vpcs[here.interfaceId];
+    const wanted = await quietly(want(need));
+    const addresses =
+      wanted === undefined || wanted instanceof Failure
+        ? ({ kind: "address", allocationId: remedies.ALLOCATION_ID } as const)
+        : wanted;
+    const found = { self, ...(known && { home: known }), ...(vpc !== undefined && { vpc }) };
+    return policyOf(clausesFor(permitOf(settings, PLAIN, found, addresses)));
+  });
 
   /** The variable that the EC2 endpoint is set by, if it is. */
   function endpointVariable(): string | undefined {
@@ -141,7 +170,7 @@ export function enquire(ports: DoctorPorts, signal: AbortSignal) {
     want,
     observe,
     nameAnother,
-    grants,
+    remedyFor,
     endpointVariable,
     correct,
   };

@@ -135,7 +135,7 @@ export function checkInstance({
       return {
         mark: "failed",
         found: "this instance has no role",
-        cure: "attach an instance profile whose role allows the calls (/usr/share/doc/eip-heal/iam-policy.json)",
+        cure: "attach an instance profile whose role allows the calls (eip-heal policy prints them)",
         commands: [remedies.attachProfile(self)],
         status: EXIT.NOPERM,
       };

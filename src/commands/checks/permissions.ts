@@ -1,6 +1,5 @@
 /** What the role may do. */
 import { Failure } from "../../model/failure.ts";
-import * as remedies from "../../core/remedies.ts";
 import { failing, ok } from "../examination.ts";
 import {
   type Checks,
@@ -20,7 +19,7 @@ export function checkPermissions({
   mayDescribeInstances,
   want,
   observe,
-  grants,
+  remedyFor,
 }: Enquiry): Checks<"describe-addresses" | "describe-instances" | "associate" | "launch-hook"> {
   return {
     async "describe-addresses"(need) {
@@ -28,62 +27,52 @@ export function checkPermissions({
       const { refusal } = await ask(need);
       if (refusal === undefined) return ok("allowed", undefined);
       const wanted = await quietly(want(need));
-      const how = await grants(need, refusal, "ec2:DescribeAddresses", ["*"]);
+      const remedy = await remedyFor(need, refusal);
       if (wanted instanceof Failure || wanted?.kind !== "pool") {
         return {
           mark: "warning",
           found: `${refusal.details.why}; one fixed address can do without, but what is not an instance stays unseen`,
-          ...(refusal.details.cure !== undefined && { cure: refusal.details.cure }),
-          ...how,
+          ...remedy,
           value: undefined,
         };
       }
-      return failing(refusal, undefined, how.commands);
+      return failing(refusal, remedy.cure, remedy.commands);
     },
 
     async "describe-instances"(need) {
       const refusal = await mayDescribeInstances(need);
       if (refusal === undefined) return ok("allowed", undefined);
       if (!isRefusal(refusal)) return failing(refusal);
-      const how = await grants(need, refusal, "ec2:DescribeInstances", ["*"]);
+      const remedy = await remedyFor(need, refusal);
       const uses = [await quietly(want(need)), await quietly(observe(need))];
       if (uses.some((use) => use instanceof Failure && isRefusal(use))) {
-        return failing(refusal, undefined, how.commands);
+        return failing(refusal, remedy.cure, remedy.commands);
       }
       return {
         mark: "warning",
         found: `${refusal.details.why}; needed as soon as another instance holds the address`,
-        ...(refusal.details.cure !== undefined && { cure: refusal.details.cure }),
-        ...how,
+        ...remedy,
         value: undefined,
       };
     },
 
     async associate(need) {
-      const self = await need("identity");
       const here = await need("interface");
       const ec2 = await need("ec2");
       const { view } = await need("address");
       const refusal = await refusalOf(ec2.mayAssociate(view.allocationId, here));
       if (refusal === undefined) return ok("allowed", undefined);
       if (!isRefusal(refusal)) return failing(refusal);
-      const account = await (await need("metadata")).account();
-      const resources = remedies.resourcesOf(view.allocationId, here, self.region, account);
-      const { commands } = await grants(need, refusal, "ec2:AssociateAddress", resources);
-      const cure =
-        refusal.details.beyondRole === true
-          ? (refusal.details.cure ?? "")
-          : `allow ec2:AssociateAddress on ${resources.join(" and ")} in the policy of the instance role`;
+      const remedy = await remedyFor(need, refusal);
       const held = await unlessBlocked(need("holder"));
       return held?.decision.do === "settled"
         ? {
             mark: "warning",
             found: `${refusal.details.why}; not needed while the address is here`,
-            cure,
-            ...(commands && { commands }),
+            ...remedy,
             value: undefined,
           }
-        : failing(refusal, cure, commands);
+        : failing(refusal, remedy.cure, remedy.commands);
     },
 
     async "launch-hook"(need) {
@@ -98,8 +87,8 @@ export function checkPermissions({
         group = (await metadata.group()) ?? (await parts.group(self, await sign(need), signal));
       } catch (error) {
         if (!(error instanceof Failure) || !isRefusal(error)) throw error;
-        const how = await grants(need, error, "autoscaling:DescribeAutoScalingInstances", ["*"]);
-        return failing(error, undefined, how.commands);
+        const { cure, commands } = await remedyFor(need, error);
+        return failing(error, cure, commands);
       }
       if (group === undefined) {
         return {
