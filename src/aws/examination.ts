@@ -83,8 +83,8 @@ export function partsOf(
         ...ec2,
         mayDescribeAddresses: () => api.tryDescribeAddresses(),
         mayDescribeInstances: () => api.tryDescribeInstances(),
-        mayAssociate: (allocationId: string, here: Target) =>
-          api.tryAssociateAddress(association(allocationId, here, false)),
+        mayAssociate: (allocationId: string, here: Target, reassociate: boolean) =>
+          api.tryAssociateAddress(association(allocationId, here, reassociate)),
       };
     },
 

@@ -28,11 +28,12 @@ export interface OpenMetadata {
   signer(role: string | undefined): Promise<Signer>;
 }
 
-/** EC2, and whether the role may call it: a refusal is a Failure `denied`. */
+/** EC2, and whether the role may call it; whatever EC2 answers but yes is a Failure. */
 export interface TryableEc2 extends Ec2 {
   mayDescribeAddresses(): Promise<void>;
   mayDescribeInstances(): Promise<void>;
-  mayAssociate(allocationId: string, here: Target): Promise<void>;
+  /** Asks for exactly what `associate` would ask for. */
+  mayAssociate(allocationId: string, here: Target, reassociate: boolean): Promise<void>;
 }
 
 export interface Endpoint {

@@ -703,6 +703,121 @@ describe("a healthy set-up", () => {
   );
 });
 
+describe("the dry run of AssociateAddress", () => {
+  it.concurrent.each<[string, Start, string[]?]>([
+    ["nobody has the address", {}],
+    ["an older instance has it", heldBy({ launchTime: MINE - HOUR })],
+    ["a stopped one has it", heldBy({ state: "stopped", keepsAssociation: true })],
+    [
+      "it is on another interface of this instance",
+      {
+        instance: { enis: [{}, { privateIps: ["10.0.0.50", "10.0.0.51"] }] },
+        build: (world, me, allocationId) => world.hold({ allocationId }, me),
+      },
+      ["EIP_HEAL_INTERFACE=1", "EIP_HEAL_PRIVATE_IP=10.0.0.51"],
+    ],
+    ["another Elastic IP is in the place", another],
+    [
+      "a full pool, of which the oldest loses one",
+      fullPool(MINE - HOUR),
+      ["EIP_HEAL_POOL=eip-pool=web", "EIP_HEAL_POOL_TAKEOVER=oldest"],
+    ],
+  ])("asks for what the heal asks for: %s", async (_, start, lines = []) =>
+    play({ start, breakIt: conf(...lines) }, async (setUp) => {
+      const checkup = await setUp.doctor();
+      expect(checkup.healthy, JSON.stringify(checkup, null, 1)).toBe(true);
+      const healed = await setUp.run();
+      expect(healed.status, healed.log.join("\n")).toBe(0);
+      const [dry, real, ...more] = setUp.region.calls.flatMap(({ action, params }) =>
+        action === "AssociateAddress" ? [params] : [],
+      );
+      expect(more).toEqual([]);
+      expect(dry).toEqual({ ...real, DryRun: "true" });
+    }),
+  );
+
+  const answered = (effect: Parameters<SetUp["region"]["faults"]["add"]>[0]["effect"]) =>
+    play(
+      {
+        breakIt: ({ region }) =>
+          region.faults.add({ service: "ec2", action: "AssociateAddress", effect }),
+      },
+      async (setUp) => {
+        const checkup = await setUp.doctor();
+        return { ...checkup, check: checkup.checks.find(({ id }) => id === "associate") };
+      },
+    );
+
+  it.concurrent.each([
+    "InvalidAllocationID.NotFound",
+    "Resource.AlreadyAssociated",
+    "IncorrectState",
+    "IncorrectInstanceState",
+    "InvalidParameterValue",
+    "Gateway.NotAttached",
+    "SomethingNew",
+  ])("%s says that the role may do it", async (code) => {
+    const { check, healthy } = await answered({ do: "error", code, message: "m", status: 400 });
+    expect(check).toMatchObject({ mark: "ok", found: "allowed" });
+    expect(healthy).toBe(true);
+  });
+
+  it.concurrent.each<[string, Parameters<typeof answered>[0]]>([
+    ["throttling", { do: "error", code: "RequestLimitExceeded", status: 503 }],
+    ["a failure of EC2's own", { do: "error", code: "InternalError", status: 500 }],
+    ["a page of somebody else", { do: "html" }],
+    ["no answer", { do: "reset" }],
+  ])("%s says nothing, and that is told", async (_, effect) => {
+    const { check, message, exitStatus } = await answered(effect);
+    expect(check).toMatchObject({ mark: "warning" });
+    expect(check?.found).toMatch(/^whether it is allowed is not known: ec2:AssociateAddress at /);
+    expect(exitStatus).toBe(0);
+    expect(message).toContain("if what could not be looked at is in order (associate)");
+  });
+
+  it("a denial that says nothing but that it is one: what is encoded can be decoded", async () => {
+    const encoded = "VXNlcjog-_x1";
+    const { check, exitStatus } = await answered({
+      do: "error",
+      code: "UnauthorizedOperation",
+      message: `You are not authorized to perform this operation. Encoded authorization failure message: ${encoded}`,
+      status: 403,
+    });
+    expect(exitStatus).toBe(77);
+    expect(check).toMatchObject({ mark: "failed", found: "not allowed: ec2:AssociateAddress" });
+    expect(check?.cure).toContain("does not say which policy");
+    expect(check?.commands?.at(-1)).toBe(
+      `aws sts decode-authorization-message --region us-east-1 --encoded-message ${encoded}`,
+    );
+  });
+
+  it.concurrent.each([
+    ["with an explicit deny in a service control policy", "a service control policy"],
+    [
+      "because no VPC endpoint policy allows the ec2:AssociateAddress action",
+      "VPC endpoint policy",
+    ],
+  ])("%s: nothing is put into the role", async (reason, policy) => {
+    const { check } = await answered({
+      do: "error",
+      code: "UnauthorizedOperation",
+      message: `You are not authorized to perform this operation. User: u is not authorized to perform: ec2:AssociateAddress on resource: arn:aws:ec2:us-east-1:1:instance/i-1 ${reason}. Encoded authorization failure message: VXNlcjog`,
+      status: 403,
+    });
+    expect(check).toMatchObject({ mark: "failed" });
+    expect(check?.cure).toContain(policy);
+    expect(check?.commands?.map((command) => command.split(" ")[1])).toEqual(["sts"]);
+  });
+
+  it("an address that is somebody else's is no matter of the role's", async () => {
+    const message = "You do not have permission to access the specified resource.";
+    const { check } = await answered({ do: "error", code: "AuthFailure", message, status: 400 });
+    expect(check).toMatchObject({ mark: "failed" });
+    expect(check?.cure).toContain("is the address this account's own");
+    expect(check).not.toHaveProperty("commands");
+  });
+});
+
 describe("the machine", () => {
   const UNIT = {
     LoadState: "loaded",

@@ -3,7 +3,7 @@ import { seconds } from "../../model/duration.ts";
 import { Failure, NOT_OF_AWS } from "../../model/failure.ts";
 import { isIpv4 } from "../../model/ids.ts";
 import { failing, ok } from "../examination.ts";
-import { type Checks, type Enquiry, isRefusal } from "./enquiry.ts";
+import { answerOf, type Checks, type Enquiry, isRefusal } from "./enquiry.ts";
 
 /** A clock that is wrong by this much, in milliseconds, is worth a warning: EC2 refuses signatures from 15 min on. */
 const CLOCK_WARNING_MS = 60_000;
@@ -139,7 +139,7 @@ export function checkConnection({
     async ec2(need) {
       await Promise.all([need("credentials"), need("clock")]);
       const { ec2, refusal } = await ask(need);
-      if (refusal !== undefined && !isRefusal(refusal)) {
+      if (refusal !== undefined && !isRefusal(refusal) && answerOf(refusal) !== "allowed") {
         return failing(
           refusal,
           refusal.kind === "throttled"

@@ -10,12 +10,12 @@ import type { Target } from "../../model/target.ts";
 import type { Instance } from "../../model/instance.ts";
 import type { CheckId } from "../../core/checkup.ts";
 import { type Decision } from "../../reconcile/ownership.ts";
-import { Failure } from "../../model/failure.ts";
+import { EXIT, Failure } from "../../model/failure.ts";
 import { clausesFor, policyOf } from "../../core/policy.ts";
 import * as remedies from "../../core/remedies.ts";
 import type { Settings } from "../../core/settings.ts";
 import { desiredAddress } from "../../run/desired.ts";
-import { Blocked, type Examinations, type Need } from "../examination.ts";
+import { Blocked, type Examinations, type Finding, type Need } from "../examination.ts";
 import { permitOf, PLAIN } from "../policy.ts";
 import type { DoctorPorts, Endpoint, OpenMetadata, Parts, Signer, TryableEc2 } from "../ports.ts";
 
@@ -208,6 +208,30 @@ export async function refusalOf(work: Promise<void>): Promise<Failure | undefine
     if (error instanceof Failure) return error;
     throw error;
   }
+}
+
+/**
+ * What EC2's answer to a dry run says about the role. It looks at what a request asks for only once the role may ask for
+ * it, so that any other complaint is a yes as well.
+ *
+ * @param failure of the dry run; undefined if EC2 would do it
+ */
+export function answerOf(failure: Failure | undefined): "allowed" | "refused" | "not known" {
+  if (failure === undefined) return "allowed";
+  const { kind, details } = failure;
+  if (kind === "unreachable" || kind === "throttled") return "not known";
+  return kind === "denied" || details.meaning === EXIT.NOPERM ? "refused" : "allowed";
+}
+
+/** It could not be asked whether the role may do it. */
+export function notKnown({ details: { request, why } }: Failure): Finding<undefined> {
+  return {
+    mark: "warning",
+    found: `whether it is allowed is not known: ${request === undefined ? "" : `${request}: `}${why}`,
+    cure: "look again: eip-heal doctor",
+    unseen: true,
+    value: undefined,
+  };
 }
 
 /** Does a policy lack this, or is something else wrong? */

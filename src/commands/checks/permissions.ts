@@ -2,9 +2,11 @@
 import { Failure } from "../../model/failure.ts";
 import { failing, ok } from "../examination.ts";
 import {
+  answerOf,
   type Checks,
   type Enquiry,
   isRefusal,
+  notKnown,
   quietly,
   refusalOf,
   unlessBlocked,
@@ -25,7 +27,7 @@ export function checkPermissions({
     async "describe-addresses"(need) {
       await need("ec2");
       const { refusal } = await ask(need);
-      if (refusal === undefined) return ok("allowed", undefined);
+      if (refusal === undefined || answerOf(refusal) === "allowed") return ok("allowed", undefined);
       const wanted = await quietly(want(need));
       const remedy = await remedyFor(need, refusal);
       if (wanted instanceof Failure || wanted?.kind !== "pool") {
@@ -41,7 +43,8 @@ export function checkPermissions({
 
     async "describe-instances"(need) {
       const refusal = await mayDescribeInstances(need);
-      if (refusal === undefined) return ok("allowed", undefined);
+      if (refusal === undefined || answerOf(refusal) === "allowed") return ok("allowed", undefined);
+      if (answerOf(refusal) === "not known") return notKnown(refusal);
       if (!isRefusal(refusal)) return failing(refusal);
       const remedy = await remedyFor(need, refusal);
       const uses = [await quietly(want(need)), await quietly(observe(need))];
@@ -60,12 +63,15 @@ export function checkPermissions({
       const here = await need("interface");
       const ec2 = await need("ec2");
       const { view } = await need("address");
-      const refusal = await refusalOf(ec2.mayAssociate(view.allocationId, here));
-      if (refusal === undefined) return ok("allowed", undefined);
+      const held = await unlessBlocked(need("holder"));
+      const decided = held?.decision.do;
+      const reassociate = decided === "take" || decided === "probe";
+      const refusal = await refusalOf(ec2.mayAssociate(view.allocationId, here, reassociate));
+      if (refusal === undefined || answerOf(refusal) === "allowed") return ok("allowed", undefined);
+      if (answerOf(refusal) === "not known") return notKnown(refusal);
       if (!isRefusal(refusal)) return failing(refusal);
       const remedy = await remedyFor(need, refusal);
-      const held = await unlessBlocked(need("holder"));
-      return held?.decision.do === "settled"
+      return decided === "settled"
         ? {
             mark: "warning",
             found: `${refusal.details.why}; not needed while the address is here`,
