@@ -4,7 +4,7 @@
 if [ "$1" -eq 0 ]; then
 	systemctl --no-reload disable eip-heal.service eip-heal-recheck.timer >/dev/null 2>&1 || :
 	if [ -d /run/systemd/system ]; then
-		systemctl stop eip-heal-confirm.timer eip-heal-recheck.timer eip-heal-recheck.service eip-heal.service \
-			>/dev/null 2>&1 || :
+		systemctl stop eip-heal-retry.timer eip-heal-confirm.timer eip-heal-recheck.timer \
+			eip-heal-recheck.service eip-heal.service >/dev/null 2>&1 || :
 	fi
 fi

@@ -12,7 +12,7 @@ import { baseImage } from "./image.ts";
 import type { Machine } from "./machine.ts";
 import { builtPackage, install, newerPackage } from "./package.ts";
 import { place } from "./place.ts";
-import { CONFIRM, RECHECK, TIMER } from "./rounds.ts";
+import { CONFIRM, RECHECK, RETRY, TIMER } from "./rounds.ts";
 import { eventually, must } from "./run.ts";
 
 const world = aWorld();
@@ -248,6 +248,7 @@ describe("a machine with eip-heal", () => {
 
   test("an upgrade neither restarts it nor asks anybody, nor starts a timer", async () => {
     await endRechecks();
+    await machine.must(["systemctl", "stop", RETRY]);
     const newer = await newerPackage(deb, "999.0", join(place().scratch, "tmp"));
     const [calls, requests] = [cloud.region.calls.length, cloud.region.imdsRequests.length];
     const before = await show("InvocationID", "ActiveState", "UnitFileState");
@@ -256,7 +257,7 @@ describe("a machine with eip-heal", () => {
     expect(await machine.must(["dpkg-query", "-W", "-f", "${Version}", "eip-heal"])).toBe("999.0");
     expect(await show("InvocationID", "ActiveState", "UnitFileState")).toEqual(before);
     expect(await show("NeedDaemonReload")).toEqual(["no"]);
-    for (const timer of [CONFIRM, TIMER])
+    for (const timer of [CONFIRM, RETRY, TIMER])
       expect(await machine.show(timer, "ActiveState"), timer).toEqual(["inactive"]);
     expect(cloud.region.calls.slice(calls)).toEqual([]);
     expect(cloud.region.imdsRequests.slice(requests)).toEqual([]);
@@ -280,8 +281,10 @@ describe("a machine with eip-heal", () => {
     await machine.must(["apt-get", "remove", "--yes", "eip-heal"]);
 
     expect(await show("LoadState", "ActiveState")).toEqual(["not-found", "inactive"]);
-    const timer = await machine.show(CONFIRM, "LoadState", "ActiveState");
-    expect(timer).toEqual(["not-found", "inactive"]);
+    for (const timer of [CONFIRM, RETRY]) {
+      const gone = await machine.show(timer, "LoadState", "ActiveState");
+      expect(gone, timer).toEqual(["not-found", "inactive"]);
+    }
     // What the last run found may stay in /run until the purge or the next boot.
     const traces = (await findTraces()).filter((path) => !path.startsWith("/run/"));
     expect(traces).toEqual([CONF, ...(await dpkgRecords())]);

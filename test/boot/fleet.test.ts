@@ -4,7 +4,7 @@ import { aWorld, type BuiltInstance } from "../region/world.ts";
 import { Cloud, UNIT } from "./cloud.ts";
 import { tellOnFailure } from "./failing.ts";
 import type { Machine } from "./machine.ts";
-import { confirmAfter } from "./rounds.ts";
+import { confirmAfter, retryAfter } from "./rounds.ts";
 
 const SIZE = 10;
 /** Ten machines on two cores take their time. */
@@ -166,7 +166,10 @@ function aFleet(make: () => Promise<void>): void {
  * after a heal, for which it may be time while slow machines still boot, comes after the test.
  */
 async function makeFleet(instances: readonly BuiltInstance[]): Promise<Member[]> {
-  const ami = await cloud.bakeAmi((builder) => confirmAfter(builder.root, "1h"));
+  const ami = await cloud.bakeAmi(async (builder) => {
+    await confirmAfter(builder.root, "1h");
+    await retryAfter(builder.root, "1h");
+  });
   return await Promise.all(
     instances.map(async (instance) => ({ instance, machine: await cloud.machine(instance, ami) })),
   );

@@ -8,6 +8,8 @@ export const RECHECK = "eip-heal-recheck.service";
 export const TIMER = "eip-heal-recheck.timer";
 /** Starts one recheck after each success of the heal. */
 export const CONFIRM = "eip-heal-confirm.timer";
+/** Starts the heal again after each end without the address. */
+export const RETRY = "eip-heal-retry.timer";
 /** Adds up the CPU time of all rounds. */
 export const SLICE = "recheck.slice";
 
@@ -47,6 +49,11 @@ export async function quickenRechecks(root: string): Promise<void> {
 /** Lets the one recheck after a heal come at another time in a root. */
 export async function confirmAfter(root: string, time: string): Promise<void> {
   await dropIn(root, CONFIRM, `[Timer]\nOnActiveSec=\nOnActiveSec=${time}\n`);
+}
+
+/** Lets the heal be tried again after another time in a root. */
+export async function retryAfter(root: string, time: string): Promise<void> {
+  await dropIn(root, RETRY, `[Timer]\nOnUnitInactiveSec=\nOnUnitInactiveSec=${time}\n`);
 }
 
 async function dropIn(root: string, unit: string, text: string): Promise<void> {

@@ -88,7 +88,10 @@ describe("an arm64 machine", { timeout: 900_000 }, () => {
       associations: 1,
     });
     expect(cloud.region.holder(address.allocationId)?.instanceId).toBe(self.instanceId);
-    expect(await machine.show(UNIT, "Result", "NRestarts")).toEqual(["success", "0"]);
+    expect(await machine.show(UNIT, "Result", "InactiveEnterTimestampMonotonic")).toEqual([
+      "success",
+      "0",
+    ]);
   });
 
   test("a restart takes the address back from an older instance", async () => {

@@ -39,7 +39,7 @@ function calls(script: string, args: string[], answers: Answers = {}): string[] 
       .filter(
         (line) =>
           line !== "" &&
-          !/ daemon-reload$| stop eip-heal-confirm\.timer .* eip-heal\.service$/.test(line),
+          !/ daemon-reload$| stop eip-heal-retry\.timer .* eip-heal\.service$/.test(line),
       );
   } finally {
     rmSync(folder, { recursive: true });
@@ -159,7 +159,7 @@ test.each(["deb/prerm", "rpm/preun.sh"])("%s stops every unit by its name", (scr
 
 test("what has no [Install] section is neither enabled nor disabled", () => {
   for (const script of ["deb/postinst", "deb/postrm", "rpm/post.sh", "rpm/preun.sh"])
-    expect(commandsOf(script).replaceAll(/^.* stop .*$/gm, ""), script).not.toContain(
-      "eip-heal-confirm",
+    expect(commandsOf(script).replaceAll(/^.* stop .*$/gm, ""), script).not.toMatch(
+      /eip-heal-(?:confirm|retry)/,
     );
 });

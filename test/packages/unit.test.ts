@@ -3,12 +3,12 @@ import { BlockList, isIP } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { EXIT } from "../../src/model/failure.ts";
 import { attempt, missing, read, ROOT, SLOW } from "./tools.ts";
 
 const UNIT = read("systemd/eip-heal.service");
 const RECHECK = read("systemd/eip-heal-recheck.service");
 const CONFIRM = read("systemd/eip-heal-confirm.timer");
+const RETRY = read("systemd/eip-heal-retry.timer");
 /** All of them, by their names. */
 const UNITS = new Map(
   readdirSync(`${ROOT}systemd`)
@@ -89,11 +89,9 @@ describe.skipIf(missing("systemd-analyze"))("systemd-analyze", () => {
 });
 
 describe("the unit", () => {
-  test("restarts after what may pass, and after nothing else", () => {
-    const passing: number[] = [EXIT.OK, EXIT.TEMPFAIL, EXIT.NOPERM];
-    const lasting = Object.values(EXIT).filter((status) => !passing.includes(status));
-    expect(values("RestartPreventExitStatus")).toEqual([lasting.join(" ")]);
-    expect(values("Restart")).toEqual(["on-failure"]);
+  test("is failed after every run without the address, and may be started any number of times", () => {
+    for (const name of ["Restart", "RestartSec", "RestartPreventExitStatus", "SuccessExitStatus"])
+      expect(values(name), name).toEqual([]);
     expect(values("StartLimitIntervalSec")).toEqual(["0"]);
   });
 
@@ -158,10 +156,49 @@ describe("the units of the recheck", () => {
   });
 });
 
+/** What the section says that makes it a timer. */
+const timerOf = (unit: string) => (unit.split("[Timer]\n")[1] ?? "").match(/^\w+=.*$/gm);
+
+describe.each([
+  ["eip-heal-confirm.timer", CONFIRM],
+  ["eip-heal-retry.timer", RETRY],
+])("%s", (timer, text) => {
+  test("is started by the unit alone", () => {
+    expect(values("Wants").join(" ").split(" ")).toContain(timer);
+    const named = new RegExp(`^\\w+=.*${timer.replace(".timer", "")}`, "m");
+    for (const [name, unit] of UNITS)
+      if (name !== "eip-heal.service") expect(unit, name).not.toMatch(named);
+  });
+
+  test("is nothing that could be enabled", () => {
+    expect(text).not.toMatch(/^\[Install\]/m);
+  });
+
+  test("holds back neither timers.target nor anything else but the shutdown", () => {
+    expect(values("DefaultDependencies", text)).toEqual(["no"]);
+    expect(values("Conflicts", text)).toEqual(["shutdown.target"]);
+    expect(values("Before", text)).toEqual(["shutdown.target"]);
+  });
+});
+
+describe("the timer of the retries", () => {
+  test("goes off a minute after each end of the unit", () => {
+    expect(timerOf(RETRY)).toEqual([
+      "OnUnitInactiveSec=1min",
+      "AccuracySec=1s",
+      "Unit=eip-heal.service",
+    ]);
+  });
+
+  test("waits for nothing, and ends with the unit", () => {
+    expect(values("PartOf", RETRY)).toEqual(["eip-heal.service"]);
+    expect(values("After", RETRY)).toEqual([]);
+  });
+});
+
 describe("the timer of the recheck after each success", () => {
   test("goes off once, 90 s after it has started", () => {
-    const section = CONFIRM.split("[Timer]\n")[1] ?? "";
-    expect(section.match(/^\w+=.*$/gm)).toEqual([
+    expect(timerOf(CONFIRM)).toEqual([
       "OnActiveSec=90s",
       "AccuracySec=1s",
       "Unit=eip-heal-recheck.service",
@@ -169,20 +206,7 @@ describe("the timer of the recheck after each success", () => {
   });
 
   test("starts only with the unit, once that is active, and ends with it", () => {
-    expect(values("Wants")).toContain("eip-heal-confirm.timer");
-    for (const [name, unit] of UNITS)
-      if (name !== "eip-heal.service") expect(unit, name).not.toMatch(/^\w+=eip-heal-confirm/m);
     expect(values("BindsTo", CONFIRM)).toEqual(["eip-heal.service"]);
     expect(values("After", CONFIRM)).toEqual(["eip-heal.service"]);
-  });
-
-  test("is nothing that could be enabled", () => {
-    expect(CONFIRM).not.toMatch(/^\[Install\]/m);
-  });
-
-  test("holds back neither timers.target nor anything else but the shutdown", () => {
-    expect(values("DefaultDependencies", CONFIRM)).toEqual(["no"]);
-    expect(values("Conflicts", CONFIRM)).toEqual(["shutdown.target"]);
-    expect(values("Before", CONFIRM)).toEqual(["shutdown.target"]);
   });
 });

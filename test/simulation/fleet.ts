@@ -13,8 +13,8 @@ const START = Date.UTC(2026, 10, 1);
 /** All instances boot within so many milliseconds. */
 export const BOOT_MS = 10_000;
 
-/** RestartSec= of the unit, in milliseconds. */
-const RESTART_MS = 30_000;
+/** OnUnitInactiveSec= of eip-heal-retry.timer, in milliseconds. */
+const RETRY_MS = 60_000;
 
 /** Where the addresses of a fleet come from. */
 export type Supply =
@@ -115,7 +115,7 @@ export async function bootFleet(options: FleetOptions): Promise<FleetResult> {
         if (outcome.end !== "failed") return;
         failures.push({ status: outcome.status, at: time.now() - START });
         if (outcome.status !== 75 && outcome.status !== 77) return;
-        await time.sleep(RESTART_MS);
+        await time.sleep(RETRY_MS);
       }
     };
     void agent();

@@ -19,7 +19,7 @@ interface Racer {
   readonly launchedBefore: number;
   /** Milliseconds after the start at which its agent begins. */
   readonly beginsAt: number;
-  /** Milliseconds after that at which the agent is killed once; systemd starts it again 30 s later. */
+  /** Milliseconds after that at which the agent is killed once; it is tried again a minute later. */
   readonly killedAfter: number | undefined;
 }
 
@@ -116,7 +116,7 @@ interface Ending {
   readonly settledAt: readonly (number | undefined)[];
 }
 
-/** Runs the race to its end: every agent has come to one that systemd does not restart, or has settled. */
+/** Runs the race to its end: every agent has come to an end that is not tried again, or has settled. */
 async function run(
   { racers, isCareful, role, ...conditions }: Race,
   prepare: (world: World, instances: readonly BuiltInstance[]) => Record<string, string>,
@@ -191,12 +191,13 @@ async function run(
           heldAtLastLook[index] =
             outcome.end === "settled" ? lookedWhileHolding.get(instanceId) : undefined;
           settledAt[index] = outcome.end === "settled" ? time.now() : undefined;
-          const restarts =
+          // One that has yielded is tried again too, and yields again.
+          const isRetried =
             outcome.end === "failed" && (outcome.status === 75 || outcome.status === 77);
           // For ever in truth; on the worst of these networks a look that is fresh enough for a take is a rare thing.
-          if (!restarts || life > 30) return;
+          if (!isRetried || life > 30) return;
         }
-        await time.sleep(30_000); // RestartSec= of the unit
+        await time.sleep(60_000); // OnUnitInactiveSec= of eip-heal-retry.timer
       }
     };
     void agent();
