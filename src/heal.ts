@@ -6,6 +6,7 @@
 import type { Settings } from "./core/settings.ts";
 import type { End, Facts, Outcome } from "./model/outcome.ts";
 import { resolveTarget } from "./model/target.ts";
+import type { LastResult } from "./reconcile/drift.ts";
 import { type Memory, NOTHING_DONE } from "./reconcile/state.ts";
 import { desiredAddress, tagsToRead } from "./run/desired.ts";
 import { reconcile } from "./run/loop.ts";
@@ -22,6 +23,8 @@ export interface HealOptions {
   readonly moves?: Moves;
   /** The code of what the last run on this boot has waited for in vain, and of which instance: it is not waited for again. */
   readonly inVain?: { readonly instanceId: string; readonly code: string } | undefined;
+  /** How the last run of the same unit has ended: what has been told of it is debug now. */
+  readonly last?: LastResult | undefined;
 }
 
 /**
@@ -33,7 +36,7 @@ export interface HealOptions {
 export async function heal(
   settings: Settings,
   ports: HealPorts,
-  { dryRun = false, force = false, moves, inVain }: HealOptions,
+  { dryRun = false, force = false, moves, inVain, last }: HealOptions,
   stop: AbortSignal,
 ): Promise<Outcome> {
   const { clock } = ports;
@@ -41,7 +44,7 @@ export async function heal(
   const limit = deadlineSignal(clock, settings.deadlineMs, stop);
   const { signal, defer } = limit;
   const deadline = startedAt + settings.deadlineMs;
-  const context = { settings, ports, signal, stop, deadline, defer, step: "starting" };
+  const context = { settings, ports, signal, stop, deadline, defer, last, step: "starting" };
   let facts: Facts = {};
   const { lastWrite } = ports;
   const sent = lastWrite.read();

@@ -2,15 +2,23 @@
 import { basename } from "node:path";
 import manifest from "../package.json" with { type: "json" };
 import { footingOf } from "./aws/footing.ts";
-import { type CommandLine, helpText, parseCommandLine, UsageError } from "./command-line.ts";
+import {
+  type Command,
+  type CommandLine,
+  helpText,
+  parseCommandLine,
+  UsageError,
+} from "./command-line.ts";
 import type { PolicyPorts } from "./commands/policy.ts";
 import { EXIT, type ExitStatus, Failure } from "./model/failure.ts";
 import type { HookEnd, Outcome } from "./model/outcome.ts";
 import { statusOf } from "./reconcile/retry.ts";
-import { type LastResult, waitedForInVain } from "./reconcile/drift.ts";
+import { HEAL_UNIT, type LastResult, waitedForInVain } from "./reconcile/drift.ts";
+import { toldConsole } from "./reconcile/news.ts";
 import { sentenceOf } from "./core/problem.ts";
 import { isMove, report, reportHook, resultRecord, resultVariables } from "./core/report.ts";
 import { heal } from "./heal.ts";
+import type { LogLevel } from "./core/settings.ts";
 import { systemClock } from "./system/clock.ts";
 import { type Environment, readConfiguration } from "./system/configuration.ts";
 import { type Log, mannerOf, openLog } from "./system/journal.ts";
@@ -24,12 +32,15 @@ import {
   writeResults,
 } from "./system/results.ts";
 
-/** Where systemd has made /run/eip-heal it says so. Started by another unit, it says that unit's folders. */
-const RESULTS_FOLDER =
-  process.env["RUNTIME_DIRECTORY"]
-    ?.split(":")
-    .find((folder) => basename(folder) === "eip-heal" || /^(?!\/run\/)./.test(folder)) ??
-  "/run/eip-heal";
+/** Where systemd has made /run/eip-heal for a unit of ours it says so. Started by another unit, it says that unit's folders. */
+const OWN_FOLDER = process.env["RUNTIME_DIRECTORY"]
+  ?.split(":")
+  .find((folder) => basename(folder) === "eip-heal" || /^(?!\/run\/)./.test(folder));
+const RESULTS_FOLDER = OWN_FOLDER ?? "/run/eip-heal";
+
+const RECHECK_UNIT = "eip-heal-recheck.service";
+/** The units of the commands that have one. */
+const UNITS: Partial<Record<Command, string>> = { heal: HEAL_UNIT, recheck: RECHECK_UNIT };
 
 // Until somebody says otherwise: an event loop that runs dry, with nobody left to answer, is a bug and never a success.
 process.exitCode = EXIT.SOFTWARE;
@@ -44,7 +55,11 @@ Reflect.deleteProperty(globalThis, "ReadableStream");
 // A reader that has gone away is no reason to fail.
 process.stderr.on("error", () => {});
 
-let log: Log = openLog("info", mannerOf(process.env));
+const manner = mannerOf(process.env);
+let level: LogLevel = "info";
+let log: Log = openLog(level, manner);
+/** Opened when it is needed. */
+let aside: Log | undefined;
 process.on("uncaughtException", (error) => void end(reportBug(error)));
 void main(process.argv.slice(2)).catch(reportBug).then(end);
 
@@ -72,24 +87,25 @@ async function main(args: string[]): Promise<ExitStatus> {
     const given = { commandLine, configuration, own: process.env, version, log };
     return operate({ ...given, resultsFolder: RESULTS_FOLDER }, stop.signal);
   }
+  const unit = OWN_FOLDER === undefined ? undefined : UNITS[commandLine.command];
+  /** How the run before has ended: what it has told of its cause need not be told again. */
+  const before = unit === HEAL_UNIT ? readResult(RESULTS_FOLDER) : undefined;
   if ("problems" in configuration) {
     const { problems, status, hook } = configuration;
-    const sentences = problems.map(sentenceOf);
-    for (const sentence of sentences) log.error(sentence);
-    return refuse(sentences.join("; "), status, hook);
+    return refuse(problems.map(sentenceOf), status, hook);
   }
   const { settings, environment } = configuration;
-  log = openLog(settings.logLevel, mannerOf(process.env));
+  level = settings.logLevel;
+  log = openLog(level, manner);
 
   let ports: PolicyPorts & HealPorts;
   try {
     ports = portsIn(environment);
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
-    log.error(error.message);
     const name = settings.lifecycleHook;
     return refuse(
-      error.message,
+      [error.message],
       EXIT.CONFIG,
       name === undefined ? undefined : { name, environment },
     );
@@ -98,7 +114,8 @@ async function main(args: string[]): Promise<ExitStatus> {
   switch (commandLine.command) {
     case "heal": {
       const inVain = waitedForInVain(readResult(RESULTS_FOLDER));
-      const work = () => heal(settings, ports, { ...commandLine, inVain }, stop.signal);
+      const options = { dryRun: commandLine.dryRun, inVain, last: before };
+      const work = () => heal(settings, ports, options, stop.signal);
       if (settings.lifecycleHook === undefined) {
         return finish(await work());
       }
@@ -159,19 +176,39 @@ async function main(args: string[]): Promise<ExitStatus> {
 
   function tell(outcome: Outcome, quiet = false): void {
     const { level, line } = report(outcome);
-    log[quiet ? "debug" : level](line);
+    voiceFor(outcome)[quiet ? "debug" : level](line);
+  }
+
+  /** The console hears of a cause once an hour, and not of rechecks that change nothing. */
+  function voiceFor(outcome: Outcome, keepsResult = false): Log {
+    const isForConsole =
+      outcome.end !== "failed" ||
+      (toldAt(outcome.failure) === undefined && !(keepsResult && unit === RECHECK_UNIT));
+    return isForConsole ? log : forJournal();
+  }
+
+  /** When the console was told of this cause, if that need not be told again. */
+  function toldAt(failure: Failure): string | undefined {
+    return toldConsole(failure, before, systemClock.date().getTime());
   }
 
   function finish(
     outcome: Outcome,
     { quiet = false, told = false, keepsResult = false } = {},
   ): ExitStatus {
-    if (!told) tell(outcome, quiet);
+    const voice = voiceFor(outcome, keepsResult);
+    if (!told) {
+      const { level, line } = report(outcome);
+      voice[quiet ? "debug" : level](line);
+    }
     if (outcome.hook !== undefined) {
       const { level, line } = reportHook(outcome.hook);
-      log[level](line);
+      voice[level](line);
     }
-    const record = resultRecord(outcome, systemClock.date());
+    const now = systemClock.date();
+    const isTold = unit === HEAL_UNIT && outcome.end === "failed";
+    const by = { unit, ...(isTold && { toldAt: toldAt(outcome.failure) ?? now.toISOString() }) };
+    const record = resultRecord(outcome, now, by);
     if (commandLine.json) print(`${JSON.stringify(record)}\n`);
     if (!commandLine.dryRun && !keepsResult) {
       keep(() => writeResults(RESULTS_FOLDER, record, resultVariables(outcome)));
@@ -184,18 +221,20 @@ async function main(args: string[]): Promise<ExitStatus> {
    * waits for its launch hook must not wait in vain.
    */
   async function refuse(
-    why: string,
+    problems: readonly string[],
     status: ExitStatus,
     hook: { name: string; environment: Environment } | undefined,
   ): Promise<ExitStatus> {
-    const failure = new Failure("misconfigured", { why });
+    const failure = new Failure("misconfigured", { why: problems.join("; ") });
     const outcome: Outcome = { end: "failed", failure, status, facts: {}, tries: 0, ms: 0 };
     const isHeal = commandLine.command === "heal";
+    const keepsResult = !isHeal || status === EXIT.USAGE;
+    for (const problem of problems) voiceFor(outcome, keepsResult).error(problem);
     // A mistake on the command line is somebody's at a terminal, not this machine's.
     const abandons = hook !== undefined && isHeal && status === EXIT.CONFIG;
     return finish(abandons ? { ...outcome, hook: await abandon(outcome, hook) } : outcome, {
       quiet: true,
-      keepsResult: !isHeal || status === EXIT.USAGE,
+      keepsResult,
     });
   }
 
@@ -229,6 +268,11 @@ function isNoNews(outcome: Outcome, last: LastResult | undefined): boolean {
   );
 }
 
+/** The log for what the console, which is read by whoever cannot reach the machine, need not be told again. */
+function forJournal(): Log {
+  return manner === "journal" ? (aside ??= openLog(level, manner, "stdout")) : log;
+}
+
 /** Writes what others may read. By hand and without root that fails, and the address is where it is all the same. */
 function keep(write: () => void): void {
   try {
@@ -253,5 +297,6 @@ function reportBug(error: unknown): ExitStatus {
 /** Ends the process, explicitly: an answer that nobody read would keep it alive. */
 async function end(status: ExitStatus): Promise<void> {
   await log.close();
+  await aside?.close();
   process.exit(status);
 }

@@ -1,6 +1,7 @@
 /**
  * The story of a recheck: is the address still where it was verified? If so nobody is asked. If not, it is
- * healed by the same rules as at boot, but not more often than a handful of times an hour.
+ * healed by the same rules as at boot, but not more often than a handful of times an hour. While the unit of the heal
+ * is failed or running it is left to that one's own retries.
  */
 import { isNoSuchPlace, resolveTarget } from "./model/target.ts";
 import { whyNotInService } from "./reconcile/ownership.ts";
@@ -9,12 +10,12 @@ import type { End, Facts, Outcome } from "./model/outcome.ts";
 import { statusOf } from "./reconcile/retry.ts";
 import {
   assess,
-  isTerminal,
   type LastResult,
   type RecheckState,
   MAX_MOVES_PER_HOUR,
   recentMoves,
   untilRested,
+  whyLeft,
 } from "./reconcile/drift.ts";
 import type { Settings } from "./core/settings.ts";
 import { heal } from "./heal.ts";
@@ -76,10 +77,10 @@ async function lookForDrift(
   try {
     const self = await ports.identify(stop);
     facts = { instanceId: self.instanceId, region: self.region };
-    const isAtEnd = isTerminal(last, self);
+    const left = whyLeft(last, self);
     const idle = whyNotInService(self);
     if (idle !== undefined) {
-      if (isAtEnd || isOutOfService(last, facts)) {
+      if (left !== undefined || isOutOfService(last, facts)) {
         log.debug(`nothing to do: ${idle}`);
         return { memory };
       }
@@ -87,8 +88,8 @@ async function lookForDrift(
       return { memory, outcome: ended({ end: "idle", because: idle, why: "not-in-service" }) };
     }
     // Before anything of the settings is used: they may be the mistake.
-    if (isAtEnd) {
-      log.debug(`nothing to do: the last run ended with ${last?.outcome}, and somebody has to act`);
+    if (left !== undefined) {
+      log.debug(`nothing to do: ${left}`);
       return { memory };
     }
     const target = resolveTarget(self, settings.interface, settings.privateIp);

@@ -3,7 +3,7 @@
  */
 import { type Previous, nameAddress, nameHolder } from "../model/address.ts";
 import { seconds } from "../model/duration.ts";
-import { EXIT, type ExitStatus } from "../model/failure.ts";
+import { EXIT, type ExitStatus, type Failure } from "../model/failure.ts";
 import type { Change, Facts, HookEnd, Outcome } from "../model/outcome.ts";
 
 /** Has the run changed who holds the address? */
@@ -102,8 +102,16 @@ export function reportHook(hook: HookEnd): Report {
 /** Version of the schema of `/run/eip-heal/result.json`; it changes when a field changes its meaning or goes. */
 export const RESULT_VERSION = 1;
 
-/** The record that `/run/eip-heal/result.json` and `--json` hold. Absent fields were not found out. */
-export function resultRecord(outcome: Outcome, at: Date): Record<string, unknown> {
+/**
+ * The record that `/run/eip-heal/result.json` and `--json` hold. Absent fields were not found out.
+ *
+ * @param by the unit that has run it, and when the console was told of its end, if it has one that matters to it
+ */
+export function resultRecord(
+  outcome: Outcome,
+  at: Date,
+  by: { readonly unit?: string | undefined; readonly toldAt?: string | undefined } = {},
+): Record<string, unknown> {
   const { line, status } = report(outcome);
   const from = "change" in outcome && outcome.change === "taken" ? outcome.from : undefined;
   return {
@@ -112,15 +120,14 @@ export function resultRecord(outcome: Outcome, at: Date): Record<string, unknown
     outcome:
       outcome.end === "failed" && outcome.failure.kind === "yielded" ? "yielded" : outcome.end,
     ...("change" in outcome && { change: outcome.change }),
-    ...(outcome.end === "failed" && {
-      failure: outcome.failure.kind,
-      ...(outcome.failure.code !== undefined && { code: outcome.failure.code }),
-    }),
+    ...(outcome.end === "failed" && failureRecord(outcome.failure)),
     ...(outcome.end === "idle" && { idle: outcome.why }),
     exitStatus: status,
     message: line,
     tries: outcome.tries,
     durationMs: Math.round(outcome.ms),
+    ...(by.unit !== undefined && { unit: by.unit }),
+    ...(by.toldAt !== undefined && { toldAt: by.toldAt }),
     ...outcome.facts,
     ...(from && { takenFrom: previousRecord(from) }),
     ...(outcome.hook && { lifecycleHook: hookRecord(outcome.hook) }),
@@ -131,6 +138,15 @@ function previousRecord(from: Previous): Record<string, unknown> {
   return from.kind === "interface"
     ? { interfaceId: from.interfaceId, state: "available" }
     : { instanceId: from.instanceId, state: from.state };
+}
+
+/** The cause, by which a later run knows it again. */
+function failureRecord({ kind, step, code }: Failure): Record<string, unknown> {
+  return {
+    failure: kind,
+    ...(step !== undefined && { step }),
+    ...(code !== undefined && { code }),
+  };
 }
 
 /** The part about the hook of the record that `/run/eip-heal/result.json` holds. */

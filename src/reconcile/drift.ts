@@ -5,19 +5,30 @@
 import type { Target } from "../model/target.ts";
 import type { Instance } from "../model/instance.ts";
 
-/** The part of `/run/eip-heal/result.json` that a recheck reads. */
+/** The part of `/run/eip-heal/result.json` that later runs read. */
 export interface LastResult {
   readonly outcome: string;
   readonly exitStatus: number;
-  /** What it has failed with, as EC2 or this program calls it. */
-  readonly code?: string;
   readonly instanceId?: string;
   readonly interfaceId?: string;
   readonly privateIp?: string;
   readonly publicIp?: string;
   /** For the outcome `idle`: why there was nothing to do. */
   readonly idle?: string;
+  /** The unit that has run it; absent: somebody by hand. */
+  readonly unit?: string;
+  /** How it has ended, in a line. */
+  readonly message?: string;
+  /** For an end without the address: the kind of the failure, the step it came in, and the error code of AWS. */
+  readonly failure?: string;
+  readonly step?: string;
+  readonly code?: string;
+  /** And when the console was told of it. */
+  readonly toldAt?: string;
 }
+
+/** The unit of the heal. While that is failed, eip-heal-retry.timer starts it again and again. */
+export const HEAL_UNIT = "eip-heal.service";
 
 /** What rechecks remember from one to the next. */
 export interface RecheckState {
@@ -45,15 +56,24 @@ export type Finding =
   | { readonly find: "rest"; readonly because: string };
 
 /**
- * Has the last run of this instance come to what no repetition changes: given up on purpose, not configured,
- * or a mistake that somebody has to correct?
+ * Why the last run of this instance has left nothing for a recheck to do, or undefined: the unit of the heal has failed
+ * and is started again by its own timer, or the run has come to what no repetition changes - given up on purpose, not
+ * configured, or a mistake that somebody has to correct.
  */
-export function isTerminal(last: LastResult | undefined, self: Instance): boolean {
-  if (last === undefined || last.instanceId !== self.instanceId) return false;
-  const { outcome, exitStatus, idle } = last;
-  if (outcome === "released") return true;
-  if (outcome === "idle") return idle === "not-configured" || idle === "not-holder";
-  return outcome === "failed" && exitStatus !== 75 && exitStatus !== 77;
+export function whyLeft(last: LastResult | undefined, self: Instance): string | undefined {
+  if (last === undefined) return undefined;
+  const { outcome, exitStatus, idle, unit, instanceId } = last;
+  // A run of the unit that did not get to know which instance this is was on this boot all the same.
+  const isOurs = instanceId === self.instanceId || (unit !== undefined && instanceId === undefined);
+  if (!isOurs) return undefined;
+  if (unit === HEAL_UNIT && /^(?:failed|yielded|stopped)$/.test(outcome)) {
+    return `${unit} has ended with ${outcome}, and a timer of its own starts it again`;
+  }
+  const isTerminal =
+    outcome === "released" ||
+    (outcome === "idle" && (idle === "not-configured" || idle === "not-holder")) ||
+    (outcome === "failed" && exitStatus !== 75 && exitStatus !== 77);
+  return isTerminal ? `the last run ended with ${outcome}, and somebody has to act` : undefined;
 }
 
 /** What the last run has waited for until its patience was over, which the next one does not wait for again. */

@@ -3,6 +3,8 @@ import type { Settings } from "../core/settings.ts";
 import { seconds } from "../model/duration.ts";
 import { EXIT, type ExitStatus, Failure, inStep } from "../model/failure.ts";
 import type { End } from "../model/outcome.ts";
+import type { LastResult } from "../reconcile/drift.ts";
+import { isKnown } from "../reconcile/news.ts";
 import { causeAtDeadline, nextRetry, NO_RETRIES, statusOf } from "../reconcile/retry.ts";
 import type { Written } from "../reconcile/state.ts";
 import type { Ports } from "./ports.ts";
@@ -34,6 +36,8 @@ export interface RetryContext extends StepContext {
   readonly stop: AbortSignal;
   /** When the signal is aborted by time, in milliseconds of the run's clock. */
   readonly deadline: number;
+  /** How the last run of the same unit has ended: its cause has been told. */
+  readonly last?: LastResult | undefined;
   /** Puts the deadline off, or no longer: what has begun may be finished. Somebody's wish is obeyed all the same. */
   readonly defer: (isDeferred: boolean) => void;
 }
@@ -87,7 +91,9 @@ export async function retry<T>(
     const decision = nextRetry(last, state, triedAt, now, deadline, clock.random, inVain());
     if (!decision.again) return { failure: last, status: decision.status, tries };
     state = decision.state;
-    const isNews = logged?.failure.isLike(last) !== true || now - logged.at >= QUIET_MS;
+    const isNews =
+      !isKnown(last, context.last) &&
+      (logged?.failure.isLike(last) !== true || now - logged.at >= QUIET_MS);
     if (isNews) logged = { failure: last, at: now };
     const { afterMs, patienceMs } = decision;
     const patience =

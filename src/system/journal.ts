@@ -64,11 +64,16 @@ export function mannerOf(environment: Readonly<Record<string, string | undefined
   return process.stderr.isTTY && hasColour ? "terminal" : "plain";
 }
 
-export function openLog(level: LogLevel, manner: Manner): Log {
+/** @param stream where its lines go: the units have the journal at stdout, and at stderr the console too */
+export function openLog(
+  level: LogLevel,
+  manner: Manner,
+  stream: "stdout" | "stderr" = "stderr",
+): Log {
   const logger = createLogger({
     level,
     format: printf((event) => formatEvent(event.level as LogLevel, String(event.message), manner)),
-    transports: [new Console({ stderrLevels: [...LOG_LEVELS] })],
+    transports: [new Console({ stderrLevels: stream === "stderr" ? [...LOG_LEVELS] : [] })],
   });
   return {
     error: (message) => void logger.error(message),

@@ -133,6 +133,28 @@ describe("recheck", () => {
     expect(holder()).toBe(me.instanceId);
   });
 
+  it("leaves a unit that has failed to its own retries, which say of a known cause no more than how they ended", async () => {
+    const fault = region.faults.add({
+      service: "ec2",
+      effect: { do: "error", code: "InternalError", status: 500 },
+    });
+    const heal = () =>
+      runAgent(region, me.instanceId, { runtime, environment: { EIP_HEAL_DEADLINE: "5s" } });
+    const first = await heal();
+    expect(first.result).toMatchObject({ outcome: "failed", unit: "eip-heal.service" });
+    expect(first.log[0]).toContain("; next try in ");
+    expect(await during(() => agent("recheck"))).toMatchObject({ status: 0, log: [], calls: [] });
+
+    const second = await heal();
+    expect(second.status).toBe(75);
+    expect(second.log).toEqual([expect.stringMatching(/; gave up after \d+ tries/)]);
+    expect(second.result).toMatchObject({ toldAt: first.result?.["toldAt"] });
+    // Another cause is news.
+    region.faults.clear(fault);
+    region.faults.add({ service: "imds", effect: { do: "status", status: 500 } });
+    expect((await heal()).log[0]).toContain("; next try in ");
+  });
+
   it("brings the address to an instance that enters service without a boot", async () => {
     region.region.setLifecycle(me.instanceId, "Warmed:Running");
     expect((await agent()).result).toMatchObject({ outcome: "idle", idle: "not-in-service" });

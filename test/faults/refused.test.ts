@@ -9,7 +9,7 @@ import { resultRecord } from "../../src/core/report.ts";
 import { readSettings } from "../../src/core/settings.ts";
 import { heal } from "../../src/heal.ts";
 import type { Outcome } from "../../src/model/outcome.ts";
-import { isTerminal, type LastResult } from "../../src/reconcile/drift.ts";
+import { type LastResult, whyLeft } from "../../src/reconcile/drift.ts";
 import { underHook } from "../../src/run/lifecycle.ts";
 import type { Effect, FaultRule } from "../region/faults.ts";
 import { HOOK_ROLE } from "../region/iam.ts";
@@ -187,7 +187,7 @@ async function play(rule: FaultRule, lasting: boolean, hasHook: boolean) {
         end: outcome.end,
         hook: hook !== undefined && "result" in hook ? hook.result : hook?.end,
         isHere: region.holder(allocationId)?.instanceId === me.instanceId,
-        goesOn: !isTerminal(record, { instanceId: me.instanceId } as never),
+        goesOn: whyLeft(record, { instanceId: me.instanceId } as never) === undefined,
       };
     } finally {
       clearInterval(ending);

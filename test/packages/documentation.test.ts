@@ -237,13 +237,16 @@ describe("the man page, on result.json", () => {
     } satisfies Required<Facts>;
     const hook: HookEnd = { name: "wait", group: "web", end: "completed", result: "CONTINUE" };
     const spent = { facts, tries: 1, ms: 1 };
-    const failure = new Failure("denied", { why: "no", code: "UnauthorizedOperation" });
+    const failure = new Failure("denied", { why: "no", code: "UnauthorizedOperation" }, "looking");
+    const by = { unit: "eip-heal.service", toldAt: "2026-11-23T10:58:09.000Z" };
     const outcomes: Outcome[] = [
       { end: "settled", change: "taken", from: holder, hook, ...spent },
       { end: "idle", because: "so", why: "not-holder", ...spent },
       { end: "failed", failure, status: EXIT.NOPERM, ...spent },
     ];
-    const written = outcomes.flatMap((outcome) => Object.keys(resultRecord(outcome, new Date(0))));
+    const written = outcomes.flatMap((outcome) =>
+      Object.keys(resultRecord(outcome, new Date(0), by)),
+    );
     expect([...fields.keys()].toSorted()).toEqual([...new Set(written)].toSorted());
     expect(fields.get("version")).toMatch(new RegExp(`^ *${RESULT_VERSION}\\.`));
   });

@@ -4,11 +4,11 @@ import type { Instance } from "../../src/model/instance.ts";
 import {
   assess,
   HOUR_MS,
-  isTerminal,
   type LastResult,
   MAX_MOVES_PER_HOUR,
   NO_RECHECKS,
   recentMoves,
+  whyLeft,
 } from "../../src/reconcile/drift.ts";
 import { ME, PUBLIC_IP, TARGET, ZONE } from "./fixtures.ts";
 
@@ -109,8 +109,8 @@ describe("moves", () => {
   });
 });
 
-describe("no repetition changes", () => {
-  const terminal = (more: Partial<LastResult>) => isTerminal({ ...SETTLED, ...more }, SELF);
+describe("a recheck leaves alone what no repetition changes", () => {
+  const left = (more: Partial<LastResult>) => whyLeft({ ...SETTLED, ...more }, SELF);
 
   it.each<[string, Partial<LastResult>, boolean]>([
     ["success", {}, false],
@@ -125,6 +125,35 @@ describe("no repetition changes", () => {
     ["a newer instance that has it", { outcome: "yielded", exitStatus: 69 }, false],
     ["another instance's result", { outcome: "released", instanceId: "i-1" }, false],
   ])("%s: %o %s", (_, last, expected) => {
-    expect(terminal(last)).toBe(expected);
+    expect(left(last) !== undefined).toBe(expected);
+  });
+});
+
+describe("a recheck leaves to the unit's own retries what they go on with", () => {
+  const FAILED: LastResult = {
+    outcome: "failed",
+    exitStatus: 75,
+    instanceId: ME,
+    unit: "eip-heal.service",
+  };
+
+  it.each<[string, Partial<LastResult>, boolean]>([
+    ["a run of the unit that has failed", {}, true],
+    ["whatever its status", { exitStatus: 78 }, true],
+    ["that was stopped", { outcome: "stopped" }, true],
+    ["that has yielded", { outcome: "yielded", exitStatus: 69 }, true],
+    ["before it knew which instance this is", { instanceId: undefined as never }, true],
+    ["on another instance", { instanceId: "i-1" }, false],
+    ["a run of the unit that succeeded", { outcome: "settled", exitStatus: 0 }, false],
+    ["that was not in service", { outcome: "idle", idle: "not-in-service", exitStatus: 0 }, false],
+    ["a recheck that has failed", { unit: "eip-heal-recheck.service" }, false],
+    ["that has yielded", { unit: "eip-heal-recheck.service", outcome: "yielded" }, false],
+  ])("%s: %o %s", (_, more, expected) => {
+    expect(whyLeft({ ...FAILED, ...more }, SELF) !== undefined).toBe(expected);
+  });
+
+  it("a run by hand that has failed leaves the unit as it was, so the recheck goes on", () => {
+    const { unit: _, ...byHand } = FAILED;
+    expect(whyLeft(byHand, SELF)).toBeUndefined();
   });
 });
