@@ -131,6 +131,8 @@ async function main(args: string[]): Promise<ExitStatus> {
     }
     case "release": {
       const { release } = await import("./release.ts");
+      const { endRetries } = await import("./system/units.ts");
+      const goOn = await endRetries(stop.signal);
       const announce = (intended: Outcome) => {
         const takeBack = rememberResults(RESULTS_FOLDER);
         const record = resultRecord(intended, systemClock.date());
@@ -139,7 +141,9 @@ async function main(args: string[]): Promise<ExitStatus> {
       };
       const outcome = await release(settings, ports, announce, stop.signal);
       // One that has failed has changed nothing of what was verified, or nobody knows, and then it was meant.
-      return finish(outcome, { keepsResult: outcome.end !== "released" && outcome.end !== "idle" });
+      const keepsResult = outcome.end !== "released" && outcome.end !== "idle";
+      if (keepsResult) await goOn();
+      return finish(outcome, { keepsResult });
     }
     case "policy":
       try {

@@ -55,6 +55,24 @@ export async function unitState(name: string, signal: AbortSignal): Promise<Unit
   };
 }
 
+/** Starts eip-heal.service again after each end without the address. */
+const RETRIES = "eip-heal-retry.timer";
+
+/**
+ * Ends the retries of eip-heal.service, for somebody who gives the address up by hand: they begin again with the next
+ * start of the service, by hand or at a boot. Only root can; in the unit itself that is not needed, as it stops then.
+ *
+ * @returns goes on with them, if there were any
+ */
+export async function endRetries(signal: AbortSignal): Promise<() => Promise<void>> {
+  const isOn =
+    process.getuid?.() === 0 && (await ask(["is-active", RETRIES], signal)) !== undefined;
+  if (!isOn) return async () => {};
+  // Not waited for: who stops the service waits for this very program, and its timers stop after it.
+  await ask(["--no-block", "stop", RETRIES], signal);
+  return async () => void (await ask(["--no-block", "start", RETRIES], signal));
+}
+
 /** The instance id as the firmware of a Nitro instance has it. */
 export function firmwareInstanceId(): string | undefined {
   try {
