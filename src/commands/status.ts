@@ -43,12 +43,16 @@ export interface Standing {
   /** Whether a holder that is no instance would have been seen. */
   readonly direct?: boolean;
   readonly lastRun: LastRun;
+  /** Milliseconds until the unit is tried again; undefined unless it has failed. */
+  readonly retryInMs?: number;
   /** Milliseconds until the next recheck; undefined while none is to come. */
   readonly recheckInMs?: number;
 }
 
+/** What starts the heal again after an end without the address. */
+const RETRY_TIMER = "eip-heal-retry.timer";
 /** What starts rechecks: once after each success, and every minute if that is on. */
-const TIMERS = ["eip-heal-confirm.timer", "eip-heal-recheck.timer"];
+const RECHECK_TIMERS = ["eip-heal-confirm.timer", "eip-heal-recheck.timer"];
 
 /**
  * Looks.
@@ -65,24 +69,30 @@ export async function status(
   const { signal } = limit;
   const context: RunContext = { settings, ports, signal, step: "starting" };
   try {
-    const [found, ...timers] = await Promise.all([
+    const due = async (...names: string[]) => {
+      const timers = await Promise.all(names.map((name) => ports.machine.unit(name, signal)));
+      const times = timers.flatMap((timer) =>
+        timer?.activity === "active" && timer.nextMs !== undefined ? [timer.nextMs] : [],
+      );
+      return times.length === 0 ? undefined : Math.max(0, Math.min(...times));
+    };
+    const [found, retryInMs, recheckInMs] = await Promise.all([
       look(context),
-      ...TIMERS.map((name) => ports.machine.unit(name, signal)),
+      due(RETRY_TIMER),
+      due(...RECHECK_TIMERS),
     ]);
-    const due = timers.flatMap((timer) =>
-      timer?.activity === "active" && timer.nextMs !== undefined ? [timer.nextMs] : [],
-    );
     return {
       ...found,
       lastRun: ports.lastRun,
-      ...(due.length > 0 && { recheckInMs: Math.max(0, Math.min(...due)) }),
+      ...(retryInMs !== undefined && { retryInMs }),
+      ...(recheckInMs !== undefined && { recheckInMs }),
     };
   } finally {
     limit.release();
   }
 }
 
-type Found = Omit<Standing, "lastRun" | "recheckInMs">;
+type Found = Omit<Standing, "lastRun" | "retryInMs" | "recheckInMs">;
 
 async function look(context: RunContext): Promise<Found> {
   const { settings, ports, signal } = context;
@@ -149,12 +159,12 @@ function standingOf(
     case "associate":
       return [
         EXIT.TEMPFAIL,
-        `${direct ? "the address is nobody's" : "no instance holds the address"}: a heal associates it (systemctl restart eip-heal)`,
+        `${direct ? "the address is nobody's" : "no instance holds the address"}: a heal associates it (sudo eip-heal)`,
       ];
     case "take":
       return [
         EXIT.TEMPFAIL,
-        `the address is not here: a heal takes it (systemctl restart eip-heal), because ${decision.because}`,
+        `the address is not here: a heal takes it (sudo eip-heal), because ${decision.because}`,
       ];
     case "wait":
       return [EXIT.TEMPFAIL, `the address is not here: ${decision.because}`];
@@ -167,7 +177,8 @@ function standingOf(
 
 /** The rows that tell it. @param now milliseconds since the epoch */
 export function rowsOf(standing: Standing, now: number): Row[] {
-  const { here, exitStatus, message, self, place, view, direct, lastRun, recheckInMs } = standing;
+  const { here, exitStatus, message, self, place, view, direct, lastRun } = standing;
+  const { retryInMs, recheckInMs } = standing;
   const unknown = "not known";
   return [
     {
@@ -197,6 +208,7 @@ export function rowsOf(standing: Standing, now: number): Row[] {
           : `${place.publicIp ?? "none"} at ${place.interfaceId} ${place.privateIp}, by instance metadata`,
     },
     { label: "last run", text: lastRunOf(lastRun, now) },
+    ...(retryInMs === undefined ? [] : [{ label: "next try", text: `in ${seconds(retryInMs)}` }]),
     {
       label: "next recheck",
       text: recheckInMs === undefined ? "none, the timer is off" : `in ${seconds(recheckInMs)}`,
@@ -236,7 +248,8 @@ export const STATUS_VERSION = 1;
 
 /** What `status --json` prints. */
 export function statusRecord(standing: Standing, at: Date): Record<string, unknown> {
-  const { here, exitStatus, message, self, place, view, lastRun, recheckInMs } = standing;
+  const { here, exitStatus, message, self, place, view, lastRun } = standing;
+  const { retryInMs, recheckInMs } = standing;
   return {
     version: STATUS_VERSION,
     at: at.toISOString(),
@@ -255,6 +268,7 @@ export function statusRecord(standing: Standing, at: Date): Record<string, unkno
       holder: view.holder,
     }),
     ...(lastRun.known && { lastRun: lastRun.result }),
+    ...(retryInMs !== undefined && { retryInMs: Math.round(retryInMs) }),
     ...(recheckInMs !== undefined && { recheckInMs: Math.round(recheckInMs) }),
   };
 }

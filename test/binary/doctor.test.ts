@@ -850,7 +850,7 @@ describe("the machine", () => {
       "failed",
       { ActiveState: "failed", Result: "exit-code", ExecMainStatus: "78" },
       /failed, its last run ended with exit status 78/,
-      ["systemctl restart eip-heal"],
+      ["systemctl start eip-heal"],
     ],
     [
       "hardened since the boot",

@@ -237,6 +237,18 @@ it("counts the recheck that follows a heal, and only while it is to come", async
     expect(JSON.parse(stdout)).not.toHaveProperty("recheckInMs");
   }));
 
+it("tells when the unit is tried again, which is no recheck", async () =>
+  play({ start: mine }, async (setUp) => {
+    const retry = { LoadState: "loaded", UnitFileState: "static", ActiveState: "active" };
+    setUp.systemd({ "eip-heal-retry.timer": { ...retry, NextElapseUSecMonotonic: "1y" } });
+    const { stdout } = await setUp.run("status");
+    expect(stdout).toMatch(/^next try: in \d+ min \d+ s$/m);
+    expect(stdout).toMatch(/^next recheck: none, the timer is off$/m);
+
+    setUp.systemd({ "eip-heal-retry.timer": { ...retry, NextElapseUSecMonotonic: "infinity" } });
+    expect((await setUp.run("status")).stdout).not.toContain("next try");
+  }));
+
 it("ends when nobody answers", async () =>
   play(
     {

@@ -156,7 +156,7 @@ describe("the man page", () => {
       view,
       lastRun,
     } as const;
-    const status = statusRecord({ ...standing, recheckInMs: 1 }, new Date(0));
+    const status = statusRecord({ ...standing, retryInMs: 1, recheckInMs: 1 }, new Date(0));
     expect(fields("status")).toEqual(expect.arrayContaining(Object.keys(status)));
 
     const [check] = [

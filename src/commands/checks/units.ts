@@ -69,8 +69,8 @@ export function findingOfUnit(unit: Unit, isGiven: (key: string) => boolean): Fi
   if (activity === "failed") {
     return warn(
       `${enablement}; ${last}`,
-      "when nothing else has failed here, run it again",
-      "systemctl restart eip-heal",
+      "when nothing else has failed here it succeeds with its next try, within a minute; or start it now",
+      "systemctl start eip-heal",
     );
   }
   return ok(`eip-heal.service is ${enablement}; ${last}`, undefined);
