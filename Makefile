@@ -152,7 +152,7 @@ lint-examples: .tools/bin/tofu ## the formatting of the Terraform module and the
 
 .PHONY: region
 region: node_modules/.installed ## start a simulated AWS region by hand
-	@$(NODE) test/region/main.ts
+	@$(NODE) sim/main.ts
 
 .PHONY: tools
 tools: ## install what the tests need from the system (Debian, Ubuntu; elsewhere: say what is missing)

@@ -24,7 +24,7 @@ export default defineConfig({
       project("unit", ["test/{core,model,reconcile,run,aws}/**/*.test.ts"], 30_000),
       project("simulation", ["test/simulation/**/*.test.ts"], 300_000),
       project("explorer", ["test/explorer/**/*.test.ts"], 120_000),
-      project("region", ["test/region/**/*.test.ts"], 60_000),
+      project("region", ["sim/**/*.test.ts"], 60_000),
       project("binary", ["test/binary/**/*.test.ts"], 60_000),
       project("packages", ["test/packages/**/*.test.ts"], 60_000),
       project("faults", ["test/faults/**/*.test.ts"], 120_000),

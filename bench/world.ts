@@ -4,8 +4,8 @@ import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { makeAuthority } from "../test/boot/certificates.ts";
-import { startRegion } from "../test/region/server.ts";
-import { aWorld } from "../test/region/world.ts";
+import { startRegion } from "../sim/server.ts";
+import { aWorld } from "../sim/world.ts";
 import { startDistance } from "./distance.ts";
 
 /** Who holds the address before each run. */

@@ -7,8 +7,8 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { type RunningRegion, startRegion } from "../test/region/server.ts";
-import { aWorld } from "../test/region/world.ts";
+import { type RunningRegion, startRegion } from "../sim/server.ts";
+import { aWorld } from "../sim/world.ts";
 
 const BINARY = resolve(import.meta.dirname, "../dist/eip-heal");
 const colour = process.stdout.isTTY && !process.env["NO_COLOR"];

@@ -3,7 +3,7 @@ import { execFile } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import type { RunningRegion } from "../region/server.ts";
+import type { RunningRegion } from "../../sim/server.ts";
 
 /**
  * What is run, with its first arguments: the built binary, or what EIP_HEAL names instead, so that a change is tested

@@ -1,7 +1,7 @@
 /** Bad input: the message names the thing and what to do, the exit status is the contract's, EC2 is untouched. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type RunningRegion, startRegion } from "../region/server.ts";
-import { aWorld } from "../region/world.ts";
+import { type RunningRegion, startRegion } from "../../sim/server.ts";
+import { aWorld } from "../../sim/world.ts";
 import { type AgentOptions, run, runAgent } from "./agent.ts";
 
 let region: RunningRegion;

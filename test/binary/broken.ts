@@ -6,10 +6,10 @@ import { chmodSync, rmSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
-import type { AddressSpec, InstanceSpec } from "../region/build.ts";
-import type { PolicyDocument } from "../region/iam.ts";
-import { type RunningRegion, startRegion } from "../region/server.ts";
-import { aWorld, type BuiltInstance, type World } from "../region/world.ts";
+import type { AddressSpec, InstanceSpec } from "../../sim/build.ts";
+import type { PolicyDocument } from "../../sim/iam.ts";
+import { type RunningRegion, startRegion } from "../../sim/server.ts";
+import { aWorld, type BuiltInstance, type World } from "../../sim/world.ts";
 import { type AgentRun, run } from "./agent.ts";
 
 export interface Check {

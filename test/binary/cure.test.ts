@@ -4,10 +4,10 @@
  */
 import { execFileSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
-import type { InstanceSpec } from "../region/build.ts";
-import type { PolicyDocument } from "../region/iam.ts";
-import { type RunningRegion, startRegion } from "../region/server.ts";
-import { aWorld, type World } from "../region/world.ts";
+import type { InstanceSpec } from "../../sim/build.ts";
+import type { PolicyDocument } from "../../sim/iam.ts";
+import { type RunningRegion, startRegion } from "../../sim/server.ts";
+import { aWorld, type World } from "../../sim/world.ts";
 import { type AgentRun, runAgent } from "./agent.ts";
 
 interface Group {

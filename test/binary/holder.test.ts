@@ -8,10 +8,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import type { Fault, FaultRule } from "../region/faults.ts";
-import type { InstanceState } from "../region/model.ts";
-import { type RunningRegion, startRegion } from "../region/server.ts";
-import { aWorld } from "../region/world.ts";
+import type { Fault, FaultRule } from "../../sim/faults.ts";
+import type { InstanceState } from "../../sim/model.ts";
+import { type RunningRegion, startRegion } from "../../sim/server.ts";
+import { aWorld } from "../../sim/world.ts";
 import { type AgentRun, runAgent } from "./agent.ts";
 
 const LAUNCHED = Date.UTC(2026, 10, 1, 12);

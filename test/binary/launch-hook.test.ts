@@ -6,11 +6,11 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
-import { allow, FULL_ROLE, HOOK_ACTIONS, HOOK_ROLE, type PolicyDocument } from "../region/iam.ts";
-import type { Effect } from "../region/faults.ts";
-import type { LifecycleAction } from "../region/model.ts";
-import { type RegionOptions, type RunningRegion, startRegion } from "../region/server.ts";
-import { aWorld, type BuiltInstance, type World } from "../region/world.ts";
+import { allow, FULL_ROLE, HOOK_ACTIONS, HOOK_ROLE, type PolicyDocument } from "../../sim/iam.ts";
+import type { Effect } from "../../sim/faults.ts";
+import type { LifecycleAction } from "../../sim/model.ts";
+import { type RegionOptions, type RunningRegion, startRegion } from "../../sim/server.ts";
+import { aWorld, type BuiltInstance, type World } from "../../sim/world.ts";
 import { type AgentOptions, type AgentRun, runAgent } from "./agent.ts";
 
 const HOOK = "web-launch";

@@ -9,7 +9,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { hasMoto, type Moto, startMoto } from "../region/moto.ts";
+import { hasMoto, type Moto, startMoto } from "../../sim/moto.ts";
 import { type AgentOptions, type AgentRun, run } from "./agent.ts";
 import { hasMetadataMock, type Shown, startMetadataMock } from "./metadata-mock.ts";
 

@@ -11,8 +11,8 @@
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { TAKEOVERS } from "../../src/reconcile/ownership.ts";
-import { hasMoto, type Moto, startMoto } from "../region/moto.ts";
-import { startRegion } from "../region/server.ts";
+import { hasMoto, type Moto, startMoto } from "../../sim/moto.ts";
+import { startRegion } from "../../sim/server.ts";
 import { type AgentRun, runAgent } from "./agent.ts";
 
 it.runIf(process.env["CI"])("CI has moto", () => {

@@ -3,10 +3,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { INTERFACES_ROLE } from "../region/iam.ts";
-import type { Manager } from "../region/model.ts";
-import { type RunningRegion, startRegion } from "../region/server.ts";
-import { aWorld, type World } from "../region/world.ts";
+import { INTERFACES_ROLE } from "../../sim/iam.ts";
+import type { Manager } from "../../sim/model.ts";
+import { type RunningRegion, startRegion } from "../../sim/server.ts";
+import { aWorld, type World } from "../../sim/world.ts";
 import { type AgentOptions, runAgent } from "./agent.ts";
 
 const MINE = Date.UTC(2026, 10, 1, 12);

@@ -1,7 +1,7 @@
 /** Interfaces, displaced addresses, refusals and pools: the real binary, with every call counted. */
 import { describe, expect, it } from "vitest";
-import { type RunningRegion, startRegion } from "../region/server.ts";
-import { aWorld, type BuiltInstance, type World } from "../region/world.ts";
+import { type RunningRegion, startRegion } from "../../sim/server.ts";
+import { aWorld, type BuiltInstance, type World } from "../../sim/world.ts";
 import { type AgentOptions, type AgentRun, runAgent } from "./agent.ts";
 
 /** Look, act, look again, and once more after the hold: what associating a free address takes. */

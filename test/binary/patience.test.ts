@@ -3,9 +3,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { allow } from "../region/iam.ts";
-import { startRegion } from "../region/server.ts";
-import { aWorld } from "../region/world.ts";
+import { allow } from "../../sim/iam.ts";
+import { startRegion } from "../../sim/server.ts";
+import { aWorld } from "../../sim/world.ts";
 import { runAgent } from "./agent.ts";
 
 interface Row {

@@ -3,9 +3,9 @@
  * when any one statement of it is dropped.
  */
 import { describe, expect, it } from "vitest";
-import { firstDenied, type PolicyDocument } from "../region/iam.ts";
-import { type RunningRegion, startRegion } from "../region/server.ts";
-import { aWorld, type BuiltInstance, type World } from "../region/world.ts";
+import { firstDenied, type PolicyDocument } from "../../sim/iam.ts";
+import { type RunningRegion, startRegion } from "../../sim/server.ts";
+import { aWorld, type BuiltInstance, type World } from "../../sim/world.ts";
 import { type AgentRun, run, runAgent } from "./agent.ts";
 
 /** A world in which a heal has something to do, and the instance that does it. */

@@ -11,8 +11,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { type RunningRegion, startRegion } from "../region/server.ts";
-import { aWorld, type BuiltInstance } from "../region/world.ts";
+import { type RunningRegion, startRegion } from "../../sim/server.ts";
+import { aWorld, type BuiltInstance } from "../../sim/world.ts";
 import { type AgentRun, runAgent } from "./agent.ts";
 
 const LAUNCHED = Date.UTC(2026, 10, 1, 12);

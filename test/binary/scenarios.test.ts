@@ -4,9 +4,9 @@
  */
 import { describe, expect, it } from "vitest";
 import { TAKEOVERS, type Takeover } from "../../src/reconcile/ownership.ts";
-import type { InstanceState } from "../region/model.ts";
-import { type RunningRegion, startRegion } from "../region/server.ts";
-import { aWorld } from "../region/world.ts";
+import type { InstanceState } from "../../sim/model.ts";
+import { type RunningRegion, startRegion } from "../../sim/server.ts";
+import { aWorld } from "../../sim/world.ts";
 import { type AgentOptions, type AgentRun, runAgent } from "./agent.ts";
 
 const MINE = Date.UTC(2026, 10, 1, 12);

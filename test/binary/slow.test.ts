@@ -1,7 +1,7 @@
 /** EC2 as slow as it is in large accounts, and two instances that boot at once: the real binary. */
 import { describe, expect, it } from "vitest";
-import { startRegion } from "../region/server.ts";
-import { aWorld } from "../region/world.ts";
+import { startRegion } from "../../sim/server.ts";
+import { aWorld } from "../../sim/world.ts";
 import { SLOWNESS } from "../support/slowness.ts";
 import { runAgent } from "./agent.ts";
 

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { makeAuthority } from "../boot/certificates.ts";
-import { allow } from "../region/iam.ts";
+import { allow } from "../../sim/iam.ts";
 import { ARGUMENTS, type AgentRun, run } from "./agent.ts";
 import { SetUp, type Start } from "./broken.ts";
 

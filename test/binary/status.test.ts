@@ -2,7 +2,7 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { allow } from "../region/iam.ts";
+import { allow } from "../../sim/iam.ts";
 import { SetUp, type Start } from "./broken.ts";
 import { onTerminal } from "./terminal.ts";
 

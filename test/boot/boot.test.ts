@@ -5,7 +5,7 @@
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { aWorld } from "../region/world.ts";
+import { aWorld } from "../../sim/world.ts";
 import { Cloud, CONF, UNIT } from "./cloud.ts";
 import { stopAtFirstFailure, tellOnFailure } from "./failing.ts";
 import { baseImage } from "./image.ts";

@@ -1,9 +1,9 @@
 /** The cloud around the machines: a simulated region at the addresses where AWS has it, DHCP, DNS and TLS. */
 import { appendFile, chmod, copyFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { Call } from "../region/query-api.ts";
-import { type RunningRegion, startRegion } from "../region/server.ts";
-import type { BuiltInstance, World } from "../region/world.ts";
+import type { Call } from "../../sim/query-api.ts";
+import { type RunningRegion, startRegion } from "../../sim/server.ts";
+import type { BuiltInstance, World } from "../../sim/world.ts";
 import { type Authority, makeAuthority } from "./certificates.ts";
 import { Dnsmasq } from "./dnsmasq.ts";
 import { type BakedImage, bake, baseImage, type Builder, type Image } from "./image.ts";

@@ -6,7 +6,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { aWorld } from "../region/world.ts";
+import { aWorld } from "../../sim/world.ts";
 import { Cloud, UNIT } from "./cloud.ts";
 import { stopAtFirstFailure, tellOnFailure } from "./failing.ts";
 import type { Machine } from "./machine.ts";

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parseEnvironmentFile } from "../../src/core/environment-file.ts";
 // Its own tests come with the cases; they need nothing and take no time.
 import { CASES } from "../core/environment-file.test.ts";
-import { aWorld } from "../region/world.ts";
+import { aWorld } from "../../sim/world.ts";
 import { Cloud } from "./cloud.ts";
 import { baseImage } from "./image.ts";
 import type { Machine } from "./machine.ts";

@@ -1,6 +1,6 @@
 /** A fleet of machines from one AMI that boot at the same moment: on one fixed address, and on a pool. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { aWorld, type BuiltInstance } from "../region/world.ts";
+import { aWorld, type BuiltInstance } from "../../sim/world.ts";
 import { Cloud, UNIT } from "./cloud.ts";
 import { tellOnFailure } from "./failing.ts";
 import type { Machine } from "./machine.ts";

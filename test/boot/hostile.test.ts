@@ -6,7 +6,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { aWorld } from "../region/world.ts";
+import { aWorld } from "../../sim/world.ts";
 import { Cloud, EC2_ADDRESS, IMDS_ADDRESS, UNIT } from "./cloud.ts";
 import { tellOnFailure } from "./failing.ts";
 import type { Image } from "./image.ts";

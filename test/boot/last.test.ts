@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { aWorld } from "../region/world.ts";
+import { aWorld } from "../../sim/world.ts";
 import { Cloud, UNIT } from "./cloud.ts";
 import { stopAtFirstFailure, tellOnFailure } from "./failing.ts";
 import type { Builder } from "./image.ts";

@@ -5,9 +5,9 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { Call } from "../region/query-api.ts";
-import type { Fault } from "../region/faults.ts";
-import { aWorld, type BuiltInstance } from "../region/world.ts";
+import type { Call } from "../../sim/query-api.ts";
+import type { Fault } from "../../sim/faults.ts";
+import { aWorld, type BuiltInstance } from "../../sim/world.ts";
 import { Cloud, UNIT } from "./cloud.ts";
 import { stopAtFirstFailure, tellOnFailure } from "./failing.ts";
 import type { Machine } from "./machine.ts";

@@ -6,7 +6,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { aWorld } from "../region/world.ts";
+import { aWorld } from "../../sim/world.ts";
 import { Cloud, CONF, UNIT } from "./cloud.ts";
 import { stopAtFirstFailure, tellOnFailure } from "./failing.ts";
 import type { Builder } from "./image.ts";

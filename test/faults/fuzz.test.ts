@@ -27,7 +27,7 @@ import { choose, POOL_TAKEOVERS } from "../../src/reconcile/pool.ts";
 import { report, resultRecord } from "../../src/core/report.ts";
 import { readSettings } from "../../src/core/settings.ts";
 import { heal } from "../../src/heal.ts";
-import { imdsTree, lookUp } from "../region/imds-tree.ts";
+import { imdsTree, lookUp } from "../../sim/imds-tree.ts";
 import { type Holder, Liar } from "./liar.ts";
 import { LIE, PLAN } from "./lies.ts";
 import { makeHome, start } from "./process.ts";

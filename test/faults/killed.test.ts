@@ -4,8 +4,8 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it, vi } from "vitest";
-import { type RunningRegion, startRegion } from "../region/server.ts";
-import { aWorld } from "../region/world.ts";
+import { type RunningRegion, startRegion } from "../../sim/server.ts";
+import { aWorld } from "../../sim/world.ts";
 import { dice } from "../simulation/time.ts";
 import { type Home, makeHome, start } from "./process.ts";
 

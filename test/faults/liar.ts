@@ -4,14 +4,14 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import type { Answer } from "../region/answering.ts";
-import { Credentials } from "../region/credentials.ts";
-import { EC2 } from "../region/ec2-api.ts";
-import { Faults } from "../region/faults.ts";
-import { type ImdsRequest, serveImds, Tokens } from "../region/imds-api.ts";
-import { type Call, serveQuery } from "../region/query-api.ts";
-import { Region } from "../region/region.ts";
-import { aWorld } from "../region/world.ts";
+import type { Answer } from "../../sim/answering.ts";
+import { Credentials } from "../../sim/credentials.ts";
+import { EC2 } from "../../sim/ec2-api.ts";
+import { Faults } from "../../sim/faults.ts";
+import { type ImdsRequest, serveImds, Tokens } from "../../sim/imds-api.ts";
+import { type Call, serveQuery } from "../../sim/query-api.ts";
+import { Region } from "../../sim/region.ts";
+import { aWorld } from "../../sim/world.ts";
 import { type Lie, tell } from "./lies.ts";
 
 /** One answer as it was sent. */

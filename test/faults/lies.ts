@@ -1,7 +1,7 @@
 /** Answers that are not what they should be: from wholly arbitrary bytes to a right answer with one field wrong. */
 import { gzipSync } from "node:zlib";
 import fc from "fast-check";
-import type { Answer } from "../region/answering.ts";
+import type { Answer } from "../../sim/answering.ts";
 
 /** What is done to one right answer. */
 export type Lie =

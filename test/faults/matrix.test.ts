@@ -3,8 +3,8 @@
  * a while, for good, with a newer instance that takes the address meanwhile, and with SIGTERM in the middle.
  */
 import { describe, it, vi } from "vitest";
-import { allow, FULL_ROLE } from "../region/iam.ts";
-import { type FaultRule, TOKEN_NOT_HONOURED } from "../region/faults.ts";
+import { allow, FULL_ROLE } from "../../sim/iam.ts";
+import { type FaultRule, TOKEN_NOT_HONOURED } from "../../sim/faults.ts";
 import { openTlsFront } from "./fronts.ts";
 import { expectShown } from "./showing.ts";
 import { coursesOf, play, type Row, type Scene, type Trouble } from "./stage.ts";

@@ -11,10 +11,10 @@ import { heal } from "../../src/heal.ts";
 import type { Outcome } from "../../src/model/outcome.ts";
 import { type LastResult, whyLeft } from "../../src/reconcile/drift.ts";
 import { underHook } from "../../src/run/lifecycle.ts";
-import type { Effect, FaultRule } from "../region/faults.ts";
-import { HOOK_ROLE } from "../region/iam.ts";
-import { startRegion } from "../region/server.ts";
-import { aWorld } from "../region/world.ts";
+import type { Effect, FaultRule } from "../../sim/faults.ts";
+import { HOOK_ROLE } from "../../sim/iam.ts";
+import { startRegion } from "../../sim/server.ts";
+import { aWorld } from "../../sim/world.ts";
 
 /** How much faster than real time the agent lives. */
 const FAST = 20;

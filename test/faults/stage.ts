@@ -4,11 +4,11 @@
  * SIGTERM comes while it lasts. What came of it is plain data, because some are played in another process.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { InstanceSpec } from "../region/build.ts";
-import type { Call } from "../region/query-api.ts";
-import type { ImdsRequest } from "../region/imds-api.ts";
-import { type RegionOptions, type RunningRegion, startRegion } from "../region/server.ts";
-import { aWorld } from "../region/world.ts";
+import type { InstanceSpec } from "../../sim/build.ts";
+import type { Call } from "../../sim/query-api.ts";
+import type { ImdsRequest } from "../../sim/imds-api.ts";
+import { type RegionOptions, type RunningRegion, startRegion } from "../../sim/server.ts";
+import { aWorld } from "../../sim/world.ts";
 import { type Ended, makeHome, start } from "./process.ts";
 
 const MINE = Date.UTC(2026, 10, 1, 12);

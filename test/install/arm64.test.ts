@@ -4,7 +4,7 @@ import { copyFile, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFailed, test } from "vitest";
 import { Cloud, CONF, UNIT } from "../boot/cloud.ts";
-import { aWorld } from "../region/world.ts";
+import { aWorld } from "../../sim/world.ts";
 import { vmSystem } from "./roots.ts";
 import { DPKG, HELPER, stateOf, WANTED } from "./state.ts";
 import { VirtualMachine } from "./virtual-machine.ts";

@@ -9,7 +9,7 @@ import { Cloud, CONF, UNIT } from "../boot/cloud.ts";
 import type { Machine } from "../boot/machine.ts";
 import { CONFIRM, RECHECK } from "../boot/rounds.ts";
 import type { Result } from "../boot/run.ts";
-import { aWorld } from "../region/world.ts";
+import { aWorld } from "../../sim/world.ts";
 import { NEXT, OLDER, PREVIOUS, type Repository, type Stage, theRepository } from "./repository.ts";
 import { aptSystems } from "./roots.ts";
 import {

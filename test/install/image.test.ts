@@ -9,7 +9,7 @@ import { Cloud, UNIT } from "../boot/cloud.ts";
 import { bake, type Builder, type Image, mountOver } from "../boot/image.ts";
 import { install } from "../boot/package.ts";
 import { must } from "../boot/run.ts";
-import { aWorld } from "../region/world.ts";
+import { aWorld } from "../../sim/world.ts";
 import { currentPackages } from "./repository.ts";
 import { aptSystems, dnfSystem } from "./roots.ts";
 import { DPKG, HELPER, type Manager, RPM, stateOf, WANTED } from "./state.ts";

@@ -11,7 +11,7 @@ import { Cloud, UNIT } from "../boot/cloud.ts";
 import { bake } from "../boot/image.ts";
 import { install } from "../boot/package.ts";
 import { nextRounds, QUICKENED, quickenRechecks, RECHECK, TIMER } from "../boot/rounds.ts";
-import { aWorld } from "../region/world.ts";
+import { aWorld } from "../../sim/world.ts";
 import { currentPackages } from "./repository.ts";
 import { vmSystem } from "./roots.ts";
 import { DPKG, EXPOSURE, exposureOf, HELPER, RESULTS, stateOf, WANTED } from "./state.ts";

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, onTestFailed, test }
 import { Cloud, CONF, UNIT } from "../boot/cloud.ts";
 import type { Machine } from "../boot/machine.ts";
 import { CONFIRM, RECHECK } from "../boot/rounds.ts";
-import { aWorld } from "../region/world.ts";
+import { aWorld } from "../../sim/world.ts";
 import { NEXT, OLDER, PREVIOUS, type Repository, type Stage, theRepository } from "./repository.ts";
 import { dnfSystem } from "./roots.ts";
 import { everything, RESULTS, RPM, type State, stateOf, WANTED } from "./state.ts";

@@ -5,9 +5,9 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { parseAst } from "rolldown/parseAst";
 import { describe, expect, test } from "vitest";
-import { HOOK_ROLE } from "../region/iam.ts";
-import { startRegion } from "../region/server.ts";
-import { aWorld } from "../region/world.ts";
+import { HOOK_ROLE } from "../../sim/iam.ts";
+import { startRegion } from "../../sim/server.ts";
+import { aWorld } from "../../sim/world.ts";
 import { ALL_BUILT, missing, read, ROOT, SLOW, VERSION } from "./tools.ts";
 
 describe.each(ALL_BUILT.map((built) => [built.arch, built] as const))(

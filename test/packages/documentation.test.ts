@@ -12,7 +12,7 @@ import type { Change, End, Facts, HookEnd, Idle, Outcome } from "../../src/model
 import { clausesFor, documentOf, type Permit } from "../../src/core/policy.ts";
 import { RESULT_VERSION, resultRecord } from "../../src/core/report.ts";
 import { readSettings, RESULT_KEYS, SETTINGS } from "../../src/core/settings.ts";
-import { OLD_ROLE } from "../region/iam.ts";
+import { OLD_ROLE } from "../../sim/iam.ts";
 import { attempt, missing, read, ROOT, run } from "./tools.ts";
 
 /** The flags that are not settings. */

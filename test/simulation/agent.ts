@@ -16,10 +16,10 @@ import { heal } from "../../src/heal.ts";
 import { underHook } from "../../src/run/lifecycle.ts";
 import type { AutoScaling, HealPorts, SentWrite } from "../../src/run/ports.ts";
 import { recheck } from "../../src/recheck.ts";
-import { ApiError } from "../region/errors.ts";
-import type { Address, Instance as SimulatedInstance } from "../region/model.ts";
-import type { DescribedInstance } from "../region/actions.ts";
-import type { Region } from "../region/region.ts";
+import { ApiError } from "../../sim/errors.ts";
+import type { Address, Instance as SimulatedInstance } from "../../sim/model.ts";
+import type { DescribedInstance } from "../../sim/actions.ts";
+import type { Region } from "../../sim/region.ts";
 import type { VirtualTime } from "./time.ts";
 
 /** What the network does to one request. */

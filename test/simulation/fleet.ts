@@ -2,9 +2,9 @@
  * A fleet that boots at once: the real heal code of every instance on virtual time, against the simulated
  * region with EC2's documented request buckets, started again by systemd as the unit says.
  */
-import { Region } from "../region/region.ts";
-import { AWS_BUCKETS } from "../region/throttle.ts";
-import { aWorld, type BuiltInstance, type World } from "../region/world.ts";
+import { Region } from "../../sim/region.ts";
+import { AWS_BUCKETS } from "../../sim/throttle.ts";
+import { aWorld, type BuiltInstance, type World } from "../../sim/world.ts";
 import { runOnVirtualTime } from "./agent.ts";
 import { dice, VirtualTime } from "./time.ts";
 

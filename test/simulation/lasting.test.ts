@@ -1,8 +1,8 @@
 /** Faults that last, on virtual time: what one instance asks of EC2 in the ten minutes of a run. */
 import { describe, expect, it } from "vitest";
-import { ApiError } from "../region/errors.ts";
-import { Region } from "../region/region.ts";
-import { aWorld, type World } from "../region/world.ts";
+import { ApiError } from "../../sim/errors.ts";
+import { Region } from "../../sim/region.ts";
+import { aWorld, type World } from "../../sim/world.ts";
 import { type AgentOptions, type Passage, runOnVirtualTime } from "./agent.ts";
 import { dice, VirtualTime } from "./time.ts";
 

@@ -6,9 +6,9 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import type { Outcome } from "../../src/model/outcome.ts";
-import { HOOK_ROLE } from "../region/iam.ts";
-import { Region } from "../region/region.ts";
-import { aWorld } from "../region/world.ts";
+import { HOOK_ROLE } from "../../sim/iam.ts";
+import { Region } from "../../sim/region.ts";
+import { aWorld } from "../../sim/world.ts";
 import { runOnVirtualTime } from "./agent.ts";
 import { trials } from "../support/properties.ts";
 import { dice, VirtualTime } from "./time.ts";

@@ -5,8 +5,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Outcome } from "../../src/model/outcome.ts";
-import { Region } from "../region/region.ts";
-import { aWorld, type BuiltInstance, type World } from "../region/world.ts";
+import { Region } from "../../sim/region.ts";
+import { aWorld, type BuiltInstance, type World } from "../../sim/world.ts";
 import { type Passage, runOnVirtualTime } from "./agent.ts";
 import { newestOf } from "./fleet.ts";
 import { FIXED_SEED, trials } from "../support/properties.ts";

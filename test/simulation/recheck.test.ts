@@ -5,8 +5,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { MAX_MOVES_PER_HOUR, NO_RECHECKS } from "../../src/reconcile/drift.ts";
-import { Region } from "../region/region.ts";
-import { aWorld } from "../region/world.ts";
+import { Region } from "../../sim/region.ts";
+import { aWorld } from "../../sim/world.ts";
 import { type Runtime, runWith } from "./agent.ts";
 import { trials } from "../support/properties.ts";
 import { dice, VirtualTime } from "./time.ts";

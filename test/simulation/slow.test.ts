@@ -3,9 +3,9 @@
  * instances. Slowness delays a take and never prevents it. On virtual time; test/binary/slow.test.ts is the real thing.
  */
 import { describe, expect, it } from "vitest";
-import type { InstanceState } from "../region/model.ts";
-import { Region } from "../region/region.ts";
-import { aWorld, type BuiltInstance, type World } from "../region/world.ts";
+import type { InstanceState } from "../../sim/model.ts";
+import { Region } from "../../sim/region.ts";
+import { aWorld, type BuiltInstance, type World } from "../../sim/world.ts";
 import { everyAnswerTakes, latencyOf, SLOWNESS } from "../support/slowness.ts";
 import { runOnVirtualTime } from "./agent.ts";
 import { dice, VirtualTime } from "./time.ts";

@@ -1,8 +1,8 @@
 /** Takes that meet each other, on virtual time: single stories that the races of race.test.ts do not tell. */
 import { describe, expect, it } from "vitest";
 import type { LastResult } from "../../src/reconcile/drift.ts";
-import { Region } from "../region/region.ts";
-import { aWorld, type World } from "../region/world.ts";
+import { Region } from "../../sim/region.ts";
+import { aWorld, type World } from "../../sim/world.ts";
 import { type Passage, runOnVirtualTime, runWith } from "./agent.ts";
 import { dice, VirtualTime } from "./time.ts";
 

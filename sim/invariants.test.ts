@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { trials } from "../support/properties.ts";
+import { trials } from "../test/support/properties.ts";
 
 import { Ec2Error } from "./errors.ts";
 import { Region } from "./region.ts";

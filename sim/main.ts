@@ -9,7 +9,7 @@ import type { Endpoint } from "./server.ts";
 import { aWorld, worldFrom } from "./world.ts";
 import type { JsonWorld, World } from "./world.ts";
 
-const HELP = `usage: node test/region/main.ts [options]
+const HELP = `usage: node sim/main.ts [options]
 
 A simulated AWS region: the EC2 and Auto Scaling APIs and instance metadata (IMDSv2). Prints one line of JSON with its URLs when ready.
 eip-heal finds it by AWS_ENDPOINT_URL_EC2, AWS_ENDPOINT_URL_AUTO_SCALING and, for one of the instances, AWS_EC2_METADATA_SERVICE_ENDPOINT.
