@@ -21,7 +21,11 @@ export default defineConfig({
   test: {
     reporters: ["default", "./test/tools/summary.ts"],
     projects: [
-      project("unit", ["test/{core,model,reconcile,run,aws}/**/*.test.ts"], 30_000),
+      project(
+        "unit",
+        ["test/{aws,config,doctor,model,reconcile,run,structure}/**/*.test.ts"],
+        30_000,
+      ),
       project("simulation", ["test/simulation/**/*.test.ts"], 300_000),
       project("explorer", ["test/explorer/**/*.test.ts"], 120_000),
       project("region", ["sim/**/*.test.ts"], 60_000),

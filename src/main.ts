@@ -2,23 +2,17 @@
 import { basename } from "node:path";
 import manifest from "../package.json" with { type: "json" };
 import { footingOf } from "./aws/footing.ts";
-import {
-  type Command,
-  type CommandLine,
-  helpText,
-  parseCommandLine,
-  UsageError,
-} from "./command-line.ts";
+import { type Command, type CommandLine, helpText, parseCommandLine, UsageError } from "./cli.ts";
 import type { PolicyPorts } from "./commands/policy.ts";
 import { EXIT, type ExitStatus, Failure } from "./model/failure.ts";
 import type { HookEnd, Outcome } from "./model/outcome.ts";
 import { statusOf } from "./reconcile/retry.ts";
 import { HEAL_UNIT, type LastResult, waitedForInVain } from "./reconcile/drift.ts";
 import { toldConsole } from "./reconcile/news.ts";
-import { sentenceOf } from "./core/problem.ts";
-import { isMove, report, reportHook, resultRecord, resultVariables } from "./core/report.ts";
-import { heal } from "./heal.ts";
-import type { LogLevel } from "./core/settings.ts";
+import { sentenceOf } from "./config/problem.ts";
+import { isMove, report, reportHook, resultRecord, resultVariables } from "./report/report.ts";
+import { heal } from "./run/heal.ts";
+import type { LogLevel } from "./config/settings.ts";
 import { systemClock } from "./system/clock.ts";
 import { type Environment, readConfiguration } from "./system/configuration.ts";
 import { type Log, mannerOf, openLog } from "./system/journal.ts";
@@ -130,7 +124,7 @@ async function main(args: string[]): Promise<ExitStatus> {
       return finish(outcome, { told: true });
     }
     case "release": {
-      const { release } = await import("./release.ts");
+      const { release } = await import("./commands/release.ts");
       const { endRetries } = await import("./system/units.ts");
       const goOn = await endRetries(stop.signal);
       const announce = (intended: Outcome) => {
@@ -159,7 +153,7 @@ async function main(args: string[]): Promise<ExitStatus> {
         return statusOf(error);
       }
     case "recheck": {
-      const { recheck } = await import("./recheck.ts");
+      const { recheck } = await import("./commands/recheck.ts");
       const last = readResult(RESULTS_FOLDER);
       const isReleased = () => readResult(RESULTS_FOLDER)?.outcome === "released";
       const past = { last, memory: readMemory(RESULTS_FOLDER), isReleased };

@@ -6,7 +6,7 @@
 import { Agent, request as send } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Failure, type FailureDetails } from "../model/failure.ts";
-import { errorCode, networkTrouble } from "../core/network.ts";
+import { errorCode, networkTrouble } from "../model/network.ts";
 
 /** Milliseconds for one request, body included. The service answers in single milliseconds or not at all. */
 const REQUEST_MS = 2_000;

@@ -3,9 +3,9 @@
  * whatever goes wrong is a Failure.
  */
 import type { Instance } from "../model/instance.ts";
-import { classify, type Service } from "../core/classify.ts";
+import { classify, type Service } from "./classify.ts";
 import { Failure, type FailureDetails, NOT_OF_AWS } from "../model/failure.ts";
-import { errorCode, networkTrouble } from "../core/network.ts";
+import { errorCode, networkTrouble } from "../model/network.ts";
 import { FLIGHT_MS } from "../reconcile/bounds.ts";
 import type { Credentials } from "./credentials.ts";
 import type { ResettableAgents } from "./sockets.ts";

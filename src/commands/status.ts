@@ -9,12 +9,12 @@ import { EXIT, type ExitStatus, Failure } from "../model/failure.ts";
 import { statusOf } from "../reconcile/retry.ts";
 import { type Choice, choose } from "../reconcile/pool.ts";
 import type { LastResult } from "../reconcile/drift.ts";
-import type { Row } from "../core/screen.ts";
-import type { Settings } from "../core/settings.ts";
+import type { Row } from "../report/screen.ts";
+import type { Settings } from "../config/settings.ts";
 import { desiredAddress, tagsToRead } from "../run/desired.ts";
 import type { Ports } from "../run/ports.ts";
 import { withStep, deadlineSignal, type RunContext } from "../run/retrying.ts";
-import type { Machine } from "./ports.ts";
+import type { Machine } from "../doctor/ports.ts";
 
 /** Milliseconds that the look at instance metadata and EC2 may take. */
 const LIMIT_MS = 8_000;

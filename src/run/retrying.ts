@@ -1,5 +1,5 @@
 /** Something that is tried again until it is done, there is no hope, or time is up. */
-import type { Settings } from "../core/settings.ts";
+import type { Settings } from "../config/settings.ts";
 import { seconds } from "../model/duration.ts";
 import { EXIT, type ExitStatus, Failure, inStep } from "../model/failure.ts";
 import type { End } from "../model/outcome.ts";

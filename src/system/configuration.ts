@@ -1,9 +1,9 @@
 /** The configuration as this machine has it: command line, environment and /etc/eip-heal.conf, put together. */
 import { readFileSync } from "node:fs";
-import { parseEnvironmentFile } from "../core/environment-file.ts";
-import type { Problem } from "../core/problem.ts";
+import { parseEnvironmentFile } from "../config/environment-file.ts";
+import type { Problem } from "../config/problem.ts";
 import { EXIT, type ExitStatus } from "../model/failure.ts";
-import { readSettings, type Settings, type SettingsResult } from "../core/settings.ts";
+import { readSettings, type Settings, type SettingsResult } from "../config/settings.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 

@@ -6,7 +6,7 @@ import { fstatSync } from "node:fs";
 import printf from "logform/printf.js";
 import createLogger from "winston/lib/winston/create-logger.js";
 import Console from "winston/lib/winston/transports/console.js";
-import { LOG_LEVELS, type LogLevel } from "../core/settings.ts";
+import { LOG_LEVELS, type LogLevel } from "../config/settings.ts";
 
 /** syslog(3) priorities of winston's levels. */
 const PRIORITY: Readonly<Record<LogLevel, number>> = {

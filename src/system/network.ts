@@ -5,7 +5,7 @@ import { request as requestHttp } from "node:http";
 import { request as requestHttps } from "node:https";
 import { connect as connectTo } from "node:net";
 import { Failure } from "../model/failure.ts";
-import { errorCode, networkTrouble } from "../core/network.ts";
+import { errorCode, networkTrouble } from "../model/network.ts";
 
 /** Milliseconds for each step. */
 const STEP_MS = 3_000;

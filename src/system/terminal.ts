@@ -1,5 +1,5 @@
 /** Standard output as a screen: how wide it is, what it can show, and a line at its foot that is rewritten. */
-import type { Screen } from "../core/screen.ts";
+import type { Screen } from "../report/screen.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 

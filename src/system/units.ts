@@ -1,7 +1,7 @@
 /** What systemd knows about our units, by systemctl(1). Where there is none, that is no failure. */
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
-import type { Unit } from "../core/checkup.ts";
+import type { Unit } from "../model/unit.ts";
 import { isInstanceId } from "../model/ids.ts";
 
 /** Milliseconds; it is a question to a process on this machine. */

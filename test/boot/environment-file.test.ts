@@ -2,9 +2,9 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { parseEnvironmentFile } from "../../src/core/environment-file.ts";
+import { parseEnvironmentFile } from "../../src/config/environment-file.ts";
 // Its own tests come with the cases; they need nothing and take no time.
-import { CASES } from "../core/environment-file.test.ts";
+import { CASES } from "../config/environment-file.test.ts";
 import { aWorld } from "../../sim/world.ts";
 import { Cloud } from "./cloud.ts";
 import { baseImage } from "./image.ts";

@@ -24,9 +24,9 @@ import {
   isZone,
 } from "../../src/model/ids.ts";
 import { choose, POOL_TAKEOVERS } from "../../src/reconcile/pool.ts";
-import { report, resultRecord } from "../../src/core/report.ts";
-import { readSettings } from "../../src/core/settings.ts";
-import { heal } from "../../src/heal.ts";
+import { report, resultRecord } from "../../src/report/report.ts";
+import { readSettings } from "../../src/config/settings.ts";
+import { heal } from "../../src/run/heal.ts";
 import { imdsTree, lookUp } from "../../sim/imds-tree.ts";
 import { type Holder, Liar } from "./liar.ts";
 import { LIE, PLAN } from "./lies.ts";

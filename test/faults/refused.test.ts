@@ -5,9 +5,9 @@
  */
 import { beforeAll, describe, expect, it } from "vitest";
 import { footingOf } from "../../src/aws/footing.ts";
-import { resultRecord } from "../../src/core/report.ts";
-import { readSettings } from "../../src/core/settings.ts";
-import { heal } from "../../src/heal.ts";
+import { resultRecord } from "../../src/report/report.ts";
+import { readSettings } from "../../src/config/settings.ts";
+import { heal } from "../../src/run/heal.ts";
 import type { Outcome } from "../../src/model/outcome.ts";
 import { type LastResult, whyLeft } from "../../src/reconcile/drift.ts";
 import { underHook } from "../../src/run/lifecycle.ts";
@@ -21,7 +21,7 @@ const FAST = 20;
 const TIMEOUT_MS = 300_000;
 const MINE = Date.UTC(2026, 10, 1, 12);
 
-/** What EC2 answers, with the status, and is not known to last. The closed list of what lasts is in test/core/classify.test.ts. */
+/** What EC2 answers, with the status, and is not known to last. The closed list of what lasts is in test/aws/classify.test.ts. */
 const CODES: readonly (readonly [code: string, status: number])[] = [
   ["AuthFailure", 401],
   ["ConcurrentModification", 400],

@@ -3,7 +3,7 @@ import { cpSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { clausesFor, documentOf, type Permit, type Statement } from "../../src/core/policy.ts";
+import { clausesFor, documentOf, type Permit, type Statement } from "../../src/iam/policy.ts";
 import { attempt, missing, read, ROOT, run, SLOW } from "./tools.ts";
 
 const LINT = `${ROOT}.tools/lint/bin/`;

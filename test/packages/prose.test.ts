@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { globSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { helpText } from "../../src/command-line.ts";
+import { helpText } from "../../src/cli.ts";
 import { missing, read, ROOT } from "./tools.ts";
 
 const WORDS = `${ROOT}test/packages/words.txt`;

@@ -4,7 +4,7 @@ import { trials } from "../support/properties.ts";
 import { EXIT, type ExitStatus, Failure } from "../../src/model/failure.ts";
 import { conclude } from "../../src/reconcile/hook.ts";
 import type { End, HookEnd, Outcome } from "../../src/model/outcome.ts";
-import { hookRecord, report, reportHook, resultRecord } from "../../src/core/report.ts";
+import { hookRecord, report, reportHook, resultRecord } from "../../src/report/report.ts";
 
 const failed = (status: ExitStatus, isPlaced = false): End => ({
   end: "failed",

@@ -3,11 +3,11 @@
  * healed by the same rules as at boot, but not more often than a handful of times an hour. While the unit of the heal
  * is failed or running it is left to that one's own retries.
  */
-import { isNoSuchPlace, resolveTarget } from "./model/target.ts";
-import { whyNotInService } from "./reconcile/ownership.ts";
-import { Failure } from "./model/failure.ts";
-import type { End, Facts, Outcome } from "./model/outcome.ts";
-import { statusOf } from "./reconcile/retry.ts";
+import { isNoSuchPlace, resolveTarget } from "../model/target.ts";
+import { whyNotInService } from "../reconcile/ownership.ts";
+import { Failure } from "../model/failure.ts";
+import type { End, Facts, Outcome } from "../model/outcome.ts";
+import { statusOf } from "../reconcile/retry.ts";
 import {
   assess,
   type LastResult,
@@ -16,10 +16,10 @@ import {
   recentMoves,
   untilRested,
   whyLeft,
-} from "./reconcile/drift.ts";
-import type { Settings } from "./core/settings.ts";
-import { heal } from "./heal.ts";
-import type { HealPorts, Moves } from "./run/ports.ts";
+} from "../reconcile/drift.ts";
+import type { Settings } from "../config/settings.ts";
+import { heal } from "../run/heal.ts";
+import type { HealPorts, Moves } from "../run/ports.ts";
 
 /** What earlier runs have left. */
 export interface Past {
@@ -139,7 +139,7 @@ async function healDrift(
   let outcome: Outcome;
   // On the way from a warm pool into service hooks hold an instance back once more, and no boot's heal completes them.
   if (lifecycleHook !== undefined && isOutOfService(last, drift)) {
-    const { underHook } = await import("./run/lifecycle.ts");
+    const { underHook } = await import("../run/lifecycle.ts");
     const hook = { name: lifecycleHook, deadlineMs: settings.deadlineMs, dryRun: false };
     outcome = await underHook(hook, ports, work, () => {}, either);
   } else outcome = await work();

@@ -8,15 +8,15 @@ import {
 } from "../../model/address.ts";
 import type { Target } from "../../model/target.ts";
 import type { Instance } from "../../model/instance.ts";
-import type { CheckId } from "../../core/checkup.ts";
+import type { CheckId } from "../checkup.ts";
 import { type Decision } from "../../reconcile/ownership.ts";
 import { EXIT, Failure } from "../../model/failure.ts";
-import { clausesFor, policyOf } from "../../core/policy.ts";
-import * as remedies from "../../core/remedies.ts";
-import type { Settings } from "../../core/settings.ts";
+import { clausesFor, policyOf } from "../../iam/policy.ts";
+import * as remedies from "../remedies.ts";
+import type { Settings } from "../../config/settings.ts";
 import { desiredAddress } from "../../run/desired.ts";
 import { Blocked, type Examinations, type Finding, type Need } from "../examination.ts";
-import { permitOf, PLAIN } from "../policy.ts";
+import { permitOf, PLAIN } from "../../iam/permit.ts";
 import type { DoctorPorts, Endpoint, OpenMetadata, Parts, Signer, TryableEc2 } from "../ports.ts";
 
 /** What the checks learn for each other. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { sentenceOf } from "../../src/core/problem.ts";
-import { readSettings, SETTINGS, type Sources } from "../../src/core/settings.ts";
+import { sentenceOf } from "../../src/config/problem.ts";
+import { readSettings, SETTINGS, type Sources } from "../../src/config/settings.ts";
 
 const ID = "eipalloc-0123456789abcdef0";
 const FILE = "/etc/eip-heal.conf";

@@ -2,7 +2,7 @@
  * The story of a checkup: everything that has to be true for a heal to work, looked at without changing
  * anything. What a heal would do is not guessed: the same functions decide. The checks are in checks/.
  */
-import { type Check, type CheckId, CHECKS, judge, type Verdict } from "../core/checkup.ts";
+import { type Check, type CheckId, CHECKS, judge, type Verdict } from "./checkup.ts";
 import { deadlineSignal } from "../run/retrying.ts";
 import { checkAddress } from "./checks/address.ts";
 import { checkConnection } from "./checks/connection.ts";

@@ -2,15 +2,15 @@
  * The story of giving the address up on purpose: only if this instance is its holder at that moment. The
  * association is named, not the address, so that whoever has got it in between keeps it.
  */
-import type { Settings } from "./core/settings.ts";
-import { isAt, nameAddress } from "./model/address.ts";
-import { Failure } from "./model/failure.ts";
-import type { End, Facts, Outcome } from "./model/outcome.ts";
-import { allowing } from "./model/permission.ts";
-import { resolveTarget } from "./model/target.ts";
-import { desiredAddress, tagsToRead } from "./run/desired.ts";
-import type { Ports } from "./run/ports.ts";
-import { deadlineSignal, endBy, type RunContext, withStep } from "./run/retrying.ts";
+import type { Settings } from "../config/settings.ts";
+import { isAt, nameAddress } from "../model/address.ts";
+import { Failure } from "../model/failure.ts";
+import type { End, Facts, Outcome } from "../model/outcome.ts";
+import { allowing } from "../model/permission.ts";
+import { resolveTarget } from "../model/target.ts";
+import { desiredAddress, tagsToRead } from "../run/desired.ts";
+import type { Ports } from "../run/ports.ts";
+import { deadlineSignal, endBy, type RunContext, withStep } from "../run/retrying.ts";
 
 /** Milliseconds; it runs while an instance is being stopped, so it does not wait for anything. */
 const DEADLINE_MS = 10_000;

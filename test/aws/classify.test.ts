@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { classify } from "../../src/core/classify.ts";
+import { classify } from "../../src/aws/classify.ts";
 
 const ARN = "arn:aws:ec2:us-east-1:*:elastic-ip/eipalloc-00000000000000001";
 const answer = (code: string, message = "", status = 400, action = "AssociateAddress") =>

@@ -2,7 +2,9 @@
  * How findings look: marks and words, colours, and lines that fit. Pure. Without a terminal each finding is
  * one plain line that begins with a word, so that a log, grep and a screen reader get the same as the eye.
  */
-import type { Check, Mark } from "./checkup.ts";
+
+/** How a finding is marked. */
+export type Mark = "ok" | "warning" | "failed" | "skipped";
 
 /** What is written to. */
 export interface Screen {
@@ -34,21 +36,6 @@ const PLAIN = "\x1b[0m";
 /** Narrower than this a terminal has no room for two columns. */
 const NARROW = 60;
 const NARROWEST = 20;
-
-export function rowOf({ id, mark, found, cure, commands }: Check): Row {
-  return { mark, label: id, text: found, cure, commands };
-}
-
-/** One row for checks that were skipped because of the same: one would hardly see the failure between them. */
-export function rowOfSkipped(checks: readonly Check[]): Row {
-  const [{ blockedBy = [] } = {}] = checks;
-  const ids = checks.map(({ id }) => id).join(", ");
-  return {
-    mark: "skipped",
-    label: "not checked",
-    text: `${ids}, because of: ${blockedBy.join(", ")}`,
-  };
-}
 
 /**
  * The lines of one row.

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { parseEnvironmentFile } from "../../src/core/environment-file.ts";
+import { parseEnvironmentFile } from "../../src/config/environment-file.ts";
 
 // What systemd makes of the same text was checked with a unit and EnvironmentFile= (see test/boot).
 export const CASES: [text: string, variables: Record<string, string>][] = [

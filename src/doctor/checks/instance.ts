@@ -2,7 +2,7 @@
 import { type Target, resolveTarget } from "../../model/target.ts";
 import { whyNotInService } from "../../reconcile/ownership.ts";
 import { EXIT, Failure } from "../../model/failure.ts";
-import * as remedies from "../../core/remedies.ts";
+import * as remedies from "../remedies.ts";
 import { failing, ok } from "../examination.ts";
 import type { Signer } from "../ports.ts";
 import { type Checks, type Enquiry, isRefusal, unlessBlocked } from "./enquiry.ts";

@@ -2,7 +2,7 @@
  * Runs checks, each once, as many at a time as depend on nothing that is still open. A check says by `need`
  * what it rests on; if that has failed, it is skipped, and says because of what.
  */
-import type { Check, CheckId } from "../core/checkup.ts";
+import type { Check, CheckId } from "./checkup.ts";
 import { Failure } from "../model/failure.ts";
 import { statusOf } from "../reconcile/retry.ts";
 

@@ -2,8 +2,8 @@ import { execFileSync } from "node:child_process";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { trials } from "../support/properties.ts";
-import * as remedies from "../../src/core/remedies.ts";
-import { linesOf } from "../../src/core/screen.ts";
+import * as remedies from "../../src/doctor/remedies.ts";
+import { linesOf } from "../../src/report/screen.ts";
 
 const SELF = {
   instanceId: "i-00000000000000001",

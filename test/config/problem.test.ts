@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type Problem, remedyFor, sentenceOf } from "../../src/core/problem.ts";
+import { type Problem, remedyFor, sentenceOf } from "../../src/config/problem.ts";
 
 const PROBLEMS: readonly (readonly [Problem, sentence: string, remedy: string])[] = [
   [

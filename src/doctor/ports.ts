@@ -1,10 +1,10 @@
 /** What doctor and status need from the world beyond the ports of a run; aws/ and system/ provide it, tests do too. */
-import type { Problem } from "../core/problem.ts";
+import type { Problem } from "../config/problem.ts";
 import type { Target } from "../model/target.ts";
 import type { Instance, InstanceContext } from "../model/instance.ts";
-import type { Unit } from "../core/checkup.ts";
+import type { Unit } from "../model/unit.ts";
 import type { ExitStatus } from "../model/failure.ts";
-import type { Settings } from "../core/settings.ts";
+import type { Settings } from "../config/settings.ts";
 import type { Ec2, Ports } from "../run/ports.ts";
 
 /** Who or what signs requests. The keys themselves are nobody's business. */

@@ -1,6 +1,6 @@
 /** What the state of our units means for the next boot, and for the hours until then. */
 import { seconds } from "../../model/duration.ts";
-import type { Unit } from "../../core/checkup.ts";
+import type { Unit } from "../../model/unit.ts";
 import { type Finding, ok } from "../examination.ts";
 
 /** What systemd ends a service with that cannot become what User= and PrivateUsers= say: systemd.exec(5). */

@@ -1,8 +1,8 @@
 /** The command line: flags and commands in, a request out. Nothing is done here. */
 import { parseArgs } from "node:util";
-import type { Scope } from "./commands/policy.ts";
+import type { Scope } from "./iam/permit.ts";
 import { isAccount, isRegion, isVpc } from "./model/ids.ts";
-import { SETTINGS } from "./core/settings.ts";
+import { SETTINGS } from "./config/settings.ts";
 
 export const COMMANDS = [
   ["heal", "bring this instance back under its Elastic IP (the default)"],

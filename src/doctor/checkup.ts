@@ -3,6 +3,7 @@
  * the one that causes have: what stands further up explains what stands below it.
  */
 import { EXIT, type ExitStatus } from "../model/failure.ts";
+import type { Mark } from "../report/screen.ts";
 
 /** Every check, with what it means, in the order in which they are told. */
 export const CHECKS = [
@@ -33,8 +34,6 @@ export const CHECKS = [
 ] as const;
 export type CheckId = (typeof CHECKS)[number][0];
 
-export type Mark = "ok" | "warning" | "failed" | "skipped";
-
 /** What one check has come to. */
 export interface Check {
   readonly id: CheckId;
@@ -53,22 +52,6 @@ export interface Check {
   readonly idle?: boolean;
   /** Something that a heal needs could not be looked at. */
   readonly unseen?: boolean;
-}
-
-/** A unit, as `systemctl show` tells. */
-export interface Unit {
-  /** `enabled`, `disabled`, `masked` …; empty for a unit that is not there. */
-  readonly enablement: string;
-  readonly activity: string;
-  /** `success`, `exit-code` … */
-  readonly result: string;
-  /** Exit status of its last run; undefined while there was none. */
-  readonly exitStatus?: number;
-  readonly needsReload: boolean;
-  /** Names of the variables that it sets by itself, in a drop-in for example. Their values may be secrets. */
-  readonly variables: readonly string[];
-  /** For a timer: milliseconds until it elapses next. */
-  readonly nextMs?: number;
 }
 
 /** What all of them come to. */

@@ -3,16 +3,16 @@
  * address is settled, there is no hope, or time is up. Between attempts only clocks are kept and what the run itself
  * has done, so a lost answer, a crash or a second copy does no harm.
  */
-import type { Settings } from "./core/settings.ts";
-import type { End, Facts, Outcome } from "./model/outcome.ts";
-import { resolveTarget } from "./model/target.ts";
-import type { LastResult } from "./reconcile/drift.ts";
-import { type Memory, NOTHING_DONE } from "./reconcile/state.ts";
-import { desiredAddress, tagsToRead } from "./run/desired.ts";
-import { reconcile } from "./run/loop.ts";
-import type { HealPorts, Moves } from "./run/ports.ts";
-import { serviceOf } from "./run/service.ts";
-import { deadlineSignal, endBy, type Ended, retry, withStep } from "./run/retrying.ts";
+import type { Settings } from "../config/settings.ts";
+import type { End, Facts, Outcome } from "../model/outcome.ts";
+import { resolveTarget } from "../model/target.ts";
+import type { LastResult } from "../reconcile/drift.ts";
+import { type Memory, NOTHING_DONE } from "../reconcile/state.ts";
+import { desiredAddress, tagsToRead } from "./desired.ts";
+import { reconcile } from "./loop.ts";
+import type { HealPorts, Moves } from "./ports.ts";
+import { serviceOf } from "./service.ts";
+import { deadlineSignal, endBy, type Ended, retry, withStep } from "./retrying.ts";
 
 export interface HealOptions {
   /** Do everything but the write. */

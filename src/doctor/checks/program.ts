@@ -5,7 +5,7 @@ import {
   makeReadable,
   remedyFor,
   sentenceOf,
-} from "../../core/problem.ts";
+} from "../../config/problem.ts";
 import { EXIT, Failure } from "../../model/failure.ts";
 import { failing, ok } from "../examination.ts";
 import type { Parts } from "../ports.ts";
