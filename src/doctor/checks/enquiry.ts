@@ -211,8 +211,8 @@ export async function refusalOf(work: Promise<void>): Promise<Failure | undefine
 }
 
 /**
- * What EC2's answer to a dry run says about the role. It looks at what a request asks for only once the role may ask for
- * it, so that any other complaint is a yes as well.
+ * What EC2's answer to a dry run says about the role. Whatever else it complains about, it has looked at the rest of the
+ * request by then, and that is a yes as well.
  *
  * @param failure of the dry run; undefined if EC2 would do it
  */
