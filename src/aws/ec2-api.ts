@@ -30,6 +30,7 @@ export interface ConnectedApi extends Ec2Api {
   readonly url: URL;
   tryDescribeAddresses(): Promise<void>;
   tryDescribeInstances(): Promise<void>;
+  tryDescribeInterfaces(): Promise<void>;
   tryAssociateAddress(input: AssociateInput): Promise<void>;
 }
 type AssociateInput = Parameters<Ec2Api["associateAddress"]>[0];
@@ -172,6 +173,11 @@ export function connectApi(options: ConnectOptions): ConnectedApi {
     tryDescribeInstances: () =>
       tryOut("DescribeInstances", "*", (limits) =>
         client.send(new DescribeInstancesCommand({ DryRun: true }), limits),
+      ),
+
+    tryDescribeInterfaces: () =>
+      tryOut("DescribeNetworkInterfaces", "*", (limits) =>
+        client.send(new DescribeNetworkInterfacesCommand({ DryRun: true }), limits),
       ),
 
     tryAssociateAddress: (input) =>

@@ -83,6 +83,7 @@ export function partsOf(
         ...ec2,
         mayDescribeAddresses: () => api.tryDescribeAddresses(),
         mayDescribeInstances: () => api.tryDescribeInstances(),
+        mayDescribeInterfaces: () => api.tryDescribeInterfaces(),
         mayAssociate: (allocationId: string, here: Target, reassociate: boolean) =>
           api.tryAssociateAddress(association(allocationId, here, reassociate)),
       };

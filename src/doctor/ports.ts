@@ -32,6 +32,7 @@ export interface OpenMetadata {
 export interface TryableEc2 extends Ec2 {
   mayDescribeAddresses(): Promise<void>;
   mayDescribeInstances(): Promise<void>;
+  mayDescribeInterfaces(): Promise<void>;
   /** Asks for exactly what `associate` would ask for. */
   mayAssociate(allocationId: string, here: Target, reassociate: boolean): Promise<void>;
 }

@@ -818,6 +818,67 @@ describe("the dry run of AssociateAddress", () => {
   });
 });
 
+describe("what is optional is a note, whatever comes out", () => {
+  const INTERFACES = "ec2:DescribeNetworkInterfaces";
+  const GROUP = "autoscaling:DescribeAutoScalingInstances";
+  const isMember: Start = { ...inGroup, groups: { web: HOOK } };
+  const silent =
+    (service: "ec2" | "autoscaling", action: string) =>
+    (setUp: SetUp): void =>
+      void setUp.region.faults.add({ service, action, effect: { do: "silence" } });
+
+  it.concurrent.each<[string, Start, string[], RegExp, ((setUp: SetUp) => void)?]>([
+    [
+      "neither, and in no group",
+      {},
+      [],
+      /^not allowed: ec2:\w+, and without it an address .* by hand; autoscaling:\w+ is not needed: this instance is in no /,
+    ],
+    [
+      "neither, and in a group",
+      isMember,
+      [],
+      /^not allowed: ec2:\w+, and .*; not allowed: autoscaling:\w+, and without it nothing is taken from a running /,
+    ],
+    ["both", isMember, [INTERFACES, GROUP], /^ec2:\w+ is allowed; autoscaling:\w+ is allowed$/],
+    [
+      "both, and a group that only the target state tells of",
+      { ...isMember, instance: { ...inGroup.instance, metadataTags: false } },
+      [INTERFACES, GROUP],
+      /; autoscaling:\w+ is allowed$/,
+    ],
+    [
+      "both, and Auto Scaling is silent",
+      isMember,
+      [INTERFACES, GROUP],
+      /; whether autoscaling:\w+ is allowed is not known: Auto Scaling does not answer$/,
+      silent("autoscaling", "DescribeAutoScalingInstances"),
+    ],
+    [
+      "both, and EC2 throttles",
+      isMember,
+      [INTERFACES, GROUP],
+      /^whether ec2:\w+ is allowed is not known: RequestLimitExceeded.*; autoscaling:\w+ is allowed$/,
+      ({ region }) =>
+        region.faults.add({
+          service: "ec2",
+          action: "DescribeNetworkInterfaces",
+          effect: { do: "error", code: "RequestLimitExceeded", status: 503 },
+        }),
+    ],
+  ])("%s", async (_, start, actions, found, breakIt) =>
+    play({ start }, async (setUp) => {
+      const { region, me } = setUp;
+      region.region.setPolicy(me.role ?? "", allow([...ALL, ...actions]));
+      breakIt?.(setUp);
+      const checkup = await setUp.doctor();
+      const check = checkup.checks.find(({ id }) => id === "optional");
+      expect(check).toMatchObject({ mark: "ok", found: expect.stringMatching(found) as string });
+      expect(checkup).toMatchObject({ healthy: true, exitStatus: 0 });
+    }),
+  );
+});
+
 describe("the machine", () => {
   const UNIT = {
     LoadState: "loaded",

@@ -43,6 +43,7 @@ export interface Values extends Record<CheckId, unknown> {
   displaced: undefined;
   associate: undefined;
   "launch-hook": undefined;
+  optional: undefined;
   unit: undefined;
   recheck: undefined;
   versions: undefined;

@@ -1,6 +1,8 @@
 /** What the role may do. */
 import { Failure } from "../../model/failure.ts";
-import { failing, ok } from "../examination.ts";
+import { OPTIONAL } from "../../core/policy.ts";
+import { deadlineSignal } from "../../run/retrying.ts";
+import { failing, type Need, ok } from "../examination.ts";
 import {
   answerOf,
   type Checks,
@@ -10,7 +12,11 @@ import {
   quietly,
   refusalOf,
   unlessBlocked,
+  type Values,
 } from "./enquiry.ts";
+
+/** Milliseconds that Auto Scaling has to answer, which only a note depends on. */
+const AUTO_SCALING_MS = 3_000;
 
 /** The checks of the role, by EC2's own word where it has a dry run. */
 export function checkPermissions({
@@ -22,7 +28,9 @@ export function checkPermissions({
   want,
   observe,
   remedyFor,
-}: Enquiry): Checks<"describe-addresses" | "describe-instances" | "associate" | "launch-hook"> {
+}: Enquiry): Checks<
+  "describe-addresses" | "describe-instances" | "associate" | "launch-hook" | "optional"
+> {
   return {
     async "describe-addresses"(need) {
       await need("ec2");
@@ -113,5 +121,52 @@ export function checkPermissions({
         value: undefined,
       };
     },
+
+    // A note, whatever comes out: a heal does without them.
+    async optional(need) {
+      const self = await need("identity");
+      const [ec2, metadata] = await Promise.all([need("ec2"), need("metadata")]);
+      const isInGroup =
+        self.lifecycleState !== undefined || (await quietly(metadata.group())) !== undefined;
+      const [ofInterfaces, ofGroup] = await Promise.all([
+        refusalOf(ec2.mayDescribeInterfaces()),
+        isInGroup ? refusalOfAutoScaling(need) : undefined,
+      ]);
+      const aboutGroup = "autoscaling:DescribeAutoScalingInstances";
+      const notes = [
+        note("ec2:DescribeNetworkInterfaces", ofInterfaces),
+        isInGroup
+          ? note(aboutGroup, ofGroup)
+          : `${aboutGroup} is not needed: this instance is in no Auto Scaling group, it seems`,
+      ];
+      return ok(notes.join("; "), undefined);
+    },
   };
+
+  /** Auto Scaling has no dry run: what it refuses to tell, it refuses. */
+  async function refusalOfAutoScaling(need: Need<Values>): Promise<Failure | undefined> {
+    const [{ parts }, self] = await Promise.all([need("settings"), need("identity")]);
+    const limit = deadlineSignal(ports.clock, AUTO_SCALING_MS, signal);
+    try {
+      await parts.group(self, await sign(need), limit.signal);
+      return undefined;
+    } catch (error) {
+      if (error instanceof Failure) return error;
+      if (signal.aborted || !limit.signal.aborted) throw error;
+      return new Failure("unreachable", { why: "Auto Scaling does not answer" });
+    } finally {
+      limit.release();
+    }
+  }
+}
+
+function note(permission: keyof typeof OPTIONAL, refusal: Failure | undefined): string {
+  switch (answerOf(refusal)) {
+    case "allowed":
+      return `${permission} is allowed`;
+    case "refused":
+      return `not allowed: ${permission}, and without it ${OPTIONAL[permission]}`;
+    case "not known":
+      return `whether ${permission} is allowed is not known: ${refusal?.details.why}`;
+  }
 }
