@@ -72,6 +72,23 @@ const inGroup: Start = {
   groups: { web: HOOK },
 };
 
+/** A member of a group with a launch hook, and a pool of so many addresses, of which it may hold one. */
+const poolUnderHook = (addresses: number, isHere = false): Start => ({
+  ...inGroup,
+  build: (world, me) => {
+    const pool = Array.from({ length: addresses }, () =>
+      world.address({ tags: { "eip-pool": "web" } }),
+    );
+    if (isHere && pool[0] !== undefined) world.hold(pool[0], me);
+  },
+});
+const poolSettings =
+  (...lines: string[]) =>
+  (setUp: SetUp): void => {
+    conf("EIP_HEAL_POOL=eip-pool=web", `EIP_HEAL_LIFECYCLE_HOOK=${HOOK}`, ...lines)(setUp);
+    setUp.region.region.setPolicy(setUp.me.role ?? "", allow([...ALL, "autoscaling:*"]));
+  };
+
 const ROWS: readonly Row[] = [
   // Settings
   {
@@ -555,6 +572,16 @@ describe("a broken set-up", () => {
     );
   });
 
+  it("a pool with none to spare under a launch hook: one address more takes the warning away", () =>
+    play({ start: poolUnderHook(1), breakIt: poolSettings() }, async (setUp) => {
+      const warning = async () =>
+        (await setUp.doctor()).checks.find(({ id, mark }) => id === "address" && mark !== "ok");
+      const before = await warning();
+      expect(before).toMatchObject({ mark: "warning", found: /with none to spare for us-east-1a/ });
+      setUp.region.region.allocate({ tags: { "eip-pool": "web" } });
+      expect(await warning()).toBeUndefined();
+    }));
+
   it("there are enough of them", () => {
     expect(ROWS.filter(({ first }) => first.length === 1).length).toBeGreaterThanOrEqual(25);
     expect(ROWS.filter(({ first }) => first.length === 2).length).toBeGreaterThanOrEqual(5);
@@ -639,6 +666,30 @@ describe("a healthy set-up", () => {
         const asked = "autoscaling:DescribeAutoScalingInstances";
         setUp.region.region.setPolicy(setUp.me.role ?? "", allow([...ALL, asked]));
       },
+      warnings: ["launch-hook"],
+    },
+    {
+      name: "a launch hook, and a pool with an address to spare",
+      start: poolUnderHook(2),
+      breakIt: poolSettings(),
+      warnings: ["launch-hook"],
+    },
+    {
+      name: "a launch hook, and a pool with none to spare",
+      start: poolUnderHook(1),
+      breakIt: poolSettings(),
+      warnings: ["address", "launch-hook"],
+    },
+    {
+      name: "a launch hook, and a pool with none to spare for the next one, which is here already",
+      start: poolUnderHook(1, true),
+      breakIt: poolSettings(),
+      warnings: ["address", "launch-hook"],
+    },
+    {
+      name: "a launch hook, and a pool with none to spare that the oldest is taken from",
+      start: poolUnderHook(1),
+      breakIt: poolSettings("EIP_HEAL_POOL_TAKEOVER=oldest"),
       warnings: ["launch-hook"],
     },
     { name: "another Elastic IP goes", start: another, warnings: ["displaced"] },

@@ -1,5 +1,11 @@
 /** Which address is wanted, where it is, and what a heal would make of that. */
-import { nameAddress, type Observation, type Previous } from "../../model/address.ts";
+import {
+  isFree,
+  isUsableIn,
+  nameAddress,
+  type Observation,
+  type Previous,
+} from "../../model/address.ts";
 import { decide, TAKEOVERS } from "../../reconcile/ownership.ts";
 import { UNKNOWN_FOR_MS } from "../../reconcile/bounds.ts";
 import { EXIT, Failure } from "../../model/failure.ts";
@@ -98,12 +104,21 @@ export function checkAddress({
           };
         }
         const { address: view, decision } = choice;
-        const count = seen.addresses.length;
-        return ok(`${nameAddress(view.allocationId, view.publicIp)}, one of ${count} in the pool`, {
-          view,
-          choice: decision,
-          seen,
-        });
+        const value = { view, choice: decision, seen };
+        const found = `${nameAddress(view.allocationId, view.publicIp)}, one of ${seen.addresses.length} in the pool`;
+        const free = seen.addresses.filter((one) => isFree(one) && isUsableIn(one, self.zone));
+        const spare = free.length - (decision.do === "associate" ? 1 : 0);
+        const { lifecycleHook, poolTakeover } = settings;
+        if (lifecycleHook === undefined || poolTakeover !== "no" || spare > 0) {
+          return ok(found, value);
+        }
+        const place = ports.placeOfSetting("EIP_HEAL_POOL_TAKEOVER");
+        return {
+          mark: "warning",
+          found: `${found}, with none to spare for ${self.zone}: the next instance waits under ${lifecycleHook} until an old one lets its address go, and is abandoned if Auto Scaling keeps those until the new one is in service`,
+          cure: `have an address more in the pool than instances in the group, or set EIP_HEAL_POOL_TAKEOVER=oldest in ${place}`,
+          value,
+        };
       }
 
       const [view] = seen.addresses;
