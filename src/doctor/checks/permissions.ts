@@ -1,6 +1,6 @@
 /** What the role may do. */
 import { Failure } from "../../model/failure.ts";
-import { OPTIONAL } from "../../core/policy.ts";
+import { OPTIONAL } from "../../iam/policy.ts";
 import { deadlineSignal } from "../../run/retrying.ts";
 import { failing, type Need, ok } from "../examination.ts";
 import {
