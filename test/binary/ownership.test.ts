@@ -21,6 +21,15 @@ const MOVE = {
 
 const DEADLINE = { EIP_HEAL_DEADLINE: "4s" };
 
+/**
+ * What AllowReassociation=false means where another Elastic IP stands in the place. EC2's documentation has known both;
+ * whichever it is today, the same comes of it.
+ */
+const PLACES = [
+  { does: "empties the place", strictPlaces: false },
+  { does: "refuses", strictPlaces: true },
+];
+
 interface Scene {
   readonly run: AgentRun;
   readonly region: RunningRegion;
@@ -54,9 +63,15 @@ async function play(
   };
 }
 
+/** AllowReassociation of each AssociateAddress. */
+const reassociations = ({ calls }: RunningRegion) =>
+  calls
+    .filter(({ action }) => action === "AssociateAddress")
+    .map(({ params }) => params["AllowReassociation"]);
+
 const settled = (allocationId: string) => ({ EIP_HEAL_ALLOCATION_ID: allocationId });
 
-describe("interfaces", () => {
+describe.concurrent("interfaces", () => {
   function scene() {
     const world = aWorld();
     const address = world.address();
@@ -274,9 +289,9 @@ describe("interfaces", () => {
 });
 
 /** EC2 does not tell this role which allocation a public address belongs to. */
-describe("several Elastic IPs on this instance, seen with the old role", () => {
-  function scene() {
-    const world = aWorld();
+describe.concurrent("several Elastic IPs on this instance, seen with the old role", () => {
+  function scene(strictPlaces = false) {
+    const world = aWorld({ settings: { strictPlaces } });
     const wanted = world.address();
     const others = [world.address(), world.address()] as const;
     const me = world.instance({
@@ -328,35 +343,44 @@ describe("several Elastic IPs on this instance, seen with the old role", () => {
     ]);
   });
 
-  it("let go while its place is made sure of: under its own name, and what it pushes off is named", async () => {
-    const { world, wanted, others, me } = scene();
-    world.hold(wanted, me, "10.0.1.20");
-    world.hold(others[0], me);
-    world.hold(others[1], me, "10.0.0.21");
-    const { run, region } = await play(
-      world,
-      me,
-      { environment: settled(wanted.allocationId) },
-      {
-        prepare: ({ faults, calls, region }) => {
-          faults.add({
-            service: "ec2",
-            action: "AssociateAddress",
-            effect: { do: "delay", beforeMs: 400 },
-          });
-          const timer = setInterval(() => {
-            if (calls.every(({ action }) => action !== "DescribeInstances")) return;
-            clearInterval(timer);
-            region.disassociate(wanted.allocationId);
-          }, 5);
+  it.each(PLACES)(
+    "let go while its place is made sure of: under its own name, and what it pushes off is named (EC2 $does)",
+    async ({ strictPlaces }) => {
+      const { world, wanted, others, me } = scene(strictPlaces);
+      world.hold(wanted, me, "10.0.1.20");
+      world.hold(others[0], me);
+      world.hold(others[1], me, "10.0.0.21");
+      const { run, region } = await play(
+        world,
+        me,
+        { environment: settled(wanted.allocationId) },
+        {
+          mostWrites: strictPlaces ? 2 : 1,
+          prepare: ({ faults, calls, region }) => {
+            faults.add({
+              service: "ec2",
+              action: "AssociateAddress",
+              effect: { do: "delay", beforeMs: 400 },
+            });
+            const timer = setInterval(() => {
+              if (calls.every(({ action }) => action !== "DescribeInstances")) return;
+              clearInterval(timer);
+              region.disassociate(wanted.allocationId);
+            }, 5);
+          },
         },
-      },
-    );
-    expect(run.status, run.log.join("\n")).toBe(0);
-    expect(region.holder(wanted.allocationId)?.privateIp).toBe("10.0.0.20");
-    expect(run.result).toMatchObject({ change: "associated", publicIp: wanted.publicIp });
-    expect(run.log[0]).toContain(`${others[0].publicIp} is pushed off`);
-  });
+      );
+      expect(run.status, run.log.join("\n")).toBe(0);
+      // A refusal looks as if it were elsewhere on this instance still.
+      expect(reassociations(region)).toEqual(strictPlaces ? ["false", "true"] : ["false"]);
+      expect(region.holder(wanted.allocationId)?.privateIp).toBe("10.0.0.20");
+      expect(run.result).toMatchObject({
+        change: strictPlaces ? "taken" : "associated",
+        publicIp: wanted.publicIp,
+      });
+      expect(run.log[0]).toContain(`${others[0].publicIp} is pushed off`);
+    },
+  );
 
   it("EIP_HEAL_DISPLACE=no is heeded", async () => {
     const { world, wanted, others, me } = scene();
@@ -384,9 +408,9 @@ describe("several Elastic IPs on this instance, seen with the old role", () => {
   });
 });
 
-describe("another Elastic IP in the place", () => {
-  function scene(role: "full" | "old") {
-    const world = aWorld();
+describe.concurrent("another Elastic IP in the place", () => {
+  function scene(role: "full" | "old", strictPlaces = false) {
+    const world = aWorld({ settings: { strictPlaces } });
     const wanted = world.address();
     const present = world.address();
     const me = world.instance({ role });
@@ -394,28 +418,42 @@ describe("another Elastic IP in the place", () => {
     return { world, wanted, present, me };
   }
 
-  it("is pushed off, and named", async () => {
-    const { world, wanted, present, me } = scene("full");
-    const { run, region, calls } = await play(world, me, {
-      environment: settled(wanted.allocationId),
-    });
+  it.each(PLACES)("is pushed off, and named (EC2 $does)", async ({ strictPlaces }) => {
+    const { world, wanted, present, me } = scene("full", strictPlaces);
+    const { run, region, calls } = await play(
+      world,
+      me,
+      { environment: settled(wanted.allocationId) },
+      { mostWrites: strictPlaces ? 2 : 1 },
+    );
     expect(run.status, run.log.join("\n")).toBe(0);
     expect(region.holder(wanted.allocationId)?.instanceId).toBe(me.instanceId);
     expect(region.holder(present.allocationId)).toBeUndefined();
     expect(run.log[0]).toBe(
       `${present.allocationId} (${present.publicIp}) is pushed off ${me.instanceId} ${me.networkInterfaceId} ${me.privateIp}; it stays allocated`,
     );
-    // The look afterwards tells what it was: no further call.
-    expect(calls).toEqual(FREE);
+    // The look afterwards tells what it was: no further call. A refusal is looked into.
+    if (strictPlaces) expect(calls.length, calls.join(" ")).toBeLessThanOrEqual(12);
+    else expect(calls).toEqual(FREE);
+    expect(reassociations(region)).toEqual(strictPlaces ? ["false", "true"] : ["false"]);
   });
 
-  it("is pushed off, and named as far as the old role may see", async () => {
-    const { world, wanted, present, me } = scene("old");
-    const { run, calls } = await play(world, me, { environment: settled(wanted.allocationId) });
-    expect(run.status, run.log.join("\n")).toBe(0);
-    expect(run.log[0]).toContain(`${present.publicIp} is pushed off ${me.instanceId}`);
-    expect(calls.length).toBeLessThanOrEqual(6);
-  });
+  it.each(PLACES)(
+    "is pushed off, and named as far as the old role may see (EC2 $does)",
+    async ({ strictPlaces }) => {
+      const { world, wanted, present, me } = scene("old", strictPlaces);
+      const { run, calls, region } = await play(
+        world,
+        me,
+        { environment: settled(wanted.allocationId) },
+        { mostWrites: strictPlaces ? 2 : 1 },
+      );
+      expect(run.status, run.log.join("\n")).toBe(0);
+      expect(run.log[0]).toContain(`${present.publicIp} is pushed off ${me.instanceId}`);
+      expect(calls.length, calls.join(" ")).toBeLessThanOrEqual(strictPlaces ? 12 : 6);
+      expect(reassociations(region)).toEqual(strictPlaces ? ["false", "true"] : ["false"]);
+    },
+  );
 
   it.each(["full", "old"] as const)(
     "is pushed off by one that is taken from another instance, and named once (%s role)",
@@ -434,16 +472,18 @@ describe("another Elastic IP in the place", () => {
     },
   );
 
-  it.each(["full", "old"] as const)(
-    "is named once and only when it is gone: a lost race and refusals come before (%s role)",
-    async (role) => {
-      const { world, wanted, present, me } = scene(role);
+  it.each(
+    (["full", "old"] as const).flatMap((role) => PLACES.map((place) => ({ role, ...place }))),
+  )(
+    "is named once and only when it is gone: a lost race and refusals come before ($role role, EC2 $does)",
+    async ({ role, strictPlaces }) => {
+      const { world, wanted, present, me } = scene(role, strictPlaces);
       const { run, calls } = await play(
         world,
         me,
         { environment: settled(wanted.allocationId) },
         {
-          mostWrites: 3,
+          mostWrites: 4,
           prepare: ({ faults }) => {
             for (const code of ["Resource.AlreadyAssociated", "UnauthorizedOperation"]) {
               faults.add({
@@ -457,7 +497,8 @@ describe("another Elastic IP in the place", () => {
         },
       );
       expect(run.status, run.log.join("\n")).toBe(0);
-      expect(calls.filter((action) => action === "AssociateAddress")).toHaveLength(3);
+      const writes = calls.filter((action) => action === "AssociateAddress");
+      expect(writes).toHaveLength(strictPlaces ? 4 : 3);
       const told = run.log.findIndex((line) => line.includes("is pushed off"));
       expect(run.log[told]).toContain(present.publicIp);
       expect(told).toBe(run.log.length - 2);
@@ -574,7 +615,7 @@ describe("another Elastic IP in the place", () => {
   });
 });
 
-describe("refused whatever the policy, with the holder named", () => {
+describe.concurrent("refused whatever the policy, with the holder named", () => {
   it.each(["nat-gateway", "load-balancer", "service", "other-account"] as const)(
     "held by %s",
     async (manager) => {
@@ -597,6 +638,48 @@ describe("refused whatever the policy, with the holder named", () => {
       }
     },
   );
+
+  it("held by an interface that is on no instance (any more)", async () => {
+    for (const takeover of ["never", "always"]) {
+      const world = aWorld();
+      const address = world.address();
+      const holder = world.holdByOrphan(address);
+      const me = world.instance({ role: "full" });
+      const { run, region } = await play(world, me, {
+        environment: { ...settled(address.allocationId), ...DEADLINE, EIP_HEAL_TAKEOVER: takeover },
+      });
+      expect(run.status, run.log.join("\n")).toBe(78);
+      expect(run.log[0]).toContain(holder.networkInterfaceId);
+      expect(region.holder(address.allocationId)?.networkInterfaceId).toBe(
+        holder.networkInterfaceId,
+      );
+    }
+  });
+
+  it("held by an interface that is on an instance again: by that instance's age", async () => {
+    const world = aWorld();
+    const address = world.address();
+    const holder = world.holdByOrphan(address);
+    const older = world.instance({});
+    const me = world.instance({ role: "full" });
+    const { run, region } = await play(
+      world,
+      me,
+      { environment: settled(address.allocationId) },
+      {
+        prepare({ calls, region }) {
+          const timer = setInterval(() => {
+            if (calls.length === 0) return;
+            clearInterval(timer);
+            region.attach(older.instanceId, { networkInterfaceId: holder.networkInterfaceId });
+          }, 5);
+        },
+      },
+    );
+    expect(run.status, run.log.join("\n")).toBe(0);
+    expect(run.log.at(-1)).toContain(`taken from ${older.instanceId} (running)`);
+    expect(region.holder(address.allocationId)?.instanceId).toBe(me.instanceId);
+  });
 
   it("managed by a service, which EC2 names", async () => {
     const world = aWorld();
@@ -643,7 +726,7 @@ describe("refused whatever the policy, with the holder named", () => {
   });
 });
 
-describe("a pool", () => {
+describe.concurrent("a pool", () => {
   const POOL = { "eip-pool": "web" };
   function scene(size: number) {
     const world = aWorld();
@@ -799,6 +882,35 @@ describe("a pool", () => {
     expect(calls).not.toContain("AssociateAddress");
     expect(run.log[0]).toContain(`is held by ${holders[0]?.instanceId} (running)`);
   });
+
+  it.each(PLACES)(
+    "an address of it replaces one in the place that is not of it (EC2 $does)",
+    async ({ strictPlaces }) => {
+      const world = aWorld({ settings: { strictPlaces } });
+      const free = world.address({ tags: POOL });
+      const present = world.address();
+      const me = world.instance({ tags: POOL, role: "full", metadataTags: true });
+      world.hold(present, me);
+      const { run, region } = await play(world, me, {}, { mostWrites: 2 });
+      expect(run.status, run.log.join("\n")).toBe(0);
+      expect(run.log[0]).toContain(`${present.allocationId} (${present.publicIp}) is pushed off`);
+      expect(region.holder(free.allocationId)?.instanceId).toBe(me.instanceId);
+      expect(reassociations(region)).toEqual(strictPlaces ? ["false", "true"] : ["false"]);
+    },
+  );
+
+  it.each(["w*b", "we?", "*"])(
+    "named %s: no other pool's, although EC2 takes that for any characters",
+    async (name) => {
+      const world = aWorld();
+      const other = world.address({ tags: POOL });
+      const me = world.instance({ tags: { "eip-pool": name }, role: "full", metadataTags: true });
+      const { run, region } = await play(world, me, { environment: DEADLINE });
+      expect(run.status, run.log.join("\n")).toBe(75);
+      expect(reassociations(region)).toEqual([]);
+      expect(region.holder(other.allocationId)).toBeUndefined();
+    },
+  );
 
   it("a lost claim costs one call and moves on", async () => {
     const { world, me } = scene(2);
