@@ -7,7 +7,7 @@ import type { PolicyPorts } from "./commands/policy.ts";
 import { EXIT, type ExitStatus, Failure } from "./model/failure.ts";
 import type { HookEnd, Outcome } from "./model/outcome.ts";
 import { statusOf } from "./reconcile/retry.ts";
-import { HEAL_UNIT, type LastResult, waitedForInVain } from "./reconcile/drift.ts";
+import { HEAL_UNIT, type LastResult } from "./reconcile/drift.ts";
 import { toldConsole } from "./reconcile/news.ts";
 import { sentenceOf } from "./config/problem.ts";
 import { isMove, report, reportHook, resultRecord, resultVariables } from "./report/report.ts";
@@ -107,8 +107,9 @@ async function main(args: string[]): Promise<ExitStatus> {
 
   switch (commandLine.command) {
     case "heal": {
-      const inVain = waitedForInVain(readResult(RESULTS_FOLDER));
-      const options = { dryRun: commandLine.dryRun, inVain, last: before };
+      // Under a launch hook a second run is the last chance of this instance: it waits as long as the first.
+      const past = settings.lifecycleHook === undefined ? readResult(RESULTS_FOLDER) : undefined;
+      const options = { dryRun: commandLine.dryRun, past, last: before };
       const work = () => heal(settings, ports, options, stop.signal);
       if (settings.lifecycleHook === undefined) {
         return finish(await work());

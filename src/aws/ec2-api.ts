@@ -162,7 +162,8 @@ export function connectApi(options: ConnectOptions): ConnectedApi {
 
     associateAddress: (input) =>
       call("AssociateAddress", arnOf(input.allocationId), async (limits) => {
-        await client.send(association(input, false), limits);
+        const { AssociationId } = await client.send(association(input, false), limits);
+        if (AssociationId === undefined) throw noAnswer("ec2", "AssociateAddress", host);
       }),
 
     tryDescribeAddresses: () =>
@@ -187,7 +188,10 @@ export function connectApi(options: ConnectOptions): ConnectedApi {
 
     disassociateAddress: (associationId) =>
       call("DisassociateAddress", "*", async (limits) => {
-        await client.send(new DisassociateAddressCommand({ AssociationId: associationId }), limits);
+        const command = new DisassociateAddressCommand({ AssociationId: associationId });
+        // The answer has nothing in it but this: a page of somebody else lacks it.
+        const { requestId } = (await client.send(command, limits)).$metadata;
+        if (requestId === undefined) throw noAnswer("ec2", "DisassociateAddress", host);
       }),
 
     close: () => client.destroy(),

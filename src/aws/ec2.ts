@@ -112,12 +112,7 @@ export function ec2Over(api: Ec2Api, self: Instance, denied: Set<string>) {
       }
     }
     const own = rows.get(self.instanceId);
-    if (own === undefined) {
-      throw new Failure("unreachable", {
-        request: `ec2:DescribeInstances at ${api.host}`,
-        why: `an answer in which ${self.instanceId} itself is missing`,
-      });
-    }
+    if (own === undefined) throw withoutSelf();
     const group = own.instance.Tags?.find(({ Key }) => Key === GROUP_TAG)?.Value;
     const facts = wanted.map((id) => [
       id,
@@ -132,41 +127,53 @@ export function ec2Over(api: Ec2Api, self: Instance, denied: Set<string>) {
     };
   }
 
-  /** The Auto Scaling group of this instance, where the role may ask for its tags. */
+  /** The Auto Scaling group of this instance, if EC2 tells: whoever always takes must not wait for that. */
   async function groupFacts(): Promise<Pick<Observation, "instances" | "group">> {
     try {
       const { account: _, ...facts } = await describe([]);
       return facts;
     } catch (error) {
-      if (error instanceof Failure && error.code === "UnauthorizedOperation") return {};
+      if (error instanceof Failure) return {};
       throw error;
     }
   }
 
-  /** An interface without an instance is told from a NAT gateway or a load balancer, where the role allows that. */
-  async function withInterface(address: AddressState): Promise<AddressState> {
-    const { holder } = address;
-    const interfaceId = holder.kind === "other" && holder.isOrphan ? holder.interfaceId : undefined;
+  /**
+   * Interfaces without an instance are told from NAT gateways and load balancers, where the role allows that. Without an
+   * answer they stay what they are, and nothing else waits for it.
+   */
+  async function withInterfaces(
+    addresses: readonly AddressState[],
+  ): Promise<readonly AddressState[]> {
+    const orphans = new Set(addresses.flatMap((address) => orphanOf(address) ?? []));
     const [own] = self.interfaces;
-    if (interfaceId === undefined || own === undefined) return address;
-    if (denied.has("DescribeNetworkInterfaces")) return address;
+    if (orphans.size === 0 || own === undefined || denied.has("DescribeNetworkInterfaces")) {
+      return addresses;
+    }
+    const ids = [...orphans].slice(0, MAX_IDS);
+    let rows: NetworkInterface[];
     try {
       // Our own one tells the account.
-      const rows = await api.describeNetworkInterfaces([interfaceId, own.interfaceId]);
-      const row = rows.find((one) => one.NetworkInterfaceId === interfaceId);
-      const account = rows.find((one) => one.NetworkInterfaceId === own.interfaceId)?.OwnerId;
-      const isAvailable =
-        row?.Status === "available" &&
-        row.RequesterManaged !== true &&
-        account !== undefined &&
-        row.OwnerId === account;
-      return isAvailable ? { ...address, holder: { kind: "interface", interfaceId } } : address;
+      rows = await api.describeNetworkInterfaces([...ids, own.interfaceId]);
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
       if (error.code === "UnauthorizedOperation") denied.add("DescribeNetworkInterfaces");
-      else if (!/^InvalidNetworkInterfaceI[Dd]\.NotFound$/.test(error.code ?? "")) throw error;
-      return address;
+      return addresses;
     }
+    const account = rows.find((one) => one.NetworkInterfaceId === own.interfaceId)?.OwnerId;
+    const available = new Set(
+      rows.flatMap(({ NetworkInterfaceId, Status, RequesterManaged, OwnerId }) =>
+        Status === "available" && RequesterManaged !== true && account && OwnerId === account
+          ? [NetworkInterfaceId]
+          : [],
+      ),
+    );
+    return addresses.map((address) => {
+      const interfaceId = orphanOf(address);
+      return interfaceId !== undefined && available.has(interfaceId)
+        ? { ...address, holder: { kind: "interface", interfaceId } }
+        : address;
+    });
   }
 
   /** The addresses with what the rule needs to know of their holders. */
@@ -176,7 +183,7 @@ export function ec2Over(api: Ec2Api, self: Instance, denied: Set<string>) {
     { needsStates, needsGroup, known, alongside }: Question,
     asked?: Promise<Described>,
   ): Promise<Pick<Observation, "addresses" | "instances" | "group">> {
-    const addresses = await Promise.all(shown.map(withInterface));
+    const addresses = await withInterfaces(shown);
     const holders = addresses.flatMap(({ holder }) =>
       holder.kind === "instance" && holder.instanceId !== self.instanceId
         ? [holder.instanceId]
@@ -197,6 +204,20 @@ export function ec2Over(api: Ec2Api, self: Instance, denied: Set<string>) {
       instances: described.instances,
       ...(described.group !== undefined && { group: described.group }),
     };
+  }
+
+  /** This instance. @throws Failure `unreachable` if the answer lacks it */
+  async function describeSelf(): Promise<Ec2Instance> {
+    const [row] = await api.describeInstancesById([self.instanceId]);
+    if (row === undefined) throw withoutSelf();
+    return row.instance;
+  }
+
+  function withoutSelf(): Failure {
+    return new Failure("unreachable", {
+      request: `ec2:DescribeInstances at ${api.host}`,
+      why: `an answer in which ${self.instanceId} itself is missing`,
+    });
   }
 
   async function observeAddress(
@@ -272,10 +293,8 @@ export function ec2Over(api: Ec2Api, self: Instance, denied: Set<string>) {
 
   return {
     async tags(): Promise<Readonly<Record<string, string>>> {
-      const [row] = await api.describeInstancesById([self.instanceId]);
-      return Object.fromEntries(
-        (row?.instance.Tags ?? []).map(({ Key = "", Value = "" }) => [Key, Value.trim()]),
-      );
+      const { Tags = [] } = await describeSelf();
+      return Object.fromEntries(Tags.map(({ Key = "", Value = "" }) => [Key, Value.trim()]));
     },
 
     observe: (
@@ -293,8 +312,8 @@ export function ec2Over(api: Ec2Api, self: Instance, denied: Set<string>) {
       if (rows !== undefined) {
         return elasticIn(rows, publicIp, (row) => isOn(row, target));
       }
-      const [row] = await api.describeInstancesById([self.instanceId]);
-      const isThere = elasticPlaces(row?.instance ?? {}).some((one) => one.publicIp === publicIp);
+      const places = elasticPlaces(await describeSelf());
+      const isThere = places.some((one) => one.publicIp === publicIp);
       return isThere ? { publicIp } : undefined;
     },
 
@@ -419,6 +438,11 @@ function holderOf(row: Address): Holder {
     };
   }
   return { kind: "nobody" };
+}
+
+/** The interface that belongs to no instance, if one has the address. */
+function orphanOf({ holder }: AddressState): string | undefined {
+  return holder.kind === "other" && holder.isOrphan === true ? holder.interfaceId : undefined;
 }
 
 function ownersOf(rows: readonly Address[]): Map<string, string> {

@@ -191,14 +191,12 @@ interface Context {
   readonly self: Instance;
 }
 
-/** What the SDK throws, as far as it matters; of an error answer it has the code and the id as the body has them. */
+/** What the SDK throws, as far as it matters; of an error answer it has the code as the body has it. */
 interface SdkError {
   readonly name?: string;
   readonly message?: string;
   readonly code?: string;
   readonly Code?: unknown;
-  readonly RequestID?: unknown;
-  readonly RequestId?: unknown;
   readonly $metadata?: { readonly httpStatusCode?: number; readonly requestId?: string };
 }
 
@@ -211,10 +209,10 @@ function translate(
   error: unknown,
   { service, action, request, resource, timedOut, limitMs, self }: Context,
 ): Failure {
-  const { name, message, code, Code, RequestID, RequestId, $metadata } = error as SdkError;
+  const { name, message, code, Code, $metadata } = error as SdkError;
   const status = $metadata?.httpStatusCode;
   if (!timedOut && status !== undefined && name !== "TimeoutError") {
-    const requestId = [RequestID, RequestId, $metadata?.requestId].find(isRequestId);
+    const requestId = isRequestId($metadata?.requestId) ? $metadata.requestId : undefined;
     // The code in the body, not the name that the SDK gives the error: without a body it has names of its own.
     if (typeof Code !== "string") {
       return notOfAws(service, request, status, { requestId, cause: error });

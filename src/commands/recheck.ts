@@ -114,11 +114,14 @@ async function lookForDrift(
       const because = `${(stop.reason as Error).message} while reading instance metadata`;
       return { memory, keepsResult: true, outcome: ended({ end: "stopped", because }) };
     }
+    // A place that is not there any more may be back in a moment: the heal waits for it.
+    if (isNoSuchPlace(error)) {
+      log[last?.outcome === "settled" ? "warn" : "debug"](error.message);
+      return { drift: facts, force: false };
+    }
     const outcome = ended({ end: "failed", failure: error, status: statusOf(error) });
-    // Who cannot tell whether there is drift leaves everything as it is; the next recheck is soon. But a place that is
-    // not there (any more) is found out, and somebody has to act: it is told once. What comes after the boot is waited
-    // for by the heal, and no recheck runs before that has ended.
-    return error.kind === "misconfigured" || isNoSuchPlace(error)
+    // Who cannot tell whether there is drift leaves everything as it is; the next recheck is soon.
+    return error.kind === "misconfigured"
       ? { memory, outcome }
       : { memory, keepsResult: true, outcome };
   }
@@ -134,7 +137,7 @@ async function healDrift(
 ): Promise<Recheck> {
   const limit = limitMoves(memory, isReleased, wallClock);
   const either = AbortSignal.any([stop, limit.signal]);
-  const work = () => heal(settings, ports, { force, moves: limit.moves }, either);
+  const work = () => heal(settings, ports, { force, moves: limit.moves, past: last }, either);
   const { lifecycleHook } = settings;
   let outcome: Outcome;
   // On the way from a warm pool into service hooks hold an instance back once more, and no boot's heal completes them.

@@ -37,6 +37,8 @@ export type End =
       readonly end: "failed";
       readonly failure: Failure;
       readonly status: ExitStatus;
+      /** It was waited for until its patience was over. */
+      readonly isWaitedOut?: true;
       /** EC2 has accepted the address at its place here, or not answered, and not shown it elsewhere since. */
       readonly isPlaced?: boolean;
     }

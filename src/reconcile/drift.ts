@@ -23,6 +23,8 @@ export interface LastResult {
   readonly failure?: string;
   readonly step?: string;
   readonly code?: string;
+  /** It was waited for until its patience was over. */
+  readonly waitedOut?: boolean;
   /** And when the console was told of it. */
   readonly toldAt?: string;
 }
@@ -74,16 +76,6 @@ export function whyLeft(last: LastResult | undefined, self: Instance): string | 
     (outcome === "idle" && (idle === "not-configured" || idle === "not-holder")) ||
     (outcome === "failed" && exitStatus !== 75 && exitStatus !== 77);
   return isTerminal ? `the last run ended with ${outcome}, and somebody has to act` : undefined;
-}
-
-/** What the last run has waited for until its patience was over, which the next one does not wait for again. */
-export function waitedForInVain(
-  last: LastResult | undefined,
-): { readonly instanceId: string; readonly code: string } | undefined {
-  const { instanceId, exitStatus, code } = last ?? {};
-  return instanceId !== undefined && code !== undefined && (exitStatus === 77 || exitStatus === 78)
-    ? { instanceId, code }
-    : undefined;
 }
 
 /**

@@ -186,8 +186,8 @@ function questionOf(
 }
 
 /** Two that always take would go on for ever: once this boot has written, the newest has it. */
-function takeoverOf({ takeover }: Goal, { hasWritten }: Memory): Takeover {
-  return takeover === "always" && hasWritten === true ? "newest" : takeover;
+function takeoverOf({ takeover }: Goal, { lastWriteAt }: Memory): Takeover {
+  return takeover === "always" && lastWriteAt !== undefined ? "newest" : takeover;
 }
 
 function onObserved(before: State, answer: Seen, now: number): Step {
@@ -546,12 +546,12 @@ function onFailed(state: State, failure: Failure, now: number): Step {
       return onWriteFailed(state, phase, ofWrite(failure), now);
     case "probing": {
       // Not answered, it may have associated the address after all, and is held like that.
-      if (isUnanswered(failure)) return fail(state, failure);
+      if (isUnanswered(failure)) return fail(state, ofWrite(failure));
       const known = withoutLastWrite(state, phase.before);
       // Refused: it is elsewhere on this instance.
       return failure.kind === "held"
         ? prepare(inAttempt(known, { isElsewhere: true }), phase.intent, now)
-        : fail(known, failure);
+        : fail(known, ofWrite(failure));
     }
     default:
       return fail(state, failure);

@@ -7,11 +7,27 @@ import { HOUR_MS, type LastResult } from "./drift.ts";
 
 /** Has the last run on this boot ended with this cause? */
 export function isKnown(failure: Failure, last: LastResult | undefined): boolean {
-  if (last?.failure !== failure.kind) return false;
-  // What comes before the first step, such as a bad setting, has nothing but its words.
-  return failure.step === undefined
-    ? last.message?.startsWith(failure.message) === true
-    : last.step === failure.step && last.code === failure.code;
+  if (last?.failure !== failure.kind || last.step !== failure.step) return false;
+  // What has no code, such as a bad setting or trouble on the way, has nothing but its words.
+  return failure.code === undefined
+    ? last.code === undefined && last.message?.includes(failure.details.why) === true
+    : last.code === failure.code;
+}
+
+/** Has the last run on this boot waited for it until its patience was over, on this instance? */
+export function isInVain(
+  failure: Failure,
+  last: LastResult | undefined,
+  instanceId: string | undefined,
+): boolean {
+  return (
+    last?.waitedOut === true &&
+    instanceId !== undefined &&
+    last.instanceId === instanceId &&
+    isKnown(failure, last) &&
+    // A setting that was corrected meanwhile is another cause under the same code.
+    last.message?.includes(failure.details.why) === true
+  );
 }
 
 /**

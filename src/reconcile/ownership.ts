@@ -82,7 +82,10 @@ export function decide(
       do: "refuse",
       because: `${address.allocationId} is held by ${holder.what}`,
       ...(holder.isOrphan === true && { isOrphan: true }),
-      cure: "give this group an Elastic IP of its own",
+      cure:
+        holder.isOrphan === true
+          ? "if it is an interface of this account that is left over, delete it, or allow ec2:DescribeNetworkInterfaces to have it taken; else give this group an Elastic IP of its own"
+          : "give this group an Elastic IP of its own",
     };
   }
   if (address.borderGroup !== undefined && address.borderGroup !== borderGroupOf(zone)) {

@@ -43,12 +43,13 @@ const BACKOFFS = {
   // fleet sleeps on while there is room again: less means more requests in vain, more a later end (`make fleet`).
   throttled: { firstMs: 8_000, growth: 4, capMs: 30_000, jitter: FULL },
   "not-yet": { firstMs: 1_000, growth: 2, capMs: 10_000, longMs: 30_000, jitter: SOME },
-  denied: { firstMs: 2_000, growth: 2, capMs: 15_000, jitter: SOME },
+  // Writes too, which are at most twelve within the patience.
+  denied: { firstMs: 3_000, growth: 2, capMs: 15_000, jitter: 0.1 },
   held: { firstMs: 5_000, growth: 1, capMs: 5_000, longMs: 15_000, jitter: 0 },
   /** It costs nobody anything. */
   local: { firstMs: 500, growth: 2, capMs: 2_000, jitter: SOME },
-  // Ten minutes of it are at most twelve writes, however the dice fall.
-  write: { firstMs: 500, growth: 3, capMs: 120_000, jitter: SOME },
+  // Each pause is as long as all of it has lasted, so that ten minutes of it are at most twelve writes however the dice fall.
+  write: { firstMs: 750, growth: 2, capMs: 200_000, jitter: SOME },
 } as const satisfies Record<string, Backoff>;
 
 /** Milliseconds in which EC2 lets one association through when a fleet asks for many: five a second for an account and region. */
@@ -56,16 +57,21 @@ const ASSOCIATION_MS = 200;
 
 /** What a run remembers of its failures: clocks and counters, no facts. */
 export interface RetryState {
-  /** Failures of the same manner in a row. */
-  readonly inARow: number;
-  readonly manner?: keyof typeof BACKOFFS;
-  /** Since when they have been of that manner, in milliseconds of the run's clock. */
-  readonly since?: number;
+  /** By how tries are paced: failures in a row, and when the first and the last of them were, by the run's clock. */
+  readonly streaks: { readonly [M in Manner]?: Streak };
   /** The cause that is being waited out, and since when (milliseconds of the run's clock). */
   readonly waitingFor?: { readonly cause: string; readonly since: number };
 }
 
-export const NO_RETRIES: RetryState = { inARow: 0 };
+interface Streak {
+  readonly inARow: number;
+  readonly since: number;
+  readonly at: number;
+}
+
+type Manner = keyof typeof BACKOFFS;
+
+export const NO_RETRIES: RetryState = { streaks: {} };
 
 export type RetryDecision =
   | {
@@ -75,14 +81,19 @@ export type RetryDecision =
       /** For a cause that is waited out, when it is met first: for how long at most, in milliseconds. */
       readonly patienceMs?: number;
     }
-  | { readonly again: false; readonly status: ExitStatus };
+  | {
+      readonly again: false;
+      readonly status: ExitStatus;
+      /** It was waited out, by this run or an earlier one: a later run on this boot need not wait for it again. */
+      readonly isWaitedOut?: true;
+    };
 
 /**
  * What follows from a failure.
  *
  * @param triedAt when the try that failed began, in milliseconds of the run's clock; `now` and `deadline` too
  * @param random a number in [0, 1)
- * @param inVain the code of what an earlier run on this boot has waited for in vain: that is not waited for again
+ * @param isInVain an earlier run on this boot has waited for this in vain: then it is not waited for again
  */
 export function nextRetry(
   failure: Failure,
@@ -91,7 +102,7 @@ export function nextRetry(
   now: number,
   deadline: number,
   random: () => number,
-  inVain?: string,
+  isInVain = false,
 ): RetryDecision {
   if (failure.kind === "misconfigured") return { again: false, status: EXIT.CONFIG };
   if (failure.kind === "yielded") return { again: false, status: EXIT.UNAVAILABLE };
@@ -104,41 +115,43 @@ export function nextRetry(
     : state.waitingFor?.cause === cause
       ? state.waitingFor
       : { cause, since: now };
-  const patienceMs = patienceOf(failure, inVain);
-  if (patient && waitingFor !== undefined && now - waitingFor.since >= patienceMs) {
-    return { again: false, status: statusOf(failure) };
-  }
+  const patienceMs = isInVain ? 0 : patienceOf(failure);
+  const patienceLeft =
+    patient && waitingFor !== undefined ? waitingFor.since + patienceMs - now : Infinity;
+  if (patienceLeft <= 0) return { again: false, status: statusOf(failure), isWaitedOut: true };
 
   const left = deadline - now - LAST_TRY_MS;
   if (left <= 0) return { again: false, status: statusOf(failure) };
 
   const manner = mannerOf(failure, failure.kind);
-  const { inARow, since = now } = state.manner === manner ? state : { inARow: 0, since: undefined };
-  const next = { inARow: inARow + 1, manner, since, ...(waitingFor && { waitingFor }) };
+  const streak = continued(state.streaks[manner], now);
+  // Tries are so far apart from start to start: one that has waited for an answer has waited already.
+  const pause = delay(failure, manner, streak, left, random) - (now - triedAt);
   return {
     again: true,
-    // Tries are so far apart from start to start: one that has waited for an answer has waited already.
-    afterMs: Math.min(
-      Math.max(FLOOR_MS, delay(failure, next, now, left, random) - (now - triedAt)),
-      left,
-    ),
-    state: next,
+    // The last look is at the end of the patience, not some time after it.
+    afterMs: Math.min(Math.max(FLOOR_MS, Math.min(pause, patienceLeft)), left),
+    state: { streaks: { ...state.streaks, [manner]: streak }, ...(waitingFor && { waitingFor }) },
     ...(patient && waitingFor !== state.waitingFor && { patienceMs: Math.min(patienceMs, left) }),
   };
 }
 
-function patienceOf({ code }: Failure, inVain: string | undefined): number {
-  if (code !== undefined && code === inVain) return 0;
+function patienceOf({ code }: Failure): number {
   return code === "InvalidAllocationID.NotFound" ? UNKNOWN_ADDRESS_MS : PATIENCE_MS;
 }
 
-function mannerOf(
-  { details }: Failure,
-  kind: Exclude<Kind, "misconfigured" | "yielded">,
-): keyof typeof BACKOFFS {
-  if (details.isLocal === true) return "local";
+/** Other failures in between do not end it: they are of the same run, which has not succeeded. */
+function continued(streak: Streak | undefined, now: number): Streak {
+  const { inARow, since } = streak ?? { inARow: 0, since: now };
+  return { inARow: inARow + 1, since, at: now };
+}
+
+function mannerOf(failure: Failure, kind: Exclude<Kind, "misconfigured" | "yielded">): Manner {
+  const { isLocal, isWrite, meaning } = failure.details;
+  if (isLocal === true) return "local";
   // Throttled, it was not carried out, and whether a fleet comes to an end depends on how soon it is sent again.
-  return details.isWrite === true && kind !== "throttled" ? "write" : kind;
+  if (isWrite !== true || kind === "throttled") return kind;
+  return meaning === undefined && kind !== "denied" ? "write" : "denied";
 }
 
 /** The exit status of a run that ends with this failure: the cause counts, even if the deadline came first. */
@@ -181,13 +194,13 @@ export function causeAtDeadline(
 
 function delay(
   { details: { contenders } }: Failure,
-  { inARow, manner, since }: Required<Pick<RetryState, "inARow" | "manner" | "since">>,
-  now: number,
+  manner: Manner,
+  { inARow, since, at }: Streak,
   left: number,
   random: () => number,
 ): number {
   const { firstMs, growth, capMs, longMs, jitter }: Backoff = BACKOFFS[manner];
-  const isLong = longMs !== undefined && now - since >= LONG_MS;
+  const isLong = longMs !== undefined && at - since >= LONG_MS;
   const grown = firstMs * growth ** Math.min(inARow - 1, 16);
   const bound =
     contenders === undefined

@@ -121,6 +121,7 @@ export function resultRecord(
       outcome.end === "failed" && outcome.failure.kind === "yielded" ? "yielded" : outcome.end,
     ...("change" in outcome && { change: outcome.change }),
     ...(outcome.end === "failed" && failureRecord(outcome.failure)),
+    ...(outcome.end === "failed" && outcome.isWaitedOut && { waitedOut: true }),
     ...(outcome.end === "idle" && { idle: outcome.why }),
     exitStatus: status,
     message: line,
@@ -184,7 +185,7 @@ function settled(change: Change, facts: Facts): string {
     case "associated":
       return `associated ${address} with ${place}`;
     case "renewed":
-      return `associated ${address} with ${place} anew, since traffic did not use it`;
+      return `associated ${address} with ${place} anew, since instance metadata did not show it there`;
     case "taken":
       return `associated ${address} with ${place}, ${origin(change.from, facts)}`;
   }

@@ -7,6 +7,7 @@ import type { Settings } from "../config/settings.ts";
 import type { End, Facts, Outcome } from "../model/outcome.ts";
 import { resolveTarget } from "../model/target.ts";
 import type { LastResult } from "../reconcile/drift.ts";
+import { isInVain } from "../reconcile/news.ts";
 import { type Memory, NOTHING_DONE } from "../reconcile/state.ts";
 import { desiredAddress, tagsToRead } from "./desired.ts";
 import { reconcile } from "./loop.ts";
@@ -21,8 +22,8 @@ export interface HealOptions {
   readonly force?: boolean;
   /** Told of each request that moves the address here. */
   readonly moves?: Moves;
-  /** The code of what the last run on this boot has waited for in vain, and of which instance: it is not waited for again. */
-  readonly inVain?: { readonly instanceId: string; readonly code: string } | undefined;
+  /** How the last run on this boot has ended: what it has waited for in vain is not waited for again. */
+  readonly past?: LastResult | undefined;
   /** How the last run of the same unit has ended: what has been told of it is debug now. */
   readonly last?: LastResult | undefined;
 }
@@ -36,7 +37,7 @@ export interface HealOptions {
 export async function heal(
   settings: Settings,
   ports: HealPorts,
-  { dryRun = false, force = false, moves, inVain, last }: HealOptions,
+  { dryRun = false, force = false, moves, past, last }: HealOptions,
   stop: AbortSignal,
 ): Promise<Outcome> {
   const { clock } = ports;
@@ -107,7 +108,7 @@ export async function heal(
       context,
       attempt,
       () => memory.written,
-      () => (inVain?.instanceId === facts.instanceId ? inVain?.code : undefined),
+      (failure) => isInVain(failure, past, facts.instanceId),
     );
     return {
       ...endOf(ended, memory),
@@ -123,6 +124,9 @@ export async function heal(
 function endOf(ended: Ended<End>, { mayBeHere }: Memory): End {
   if ("done" in ended) return ended.done;
   if ("stopped" in ended) return { end: "stopped", because: ended.stopped };
-  const end = endBy(ended.failure, ended.status);
-  return end.end === "failed" ? { ...end, isPlaced: mayBeHere } : end;
+  const { failure, status, isWaitedOut } = ended;
+  const end = endBy(failure, status);
+  return end.end === "failed"
+    ? { ...end, isPlaced: mayBeHere, ...(isWaitedOut && { isWaitedOut }) }
+    : end;
 }

@@ -45,7 +45,7 @@ export interface RetryContext extends StepContext {
 /** How it has ended. */
 export type Ended<T> =
   | { readonly done: T }
-  | { readonly failure: Failure; readonly status: ExitStatus }
+  | { readonly failure: Failure; readonly status: ExitStatus; readonly isWaitedOut?: true }
   /** Somebody ended it: who, and while what was being done. */
   | { readonly stopped: string };
 
@@ -53,14 +53,14 @@ export type Ended<T> =
  * Tries until it is done, there is no hope, or it has to end; how soon again, the kind of the failure says.
  *
  * @param written what the attempt that is under way may have changed
- * @param inVain the code of what an earlier run on this boot has waited for in vain
+ * @param isInVain has an earlier run on this boot waited for this in vain?
  * @throws whatever an attempt throws that is not a Failure: a bug
  */
 export async function retry<T>(
   context: RetryContext,
   attempt: () => Promise<T>,
   written: () => Written = () => "no",
-  inVain: () => string | undefined = () => undefined,
+  isInVain: (failure: Failure) => boolean = () => false,
 ): Promise<Ended<T> & { readonly tries: number }> {
   const { ports, signal, stop, deadline } = context;
   const { clock, log } = ports;
@@ -88,8 +88,12 @@ export async function retry<T>(
     }
 
     const now = clock.now();
-    const decision = nextRetry(last, state, triedAt, now, deadline, clock.random, inVain());
-    if (!decision.again) return { failure: last, status: decision.status, tries };
+    const { random } = clock;
+    const decision = nextRetry(last, state, triedAt, now, deadline, random, isInVain(last));
+    if (!decision.again) {
+      const { status, isWaitedOut } = decision;
+      return { failure: last, status, tries, ...(isWaitedOut && { isWaitedOut }) };
+    }
     state = decision.state;
     const isNews =
       !isKnown(last, context.last) &&

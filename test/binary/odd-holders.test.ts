@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import type { FaultRule } from "../../sim/faults.ts";
 import { INTERFACES_ROLE } from "../../sim/iam.ts";
 import type { Manager } from "../../sim/model.ts";
 import { type RunningRegion, startRegion } from "../../sim/server.ts";
@@ -17,11 +18,14 @@ interface Setting extends AgentOptions {
   readonly me?: Parameters<World["instance"]>[0];
   readonly address?: Parameters<World["address"]>[0];
   readonly hold?: (world: World, address: { allocationId: string }) => unknown;
+  /** What goes wrong all the time. */
+  readonly faults?: readonly FaultRule[];
   /** Commands that are run one after the other on the same boot; default: a heal. */
   readonly runs?: readonly (readonly string[])[];
 }
 
-async function play({ role = "interfaces", me: spec, address, hold, runs, ...options }: Setting) {
+async function play(setting: Setting) {
+  const { role = "interfaces", me: spec, address, hold, faults = [], runs, ...options } = setting;
   const world = aWorld();
   world.role("interfaces", INTERFACES_ROLE);
   world.group("web");
@@ -35,6 +39,7 @@ async function play({ role = "interfaces", me: spec, address, hold, runs, ...opt
     ...spec,
   });
   const region = await startRegion(world);
+  for (const fault of faults) region.faults.add(fault);
   const runtime = mkdtempSync(join(tmpdir(), "eip-heal-run-"));
   try {
     const ended = [];
@@ -52,6 +57,11 @@ async function play({ role = "interfaces", me: spec, address, hold, runs, ...opt
   }
 }
 
+const failing = (action: string, code: string, status: number): FaultRule => ({
+  service: "ec2",
+  action,
+  effect: { do: "error", code, status },
+});
 const countOf = (region: RunningRegion, name: string) =>
   region.calls.filter(({ action }) => action === name).length;
 const deadline = (time: string) => ({ EIP_HEAL_DEADLINE: time });
@@ -124,6 +134,15 @@ describe.concurrent("always, where nothing shows whether the instance is in serv
     expect(writes).toBe(0);
   });
 
+  it.each<[string, Setting]>([
+    ["is down", { faults: [failing("DescribeInstances", "InternalError", 500)] }],
+    ["is throttled", { faults: [failing("DescribeInstances", "RequestLimitExceeded", 503)] }],
+  ])("takes at once where DescribeInstances %s", async (_, setting) => {
+    const { first, isHere } = await play({ ...setting, hold: running, environment: always("60s") });
+    expect(first.status, first.log.join("\n")).toBe(0);
+    expect(isHere).toBe(true);
+  });
+
   it("takes at once if it is in none", async () => {
     const { first, isHere } = await play({
       hold: running,
@@ -133,6 +152,23 @@ describe.concurrent("always, where nothing shows whether the instance is in serv
     expect(first.status, first.log.join("\n")).toBe(0);
     expect(isHere).toBe(true);
   });
+});
+
+it("what is not known of one address of a pool does not keep the others from being had", async () => {
+  const tags = { "eip-pool": "web" };
+  const { first, region } = await play({
+    address: { tags },
+    hold: (world, address) => {
+      world.holdByService(address, "nat-gateway");
+      world.hold(world.address({ tags }), world.instance({ state: "stopped" }));
+    },
+    me: { tags },
+    faults: [failing("DescribeNetworkInterfaces", "InternalError", 500)],
+    environment: deadline("60s"),
+  });
+  expect(first.status, first.log.join("\n")).toBe(0);
+  expect(first.log.at(-1)).toContain("(stopped)");
+  expect(countOf(region, "DescribeNetworkInterfaces")).toBeLessThanOrEqual(2);
 });
 
 it("an address of a carrier is not associated anew because instance metadata does not show it", async () => {

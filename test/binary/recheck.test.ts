@@ -190,7 +190,7 @@ describe("recheck", () => {
     expect(rounds[0]).toEqual(["DescribeAddresses", "DescribeAddresses"]);
     expect(rounds[1]).toEqual(["DescribeAddresses", "DescribeAddresses"]);
     expect(rounds[2]?.slice(0, 2)).toEqual(["DescribeAddresses", "AssociateAddress"]);
-    expect(told).toContain("anew, since traffic did not use it");
+    expect(told).toContain("anew, since instance metadata did not show it there");
     expect(holder()).toBe(me.instanceId);
   });
 

@@ -68,7 +68,7 @@ const ROWS: readonly Row[] = [
     },
     status: 78,
     here: false,
-    message: /belongs to no instance .*; give this group an Elastic IP of its own/,
+    message: /belongs to no instance .*; .* give this group an Elastic IP of its own/,
     holder: { kind: "other" },
   },
   {

@@ -68,6 +68,8 @@ const XML = '<?xml version="1.0"?><Sorry><Reason>Not today</Reason></Sorry>';
 
 /** What proxies, portals and endpoint services answer in EC2's place. */
 const PAGES: readonly (readonly [status: number, what: string, body: string])[] = [
+  [200, "HTML", HTML],
+  [200, "nothing", ""],
   [400, "HTML", HTML],
   [403, "HTML", HTML],
   [404, "HTML", HTML],

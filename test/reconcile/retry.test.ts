@@ -41,7 +41,8 @@ describe("how far tries are apart at most, and once it has lasted two minutes", 
     ["denied", failure("denied"), 15_000, undefined],
     ["held", failure("held"), 5_000, 15_000],
     ["on this machine", local, 2_000, 2_000],
-    ["a write", write("not-yet"), 120_000, 120_000],
+    ["a write", write("not-yet"), 96_000, 200_000],
+    ["a write that is denied", write("denied"), 15_000, undefined],
     ["a write that is throttled", write("throttled"), 30_000, 30_000],
   ] as const)("%s: %d ms, %d ms", (_, f, cap, later) => {
     const { delays } = run(f, 1_800_000);
@@ -83,7 +84,7 @@ describe("how far tries are apart at most, and once it has lasted two minutes", 
     const after = (spent: number) =>
       nextRetry(
         failure("unreachable"),
-        { inARow: 9, manner: "unreachable", since: 0 },
+        { streaks: { unreachable: { inARow: 8, since: 0, at: 0 } } },
         0,
         spent,
         600_000,
@@ -121,7 +122,7 @@ describe("among contenders whose number is known", () => {
 
   it("but as among a few at least, and never to the deadline all together", () => {
     expect(firstDelay(1)).toBeCloseTo(8_000, 0);
-    const state = { inARow: 5, manner: "throttled", since: 0 } as const;
+    const state = { streaks: { throttled: { inARow: 5, since: 0, at: 0 } } };
     const half = nextRetry(among(10_000), state, 0, 0, 600_000, () => 0.5);
     expect(half).toMatchObject({ afterMs: expect.closeTo(299_550, 0) as number });
   });
@@ -155,13 +156,39 @@ describe("when a run ends, and how", () => {
   });
 
   it("what an earlier run on this boot has waited for in vain is not waited for again", () => {
-    const again = (code: string) =>
-      nextRetry(failure("denied"), NO_RETRIES, 0, 0, 600_000, HIGH, code);
-    expect(again("C")).toEqual({ again: false, status: EXIT.NOPERM });
-    expect(again("D")).toMatchObject({ again: true });
+    const again = (f: Failure) => nextRetry(f, NO_RETRIES, 0, 0, 600_000, HIGH, true);
+    const status = EXIT.NOPERM;
+    expect(again(failure("denied"))).toEqual({ again: false, status, isWaitedOut: true });
     // Trouble that is nobody's to correct is not a cause that was waited out.
-    const down = failure("unreachable");
-    expect(nextRetry(down, NO_RETRIES, 0, 0, 600_000, HIGH, "C")).toMatchObject({ again: true });
+    expect(again(failure("unreachable"))).toMatchObject({ again: true });
+  });
+
+  it("is over when it is over, and not a pause later", () => {
+    for (const dice of [() => 0, HIGH]) {
+      for (const f of [failure("denied"), write("denied"), failure("not-yet", 78)]) {
+        expect(run(f, 600_000, dice).endedAt).toBe(PATIENCE_MS);
+      }
+    }
+  });
+
+  it("a deadline that comes before is no end of the patience", () => {
+    const late = nextRetry(failure("denied"), NO_RETRIES, 0, 0, 500, HIGH);
+    expect(late).toEqual({ again: false, status: EXIT.NOPERM });
+  });
+
+  it("other trouble in between does not make the pauses short again", () => {
+    let state = NO_RETRIES;
+    let now = 0;
+    const delays: number[] = [];
+    for (let i = 0; now < 590_000; i++) {
+      const f = i % 2 ? failure("unreachable") : write("not-yet");
+      const decision = nextRetry(f, state, now, now, 600_000, HIGH);
+      if (!decision.again) break;
+      if (f.details.isWrite) delays.push(decision.afterMs);
+      now += decision.afterMs;
+      state = decision.state;
+    }
+    expect(delays.length).toBeLessThanOrEqual(12);
   });
 
   it("says once for how long it is waited at most", () => {
