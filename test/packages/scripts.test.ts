@@ -12,7 +12,7 @@ interface Answers {
 
 /**
  * Runs a maintainer script with stand-ins for all that it could change the machine with, and returns what it called.
- * Whether this machine runs systemd decides about daemon-reload and stop: those two are left to the boot tests.
+ * Whether this machine runs systemd decides about daemon-reload, stop and reset-failed: those are left to the boot tests.
  */
 function calls(script: string, args: string[], answers: Answers = {}): string[] {
   const folder = mkdtempSync(join(tmpdir(), "eip-heal-scripts-"));
@@ -39,7 +39,9 @@ function calls(script: string, args: string[], answers: Answers = {}): string[] 
       .filter(
         (line) =>
           line !== "" &&
-          !/ daemon-reload$| stop eip-heal-retry\.timer .* eip-heal\.service$/.test(line),
+          !/ daemon-reload$| reset-failed | stop eip-heal-retry\.timer .* eip-heal\.service$/.test(
+            line,
+          ),
       );
   } finally {
     rmSync(folder, { recursive: true });
