@@ -10,7 +10,7 @@ import { Cloud, CONF, UNIT } from "./cloud.ts";
 import { stopAtFirstFailure, tellOnFailure } from "./failing.ts";
 import { baseImage } from "./image.ts";
 import type { Machine } from "./machine.ts";
-import { builtPackage, install, newerPackage } from "./package.ts";
+import { builtPackage, install, packageAs } from "./package.ts";
 import { place } from "./place.ts";
 import { CONFIRM, RECHECK, RETRY, TIMER } from "./rounds.ts";
 import { eventually, must } from "./run.ts";
@@ -249,7 +249,7 @@ describe("a machine with eip-heal", () => {
   test("an upgrade neither restarts it nor asks anybody, nor starts a timer", async () => {
     await endRechecks();
     await machine.must(["systemctl", "stop", RETRY]);
-    const newer = await newerPackage(deb, "999.0", join(place().scratch, "tmp"));
+    const newer = await packageAs(deb, "999.0", join(place().scratch, "tmp"));
     const [calls, requests] = [cloud.region.calls.length, cloud.region.imdsRequests.length];
     const before = await show("InvocationID", "ActiveState", "UnitFileState");
     await install(machine, newer);

@@ -32,10 +32,20 @@ export async function install(on: Builder | Machine, file: string): Promise<void
   await on.must(["rm", inside]);
 }
 
-/** The same package under a higher version, in `folder`. */
-export async function newerPackage(deb: string, version: string, folder: string): Promise<string> {
-  const tree = join(folder, "newer");
+/**
+ * The same package under another version, in `folder`.
+ *
+ * @param change what else is different in it
+ */
+export async function packageAs(
+  deb: string,
+  version: string,
+  folder: string,
+  change: (tree: string) => Promise<void> = async () => {},
+): Promise<string> {
+  const tree = join(folder, `eip-heal_${version}`);
   await must(["dpkg-deb", "--raw-extract", deb, tree]);
+  await change(tree);
   const control = join(tree, "DEBIAN/control");
   await writeFile(
     control,
