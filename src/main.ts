@@ -173,13 +173,13 @@ async function main(args: string[]): Promise<ExitStatus> {
     }
   }
 
-  function tell(outcome: Outcome, quiet = false): void {
+  function tell(outcome: Outcome, quiet = false, keepsResult = false): void {
     const { level, line } = report(outcome);
-    voiceFor(outcome)[quiet ? "debug" : level](line);
+    logFor(outcome, keepsResult)[quiet ? "debug" : level](line);
   }
 
   /** The console hears of a cause once an hour, and not of rechecks that change nothing. */
-  function voiceFor(outcome: Outcome, keepsResult = false): Log {
+  function logFor(outcome: Outcome, keepsResult = false): Log {
     const isForConsole =
       outcome.end !== "failed" ||
       (toldAt(outcome.failure) === undefined && !(keepsResult && unit === RECHECK_UNIT));
@@ -195,14 +195,10 @@ async function main(args: string[]): Promise<ExitStatus> {
     outcome: Outcome,
     { quiet = false, told = false, keepsResult = false } = {},
   ): ExitStatus {
-    const voice = voiceFor(outcome, keepsResult);
-    if (!told) {
-      const { level, line } = report(outcome);
-      voice[quiet ? "debug" : level](line);
-    }
+    if (!told) tell(outcome, quiet, keepsResult);
     if (outcome.hook !== undefined) {
       const { level, line } = reportHook(outcome.hook);
-      voice[level](line);
+      logFor(outcome, keepsResult)[level](line);
     }
     const now = systemClock.date();
     const isTold = unit === HEAL_UNIT && outcome.end === "failed";
@@ -228,7 +224,7 @@ async function main(args: string[]): Promise<ExitStatus> {
     const outcome: Outcome = { end: "failed", failure, status, facts: {}, tries: 0, ms: 0 };
     const isHeal = commandLine.command === "heal";
     const keepsResult = !isHeal || status === EXIT.USAGE;
-    for (const problem of problems) voiceFor(outcome, keepsResult).error(problem);
+    for (const problem of problems) logFor(outcome, keepsResult).error(problem);
     // A mistake on the command line is somebody's at a terminal, not this machine's.
     const abandons = hook !== undefined && isHeal && status === EXIT.CONFIG;
     return finish(abandons ? { ...outcome, hook: await abandon(outcome, hook) } : outcome, {
