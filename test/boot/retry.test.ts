@@ -8,9 +8,9 @@ import { appendFile, chmod, mkdir, readFile, rm, writeFile } from "node:fs/promi
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { allow } from "../region/iam.ts";
-import type { Address } from "../region/model.ts";
-import { aWorld, type BuiltInstance } from "../region/world.ts";
+import { allow } from "../../sim/iam.ts";
+import type { Address } from "../../sim/model.ts";
+import { aWorld, type BuiltInstance } from "../../sim/world.ts";
 import { Cloud, CONF, UNIT } from "./cloud.ts";
 import { stopAtFirstFailure, tellOnFailure } from "./failing.ts";
 import { baseImage, type Builder } from "./image.ts";
