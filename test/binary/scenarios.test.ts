@@ -3,8 +3,10 @@
  * for each takeover policy and under both roles, with every call counted.
  */
 import { describe, expect, it } from "vitest";
+import { LAG_MS } from "../../src/reconcile/bounds.ts";
 import { TAKEOVERS, type Takeover } from "../../src/reconcile/ownership.ts";
-import type { InstanceState } from "../../sim/model.ts";
+import type { InstanceState, Settings } from "../../sim/model.ts";
+import { FULL_ROLE, HOOK_ROLE } from "../../sim/iam.ts";
 import { type RunningRegion, startRegion } from "../../sim/server.ts";
 import { aWorld } from "../../sim/world.ts";
 import { type AgentOptions, type AgentRun, runAgent } from "./agent.ts";
@@ -50,6 +52,47 @@ const MOST_CALLS: Record<End, { full: number; old: number }> = {
   held: { full: 2, old: 4 },
   yielded: { full: 2, old: 4 },
 };
+
+/** How EC2 may behave, and which ends that makes a difference to. */
+interface Way {
+  readonly name: string;
+  readonly settings: Partial<Settings>;
+  readonly touches: (end: End, role: "full" | "old") => boolean;
+  /** Calls that a run takes more, at most. */
+  readonly moreCalls: number;
+}
+const USUAL: Way = { name: "as usual", settings: {}, touches: () => true, moreCalls: 0 };
+const WAYS: readonly Way[] = [
+  {
+    name: "nobody shown as an empty id",
+    settings: { emptyInstanceId: true },
+    touches: (end, role) => end === "associated" && role === "full",
+    moreCalls: 0,
+  },
+  {
+    // Only what is asked by filter has pages, which is how the old role looks: an empty one, and one for each instance.
+    name: "instances on pages, some empty",
+    settings: { pageSize: 1, emptyFirstPage: true },
+    touches: (_, role) => role === "old",
+    moreCalls: 6,
+  },
+  {
+    // It is looked three times more until it shows what was written, with a question about the holder of before.
+    name: "all shown as a second ago",
+    settings: { describeStalenessMs: LAG_MS },
+    touches: (end) => end === "associated" || end === "taken",
+    moreCalls: 6,
+  },
+];
+
+/** Every policy as usual; the other ways with the one that asks for most. */
+function casesOf(ends: Record<Takeover, End>, role: "full" | "old") {
+  const ways = WAYS.filter(({ touches }) => touches(ends.newest, role));
+  return [
+    ...TAKEOVERS.map((takeover) => ({ takeover, way: USUAL })),
+    ...ways.map((way) => ({ takeover: "newest" as const, way })),
+  ];
+}
 const STATUS: Record<End, number> = { none: 0, associated: 0, taken: 0, held: 75, yielded: 69 };
 
 interface Scene {
@@ -60,8 +103,13 @@ interface Scene {
   readonly other: string | undefined;
 }
 
-async function play(holder: Holder, role: "full" | "old", options: AgentOptions): Promise<Scene> {
-  const world = aWorld();
+async function play(
+  holder: Holder,
+  role: "full" | "old",
+  options: AgentOptions,
+  { settings } = USUAL,
+): Promise<Scene> {
+  const world = aWorld({ settings });
   const { allocationId } = world.address();
   const me = world.instance({
     tags: { "allocation-id": allocationId },
@@ -99,14 +147,15 @@ const associations = (region: RunningRegion) =>
 
 describe.each(["full", "old"] as const)("with the %s role", (role) => {
   describe.each(ROWS)("held by %s", (_, holder, ends) => {
-    it.concurrent.each(TAKEOVERS)("policy %s", async (takeover) => {
+    const cases = casesOf(ends, role);
+    it.concurrent.each(cases)("policy $takeover, $way.name", async ({ takeover, way }) => {
       const end = ends[takeover];
-      const { region, run, allocationId, me, other } = await play(holder, role, {
-        environment: {
-          EIP_HEAL_TAKEOVER: takeover,
-          EIP_HEAL_DEADLINE: end === "held" ? "4s" : "30s",
-        },
-      });
+      const environment = {
+        EIP_HEAL_TAKEOVER: takeover,
+        EIP_HEAL_DEADLINE: end === "held" ? "4s" : "30s",
+      };
+      const scene = await play(holder, role, { environment }, way);
+      const { region, run, allocationId, me, other } = scene;
       expect(run.status, run.log.join("\n")).toBe(STATUS[end]);
       // One line for the end; before it one, however often it was tried again.
       const tries = Number(run.result?.["tries"]);
@@ -120,7 +169,7 @@ describe.each(["full", "old"] as const)("with the %s role", (role) => {
       const mine = end === "none" || end === "associated" || end === "taken";
       expect(region.holder(allocationId)?.instanceId).toBe(mine ? me : other);
       expect(region.calls.length, actions(region).join(" ")).toBeLessThanOrEqual(
-        tries * MOST_CALLS[end][role],
+        tries * MOST_CALLS[end][role] + way.moreCalls,
       );
       expect(
         region.imdsRequests.filter(({ token }) => token !== "valid").map(({ method }) => method),
@@ -258,6 +307,56 @@ describe("not in service", () => {
         `nothing to do: this instance is not in service (its Auto Scaling target state is ${lifecycle})`,
       ]);
       expect(region.calls).toEqual([]);
+    },
+  );
+});
+
+describe("in a group, and instance metadata does not show yet whether it is in service", () => {
+  /** May Auto Scaling be asked? */
+  const ROLES = { asking: HOOK_ROLE, silent: FULL_ROLE };
+
+  it.concurrent.each<
+    [
+      role: keyof typeof ROLES,
+      lifecycle: string,
+      /** Milliseconds until it is shown. */
+      hiddenMs: number,
+      holder: "nobody" | InstanceState,
+      status: number,
+      told: string,
+      isTaken: boolean,
+    ]
+  >([
+    ["silent", "Warmed:Stopped", Infinity, "nobody", 0, "associated", true],
+    ["silent", "Warmed:Stopped", Infinity, "stopped", 0, "taken from", true],
+    ["silent", "Warmed:Stopped", Infinity, "running", 75, "does not show yet", false],
+    ["silent", "Warmed:Stopped", 4_000, "running", 0, "not in service", false],
+    ["silent", "InService", 4_000, "running", 0, "taken from", true],
+    ["asking", "Warmed:Stopped", Infinity, "nobody", 0, "not in service", false],
+    ["asking", "Warmed:Stopped", Infinity, "running", 0, "not in service", false],
+    ["asking", "InService", Infinity, "running", 0, "taken from", true],
+  ])(
+    "%s role, %s shown after %s ms, held by %s: %s, %s",
+    async (role, lifecycle, hiddenMs, state, status, told, isTaken) => {
+      const world = aWorld();
+      world.group("web");
+      world.role(role, ROLES[role]);
+      const { allocationId } = world.address();
+      if (state !== "nobody") world.hold({ allocationId }, world.instance({ state }));
+      const me = world.instance({ role, group: "web", metadataTags: true, lifecycle });
+      const region = await startRegion(world);
+      const before = region.holder(allocationId)?.instanceId;
+      region.region.hideLifecycle(me.instanceId, hiddenMs);
+      const run = await runAgent(region, me.instanceId, {
+        environment: {
+          EIP_HEAL_ALLOCATION_ID: allocationId,
+          EIP_HEAL_DEADLINE: status === 0 ? "30s" : "4s",
+        },
+      });
+      await region.close();
+      expect(run.status, run.log.join("\n")).toBe(status);
+      expect(run.log.at(-1)).toContain(told);
+      expect(region.holder(allocationId)?.instanceId).toBe(isTaken ? me.instanceId : before);
     },
   );
 });
