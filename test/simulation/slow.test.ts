@@ -91,13 +91,13 @@ const ROWS: readonly Row[] = [
     more: { full: 6, old: 0 },
   },
   {
-    who: "a running instance that was launched before",
+    who: "an older running instance",
     hold: heldBy("running", OLDER),
     full: "taken",
     old: "taken",
   },
   {
-    who: "a running instance that was launched after this one",
+    who: "a newer running instance",
     hold: heldBy("running", NEWER),
     full: "yielded",
     old: "yielded",
