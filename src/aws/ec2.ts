@@ -226,7 +226,9 @@ export function ec2Over(api: Ec2Api, self: Instance, denied: Set<string>) {
     question: Question,
   ): Promise<Observation> {
     const { displaced, alongside } = question;
-    const asked = alongside.length > 0 ? describe(alongside) : undefined;
+    // DescribeInstances tells of the holder by itself where it is what is asked for the address.
+    const isTold = denied.has("DescribeAddresses") && self.instanceId in question.known;
+    const asked = alongside.length > 0 && !isTold ? describe(alongside) : undefined;
     // Whoever waits for it hears of it; nobody has to.
     asked?.catch(() => {});
     const rows =
@@ -255,7 +257,11 @@ export function ec2Over(api: Ec2Api, self: Instance, denied: Set<string>) {
       return { addresses: [{ allocationId, holder: { kind: "nobody" } }], direct: false };
     }
     const address = { allocationId, ...heldBy(instanceId, holder.instance, target) };
-    return { ...(await withFacts([address], new Map(), question, asked)), direct: false };
+    const known = { ...question.known, [instanceId]: factsOf(holder.instance) };
+    return {
+      ...(await withFacts([address], new Map(), { ...question, known }, asked)),
+      direct: false,
+    };
   }
 
   async function observePool(key: string, value: string, question: Question): Promise<Observation> {
