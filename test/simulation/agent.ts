@@ -18,7 +18,7 @@ import type { AutoScaling, HealPorts, SentWrite } from "../../src/run/ports.ts";
 import { recheck } from "../../src/commands/recheck.ts";
 import { ApiError } from "../../sim/errors.ts";
 import type { Address, Instance as SimulatedInstance } from "../../sim/model.ts";
-import type { DescribedInstance } from "../../sim/actions.ts";
+import type { DescribedInstance, DescribeInstancesInput } from "../../sim/actions.ts";
 import type { Region } from "../../sim/region.ts";
 import type { VirtualTime } from "./time.ts";
 
@@ -211,12 +211,12 @@ function autoScalingOf(options: AgentOptions, sleep: Sleep, signal: AbortSignal)
 }
 
 function apiOf(options: AgentOptions, self: Instance, sleep: Sleep, signal: AbortSignal): Ec2Api {
-  const { region, instanceId } = options;
+  const { region, time, instanceId } = options;
   const caller = { instanceId };
   const call = wireOf("ec2", options, sleep, signal);
 
-  const described = (filters: { name: string; values: string[] }[]) =>
-    region.describeInstances(caller, { filters }).items.map((row) => ({
+  const described = (input: DescribeInstancesInput) =>
+    region.describeInstances(caller, input).items.map((row) => ({
       instance: wireInstance(row, region.account),
       ownerId: region.account,
     }));
@@ -229,10 +229,15 @@ function apiOf(options: AgentOptions, self: Instance, sleep: Sleep, signal: Abor
           .map(wireAddress),
       ),
     describeInstances: (name, values) =>
-      call("DescribeInstances", () => described([{ name, values: [...values] }])),
-    // An id that EC2 does not know is an error of the real one; what comes of it is the same.
+      call("DescribeInstances", () => described({ filters: [{ name, values: [...values] }] })),
+    // An id that EC2 does not know is an error, and the others are asked for again; here that is one call.
     describeInstancesById: (ids) =>
-      call("DescribeInstances", () => described([{ name: "instance-id", values: [...ids] }])),
+      call("DescribeInstances", () => {
+        const isKnown = (id: string) =>
+          region.hasInstance(id) && region.instance(id).knownFrom <= time.now();
+        const instanceIds = ids.filter(isKnown);
+        return instanceIds.length === 0 ? [] : described({ instanceIds });
+      }),
     describeNetworkInterfaces: (ids) =>
       call("DescribeNetworkInterfaces", () =>
         region
