@@ -1,5 +1,6 @@
 /** Interfaces, displaced addresses, refusals and pools: the real binary, with every call counted. */
 import { describe, expect, it } from "vitest";
+import type { Settings } from "../../sim/model.ts";
 import { type RunningRegion, startRegion } from "../../sim/server.ts";
 import { aWorld, type BuiltInstance, type World } from "../../sim/world.ts";
 import { type AgentOptions, type AgentRun, runAgent } from "./agent.ts";
@@ -72,8 +73,8 @@ const reassociations = ({ calls }: RunningRegion) =>
 const settled = (allocationId: string) => ({ EIP_HEAL_ALLOCATION_ID: allocationId });
 
 describe.concurrent("interfaces", () => {
-  function scene() {
-    const world = aWorld();
+  function scene(settings: Partial<Settings> = {}) {
+    const world = aWorld({ settings });
     const address = world.address();
     const me = world.instance({
       role: "full",
@@ -88,20 +89,24 @@ describe.concurrent("interfaces", () => {
     return { world, address, me, first, second };
   }
 
-  it("several: the primary one by its interface id", async () => {
-    const { world, address, me, first } = scene();
-    const { run, calls, associate, region } = await play(world, me, {
-      environment: settled(address.allocationId),
-    });
-    expect(run.status, run.log.join("\n")).toBe(0);
-    expect(associate).toEqual({
-      AllocationId: address.allocationId,
-      NetworkInterfaceId: first.networkInterfaceId,
-      AllowReassociation: "false",
-    });
-    expect(calls).toEqual(FREE);
-    expect(region.holder(address.allocationId)?.privateIp).toBe("10.0.0.20");
-  });
+  // Instance metadata lists no network cards where an instance was launched long ago.
+  it.each([true, false])(
+    "several: the primary one by its interface id (network cards: %s)",
+    async (networkCardIndex) => {
+      const { world, address, me, first } = scene({ networkCardIndex });
+      const { run, calls, associate, region } = await play(world, me, {
+        environment: settled(address.allocationId),
+      });
+      expect(run.status, run.log.join("\n")).toBe(0);
+      expect(associate).toEqual({
+        AllocationId: address.allocationId,
+        NetworkInterfaceId: first.networkInterfaceId,
+        AllowReassociation: "false",
+      });
+      expect(calls).toEqual(FREE);
+      expect(region.holder(address.allocationId)?.privateIp).toBe("10.0.0.20");
+    },
+  );
 
   it.each([
     ["device index", "1"],

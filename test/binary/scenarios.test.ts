@@ -203,6 +203,21 @@ describe("what is called, in order", () => {
     expect(actions(region)).toEqual(["DescribeAddresses"]);
   });
 
+  it("already ours, but instance metadata does not show it yet: one more after the hold", async () => {
+    const world = aWorld({ settings: { imdsStalenessMs: 60_000 } });
+    const { allocationId } = world.address();
+    const me = world.instance({ role: "full" });
+    const region = await startRegion(world);
+    region.region.associate(allocationId, me.instanceId);
+    const run = await runAgent(region, me.instanceId, {
+      environment: { EIP_HEAL_ALLOCATION_ID: allocationId },
+    });
+    await region.close();
+    expect(run.status, run.log.join("\n")).toBe(0);
+    expect(run.result).toMatchObject({ change: "none" });
+    expect(actions(region)).toEqual(["DescribeAddresses", "DescribeAddresses"]);
+  });
+
   it("free: look, associate, look again on another connection and after the hold", async () => {
     const { region } = await play("nobody", "full", {});
     expect(actions(region)).toEqual([
