@@ -111,7 +111,7 @@ function toldOnce(check: Check, told: Map<string, CheckId>): Check {
   for (const command of fresh) told.set(command, id);
   return known === undefined
     ? check
-    : { ...check, cure: `${cure} (the same as for ${told.get(known)})`, commands: fresh };
+    : { ...check, cure: `${cure} (command: see ${told.get(known)})`, commands: fresh };
 }
 
 async function runStatus(

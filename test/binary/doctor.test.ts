@@ -1123,7 +1123,7 @@ describe("the screen", () => {
       expect(stdout.match(/put-role-policy --role-name/g)).toHaveLength(1);
       const cures = stdout.split("\n").filter((line) => /^ {8}cure: allow/.test(line));
       expect(cures).toHaveLength(2);
-      expect(cures[1]).toMatch(/ \(the same as for describe-addresses\)$/);
+      expect(cures[1]).toMatch(/ \(command: see describe-addresses\)$/);
       const { checks } = await setUp.doctor();
       const commands = checks.flatMap((check) => check.commands ?? []);
       const puts = commands.filter((command) => command.includes("put-role-policy"));
