@@ -9,7 +9,7 @@ import {
   RecordLifecycleActionHeartbeatCommand,
 } from "@aws-sdk/client-auto-scaling";
 import { Failure } from "../model/failure.ts";
-import { isGroupName, partitionOf } from "../model/ids.ts";
+import { isGroupName } from "../model/ids.ts";
 import { boundBodies } from "./bodies.ts";
 import {
   callsOf,
@@ -22,7 +22,7 @@ import {
 
 /** Opens a connection of its own; the first call connects. */
 export function connectAutoScaling(options: ConnectOptions) {
-  const { region, instanceId } = options.self;
+  const { instanceId } = options.self;
   const client = new AutoScalingClient(clientConfig(options));
   boundBodies(client.config.requestHandler);
   const host = hostOf(options, client);
@@ -37,10 +37,9 @@ export function connectAutoScaling(options: ConnectOptions) {
       limits: Limits,
     ) => Promise<{ $metadata: { requestId?: string | undefined } }>,
   ): Promise<boolean> {
-    const arn = `arn:${partitionOf(region)}:autoscaling:${region}:*:autoScalingGroup:*:autoScalingGroupName/${group}`;
     const on = { AutoScalingGroupName: group, InstanceId: instanceId };
     try {
-      const { $metadata } = await call(action, arn, (limits) => send(on, limits));
+      const { $metadata } = await call(action, (limits) => send(on, limits));
       // The answer has nothing in it but this: a page of somebody else lacks it.
       if ($metadata.requestId === undefined) throw noAnswer("autoscaling", action, host);
       return true;
@@ -57,9 +56,7 @@ export function connectAutoScaling(options: ConnectOptions) {
     async member(): Promise<{ group: string; lifecycleState?: string } | undefined> {
       const action = "DescribeAutoScalingInstances";
       const command = new DescribeAutoScalingInstancesCommand({ InstanceIds: [instanceId] });
-      const { AutoScalingInstances } = await call(action, "*", (limits) =>
-        client.send(command, limits),
-      );
+      const { AutoScalingInstances } = await call(action, (limits) => client.send(command, limits));
       if (AutoScalingInstances === undefined) throw noAnswer("autoscaling", action, host);
       const [found] = AutoScalingInstances;
       if (found === undefined) return undefined;

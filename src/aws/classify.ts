@@ -22,8 +22,6 @@ export interface ErrorAnswer {
   readonly request: string;
   /** What the service calls this one request. */
   readonly requestId?: string | undefined;
-  /** ARN of what the action was to work on, for a refusal whose message names none. */
-  readonly resource: string;
 }
 
 type Meaning = readonly [kind: Kind, details?: Pick<FailureDetails, "cure" | "meaning">];

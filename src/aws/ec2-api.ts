@@ -12,7 +12,6 @@ import {
   EC2Client,
 } from "@aws-sdk/client-ec2";
 import { Failure } from "../model/failure.ts";
-import { partitionOf } from "../model/ids.ts";
 import type { DescribedInstance, Ec2Api } from "./ec2.ts";
 import { resettableAgents } from "./sockets.ts";
 import { INSTANCE_MAX_BYTES, boundBodies, ONE_MAX_BYTES, POOL_MAX_BYTES } from "./bodies.ts";
@@ -40,7 +39,6 @@ const MAX_PAGES = 100;
 
 /** Opens a connection of its own; the first call connects. */
 export function connectApi(options: ConnectOptions): ConnectedApi {
-  const { region } = options.self;
   const agents = resettableAgents();
   const client = new EC2Client(clientConfig(options, agents));
   boundBodies(client.config.requestHandler);
@@ -55,13 +53,9 @@ export function connectApi(options: ConnectOptions): ConnectedApi {
   }
 
   /** Asks whether this role may do it: EC2's yes is an error, DryRunOperation. */
-  async function tryOut(
-    action: string,
-    resource: string,
-    send: (limits: Limits) => Promise<unknown>,
-  ): Promise<void> {
+  async function tryOut(action: string, send: (limits: Limits) => Promise<unknown>): Promise<void> {
     try {
-      await call(action, resource, send);
+      await call(action, send);
     } catch (error) {
       if (error instanceof Failure && error.code === "DryRunOperation") return;
       throw error;
@@ -72,7 +66,6 @@ export function connectApi(options: ConnectOptions): ConnectedApi {
   const instances = (input: DescribeInstancesCommandInput) =>
     call(
       "DescribeInstances",
-      "*",
       async (limits) => {
         const answer = await client.send(new DescribeInstancesCommand(input), limits);
         const rows = listed("DescribeInstances", answer.Reservations).flatMap(
@@ -87,8 +80,6 @@ export function connectApi(options: ConnectOptions): ConnectedApi {
       ONE_MAX_BYTES + (input.InstanceIds?.length ?? 1) * INSTANCE_MAX_BYTES,
     );
 
-  const arnOf = (allocationId: string) =>
-    `arn:${partitionOf(region)}:ec2:${region}:*:elastic-ip/${allocationId}`;
   const association = (input: AssociateInput, dryRun: boolean) =>
     new AssociateAddressCommand({
       AllocationId: input.allocationId,
@@ -107,7 +98,6 @@ export function connectApi(options: ConnectOptions): ConnectedApi {
     describeAddresses: (filter, values) =>
       call(
         "DescribeAddresses",
-        "*",
         async (limits) => {
           // By filter, not by id: an unknown id then is a missing row and not an error.
           const command = new DescribeAddressesCommand({
@@ -154,40 +144,38 @@ export function connectApi(options: ConnectOptions): ConnectedApi {
     },
 
     describeNetworkInterfaces: (ids) =>
-      call("DescribeNetworkInterfaces", "*", async (limits) => {
+      call("DescribeNetworkInterfaces", async (limits) => {
         const command = new DescribeNetworkInterfacesCommand({ NetworkInterfaceIds: [...ids] });
         const { NetworkInterfaces } = await client.send(command, limits);
         return listed("DescribeNetworkInterfaces", NetworkInterfaces);
       }),
 
     associateAddress: (input) =>
-      call("AssociateAddress", arnOf(input.allocationId), async (limits) => {
+      call("AssociateAddress", async (limits) => {
         const { AssociationId } = await client.send(association(input, false), limits);
         if (AssociationId === undefined) throw noAnswer("ec2", "AssociateAddress", host);
       }),
 
     tryDescribeAddresses: () =>
-      tryOut("DescribeAddresses", "*", (limits) =>
+      tryOut("DescribeAddresses", (limits) =>
         client.send(new DescribeAddressesCommand({ DryRun: true }), limits),
       ),
 
     tryDescribeInstances: () =>
-      tryOut("DescribeInstances", "*", (limits) =>
+      tryOut("DescribeInstances", (limits) =>
         client.send(new DescribeInstancesCommand({ DryRun: true }), limits),
       ),
 
     tryDescribeInterfaces: () =>
-      tryOut("DescribeNetworkInterfaces", "*", (limits) =>
+      tryOut("DescribeNetworkInterfaces", (limits) =>
         client.send(new DescribeNetworkInterfacesCommand({ DryRun: true }), limits),
       ),
 
     tryAssociateAddress: (input) =>
-      tryOut("AssociateAddress", arnOf(input.allocationId), (limits) =>
-        client.send(association(input, true), limits),
-      ),
+      tryOut("AssociateAddress", (limits) => client.send(association(input, true), limits)),
 
     disassociateAddress: (associationId) =>
-      call("DisassociateAddress", "*", async (limits) => {
+      call("DisassociateAddress", async (limits) => {
         const command = new DisassociateAddressCommand({ AssociationId: associationId });
         // The answer has nothing in it but this: a page of somebody else lacks it.
         const { requestId } = (await client.send(command, limits)).$metadata;

@@ -96,12 +96,10 @@ export function urlOf(
 /**
  * Runs one action.
  *
- * @param resource the ARN it works on, for a refusal that names none
  * @param maxBytes that the body of the answer may have, if it is not about one thing
  */
 export type Call = <T>(
   action: string,
-  resource: string,
   send: (limits: Limits) => Promise<T>,
   maxBytes?: number,
 ) => Promise<T>;
@@ -124,7 +122,7 @@ export function callsOf(
   { self, signal, skew }: ConnectOptions,
   agents?: ResettableAgents,
 ): Call {
-  return async (action, resource, send, maxBytes) => {
+  return async (action, send, maxBytes) => {
     const request = `${service}:${action} at ${host}`;
     const limitMs = isWrite(action) ? FLIGHT_MS : LIMIT_MS[service];
     const limit = AbortSignal.timeout(limitMs);
@@ -152,7 +150,7 @@ export function callsOf(
         throw new Failure(error.kind, { request, ...error.details }, error.step);
       }
       const timedOut = limit.aborted;
-      throw translate(error, { service, action, request, resource, timedOut, limitMs, self });
+      throw translate(error, { service, action, request, timedOut, limitMs, self });
     }
   };
 }
@@ -184,7 +182,6 @@ interface Context {
   readonly service: Service;
   readonly action: string;
   readonly request: string;
-  readonly resource: string;
   readonly timedOut: boolean;
   /** Milliseconds that the request could take. */
   readonly limitMs: number;
@@ -207,7 +204,7 @@ const isRequestId = (id: unknown): id is string =>
 /** The failure that an exception of the SDK is: an answer of the service, or none. */
 function translate(
   error: unknown,
-  { service, action, request, resource, timedOut, limitMs, self }: Context,
+  { service, action, request, timedOut, limitMs, self }: Context,
 ): Failure {
   const { name, message, code, Code, $metadata } = error as SdkError;
   const status = $metadata?.httpStatusCode;
@@ -218,7 +215,7 @@ function translate(
       return notOfAws(service, request, status, { requestId, cause: error });
     }
     const told = { code: Code, message: message ?? "", status, requestId };
-    return classify({ service, action, request, resource, ...told });
+    return classify({ service, action, request, ...told });
   }
   // The SDK calls a connection that was reset a TimeoutError too, and one that was never made as well.
   const trouble = networkTrouble(errorCode(error) ?? "");

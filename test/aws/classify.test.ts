@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { classify } from "../../src/aws/classify.ts";
 
-const ARN = "arn:aws:ec2:us-east-1:*:elastic-ip/eipalloc-00000000000000001";
 const answer = (code: string, message = "", status = 400, action = "AssociateAddress") =>
   classify({
     code,
@@ -10,7 +9,6 @@ const answer = (code: string, message = "", status = 400, action = "AssociateAdd
     action,
     service: "ec2",
     request: `ec2:${action} at ec2.example`,
-    resource: ARN,
   });
 
 describe("kinds by code", () => {

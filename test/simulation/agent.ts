@@ -174,7 +174,7 @@ function wireOf(service: Service, options: AgentOptions, sleep: Sleep, signal: A
     await sleep(backMs, signal);
     if ("value" in answer) return answer.value;
     const { code, message, httpStatus: status } = answer.error;
-    throw classify({ service, code, message, status, action, request, resource: "*" });
+    throw classify({ service, code, message, status, action, request });
   };
 }
 
