@@ -70,8 +70,8 @@ test-fast: node_modules/.installed ## run the tests that need nothing: units, th
 	$(VITEST) --project unit --project simulation --project explorer
 
 .PHONY: explore
-explore: node_modules/.installed ## visit every interleaving of two and three instances (minutes, gigabytes)
-	@$(NODE) --max-old-space-size=16384 test/explorer/main.ts
+explore: node_modules/.installed ## visit every interleaving of two and three instances: half an hour and gigabytes, or ARGS="--only free"
+	@$(NODE) --max-old-space-size=8192 test/explorer/main.ts $(ARGS)
 
 .PHONY: races
 races: dist/eip-heal ## 200 times two real instances that boot at once on a free address (minutes)
