@@ -64,7 +64,9 @@ export interface Habits {
   readonly isSlow: boolean;
   /** Instances of which it makes a difference what is known: the others are as they are all the time. */
   readonly changing: readonly string[];
-  /** Seconds after which it makes no difference how long an answer has taken. */
+  /** Seconds that a write takes at most. */
+  readonly flight: number;
+  /** Seconds after which it makes no difference how long the answer to a question has taken. */
   readonly longestAnswer: number;
   readonly machine?: Machine;
   /** Is what makes no difference kept? Only to show that it makes none: the states then have no end. */
@@ -255,9 +257,10 @@ function over(result: Result, step: Step, tries: number): Agent {
 }
 
 /** How long it matters since when an effect has been under way, in seconds. */
-function longest({ step, age }: Agent, { longestAnswer }: Habits): number {
+function longest({ step, age }: Agent, { flight, longestAnswer }: Habits): number {
   const { effect, state } = step;
   if (effect.do === "sleep") return Math.ceil(effect.ms / SECOND);
+  if (effect.do === "associate") return flight;
   const { write, lastWriteAt } = state.memory;
   const isSuspect =
     write === undefined && lastWriteAt !== undefined && -age * SECOND - lastWriteAt < SUSPECT_MS;

@@ -42,6 +42,28 @@ describe.each([FIXED_SEED, freshSeed()])(
   },
 );
 
+describe("the search", () => {
+  it("takes no state for another one, although it keeps nothing but a hash of each", () => {
+    const model = modelOf({ claimants: 2, holders: ["J"], atMost: { deaths: 1 } });
+    const seen = new Set<string>();
+    const left = [model.start];
+    for (let world = left.pop(); world !== undefined; world = left.pop()) {
+      const key = model.key(world).join();
+      if (seen.has(key)) continue;
+      seen.add(key);
+      for (const { to } of model.moves(world)) left.push(to());
+    }
+    expect(explore(model).states).toBe(seen.size);
+  });
+
+  it("goes the same random ways from the same seed", () => {
+    const scenario = { claimants: 3, holders: ["J"], atMost: { losses: 1 } } as const;
+    const one = sample(modelOf(scenario), 7, 20);
+    expect(sample(modelOf(scenario), 7, 20)).toEqual(one);
+    expect(sample(modelOf(scenario), 8, 20)).not.toEqual(one);
+  });
+});
+
 describe("what is forgotten makes no difference", () => {
   it.each([...QUICK, ...SAMPLED])("$name", ({ scenario }) => {
     for (let seed = 0; seed < 40; seed++) {

@@ -192,6 +192,11 @@ export const BEYOND: readonly Row[] = [
   row("requests that EC2 carries out a second later", { flight: 3, lag: LAG }, FALSE_SUCCESS),
   row("always beside newest", { takeover: ["always", "newest"] }, FALSE_SUCCESS),
   row("the zone of a newer holder is down", DOWN_FOR_ONE, NOT_HELD),
+  row(
+    "free, and whether the newest is in service or not is shown within ten seconds",
+    { ...FREE, shownWithin: 10, answeredWithin: 2, isPatient: true },
+    NOT_HELD,
+  ),
 ];
 
 /** The reconciler broken on purpose: that each of its rules is needed is found. */
@@ -238,40 +243,51 @@ export const BROKEN: readonly Row[] = [
   ),
 ];
 
+/** Three instances, and something else that happens. */
+const MORE: readonly Row[] = [
+  LOST,
+  ALWAYS,
+  STARTED,
+  row("a pool of three free addresses", { holders: ["nobody", "nobody", "nobody"], pool: "no" }),
+  OLDEST,
+  TAKEN_STRICT,
+].map(three);
+
 /** Minutes, and gigabytes of memory. */
 export const SLOW: readonly Row[] = [
   row("held by one that dies, and EC2 is behind", { lag: LAG, atMost: { deaths: 1 } }),
+  row("held by one that dies, and an answer is lost", { atMost: { deaths: 1, losses: 1 } }),
+  row("held by one that dies, and a run is killed", { atMost: { deaths: 1, kills: 1 } }),
+  row("an answer is lost, and a run is killed", { atMost: { losses: 1, kills: 1 } }),
   GATE,
   three(IS_FREE),
   three(IS_HELD),
   three(BEHIND),
+  ...MORE,
   three(DIES),
 ];
 
-/** More states than can be visited. */
+/** Three instances on random schedules: those that have too many states, and for the tests those that take minutes. */
 export const SAMPLED: readonly Row[] = [
-  LOST,
-  KILLED,
-  RESTARTED,
-  UNKNOWN,
-  ALWAYS,
-  row("a pool of three free addresses", { holders: ["nobody", "nobody", "nobody"], pool: "no" }),
-  row("a pool of three, one of which J holds and lets go", {
-    holders: ["J", "nobody", "nobody"],
-    pool: "no",
-    atMost: { deaths: 1 },
-  }),
-  OLDEST,
-  GATE_OF_TEN,
-  DOWN,
-  TAKEN_STRICT,
-  STARTED,
-  row("everything that may happen, once", {
-    lag: LAG,
-    tries: 3,
-    atMost: { deaths: 1, losses: 1, kills: 1, restarts: 1 },
-  }),
-].map(three);
+  ...MORE,
+  ...[
+    KILLED,
+    RESTARTED,
+    UNKNOWN,
+    row("a pool of three, one of which J holds and lets go", {
+      holders: ["J", "nobody", "nobody"],
+      pool: "no",
+      atMost: { deaths: 1 },
+    }),
+    GATE_OF_TEN,
+    DOWN,
+    row("everything that may happen, once", {
+      lag: LAG,
+      tries: 3,
+      atMost: { deaths: 1, losses: 1, kills: 1, restarts: 1 },
+    }),
+  ].map(three),
+];
 
 /** How many states each row has; `make explore ARGS=--count` counts them anew. */
 export const STATES_FILE = new URL("states.json", import.meta.url);

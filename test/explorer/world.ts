@@ -139,6 +139,7 @@ class Region implements Model<World> {
         isPatient: scenario.isPatient ?? false,
         isSlow: scenario.isSlow ?? false,
         changing: changing.length === 0 ? [] : [...changing, self].map(instanceId),
+        flight: this.#flight,
         longestAnswer: Math.max(scenario.answeredWithin ?? 0, OLDEST_MS / 1_000),
         keepsAll,
         ...(scenario.machine !== undefined && { machine: scenario.machine }),
