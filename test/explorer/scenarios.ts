@@ -246,6 +246,7 @@ export const BROKEN: readonly Row[] = [
 /** Three instances, and something else that happens. */
 const MORE: readonly Row[] = [
   LOST,
+  RESTARTED,
   ALWAYS,
   STARTED,
   row("a pool of three free addresses", { holders: ["nobody", "nobody", "nobody"], pool: "no" }),
@@ -272,7 +273,6 @@ export const SAMPLED: readonly Row[] = [
   ...MORE,
   ...[
     KILLED,
-    RESTARTED,
     UNKNOWN,
     row("a pool of three, one of which J holds and lets go", {
       holders: ["J", "nobody", "nobody"],
