@@ -30,8 +30,9 @@ _eip_heal() {
 	# Only the machine's owner knows these.
 	--allocation-id | --pool | --private-ip | --lifecycle-hook | --region | --account | --vpc | --group) return ;;
 	*)
-		words='heal recheck release status doctor policy --config --dry-run --json --verbose --version --help
-			--explain --required --any --hook --release --region --account --vpc --group
+		words='heal recheck release status doctor policy check-config help version
+			--config --dry-run --json --verbose
+			--explain --required --any --hook --release --region --account --vpc --group --version --help
 			--allocation-id --tag --pool --pool-tag --pool-takeover --takeover --displace
 			--interface --private-ip --deadline --optional --lifecycle-hook --log-level'
 		;;

@@ -4,25 +4,25 @@
  */
 import { resolveTarget } from "../model/target.ts";
 import type { InstanceContext } from "../model/instance.ts";
-import { Failure } from "../model/failure.ts";
+import { EXIT, Failure } from "../model/failure.ts";
+import { statusOf } from "../reconcile/retry.ts";
 import { permitOf, type Scope, type Surroundings } from "../iam/permit.ts";
-import { ANY, type Clause, clausesFor, type Permit } from "../iam/policy.ts";
+import {
+  ANY,
+  type Clause,
+  clausesFor,
+  documentOf,
+  explanationOf,
+  type Permit,
+} from "../iam/policy.ts";
 import type { Settings } from "../config/settings.ts";
 import { desiredAddress, tagsToRead } from "../run/desired.ts";
-import type { Footing, Ports } from "../run/ports.ts";
 import { withStep, deadlineSignal, type RunContext } from "../run/retrying.ts";
-
-export { documentOf, explanationOf } from "../iam/policy.ts";
+import type { Completion, Context, RunPorts } from "./command.ts";
+import { begin, refused } from "./refusal.ts";
 
 /** Milliseconds; somebody is waiting for it. */
 const DEADLINE_MS = 15_000;
-
-export interface PolicyPorts extends Ports {
-  stand(
-    tags: readonly string[],
-    signal: AbortSignal,
-  ): Promise<Footing & { home(): Promise<InstanceContext> }>;
-}
 
 /**
  * Puts the policy together.
@@ -33,7 +33,7 @@ export interface PolicyPorts extends Ports {
 export async function policy(
   settings: Settings,
   scope: Scope,
-  ports: PolicyPorts,
+  ports: RunPorts,
   stop: AbortSignal,
 ): Promise<readonly Clause[]> {
   const limit = deadlineSignal(ports.clock, DEADLINE_MS, stop);
@@ -51,7 +51,7 @@ export async function policy(
   }
 }
 
-async function permit(context: RunContext, scope: Scope, ports: PolicyPorts): Promise<Permit> {
+async function permit(context: RunContext, scope: Scope, ports: RunPorts): Promise<Permit> {
   const { settings } = context;
   const found = await lookAround(context, scope, ports);
   const addresses = scope.any ? { kind: "any" as const } : found?.wanted;
@@ -71,11 +71,11 @@ async function permit(context: RunContext, scope: Scope, ports: PolicyPorts): Pr
 async function lookAround(
   context: RunContext,
   { any, region, account }: Scope,
-  ports: PolicyPorts,
+  ports: RunPorts,
 ): Promise<(Surroundings & { wanted?: Permit["addresses"] }) | undefined> {
   if (region !== undefined && account !== undefined) return undefined;
   const { settings, signal } = context;
-  let footing: Awaited<ReturnType<PolicyPorts["stand"]>>;
+  let footing: Awaited<ReturnType<RunPorts["stand"]>>;
   let home: InstanceContext;
   try {
     footing = await withStep(context, "reading instance metadata", () =>
@@ -114,4 +114,25 @@ function unnamed(why: string): Failure {
     why: `for which address? ${why}`,
     cure: "name it by --allocation-id or --pool, or take --any",
   });
+}
+
+/** `eip-heal policy` */
+export async function run(context: Context): Promise<Completion> {
+  const beginning = begin(context);
+  if ("problems" in beginning) return refused(beginning, context);
+  const { settings, environment, ports } = beginning;
+  const { commandLine, stop } = context;
+  const region = environment["AWS_REGION"];
+  const scope = { ...(region && { region }), ...commandLine.scope };
+  try {
+    const clauses = await policy(settings, scope, ports, stop);
+    return {
+      status: EXIT.OK,
+      output: documentOf(clauses),
+      ...(commandLine.explain && { explanation: explanationOf(clauses) }),
+    };
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    return { status: statusOf(error), lines: [{ level: "error", text: error.message }] };
+  }
 }

@@ -5,7 +5,7 @@
  */
 import { isNoSuchPlace, resolveTarget } from "../model/target.ts";
 import { whyNotInService } from "../reconcile/ownership.ts";
-import { Failure } from "../model/failure.ts";
+import { EXIT, Failure } from "../model/failure.ts";
 import type { End, Facts, Outcome } from "../model/outcome.ts";
 import { statusOf } from "../reconcile/retry.ts";
 import {
@@ -18,8 +18,12 @@ import {
   whyLeft,
 } from "../reconcile/drift.ts";
 import type { Settings } from "../config/settings.ts";
+import { isMove, type Line } from "../report/report.ts";
 import { heal } from "../run/heal.ts";
 import type { HealPorts, Moves } from "../run/ports.ts";
+import type { Completion, Context } from "./command.ts";
+import { completionOf, hookLines, lineOf } from "./outcome.ts";
+import { begin, refused } from "./refusal.ts";
 
 /** What earlier runs have left. */
 export interface Past {
@@ -190,4 +194,49 @@ function limitMoves(memory: RecheckState, isReleased: () => boolean, wallClock: 
     refused: () => void recent.pop(),
   };
   return { moves, recent, signal: enough.signal };
+}
+
+/** `eip-heal recheck` */
+export async function run(context: Context): Promise<Completion> {
+  const beginning = begin(context);
+  if ("problems" in beginning) return refused(beginning, context);
+  const { settings, ports } = beginning;
+  const { clock, runtime, stop } = context;
+  const last = runtime.last();
+  const isReleased = () => runtime.last()?.outcome === "released";
+  const past = { last, memory: runtime.rechecks(), isReleased };
+  const now = () => clock.date().getTime();
+  const { outcome, keepsResult, memory } = await recheck(settings, ports, past, now, stop);
+  runtime.rememberRechecks(memory);
+  if (outcome === undefined) return { status: EXIT.OK, ...(last && { json: last }) };
+  const { result, status, json } = completionOf(outcome, context);
+  const line = lineOf(outcome, context);
+  // The console need not hear that nothing was found out, nor the journal what it has heard.
+  const isNews = keepsResult === true || !isAsBefore(outcome, result.record, last);
+  const told: Line = {
+    ...line,
+    ...(!isNews && { level: "debug" }),
+    isAside: outcome.end === "failed" && keepsResult === true,
+  };
+  return {
+    // A newer instance has the address: as it should be, minute by minute.
+    status: status === EXIT.UNAVAILABLE ? EXIT.OK : status,
+    json,
+    lines: [told, ...hookLines(outcome, context)],
+    ...(keepsResult !== true && !context.commandLine.dryRun && { result }),
+  };
+}
+
+/** Has it only found what the last run has found? */
+function isAsBefore(
+  outcome: Outcome,
+  record: Readonly<Record<string, unknown>>,
+  last: LastResult | undefined,
+): boolean {
+  return (
+    last !== undefined &&
+    last.outcome === record["outcome"] &&
+    last.exitStatus === record["exitStatus"] &&
+    !isMove(outcome)
+  );
 }

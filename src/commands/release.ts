@@ -11,6 +11,9 @@ import { resolveTarget } from "../model/target.ts";
 import { desiredAddress, tagsToRead } from "../run/desired.ts";
 import type { Ports } from "../run/ports.ts";
 import { deadlineSignal, endBy, type RunContext, withStep } from "../run/retrying.ts";
+import type { Completion, Context } from "./command.ts";
+import { completionOf, lineOf } from "./outcome.ts";
+import { begin, refused } from "./refusal.ts";
 
 /** Milliseconds; it runs while an instance is being stopped, so it does not wait for anything. */
 const DEADLINE_MS = 10_000;
@@ -115,4 +118,23 @@ async function giveUp(
   } finally {
     ec2.close();
   }
+}
+
+/** `eip-heal release` */
+export async function run(context: Context): Promise<Completion> {
+  const beginning = begin(context);
+  if ("problems" in beginning) return refused(beginning, context);
+  const { settings, ports } = beginning;
+  const { runtime, stop } = context;
+  const goOn = await context.endRetries(stop);
+  const announce = (intended: Outcome) => {
+    const { record } = completionOf(intended, context).result;
+    return runtime.announce({ record, variables: undefined });
+  };
+  const outcome = await release(settings, ports, announce, stop);
+  // One that has failed has changed nothing of what was verified, or nobody knows, and then it was meant.
+  const keepsResult = outcome.end !== "released" && outcome.end !== "idle";
+  if (keepsResult) await goOn();
+  const { result, ...completion } = completionOf(outcome, context);
+  return { ...completion, lines: [lineOf(outcome, context)], ...(!keepsResult && { result }) };
 }

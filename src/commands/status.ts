@@ -9,12 +9,14 @@ import { EXIT, type ExitStatus, Failure } from "../model/failure.ts";
 import { statusOf } from "../reconcile/retry.ts";
 import { type Choice, choose } from "../reconcile/pool.ts";
 import type { LastResult } from "../reconcile/drift.ts";
-import type { Row } from "../report/screen.ts";
+import { linesOf, type Row } from "../report/screen.ts";
 import type { Settings } from "../config/settings.ts";
 import { desiredAddress, tagsToRead } from "../run/desired.ts";
 import type { Ports } from "../run/ports.ts";
 import { withStep, deadlineSignal, type RunContext } from "../run/retrying.ts";
 import type { Machine } from "../doctor/ports.ts";
+import type { Completion, Context } from "./command.ts";
+import { begin } from "./refusal.ts";
 
 /** Milliseconds that the look at instance metadata and EC2 may take. */
 const LIMIT_MS = 8_000;
@@ -271,4 +273,32 @@ export function statusRecord(standing: Standing, at: Date): Record<string, unkno
     ...(retryInMs !== undefined && { retryInMs: Math.round(retryInMs) }),
     ...(recheckInMs !== undefined && { recheckInMs: Math.round(recheckInMs) }),
   };
+}
+
+/** `eip-heal status` */
+export async function run(context: Context): Promise<Completion> {
+  const { runtime, clock, commandLine, stop } = context;
+  const lastRun = runtime.record() as LastRun;
+  const beginning = begin(context);
+  const standing: Standing =
+    "problems" in beginning
+      ? {
+          here: false,
+          exitStatus: beginning.status,
+          message: beginning.problems.join("; "),
+          lastRun,
+        }
+      : await status(
+          beginning.settings,
+          { ...beginning.ports, machine: { unit: context.unit }, lastRun },
+          stop,
+        );
+  const now = clock.date();
+  const { exitStatus } = standing;
+  if (commandLine.json) return { status: exitStatus, json: statusRecord(standing, now) };
+  const { screen, lines } = await context.screen();
+  const rows = rowsOf(standing, now.getTime());
+  const width = Math.max(...rows.map(({ label }) => label.length));
+  for (const row of rows) lines(linesOf(row, screen, width));
+  return { status: exitStatus };
 }

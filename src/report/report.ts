@@ -6,6 +6,14 @@ import { seconds } from "../model/duration.ts";
 import { EXIT, type ExitStatus, type Failure } from "../model/failure.ts";
 import type { Change, Facts, HookEnd, Outcome } from "../model/outcome.ts";
 
+/** One event of the log. */
+export interface Line {
+  readonly level: "error" | "warn" | "info" | "debug";
+  readonly text: string;
+  /** For the journal alone: the console, which is read by whoever cannot reach the machine, need not be told again. */
+  readonly isAside?: boolean;
+}
+
 /** Has the run changed who holds the address? */
 export function isMove(outcome: Outcome): boolean {
   return outcome.end === "settled" && outcome.change !== "none";

@@ -2,26 +2,11 @@
 import { readFileSync } from "node:fs";
 import { parseEnvironmentFile } from "../config/environment-file.ts";
 import type { Problem } from "../config/problem.ts";
-import { EXIT, type ExitStatus } from "../model/failure.ts";
-import { readSettings, type Settings, type SettingsResult } from "../config/settings.ts";
-
-export type Environment = Readonly<Record<string, string | undefined>>;
+import { EXIT } from "../model/failure.ts";
+import type { Configuration, Environment } from "../config/configuration.ts";
+import { readSettings, type SettingsResult } from "../config/settings.ts";
 
 const CONFIG_FILE = "/etc/eip-heal.conf";
-
-export type Configuration =
-  | {
-      readonly settings: Settings;
-      /** What the AWS variables are read from: the process's environment over the variables of the file. */
-      readonly environment: Environment;
-    }
-  | {
-      /** Every problem. */
-      readonly problems: readonly Problem[];
-      readonly status: ExitStatus;
-      /** The launch hook, if that could be read all the same, and the environment to complete it in. */
-      readonly hook?: { readonly name: string; readonly environment: Environment };
-    };
 
 /** The settings file: the one that was named, else the one of the package. */
 export const configFile = ({ config }: { config?: string }): string => config ?? CONFIG_FILE;

@@ -7,6 +7,7 @@ import printf from "logform/printf.js";
 import createLogger from "winston/lib/winston/create-logger.js";
 import Console from "winston/lib/winston/transports/console.js";
 import { LOG_LEVELS, type LogLevel } from "../config/settings.ts";
+import type { Line } from "../report/report.ts";
 
 /** syslog(3) priorities of winston's levels. */
 const PRIORITY: Readonly<Record<LogLevel, number>> = {
@@ -86,4 +87,29 @@ export function openLog(
         logger.end();
       }),
   };
+}
+
+const manner = mannerOf(process.env);
+let level: LogLevel = "info";
+let log = openLog(level, manner);
+/** Opened when it is needed. */
+let aside: Log | undefined;
+
+/** From which level on lines are written. */
+export function setLevel(next: LogLevel): void {
+  level = next;
+  log = openLog(level, manner);
+}
+
+/** Writes a line to the log of this process. */
+export function say({ level: of, text, isAside = false }: Line): void {
+  const isForJournalAlone = isAside && manner === "journal";
+  if (isForJournalAlone) aside ??= openLog(level, manner, "stdout");
+  (isForJournalAlone ? aside : log)?.[of](text);
+}
+
+/** Resolves when everything has been written. */
+export async function closeLog(): Promise<void> {
+  await log.close();
+  await aside?.close();
 }

@@ -2,7 +2,8 @@
 import { spawnSync } from "node:child_process";
 import { globSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { helpText } from "../../src/cli.ts";
+import { helpOf, overview } from "../../src/commands/help.ts";
+import { COMMANDS } from "../../src/commands/index.ts";
 import { missing, read, ROOT } from "./tools.ts";
 
 const WORDS = `${ROOT}test/packages/words.txt`;
@@ -46,7 +47,12 @@ const TEXTS: Record<string, string> = Object.fromEntries([
     ...globSync(["examples/*.yaml", "examples/*/*"], { cwd: ROOT, exclude: ["**/versions.tf"] }),
     ...globSync("systemd/*", { cwd: ROOT }),
   ].map((path) => [path, proseOfComments(read(path))]),
-  ["--help", helpText().replaceAll(/--[\w-]+|[\w.-]*[/_][\w./-]+/g, "")],
+  [
+    "--help",
+    [overview(COMMANDS), ...COMMANDS.map(helpOf)]
+      .join("")
+      .replaceAll(/--[\w-]+|check-config|[\w.-]*[/_][\w./-]+/g, ""),
+  ],
 ]);
 
 /** Words that the checker does not know. */

@@ -18,7 +18,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   doctor: ["model", "reconcile", "config", "report", "iam", "run"],
   commands: ["model", "reconcile", "config", "report", "iam", "doctor", "run"],
   aws: ["model", "reconcile"],
-  system: ["model", "reconcile", "config", "report", "run"],
+  system: ["model", "reconcile", "config", "report", "doctor", "run"],
 };
 /** Folders whose files perform nothing themselves: what they need of the world is handed to them. */
 const PURE = ["model", "reconcile", "config", "report", "iam", "run", "doctor", "commands"];

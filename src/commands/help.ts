@@ -1,0 +1,98 @@
+/** `eip-heal help`, and what `--help` prints. */
+import { SETTINGS } from "../config/settings.ts";
+import { EXIT } from "../model/failure.ts";
+import {
+  type CommandRow,
+  type Completion,
+  type Context,
+  EVERYWHERE,
+  type Option,
+} from "./command.ts";
+
+/** Columns: a terminal has eighty, and a manual page no more. */
+const WIDTH = 80;
+/** Where the meanings begin. */
+const INDENT = 29;
+
+export function run({ commandLine, commands }: Context): Promise<Completion> {
+  const row = commands.find(({ name }) => name === commandLine.topic);
+  return Promise.resolve({ status: EXIT.OK, output: row ? helpOf(row) : overview(commands) });
+}
+
+/** What the program is for, and its commands. */
+export function overview(commands: readonly CommandRow[]): string {
+  return text([
+    "Usage: eip-heal [COMMAND] [OPTION]...",
+    "Brings this EC2 instance back under its Elastic IP and says whether it did.",
+    "",
+    "Commands:",
+    ...commands.flatMap(({ name, summary }) => entry(name, summary)),
+    "",
+    "eip-heal COMMAND --help has the options of a command.",
+    "",
+    "Exit status: 0 the address is here or there is nothing to do; 64 bad command",
+    "line; 69 a newer instance holds the address; 70 bug; 75 try again later;",
+    "77 permission missing; 78 misconfigured. See eip-heal(8).",
+  ]);
+}
+
+/** One command with its options. */
+export function helpOf({ name, summary, options, hasSettings }: CommandRow): string {
+  return text([
+    `Usage: eip-heal ${name} [OPTION]...`,
+    ...wrap(`${summary.charAt(0).toUpperCase()}${summary.slice(1)}.`, WIDTH),
+    "",
+    "Options:",
+    ...Object.entries({ ...options, ...EVERYWHERE }).flatMap(([flag, option]) =>
+      entry(flagOf(flag, option), option.meaning),
+    ),
+    ...(hasSettings
+      ? [
+          "",
+          "Settings, each also a line of /etc/eip-heal.conf and an environment variable",
+          "(--allocation-id is EIP_HEAL_ALLOCATION_ID); flags win over the environment,",
+          "the environment over the file:",
+          ...SETTINGS.flatMap(({ flag, placeholder, meaning, default: value }) => {
+            const isChoice = placeholder.length > 12;
+            const details = [
+              ...(isChoice ? [placeholder.replaceAll("|", ", ")] : []),
+              ...(value === undefined ? [] : [`default: ${value}`]),
+            ].join("; ");
+            return entry(
+              `--${flag} ${isChoice ? "VALUE" : placeholder}`,
+              details === "" ? meaning : `${meaning} (${details})`,
+            );
+          }),
+        ]
+      : []),
+  ]);
+}
+
+function flagOf(name: string, { short, placeholder }: Option): string {
+  const flag = short === undefined ? `--${name}` : `-${short}, --${name}`;
+  return placeholder === undefined ? flag : `${flag} ${placeholder}`;
+}
+
+/** A row of a list: a long name has its meaning below it. */
+function entry(name: string, meaning: string): string[] {
+  const [first = "", ...more] = wrap(meaning, WIDTH - INDENT);
+  const pad = " ".repeat(INDENT);
+  const head = `  ${name}`;
+  return head.length < INDENT
+    ? [head.padEnd(INDENT) + first, ...more.map((line) => pad + line)]
+    : [head, ...[first, ...more].map((line) => pad + line)];
+}
+
+function wrap(words: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of words.split(" ")) {
+    if (line !== "" && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = word;
+    } else line = line === "" ? word : `${line} ${word}`;
+  }
+  return [...lines, line];
+}
+
+const text = (lines: readonly string[]): string => lines.map((line) => `${line}\n`).join("");

@@ -1,0 +1,149 @@
+/**
+ * The commands, in the order of the help: what each is for, which options go with it, and where it is. Only heal is there
+ * from the beginning; the others are loaded when they are asked for.
+ */
+import { SETTINGS } from "../config/settings.ts";
+import { isAccount, isRegion, isVpc } from "../model/ids.ts";
+import { type CommandRow, EVERYWHERE, type Option } from "./command.ts";
+import * as heal from "./heal.ts";
+
+const CONFIG = {
+  config: {
+    type: "string",
+    placeholder: "FILE",
+    meaning: "settings file (default: /etc/eip-heal.conf)",
+  },
+} as const;
+const JSON_OPTION = {
+  json: { type: "boolean", meaning: "print the result as JSON on standard output" },
+} as const;
+const VERBOSE = {
+  verbose: { type: "boolean", meaning: "log each step; the same as --log-level debug" },
+} as const;
+
+export const COMMANDS: readonly CommandRow[] = [
+  {
+    name: "heal",
+    summary: "bring this instance back under its Elastic IP (the default)",
+    options: {
+      ...CONFIG,
+      "dry-run": { type: "boolean", meaning: "say what would be done, change nothing" },
+      ...JSON_OPTION,
+      ...VERBOSE,
+    },
+    hasSettings: true,
+    load: () => Promise.resolve(heal),
+  },
+  {
+    name: "recheck",
+    summary: "heal if the address is not where it was verified; asks EC2 only then",
+    options: { ...CONFIG, ...JSON_OPTION, ...VERBOSE },
+    hasSettings: true,
+    load: () => import("./recheck.ts"),
+  },
+  {
+    name: "release",
+    summary: "give the address up, if this instance holds it",
+    options: { ...CONFIG, ...JSON_OPTION, ...VERBOSE },
+    hasSettings: true,
+    load: () => import("./release.ts"),
+  },
+  {
+    name: "status",
+    summary: "show in one look where the address is and what the last run did",
+    options: { ...CONFIG, ...JSON_OPTION, ...VERBOSE },
+    hasSettings: true,
+    load: () => import("./status.ts"),
+  },
+  {
+    name: "doctor",
+    summary: "check all that a heal needs, name what is wrong and its cure",
+    options: { ...CONFIG, ...JSON_OPTION, ...VERBOSE },
+    hasSettings: true,
+    load: () => import("./doctor.ts"),
+  },
+  {
+    name: "policy",
+    summary: "print the smallest IAM policy for these settings",
+    options: {
+      ...CONFIG,
+      ...VERBOSE,
+      explain: {
+        type: "boolean",
+        meaning: "say on standard error why each statement is there",
+      },
+      required: { type: "boolean", meaning: "only what a heal cannot do without" },
+      any: { type: "boolean", meaning: "for any address of the account" },
+      hook: { type: "boolean", meaning: "with a launch hook of this instance's group" },
+      release: { type: "boolean", meaning: "with eip-heal release" },
+      region: {
+        type: "string",
+        placeholder: "REGION",
+        meaning: "for this region; default: this instance's",
+        accepts: ["a region such as eu-central-1", isRegion],
+      },
+      account: {
+        type: "string",
+        placeholder: "ACCOUNT",
+        meaning: "for this account; default: this instance's",
+        accepts: ["the twelve digits of an account", isAccount],
+      },
+      vpc: {
+        type: "string",
+        placeholder: "VPC",
+        meaning: "for instances with several interfaces, in this VPC",
+        accepts: ["a VPC id such as vpc-0123456789abcdef0", isVpc],
+      },
+      group: {
+        type: "string",
+        placeholder: "NAME",
+        meaning: "with a launch hook of this Auto Scaling group",
+        accepts: ["the name of an Auto Scaling group", (text) => text !== ""],
+      },
+    },
+    hasSettings: true,
+    load: () => import("./policy.ts"),
+  },
+  {
+    name: "check-config",
+    summary: "say whether flags, environment and settings file are in order",
+    options: { ...CONFIG, ...VERBOSE },
+    hasSettings: true,
+    load: () => import("./check-config.ts"),
+  },
+  {
+    name: "help",
+    summary: "print this help, or that of a command",
+    options: {},
+    hasSettings: false,
+    load: () => import("./help.ts"),
+  },
+  {
+    name: "version",
+    summary: "print the version",
+    options: {},
+    hasSettings: false,
+    load: () => import("./version.ts"),
+  },
+];
+
+/** Every option that is no setting, by name. */
+export const OPTIONS: Readonly<Record<string, Option>> = Object.assign(
+  {},
+  ...COMMANDS.map(({ options }) => options),
+  EVERYWHERE,
+) as Record<string, Option>;
+
+/** The command of that name. */
+export function commandOf(name: string | undefined): CommandRow | undefined {
+  return COMMANDS.find((row) => row.name === name);
+}
+
+/** Does the option, or the flag of a setting, go with the command? */
+export function goesWith(option: string, { options, hasSettings }: CommandRow): boolean {
+  return (
+    Object.hasOwn(options, option) ||
+    Object.hasOwn(EVERYWHERE, option) ||
+    (hasSettings && SETTINGS.some(({ flag }) => flag === option))
+  );
+}

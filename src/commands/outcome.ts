@@ -1,0 +1,48 @@
+/** What the end of a run comes to: lines for the log, a record for programs, an exit status. */
+import type { Failure } from "../model/failure.ts";
+import type { Outcome } from "../model/outcome.ts";
+import { HEAL_UNIT } from "../reconcile/drift.ts";
+import { toldConsole } from "../reconcile/news.ts";
+import { type Line, report, reportHook, resultRecord, resultVariables } from "../report/report.ts";
+import type { Completion, Context, Result } from "./command.ts";
+
+type Needed = Pick<Context, "clock" | "commandLine" | "runtime">;
+
+/** The line about the outcome. */
+export function lineOf(outcome: Outcome, context: Needed): Line {
+  const { level, line: text } = report(outcome);
+  return { level, text, isAside: isToldAlready(outcome, context) };
+}
+
+/** The line about the launch hook, if there was one. */
+export function hookLines(outcome: Outcome, context: Needed): Line[] {
+  if (outcome.hook === undefined) return [];
+  const { level, line: text } = reportHook(outcome.hook);
+  return [{ level, text, isAside: isToldAlready(outcome, context) }];
+}
+
+/** Has the console heard of this cause within the hour? */
+export function isToldAlready(outcome: Outcome, context: Needed): boolean {
+  return outcome.end === "failed" && toldAt(outcome.failure, context) !== undefined;
+}
+
+/** Status, JSON and the result for others; without the lines. A dry run leaves nothing. */
+export function completionOf(outcome: Outcome, context: Needed): Completion & { result: Result } {
+  const { clock, runtime } = context;
+  const now = clock.date();
+  const { unit } = runtime;
+  const isTold = unit === HEAL_UNIT && outcome.end === "failed";
+  const told = isTold ? (toldAt(outcome.failure, context) ?? now.toISOString()) : undefined;
+  const record = resultRecord(outcome, now, { unit, toldAt: told });
+  return {
+    status: report(outcome).status,
+    json: record,
+    result: { record, variables: resultVariables(outcome) },
+  };
+}
+
+/** When the console was told of this cause, if that need not be told again: only the unit of the heal tells it. */
+function toldAt(failure: Failure, { clock, runtime }: Needed): string | undefined {
+  const before = runtime.unit === HEAL_UNIT ? runtime.last() : undefined;
+  return toldConsole(failure, before, clock.date().getTime());
+}

@@ -1,0 +1,85 @@
+/** A run that cannot begin, because its settings or the AWS variables make no sense. */
+import { sentenceOf } from "../config/problem.ts";
+import type { Environment } from "../config/configuration.ts";
+import type { Settings } from "../config/settings.ts";
+import { EXIT, type ExitStatus, Failure } from "../model/failure.ts";
+import type { HookEnd, Outcome } from "../model/outcome.ts";
+import type { Completion, Context, RunPorts } from "./command.ts";
+import { completionOf, hookLines, isToldAlready } from "./outcome.ts";
+
+/** What a run begins with, or why it cannot. */
+export type Beginning =
+  | { readonly settings: Settings; readonly environment: Environment; readonly ports: RunPorts }
+  | Refusal;
+
+export interface Refusal {
+  /** Each a whole sentence. */
+  readonly problems: readonly string[];
+  readonly status: ExitStatus;
+  /** The launch hook, if that is known all the same, and the environment to complete it in. */
+  readonly hook?: { readonly name: string; readonly environment: Environment };
+}
+
+export function begin({ configuration, portsIn }: Context): Beginning {
+  if ("problems" in configuration) {
+    const { problems, ...rest } = configuration;
+    return { problems: problems.map(sentenceOf), ...rest };
+  }
+  const { settings, environment } = configuration;
+  try {
+    return { settings, environment, ports: portsIn(environment) };
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    const { lifecycleHook: name } = settings;
+    return {
+      problems: [error.message],
+      status: EXIT.CONFIG,
+      ...(name !== undefined && { hook: { name, environment } }),
+    };
+  }
+}
+
+/** Says what is wrong, and leaves what earlier runs have left. */
+export function refused({ problems, status }: Refusal, context: Context): Completion {
+  const { json } = completionOf(outcomeOf({ problems, status }), context);
+  return { status, json, lines: problems.map((text) => ({ level: "error", text })) };
+}
+
+/**
+ * The same for a heal: whoever reads its result must not find that of an earlier one, and whoever waits for its launch
+ * hook must not wait in vain.
+ */
+export async function refusedHeal(refusal: Refusal, context: Context): Promise<Completion> {
+  // A mistake on the command line is somebody's at a terminal, not this machine's.
+  if (refusal.status === EXIT.USAGE) return refused(refusal, context);
+  const failed = outcomeOf(refusal);
+  const isAside = isToldAlready(failed, context);
+  for (const text of refusal.problems) context.say({ level: "error", text, isAside });
+  const { hook } = refusal;
+  const outcome =
+    hook === undefined ? failed : { ...failed, hook: await abandon(failed, hook, context) };
+  const { result, ...completion } = completionOf(outcome, context);
+  const lines = hookLines(outcome, context);
+  return { ...completion, lines, ...(!context.commandLine.dryRun && { result }) };
+}
+
+function outcomeOf({ problems, status }: Refusal): Outcome & { end: "failed" } {
+  const failure = new Failure("misconfigured", { why: problems.join("; ") });
+  return { end: "failed", failure, status, facts: {}, tries: 0, ms: 0 };
+}
+
+async function abandon(
+  outcome: Outcome,
+  { name, environment }: { name: string; environment: Environment },
+  { portsIn, commandLine, stop }: Context,
+): Promise<HookEnd> {
+  try {
+    const ports = portsIn(environment);
+    const { completeHook } = await import("../run/lifecycle.ts");
+    const hook = { name, deadlineMs: 0, dryRun: commandLine.dryRun };
+    return await completeHook(hook, outcome, {}, ports, stop);
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    return { name, end: "left", because: error.message };
+  }
+}

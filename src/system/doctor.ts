@@ -1,0 +1,74 @@
+/** What doctor looks at on this machine. */
+import { existsSync, realpathSync, statSync } from "node:fs";
+import type { Configuration, Environment } from "../config/configuration.ts";
+import { SETTINGS } from "../config/settings.ts";
+import type { Configured, DoctorPorts, Parts } from "../doctor/ports.ts";
+import type { Ports } from "../run/ports.ts";
+import { systemClock } from "./clock.ts";
+import { configFile } from "./configuration.ts";
+import { network } from "./network.ts";
+import { firmwareInstanceId, unitState } from "./units.ts";
+
+/** What was asked for, and what there is. */
+interface Given {
+  readonly commandLine: {
+    readonly config?: string;
+    readonly flags: Readonly<Record<string, string>>;
+  };
+  readonly configuration: Configuration;
+  /** The environment of this process. */
+  readonly own: Environment;
+  readonly version: string;
+  readonly log: Ports["log"];
+  /** AWS with these variables. @throws Failure `misconfigured` for those that make no sense */
+  readonly parts: (environment: Environment) => Parts;
+}
+
+export function doctorPortsOf(request: Given): DoctorPorts {
+  const { commandLine, configuration, own, version, log, parts } = request;
+  const path = configFile(commandLine);
+  const environment = "problems" in configuration ? own : configuration.environment;
+  const configured: Configured =
+    "problems" in configuration
+      ? configuration
+      : {
+          settings: configuration.settings,
+          parts: () => parts(environment),
+        };
+  const given = (key: string) => {
+    const flag = SETTINGS.find((row) => row.key === key)?.flag;
+    if (flag !== undefined && commandLine.flags[flag] !== undefined) return `the flag --${flag}`;
+    return own[key] ? "the environment" : undefined;
+  };
+  return {
+    configured,
+    settingsFile: existsSync(path) ? path : `${path} (not there)`,
+    // A file that was named is not the unit's.
+    hiddenFile: commandLine.config === undefined && isHidden(path) ? path : undefined,
+    placeOfSetting: (key) => given(key) ?? path,
+    isGiven: (key) => given(key) !== undefined,
+    variable: (name) => environment[name] || undefined,
+    clock: systemClock,
+    log,
+    network,
+    machine: {
+      unit: unitState,
+      firmwareInstanceId,
+      versions: `eip-heal ${version} (${programFile()}), Node ${process.version}, ${process.platform} ${process.arch}`,
+    },
+  };
+}
+
+/** Is it there, and closed to users that are neither its owner nor of its group? */
+function isHidden(path: string): boolean {
+  const mode = statSync(path, { throwIfNoEntry: false })?.mode;
+  return mode !== undefined && (mode & 0o004) === 0;
+}
+
+function programFile(): string {
+  try {
+    return realpathSync(process.execPath);
+  } catch {
+    return process.execPath;
+  }
+}
