@@ -60,7 +60,7 @@ describe.each(ALL_BUILT.map((each) => [each.arch, each] as const))(
         `libc6 (>= ${glibc?.["GLIBC"]})`,
         `libgcc-s1 (>= ${libgcc?.["GCC"]})`,
         `libstdc++6 (>= ${gcc})`,
-        "systemd (>= 244)",
+        "systemd (>= 239)",
       ]);
     });
 
