@@ -111,6 +111,8 @@ describe.each(["full", "old"] as const)("with the %s role", (role) => {
       role,
       launchTime: START - launched * MINUTE,
       metadataTags: true,
+      // Else it is asked which group it is in: by itself, and only once.
+      lifecycle: "InService",
     });
     const first = holder === undefined ? me : other;
     world.hold(address, first);
