@@ -76,7 +76,7 @@ export function resolveTarget(
 
 /** Is it that the settings name an interface or a private address that the instance does not have? */
 export function isNoSuchPlace({ code }: Failure): boolean {
-  return code === "NoInterface" || code === "NoSuchPrivateIp";
+  return code === "NoInterface" || code === "NoPrivateIp" || code === "NoSuchPrivateIp";
 }
 
 /** A device index is one of network card 0: the other cards count their own from 0 too. */
