@@ -148,10 +148,30 @@ export const QUICK: readonly Row[] = [
   row("held, and EC2 does not know the newest for almost as long as counts", { unknownFor: 14 }),
   ALWAYS,
   STARTED,
+  row("the newest holds it, is started after a stop, and EC2 is behind", {
+    holders: ["the newest"],
+    lag: LAG,
+  }),
   row("requests take as long as the hold allows where EC2 is not behind", { flight: 4 }),
   POOL,
+  row("a pool of two free addresses, and an answer is lost", {
+    holders: ["nobody", "nobody"],
+    pool: "no",
+    atMost: { losses: 1 },
+  }),
+  row("a pool of two free addresses, and a run is killed and started again", {
+    holders: ["nobody", "nobody"],
+    pool: "no",
+    atMost: { kills: 1 },
+  }),
   POOL_DIES,
   OLDEST,
+  row("a pool of two, each takes it from the oldest, and EC2 is behind", {
+    holders: ["J", "K"],
+    pool: "oldest",
+    lag: LAG,
+    isPatient: true,
+  }),
   OLDEST_OF_ONE,
   GATE_OF_TEN,
   NEVER_SHOWN,
@@ -251,6 +271,7 @@ const MORE: readonly Row[] = [
   STARTED,
   row("a pool of three free addresses", { holders: ["nobody", "nobody", "nobody"], pool: "no" }),
   OLDEST,
+  DOWN,
   TAKEN_STRICT,
 ].map(three);
 
@@ -280,7 +301,6 @@ export const SAMPLED: readonly Row[] = [
       atMost: { deaths: 1 },
     }),
     GATE_OF_TEN,
-    DOWN,
     row("everything that may happen, once", {
       lag: LAG,
       tries: 3,

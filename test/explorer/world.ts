@@ -3,7 +3,13 @@
  * of which passes between any two things that happen. What takes its time is not bounded but for this: a write takes
  * effect and is answered within `flight` seconds, or never; and an answer may show what was `lag` seconds before.
  */
-import { FLIGHT_MS, FRESH_MS, REPLACEMENT_MS, SUSPECT_MS } from "../../src/reconcile/bounds.ts";
+import {
+  FLIGHT_MS,
+  FRESH_MS,
+  LAG_MS,
+  REPLACEMENT_MS,
+  SUSPECT_MS,
+} from "../../src/reconcile/bounds.ts";
 import { type Agent, Agents, type Habits, type Result, type Service } from "./agent.ts";
 import { Associations, type Ranks } from "./associations.ts";
 import { OLDEST_MS } from "./forgotten.ts";
@@ -32,8 +38,11 @@ const NOTHING: Incidents = { deaths: 0, losses: 0, kills: 0, restarts: 0 };
 
 /** A run that has not begun. */
 const NOT_BEGUN = -1;
-/** From the start of a stopped instance until its agent begins: longer than a take that rests on what was before. */
-const BOOT = (FRESH_MS + FLIGHT_MS) / 1_000 + 1;
+/**
+ * From the start of a stopped instance until its agent begins: longer than a take that rests on what was before, and an
+ * answer that does not show that yet. No instance boots faster.
+ */
+const BOOT = (FRESH_MS + FLIGHT_MS + LAG_MS) / 1_000 + 1;
 /** After so many seconds it makes no difference how long ago a write was. */
 const LONG_AGO = SUSPECT_MS / 1_000;
 
