@@ -266,7 +266,9 @@ export const BROKEN: readonly Row[] = [
 /** Three instances, and something else that happens. */
 const MORE: readonly Row[] = [
   LOST,
+  KILLED,
   RESTARTED,
+  UNKNOWN,
   ALWAYS,
   STARTED,
   row("a pool of three free addresses", { holders: ["nobody", "nobody", "nobody"], pool: "no" }),
@@ -293,8 +295,6 @@ export const SLOW: readonly Row[] = [
 export const SAMPLED: readonly Row[] = [
   ...MORE,
   ...[
-    KILLED,
-    UNKNOWN,
     row("a pool of three, one of which J holds and lets go", {
       holders: ["J", "nobody", "nobody"],
       pool: "no",
