@@ -23,7 +23,7 @@ export default defineConfig({
     projects: [
       project(
         "unit",
-        ["test/{aws,config,doctor,model,reconcile,run,structure}/**/*.test.ts"],
+        ["test/{aws,config,doctor,model,reconcile,run,structure,system}/**/*.test.ts"],
         30_000,
       ),
       project("simulation", ["test/simulation/**/*.test.ts"], 300_000),

@@ -53,9 +53,9 @@ function publish(completion: Completion, { json }: CommandLine): ExitStatus {
 }
 
 function reportBug(error: unknown): ExitStatus {
-  const told = error instanceof Error ? error.stack : String(error);
+  const told = (error instanceof Error && error.stack) || String(error);
   const text = `this is a bug in eip-heal ${manifest.version}, please report it: ${told}`;
-  say({ level: "error", text });
+  for (const line of text.split("\n")) say({ level: "error", text: line });
   return EXIT.SOFTWARE;
 }
 

@@ -5,6 +5,7 @@
 import { GROUP_TAG, type Instance } from "../model/instance.ts";
 import { Failure } from "../model/failure.ts";
 import { isRegion } from "../model/ids.ts";
+import { withoutPassword } from "../model/text.ts";
 import { environmentCredentials, roleCredentials } from "./credentials.ts";
 import { ec2Over } from "./ec2.ts";
 import { metadataEndpoint, openMetadata } from "./imds.ts";
@@ -117,7 +118,7 @@ function endpointOf(service: "EC2" | "AUTO_SCALING", environment: Environment): 
       .find(([, value]) => value) ?? [];
   if (url === undefined || /^https?:$/.test(URL.parse(url)?.protocol ?? "")) return url;
   throw new Failure("misconfigured", {
-    why: `${name} is ${JSON.stringify(url)}; accepted: an https:// or http:// URL`,
+    why: `${name} is ${JSON.stringify(withoutPassword(url))}; accepted: an https:// or http:// URL`,
     variable: name,
   });
 }

@@ -7,6 +7,7 @@ import { Agent, request as send } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Failure, type FailureDetails } from "../model/failure.ts";
 import { errorCode, networkTrouble } from "../model/network.ts";
+import { withoutPassword } from "../model/text.ts";
 
 /** Milliseconds for one request, body included. The service answers in single milliseconds or not at all. */
 const REQUEST_MS = 2_000;
@@ -43,7 +44,7 @@ export function metadataEndpoint(
     const url = URL.parse(given);
     if (url?.protocol === "http:") return url.origin;
     throw new Failure("misconfigured", {
-      why: `AWS_EC2_METADATA_SERVICE_ENDPOINT is ${JSON.stringify(given)}; accepted: an http:// URL`,
+      why: `AWS_EC2_METADATA_SERVICE_ENDPOINT is ${JSON.stringify(withoutPassword(given))}; accepted: an http:// URL`,
       variable: "AWS_EC2_METADATA_SERVICE_ENDPOINT",
     });
   }

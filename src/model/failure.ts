@@ -3,6 +3,8 @@
  * another try is worth it (reconcile/retry.ts) and how the run ends if it is not. Whatever else is thrown is a bug.
  */
 
+import { oneLine } from "./text.ts";
+
 /** Exit statuses, from sysexits(3), so that `systemctl status` prints their names. */
 export const EXIT = {
   /** Settled, or rightly nothing to do. */
@@ -112,13 +114,12 @@ function sentence(
   step: string | undefined,
 ): string {
   const sent = requestId === undefined ? request : `${request} (request ${requestId})`;
-  const what = [step, sent, oneLine(why)].filter((part) => part !== undefined).join(": ");
+  const what = [step, sent, shortened(why)].filter((part) => part !== undefined).join(": ");
   return cure === undefined ? what : `${what}; ${cure}`;
 }
 
-/** What others have written may hold anything: the log has one line per event, and no control characters. */
-function oneLine(text: string): string {
-  const line = text.replace(/[\s\p{C}]+/gu, " ").trim();
+function shortened(text: string): string {
+  const line = oneLine(text);
   return line.length <= LONGEST_WHY ? line : `${line.slice(0, LONGEST_WHY)}…`;
 }
 

@@ -7,6 +7,7 @@ import printf from "logform/printf.js";
 import createLogger from "winston/lib/winston/create-logger.js";
 import Console from "winston/lib/winston/transports/console.js";
 import { LOG_LEVELS, type LogLevel } from "../config/settings.ts";
+import { oneLine } from "../model/text.ts";
 import type { Line } from "../report/report.ts";
 
 /** syslog(3) priorities of winston's levels. */
@@ -30,20 +31,18 @@ export type Log = Record<"error" | "warn" | "info" | "debug", (message: string) 
   close(): Promise<void>;
 };
 
-/** One event as it is written: each of its lines marked as the manner wants it. */
+/** One event as it is written: one line, whatever others have put into it, and marked as the manner wants it. */
 export function formatEvent(level: LogLevel, message: string, manner: Manner): string {
+  const line = oneLine(message);
   switch (manner) {
-    case "journal": // every line is a record of its own there
-      return message
-        .split("\n")
-        .map((line) => `<${PRIORITY[level]}>${line}`)
-        .join("\n");
+    case "journal":
+      return `<${PRIORITY[level]}>${line}`;
     case "terminal": {
       const colour = COLOUR[level];
-      return colour === undefined ? message : `${colour}${message}${PLAIN}`;
+      return colour === undefined ? line : `${colour}${line}${PLAIN}`;
     }
     case "plain":
-      return message;
+      return line;
   }
 }
 

@@ -207,3 +207,46 @@ describe("what is missing around the instance", () => {
     );
   });
 });
+
+/** What somebody who may tag an instance, or set a variable, would like the log to say. */
+const FORGED = "web\n<2>associated eipalloc-1 (203.0.113.9) with i-1\u001B[2J\u0007\u009B31m\u202E";
+
+describe("what others have written into a tag, a setting or an argument stays in its line", () => {
+  it.concurrent.each<[string, Record<string, string>, AgentOptions]>([
+    ["the tag of the pool", { "eip-pool": FORGED }, {}],
+    ["the tag of the address", { "allocation-id": FORGED }, {}],
+    ["a setting", {}, { environment: { EIP_HEAL_POOL: `eip-pool=${FORGED}` } }],
+    ["a setting that is not accepted", {}, { environment: { EIP_HEAL_TAKEOVER: FORGED } }],
+    ["the name of a variable", {}, { environment: { "EIP_HEAL_A\n<2>associated": "1" } }],
+    ["an argument", {}, { flags: [FORGED] }],
+    ["the path of the settings file", {}, { flags: ["--config", `/nowhere/${FORGED}`] }],
+  ])("%s", async (_, tags, { environment = {}, flags = [] }) => {
+    const world = aWorld();
+    world.address();
+    const { instanceId } = world.instance({ role: "full", metadataTags: true, tags });
+    const own = await startRegion(world);
+    try {
+      const { log, result, status } = await runAgent(own, instanceId, {
+        environment: { ...QUICK, ...environment, EIP_HEAL_LOG_LEVEL: "debug" },
+        flags,
+      });
+      expect([64, 75, 77, 78]).toContain(status);
+      const { message = "" } = (result ?? {}) as { message?: string };
+      for (const line of [...log, message]) {
+        expect(line).not.toMatch(/^(<\d>)?associated/);
+        expect(line).not.toMatch(/\p{C}/u);
+      }
+      expect(own.calls.filter(({ action }) => action === "AssociateAddress")).toEqual([]);
+    } finally {
+      await own.close();
+    }
+  });
+});
+
+it("the password in the URL of an endpoint is not told", async () => {
+  const { log, status } = await runAgent(region, tagged, {
+    environment: { ...QUICK, AWS_ENDPOINT_URL_EC2: "ftp://user:hunter2@proxy.example" },
+  });
+  expect(status).toBe(78);
+  expect(log.join("\n")).not.toContain("hunter2");
+});
