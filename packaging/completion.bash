@@ -22,7 +22,7 @@ _eip_heal() {
 	--takeover) words='never if-gone newest always' ;;
 	--pool-takeover) words='no oldest' ;;
 	--displace | --optional) words='yes no' ;;
-	--log-level) words='error warn info http verbose debug silly' ;;
+	--log-level) words='error warn info debug' ;;
 	--tag) words='allocation-id' ;;
 	--pool-tag) words='eip-pool' ;;
 	--interface) words='0' ;;

@@ -1,5 +1,5 @@
 /** A run that cannot begin, because its settings or the AWS variables make no sense. */
-import { sentenceOf } from "../config/problem.ts";
+import { sentenceOf, sentenceOfNotice } from "../config/problem.ts";
 import type { Environment } from "../config/configuration.ts";
 import type { Settings } from "../config/settings.ts";
 import { EXIT, type ExitStatus, Failure } from "../model/failure.ts";
@@ -20,12 +20,15 @@ export interface Refusal {
   readonly hook?: { readonly name: string; readonly environment: Environment };
 }
 
-export function begin({ configuration, portsIn }: Context): Beginning {
+export function begin({ commandLine, configuration, log, portsIn }: Context): Beginning {
   if ("problems" in configuration) {
     const { problems, ...rest } = configuration;
     return { problems: problems.map(sentenceOf), ...rest };
   }
-  const { settings, environment } = configuration;
+  const { settings, environment, notices = [] } = configuration;
+  // Not minute by minute, with each recheck.
+  const isTold = commandLine.command === "heal" || commandLine.command === "check-config";
+  for (const notice of isTold ? notices : []) log.warn(sentenceOfNotice(notice));
   try {
     return { settings, environment, ports: portsIn(environment) };
   } catch (error) {

@@ -33,6 +33,19 @@ export type Problem =
       readonly why: string;
     };
 
+/** Something that works all the same, and should be put right. */
+export interface Notice {
+  readonly notice: "former value";
+  readonly source: string;
+  readonly value: string;
+  readonly instead: string;
+}
+
+/** A notice in one sentence. */
+export function sentenceOfNotice({ source, value, instead }: Notice): string {
+  return `${source} is ${JSON.stringify(value)}, which is no longer offered and means ${instead}`;
+}
+
 /** One sentence, without a full stop: what is wrong, and what is accepted. */
 export function sentenceOf(problem: Problem): string {
   const found = foundIn(problem);

@@ -5,11 +5,13 @@
 import { TAKEOVERS, type Takeover } from "../reconcile/ownership.ts";
 import { POOL_TAKEOVERS, type PoolTakeover } from "../reconcile/pool.ts";
 import { isAllocationId, isHookName, isInterfaceId, isIpv4, isMac } from "../model/ids.ts";
-import type { Problem } from "./problem.ts";
+import type { Notice, Problem } from "./problem.ts";
 
-/** winston's npm levels, most urgent first. */
-export const LOG_LEVELS = ["error", "warn", "info", "http", "verbose", "debug", "silly"] as const;
+/** Of winston's npm levels, most urgent first. */
+export const LOG_LEVELS = ["error", "warn", "info", "debug"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
+/** Those that were offered once, and in an old file mean debug. */
+const FORMER_LOG_LEVELS: readonly string[] = ["http", "verbose", "silly"];
 
 export interface Settings {
   /** The address; without it the instance tag `tag` names it. */
@@ -98,7 +100,9 @@ export const SETTINGS: readonly SettingRow[] = [
     (text) =>
       fit(isHookName(text), text, "the name of a lifecycle hook: letters, digits, -, _ and /"),
   ),
-  row("LOG_LEVEL", LOG_LEVELS.join("|"), "info", "how much is logged", oneOf(LOG_LEVELS)),
+  row("LOG_LEVEL", LOG_LEVELS.join("|"), "info", "how much is logged", (text) =>
+    FORMER_LOG_LEVELS.includes(text) ? "debug" : oneOf(LOG_LEVELS)(text),
+  ),
 ];
 
 /** Keys of /run/eip-heal/env: a unit that loads that file and calls eip-heal has them in its environment, and is in order. */
@@ -119,7 +123,7 @@ export interface Sources {
 }
 
 export type SettingsResult =
-  | { readonly settings: Settings }
+  | { readonly settings: Settings; readonly notices?: readonly Notice[] }
   | {
       /** Every problem. */
       readonly problems: readonly Problem[];
@@ -133,6 +137,7 @@ export type SettingsResult =
 export function readSettings({ flags, environment: variables, file }: Sources): SettingsResult {
   const environment = withoutResult(variables);
   const problems: Problem[] = [];
+  const notices: Notice[] = [];
   let onlyFlags = true;
   const report = (problem: Problem, flag = false) => {
     problems.push(problem);
@@ -170,6 +175,9 @@ export function readSettings({ flags, environment: variables, file }: Sources): 
     ranks.set(field, rank);
     try {
       values[field === "deadline" ? "deadlineMs" : field] = parse(text.trim());
+      if (field === "logLevel" && FORMER_LOG_LEVELS.includes(text.trim())) {
+        notices.push({ notice: "former value", source: origin, value: text, instead: "debug" });
+      }
     } catch (error) {
       if (!(error instanceof Misfit)) throw error;
       const { message: accepted } = error;
@@ -183,7 +191,7 @@ export function readSettings({ flags, environment: variables, file }: Sources): 
   // A flag says something else than the file: the flag is meant, for what is wanted as for each setting.
   delete values[byId < byPool ? "pool" : "allocationId"];
   const settings = values as unknown as Settings;
-  if (problems.length === 0) return { settings };
+  if (problems.length === 0) return { settings, ...(notices.length > 0 && { notices }) };
   const { lifecycleHook } = settings;
   return { problems, onlyFlags, ...(lifecycleHook !== undefined && { lifecycleHook }) };
 }

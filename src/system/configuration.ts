@@ -84,7 +84,7 @@ export function readConfiguration(
       };
     }
   }
-  return { settings: read.settings, environment };
+  return { ...read, environment };
 }
 
 /** The launch hook, as far as it could be read: who waits for it should not wait in vain. */

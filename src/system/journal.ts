@@ -15,10 +15,7 @@ const PRIORITY: Readonly<Record<LogLevel, number>> = {
   error: 3,
   warn: 4,
   info: 6,
-  http: 7,
-  verbose: 7,
   debug: 7,
-  silly: 7,
 };
 
 const COLOUR: Partial<Record<LogLevel, string>> = { error: "\x1b[31m", warn: "\x1b[33m" };

@@ -415,7 +415,7 @@ describe("the manner of speaking", () => {
 
   it("no secret in the log, at any level", async () => {
     const { run, region } = await play({ state: "running", launchTime: OLDER }, "old", {
-      flags: ["--log-level", "silly"],
+      flags: ["--log-level", "debug"],
     });
     expect(run.log.length).toBeGreaterThan(3);
     expect(region.secrets.length).toBeGreaterThan(1);

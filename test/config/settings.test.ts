@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { sentenceOf } from "../../src/config/problem.ts";
+import { sentenceOf, sentenceOfNotice } from "../../src/config/problem.ts";
 import { readSettings, SETTINGS, type Sources } from "../../src/config/settings.ts";
 
 const ID = "eipalloc-0123456789abcdef0";
@@ -136,6 +136,16 @@ it("what a run has found, in the environment of a unit that loads its file, is n
   expect(found).toMatchObject({ pool: { key: "a", value: "b" } });
   expect(found).not.toHaveProperty("allocationId");
   expect(found).not.toHaveProperty("privateIp");
+});
+
+it("a level of the log that was offered once means debug, and that is told", () => {
+  const result = read({ file: { EIP_HEAL_LOG_LEVEL: "silly" } });
+  if ("problems" in result) throw new Error("refused");
+  expect(result.settings.logLevel).toBe("debug");
+  expect(result.notices?.map(sentenceOfNotice)).toEqual([
+    'EIP_HEAL_LOG_LEVEL in /etc/eip-heal.conf is "silly", which is no longer offered and means debug',
+  ]);
+  expect(read({ file: { EIP_HEAL_LOG_LEVEL: "debug" } })).not.toHaveProperty("notices");
 });
 
 describe("refused, with what is accepted", () => {

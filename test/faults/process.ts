@@ -41,7 +41,7 @@ export function makeHome(): Home {
 export function start(
   environment: Readonly<Record<string, string>>,
   home: Home,
-  flags: readonly string[] = ["--log-level", "silly"],
+  flags: readonly string[] = ["--log-level", "debug"],
 ): Running {
   // Without this variable it would ask the machine's own metadata service, if it has one.
   if (!Object.keys(environment).some((name) => name.startsWith("AWS_EC2_METADATA_SERVICE_"))) {
