@@ -652,7 +652,8 @@ const CODES: Row[] = (
     ...(code === "UnauthorizedOperation" ? ["not allowed: ec2:AssociateAddress"] : [code, message]),
   ],
   status,
-  deadline: "2s",
+  // A write that fails in EC2 is read back for a second and a half.
+  deadline: "4s",
   passes: true,
 }));
 
