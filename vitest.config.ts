@@ -15,7 +15,8 @@ const cloud = (name: string, include: string[]) => ({
 });
 
 // For test/support/properties.ts, in every worker; test/tools/summary.ts prints it.
-process.env["EIP_HEAL_TEST_FRESH_SEED"] ??= String(Date.now() % 2 ** 31);
+process.env["EIP_HEAL_TEST_FRESH_SEED"] ??=
+  process.env["EIP_HEAL_TEST_SEED"] ?? String(Date.now() % 2 ** 31);
 
 export default defineConfig({
   test: {

@@ -65,7 +65,11 @@ function memoryOf(memory: Memory, asked: number, habits: Habits): Memory {
       lastWriteAt: write === undefined ? since(lastWriteAt, SUSPECT_MS + asked * SECOND) : 0,
     }),
     ...(shown !== undefined && {
-      shown: { ...shown, since: since(shown.since, HOLD_MS + longestAnswer * SECOND) },
+      // An observation may be as old as the last write is still suspect.
+      shown: {
+        ...shown,
+        since: since(shown.since, HOLD_MS + Math.max(longestAnswer, asked) * SECOND),
+      },
     }),
     ...(isUnknown && lookedAt !== undefined && { lookedAt: since(lookedAt, FACTS_MS + SECOND) }),
     unknownSince: Object.fromEntries(
