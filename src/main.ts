@@ -26,7 +26,7 @@ async function main(args: string[]): Promise<ExitStatus> {
     commandLine = parseCommandLine(args);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    say({ level: "error", text: `${error.message}; see eip-heal --help` });
+    say({ level: "error", text: `${error.message}; see eip-heal help` });
     return EXIT.USAGE;
   }
   const stop = new AbortController();

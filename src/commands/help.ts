@@ -39,7 +39,7 @@ export function overview(commands: readonly CommandRow[]): string {
 /** One command with its options. */
 export function helpOf({ name, summary, options, hasSettings }: CommandRow): string {
   return text([
-    `Usage: eip-heal ${name} [OPTION]...`,
+    `Usage: eip-heal ${name} ${hasSettings ? "[OPTION]..." : name === "help" ? "[COMMAND]" : ""}`.trimEnd(),
     ...wrap(`${summary.charAt(0).toUpperCase()}${summary.slice(1)}.`, WIDTH),
     "",
     "Options:",

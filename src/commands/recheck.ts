@@ -1,7 +1,7 @@
 /**
  * The story of a recheck: is the address still where it was verified? If so nobody is asked. If not, it is
  * healed by the same rules as at boot, but not more often than a handful of times an hour. While the unit of the heal
- * is failed or running it is left to that one's own retries.
+ * has failed it is left to that one's own retries.
  */
 import { isNoSuchPlace, resolveTarget } from "../model/target.ts";
 import { whyNotInService } from "../reconcile/ownership.ts";

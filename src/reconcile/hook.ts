@@ -20,7 +20,7 @@ export function conclude(end: End, { lifecycleState = "" }: Facts): Conclusion {
     case "would":
       return { do: "complete", result: "CONTINUE" };
     case "failed":
-      // The next run, which systemd starts after this status, sees at its first look whether the address is here.
+      // The next run, which the retry timer starts a minute later, sees at its first look whether the address is here.
       return end.isPlaced === true && end.status === EXIT.TEMPFAIL
         ? {
             do: "leave",

@@ -1,6 +1,6 @@
 /**
  * The reconciler of one address, as a pure state machine: what came of the last effect in, the next effect out. It
- * performs nothing and reads no clock; run/loop.ts performs the effects, and so do the simulation and the explorer.
+ * performs nothing and reads no clock; run/loop.ts performs the effects, and so does the explorer.
  *
  *     observe ─→ decide ─→ identify what the write would displace ─→ write ─→ read back ─→ decide ─→ hold ─→ decide ─→ end
  *

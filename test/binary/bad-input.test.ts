@@ -37,7 +37,7 @@ const QUICK = { EIP_HEAL_DEADLINE: "4s" };
 
 describe("settings", () => {
   it.concurrent.each<[string, AgentOptions, number, string[]]>([
-    ["an unknown flag", { flags: ["--takeovr", "never"] }, 64, ["--takeovr", "eip-heal --help"]],
+    ["an unknown flag", { flags: ["--takeovr", "never"] }, 64, ["--takeovr", "eip-heal help"]],
     ["an unknown command", { flags: ["hael"] }, 64, ["'hael'", "heal"]],
     ["a flag without its value", { flags: ["--takeover"] }, 64, ["--takeover"]],
     [
