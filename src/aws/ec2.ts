@@ -49,6 +49,11 @@ export interface DescribedInstance {
   readonly ownerId?: string;
 }
 
+/** Has EC2 failed when it was asked for the holder last? */
+export interface Outage {
+  isOn: boolean;
+}
+
 /** Tag of an address that is reserved for an availability zone. */
 const ZONE_TAG = "eip-zone";
 
@@ -71,8 +76,14 @@ const ALL: Question = { needsStates: true, known: {}, alongside: [] };
  * EC2 for one instance over one connection.
  *
  * @param denied what the role turned out not to allow in this try; shared by its connections
+ * @param outage whether EC2 has failed to tell of instances; shared by the tries of a run
  */
-export function ec2Over(api: Ec2Api, self: Instance, denied: Set<string>) {
+export function ec2Over(
+  api: Ec2Api,
+  self: Instance,
+  denied: Set<string>,
+  outage: Outage = { isOn: false },
+) {
   /** By DescribeAddresses, or undefined where the role does not allow that. */
   async function describeAddresses(
     filter: string,
@@ -100,14 +111,21 @@ export function ec2Over(api: Ec2Api, self: Instance, denied: Set<string>) {
       for (const row of found) rows.set(row.instance.InstanceId, row);
     };
     let isUnanswered = false;
+    // Where EC2 has failed, not a zone may be down but all of it: then this instance's own answer comes first, or none.
+    if (outage.isOn && wanted.length === 2) {
+      add(await api.describeInstancesById([self.instanceId]));
+    }
     for (let i = 0; i < wanted.length; i += MAX_IDS) {
       try {
         add(await api.describeInstancesById(wanted.slice(i, i + MAX_IDS)));
+        outage.isOn = false;
       } catch (error) {
         // EC2 fails the whole call if it names an instance of a zone that is down (API reference, DescribeInstances).
         const { status = 0 } = error instanceof Failure ? error.details : {};
         if (status < 500 || wanted.length !== 2) throw error;
-        add(await api.describeInstancesById([self.instanceId]));
+        const isAlone = outage.isOn;
+        outage.isOn = true;
+        if (!isAlone) add(await api.describeInstancesById([self.instanceId]));
         isUnanswered = true;
       }
     }

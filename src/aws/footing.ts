@@ -24,6 +24,7 @@ export function footingOf(environment: Environment, version: string) {
   const { metadataUrl, fixed, region, ec2Url, autoScalingUrl, dualStack, fips } =
     surroundingsOf(environment);
   const skew = { offsetMs: 0 };
+  const outage = { isOn: false };
   let tries = 0;
   const takeTurns = { ec2: turns(), autoScaling: turns() };
 
@@ -64,7 +65,7 @@ export function footingOf(environment: Environment, version: string) {
         // Loaded only here, as the largest part of all: a recheck that finds nothing wrong does without it.
         const { connectApi } = await import("./ec2-api.ts");
         ec2Turn ??= takeTurns.ec2();
-        return ec2Over(connectApi(options(ec2Url, ec2Turn)), self, denied);
+        return ec2Over(connectApi(options(ec2Url, ec2Turn)), self, denied, outage);
       },
       autoScaling: async () => {
         // Whoever has no launch hook does without this one.

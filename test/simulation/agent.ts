@@ -111,6 +111,7 @@ function portsOf(options: AgentOptions): HealPorts {
   };
   const writes = LAST_WRITES.get(region) ?? new Map<string, SentWrite | undefined>();
   LAST_WRITES.set(region, writes);
+  const outage = { isOn: false };
   return {
     lastWrite: {
       read: () => writes.get(instanceId),
@@ -128,7 +129,8 @@ function portsOf(options: AgentOptions): HealPorts {
       const denied = new Set<string>();
       return {
         self,
-        connect: () => Promise.resolve(ec2Over(apiOf(options, self, sleep, signal), self, denied)),
+        connect: () =>
+          Promise.resolve(ec2Over(apiOf(options, self, sleep, signal), self, denied, outage)),
         autoScaling: async () => autoScalingOf(options, sleep, signal),
       };
     },

@@ -103,8 +103,6 @@ const ROWS: Row[] = [
     holder: older,
     wrong: refusing(INSTANCES, "InternalError", 500),
     status: 75,
-    // A zone may be down: each look asks for this instance alone besides.
-    most: { calls: 120 },
   },
   {
     name: "reads are throttled",
