@@ -172,6 +172,7 @@ function questionOf(
   // Whoever always takes needs no states, but may be a member of a warm pool.
   const needsGroup =
     !isReadBack &&
+    !needsStates &&
     takeover === "always" &&
     goal.isServiceUnknown === true &&
     memory.group === undefined &&

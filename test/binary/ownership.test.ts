@@ -639,7 +639,8 @@ describe.concurrent("refused whatever the policy, with the holder named", () => 
         // An interface is without an instance for a while when that is being terminated: it is waited for.
         expect(run.status, run.log.join("\n")).toBe(78);
         expect(run.log[0]).toContain(holder.networkInterfaceId);
-        expect(new Set(calls)).toEqual(new Set(["DescribeAddresses"]));
+        const asked = ["DescribeAddresses", "DescribeNetworkInterfaces"];
+        expect(calls.filter((action) => !asked.includes(action))).toEqual([]);
       }
     },
   );

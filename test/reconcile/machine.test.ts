@@ -397,6 +397,15 @@ describe("what EC2 is asked of holders", () => {
     if (effect.do !== "observe") throw new Error("nothing is asked");
     return effect.question;
   };
+  it("whoever always takes asks for its group, unless it asks for states, which tell that too", () => {
+    const always: Goal = { ...GOAL, takeover: "always", isServiceUnknown: true };
+    expect(question(always)).toMatchObject({ needsStates: false, needsGroup: true });
+    const pool: Goal = { ...always, desired: { kind: "pool", key: "eip-pool", value: "web" } };
+    expect(question(pool)).toMatchObject({ needsStates: true });
+    expect(question(pool)).not.toHaveProperty("needsGroup");
+    expect(question({ ...GOAL, takeover: "always" })).not.toHaveProperty("needsGroup");
+  });
+
   const older = { state: "running", launchedAt: LAUNCHED - 60_000, askedAt: 0 } as const;
   const self = { state: "running", launchedAt: LAUNCHED, askedAt: 0 } as const;
   const holder = "i-00000000000000007";
