@@ -5,7 +5,7 @@ import { footingOf } from "./aws/footing.ts";
 import type { CommandLine, Context, Name, Result, Runtime } from "./commands/command.ts";
 import { COMMANDS } from "./commands/index.ts";
 import type { Line } from "./report/report.ts";
-import { HEAL_UNIT } from "./reconcile/drift.ts";
+import { HEAL_UNIT, RECHECK_UNIT } from "./reconcile/drift.ts";
 import { systemClock } from "./system/clock.ts";
 import { readConfiguration } from "./system/configuration.ts";
 import {
@@ -27,7 +27,7 @@ const FOLDER = OWN_FOLDER ?? "/run/eip-heal";
 /** The units of the commands that have one. */
 const UNITS: { readonly [N in Name]?: string } = {
   heal: HEAL_UNIT,
-  recheck: "eip-heal-recheck.service",
+  recheck: RECHECK_UNIT,
 };
 
 /**

@@ -14,6 +14,7 @@ import {
   type RecheckState,
   MAX_MOVES_PER_HOUR,
   recentMoves,
+  RECHECK_UNIT,
   untilRested,
   whyLeft,
 } from "../reconcile/drift.ts";
@@ -216,7 +217,7 @@ export async function run(context: Context): Promise<Completion> {
   const told: Line = {
     ...line,
     ...(!isNews && { level: "debug" }),
-    isAside: outcome.end === "failed" && keepsResult === true,
+    isAside: runtime.unit === RECHECK_UNIT && outcome.end === "failed" && keepsResult === true,
   };
   return {
     // A newer instance has the address: as it should be, minute by minute.

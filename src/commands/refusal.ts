@@ -3,6 +3,7 @@ import { sentenceOf, sentenceOfNotice } from "../config/problem.ts";
 import type { Environment } from "../config/configuration.ts";
 import type { Settings } from "../config/settings.ts";
 import { EXIT, type ExitStatus, Failure } from "../model/failure.ts";
+import { RECHECK_UNIT } from "../reconcile/drift.ts";
 import type { HookEnd, Outcome } from "../model/outcome.ts";
 import type { Completion, Context, RunPorts } from "./command.ts";
 import { completionOf, hookLines, isToldAlready } from "./outcome.ts";
@@ -45,7 +46,9 @@ export function begin({ commandLine, configuration, log, portsIn }: Context): Be
 /** Says what is wrong, and leaves what earlier runs have left. */
 export function refused({ problems, status }: Refusal, context: Context): Completion {
   const { json } = completionOf(outcomeOf({ problems, status }), context);
-  return { status, json, lines: problems.map((text) => ({ level: "error", text })) };
+  // Minute by minute the console would be full of it.
+  const isAside = context.runtime.unit === RECHECK_UNIT;
+  return { status, json, lines: problems.map((text) => ({ level: "error", text, isAside })) };
 }
 
 /**

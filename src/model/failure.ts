@@ -118,7 +118,8 @@ function sentence(
   return cure === undefined ? what : `${what}; ${cure}`;
 }
 
-function shortened(text: string): string {
+/** Words of others as they stand in a message: on one line, and of a length that a log can hold. */
+export function shortened(text: string): string {
   const line = oneLine(text);
   return line.length <= LONGEST_WHY ? line : `${line.slice(0, LONGEST_WHY)}…`;
 }

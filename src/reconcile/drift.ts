@@ -31,6 +31,8 @@ export interface LastResult {
 
 /** The unit of the heal. While that is failed, eip-heal-retry.timer starts it again and again. */
 export const HEAL_UNIT = "eip-heal.service";
+/** The unit of a recheck, which comes every minute, perhaps. */
+export const RECHECK_UNIT = "eip-heal-recheck.service";
 
 /** What rechecks remember from one to the next. */
 export interface RecheckState {

@@ -2,7 +2,7 @@
  * What is news in a run that begins where the last one has ended without the address: what that one has told already
  * is none. Pure.
  */
-import type { Failure } from "../model/failure.ts";
+import { type Failure, shortened } from "../model/failure.ts";
 import { HOUR_MS, type LastResult } from "./drift.ts";
 
 /** Has the last run on this boot ended with this cause? */
@@ -10,7 +10,7 @@ export function isKnown(failure: Failure, last: LastResult | undefined): boolean
   if (last?.failure !== failure.kind || last.step !== failure.step) return false;
   // What has no code, such as a bad setting or trouble on the way, has nothing but its words.
   return failure.code === undefined
-    ? last.code === undefined && last.message?.includes(failure.details.why) === true
+    ? last.code === undefined && last.message?.includes(shortened(failure.details.why)) === true
     : last.code === failure.code;
 }
 
@@ -26,7 +26,7 @@ export function isInVain(
     last.instanceId === instanceId &&
     isKnown(failure, last) &&
     // A setting that was corrected meanwhile is another cause under the same code.
-    last.message?.includes(failure.details.why) === true
+    last.message?.includes(shortened(failure.details.why)) === true
   );
 }
 

@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { Failure } from "../../src/model/failure.ts";
 import { HOUR_MS, type LastResult } from "../../src/reconcile/drift.ts";
+import { oneLine } from "../../src/model/text.ts";
 import { isKnown, toldConsole } from "../../src/reconcile/news.ts";
 
 const NOW = Date.UTC(2026, 10, 23, 12);
@@ -42,6 +43,22 @@ describe("a cause is known", () => {
     expect(isKnown(failure, message(failure.message))).toBe(true);
     expect(isKnown(failure, message('EIP_HEAL_TAKEOVER is "y"'))).toBe(false);
     expect(isKnown(failure, last)).toBe(false);
+  });
+
+  it.each([
+    ["of two spaces and a line break", 'EIP_HEAL_TAKEOVER is "if  gone\nnow"'],
+    ["too long for a message", "so it is ".repeat(400)],
+  ])("by words %s", (_, why) => {
+    const failure = new Failure("misconfigured", { why });
+    const told = `${oneLine(failure.message)}; gave up after 1 try, 0.1 s`;
+    expect(
+      isKnown(failure, {
+        outcome: "failed",
+        failure: "misconfigured",
+        exitStatus: 78,
+        message: told,
+      }),
+    ).toBe(true);
   });
 });
 
