@@ -372,7 +372,7 @@ describe.concurrent("by the end of the heal", () => {
     "a refusal, then EC2 has %s: the refusal is not what ends it",
     async (_, association, looks, status, outcome) => {
       const { run, region, me, allocationId, wait, hook } = await play({
-        environment: { EIP_HEAL_DEADLINE: "5s" },
+        environment: { EIP_HEAL_DEADLINE: "8s" },
         before: (region) => {
           region.faults.add({
             service: "ec2",
