@@ -31,7 +31,7 @@ const START_TIMEOUT_MS = 30_000;
 
 /** The Python that has moto, from test/tools/requirements.txt. */
 export function motoPython(): string {
-  const root = resolve(import.meta.dirname, "../..");
+  const root = resolve(import.meta.dirname, "..");
   return resolve(root, process.env["EIP_HEAL_TEST_PYTHON"] ?? ".tools/venv/bin/python");
 }
 
