@@ -1,5 +1,6 @@
 /** Which address is desired: by setting, by a tag in instance metadata, or by a tag that only EC2 shows. */
-import { allocationIdHint, type Settings } from "../config/settings.ts";
+import type { Settings } from "../config/settings.ts";
+import { allocationIdHint } from "../config/values.ts";
 import type { DesiredAddress } from "../model/address.ts";
 import { EXIT, Failure } from "../model/failure.ts";
 import { isAllocationId } from "../model/ids.ts";

@@ -4,7 +4,7 @@ import { parseEnvironmentFile } from "../config/environment-file.ts";
 import type { Problem } from "../config/problem.ts";
 import { EXIT } from "../model/failure.ts";
 import type { Configuration, Environment } from "../config/configuration.ts";
-import { readSettings, type SettingsResult } from "../config/settings.ts";
+import { readSettings, type SettingsResult } from "../config/read.ts";
 
 const CONFIG_FILE = "/etc/eip-heal.conf";
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { sentenceOf, sentenceOfNotice } from "../../src/config/problem.ts";
-import { readSettings, SETTINGS, type Sources } from "../../src/config/settings.ts";
+import { readSettings, type Sources } from "../../src/config/read.ts";
+import { SETTINGS } from "../../src/config/settings.ts";
 
 const ID = "eipalloc-0123456789abcdef0";
 const FILE = "/etc/eip-heal.conf";

@@ -26,7 +26,7 @@ import {
 } from "../../src/model/ids.ts";
 import { choose, POOL_TAKEOVERS } from "../../src/reconcile/pool.ts";
 import { report, resultRecord } from "../../src/report/report.ts";
-import { readSettings } from "../../src/config/settings.ts";
+import { readSettings } from "../../src/config/read.ts";
 import { heal } from "../../src/run/heal.ts";
 import { imdsTree, lookUp } from "../../sim/imds-tree.ts";
 import { type Holder, Liar } from "./liar.ts";

@@ -6,7 +6,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { footingOf } from "../../src/aws/footing.ts";
 import { resultRecord } from "../../src/report/report.ts";
-import { readSettings } from "../../src/config/settings.ts";
+import { readSettings } from "../../src/config/read.ts";
 import { heal } from "../../src/run/heal.ts";
 import type { Outcome } from "../../src/model/outcome.ts";
 import { type LastResult, whyLeft } from "../../src/reconcile/drift.ts";

@@ -11,7 +11,8 @@ import { EXIT, Failure, type Kind } from "../../src/model/failure.ts";
 import type { Change, End, Facts, HookEnd, Idle, Outcome } from "../../src/model/outcome.ts";
 import { clausesFor, documentOf, type Permit } from "../../src/iam/policy.ts";
 import { RESULT_VERSION, resultRecord } from "../../src/report/report.ts";
-import { readSettings, RESULT_KEYS, SETTINGS } from "../../src/config/settings.ts";
+import { readSettings, RESULT_KEYS } from "../../src/config/read.ts";
+import { SETTINGS } from "../../src/config/settings.ts";
 import { OLD_ROLE } from "../../sim/iam.ts";
 import { attempt, missing, read, ROOT, run } from "./tools.ts";
 

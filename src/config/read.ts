@@ -1,0 +1,105 @@
+/** Where settings come from, and which place wins. */
+import type { Notice, Problem } from "./problem.ts";
+import { type Settings, SETTINGS } from "./settings.ts";
+import { InvalidValue } from "./values.ts";
+
+/** Keys of /run/eip-heal/env: a unit that loads that file and calls eip-heal has them in its environment, and is in order. */
+export const RESULT_KEYS = [
+  "EIP_HEAL_PUBLIC_IP",
+  "EIP_HEAL_ALLOCATION_ID",
+  "EIP_HEAL_PRIVATE_IP",
+  "EIP_HEAL_INSTANCE_ID",
+  "EIP_HEAL_INTERFACE_ID",
+] as const;
+
+/** Where a value came from, in order of precedence. */
+export interface Sources {
+  /** By flag, without the dashes: `allocation-id`. */
+  readonly flags: Readonly<Record<string, string>>;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly file: { readonly path: string; readonly variables: Readonly<Record<string, string>> };
+}
+
+export type SettingsResult =
+  | { readonly settings: Settings; readonly notices?: readonly Notice[] }
+  | {
+      /** Every problem. */
+      readonly problems: readonly Problem[];
+      /** Are all of them on the command line? */
+      readonly onlyFlags: boolean;
+      /** The launch hook all the same, if that could be read: who waits for it should not wait in vain. */
+      readonly lifecycleHook?: string;
+    };
+
+/** Flags over environment over file over defaults; every problem is reported, not only the first. */
+export function readSettings({ flags, environment: variables, file }: Sources): SettingsResult {
+  const environment = withoutResult(variables);
+  const problems: Problem[] = [];
+  const notices: Notice[] = [];
+  let onlyFlags = true;
+  const report = (problem: Problem, flag = false) => {
+    problems.push(problem);
+    onlyFlags &&= flag;
+  };
+
+  const known = new Set<string>(SETTINGS.map(({ key }) => key));
+  for (const [where, names] of [
+    [file.path, Object.keys(file.variables)],
+    [
+      "the environment",
+      Object.keys(environment).filter((name) => !RESULT_KEYS.some((key) => key === name)),
+    ],
+  ] as const) {
+    for (const name of names) {
+      if (!name.startsWith("EIP_HEAL_") || known.has(name)) continue;
+      report({ problem: "unknown setting", key: name, where, known: [...known] });
+    }
+  }
+
+  const values: { -readonly [F in keyof Settings]?: unknown } = {};
+  /** Of which rank the source of each value is, 0 the highest. */
+  const ranks = new Map<keyof Settings, number>();
+  for (const { field, key, flag, default: fallback, former = {}, parse } of SETTINGS) {
+    // An empty value in the environment or the file is no value: that is how a unit unsets a variable.
+    const sources = [
+      [flags[flag], `--${flag}`],
+      [environment[key] || undefined, `${key} in the environment`],
+      [file.variables[key] || undefined, `${key} in ${file.path}`],
+      [fallback, key],
+    ] as const;
+    const rank = sources.findIndex(([value]) => value !== undefined);
+    const [text, origin] = sources[rank] ?? [];
+    if (text === undefined || origin === undefined) continue;
+    ranks.set(field, rank);
+    const value = text.trim();
+    const instead = Object.hasOwn(former, value) ? former[value] : undefined;
+    try {
+      values[field] = parse(instead ?? value);
+      if (instead !== undefined) {
+        notices.push({ notice: "former value", source: origin, value: text, instead });
+      }
+    } catch (error) {
+      if (!(error instanceof InvalidValue)) throw error;
+      const { message: accepted } = error;
+      report({ problem: "invalid value", source: origin, value: text, accepted }, rank === 0);
+    }
+  }
+  const [byId = Infinity, byPool = Infinity] = [ranks.get("allocationId"), ranks.get("pool")];
+  if (byId === byPool && byId !== Infinity) {
+    report({ problem: "address and pool" }, byId === 0);
+  }
+  // A flag says something else than the file: the flag is meant, for what is wanted as for each setting.
+  delete values[byId < byPool ? "pool" : "allocationId"];
+  // Each row has parsed what its field is, and a field that has to be there has a default.
+  const settings = values as Settings;
+  if (problems.length === 0) return { settings, ...(notices.length > 0 && { notices }) };
+  const { lifecycleHook } = settings;
+  return { problems, onlyFlags, ...(lifecycleHook !== undefined && { lifecycleHook }) };
+}
+
+/** Without what comes from /run/eip-heal/env: what one run has found is no setting of the next. */
+function withoutResult(environment: Sources["environment"]): Sources["environment"] {
+  if (environment["EIP_HEAL_INSTANCE_ID"] === undefined) return environment;
+  const found = new Set<string>(RESULT_KEYS);
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !found.has(name)));
+}

@@ -1,0 +1,109 @@
+/** Values of settings: what a text has to be, and what it then means. */
+import { isAllocationId, isHookName, isInterfaceId, isIpv4, isMac } from "../model/ids.ts";
+
+/** A text that is no value of the setting; the message says what is accepted. */
+export class InvalidValue extends Error {}
+
+function accept<T>(fits: boolean, value: T, accepted: string): T {
+  if (!fits) throw new InvalidValue(accepted);
+  return value;
+}
+
+/** A setting with a closed list of values, as the part of its row that follows from the list. */
+export function choice<T extends string>(choices: readonly T[]) {
+  return { choices, placeholder: choices.join("|"), parse: oneOf(choices) };
+}
+
+/** The same for "yes" and "no". */
+export const YES_OR_NO = {
+  choices: ["yes", "no"],
+  placeholder: "yes|no",
+  parse: (text: string): boolean => oneOf(["yes", "no"])(text) === "yes",
+} as const;
+
+function oneOf<T extends string>(accepted: readonly T[]): (text: string) => T {
+  return (text) => {
+    const found = accepted.find((value) => value === text);
+    if (found === undefined) throw new InvalidValue(accepted.join(", "));
+    return found;
+  };
+}
+
+export function allocationId(text: string): string {
+  return accept(isAllocationId(text), text, allocationIdHint(text));
+}
+
+/** What is wrong with a text that should be an allocation id. */
+export function allocationIdHint(text: string): string {
+  const shape = "an allocation id such as eipalloc-0123456789abcdef0";
+  if (isIpv4(text))
+    return `${shape}, not the address itself (aws ec2 describe-addresses --public-ips ${text})`;
+  if (text.startsWith("eipassoc-"))
+    return `${shape}, not an association id, which changes with every move`;
+  return shape;
+}
+
+/** Tag keys are at most 128 characters (EC2 user guide, tag restrictions). */
+export function tagKey(text: string): string {
+  return accept(text !== "" && text.length <= 128, text, "a tag key of 1 to 128 characters");
+}
+
+export function tag(text: string): { key: string; value: string } {
+  const equals = text.indexOf("=");
+  const value = text.slice(equals + 1);
+  accept(
+    equals > 0 && value !== "",
+    text,
+    "the tag of the addresses as key=value, such as eip-pool=web",
+  );
+  return { key: tagKey(text.slice(0, equals)), value };
+}
+
+/** A device index, an interface id or a MAC address. */
+export function interfaceName(text: string): number | string {
+  if (/^\d{1,2}$/.test(text)) return Number(text);
+  const lower = text.toLowerCase();
+  return accept(
+    isInterfaceId(lower) || isMac(lower),
+    lower,
+    "a device index such as 0, an interface id such as eni-0123456789abcdef0 or a MAC address",
+  );
+}
+
+export function privateIp(text: string): string {
+  return accept(isIpv4(text), text, "an IPv4 address of the interface, such as 10.0.0.5");
+}
+
+export function hookName(text: string): string {
+  return accept(
+    isHookName(text),
+    text,
+    "the name of a lifecycle hook: letters, digits, -, _ and /",
+  );
+}
+
+/** Units of systemd.time(7) that make sense here, in milliseconds. */
+const UNITS: Readonly<Record<string, number>> = {
+  ms: 1,
+  "": 1_000,
+  s: 1_000,
+  sec: 1_000,
+  m: 60_000,
+  min: 60_000,
+  h: 3_600_000,
+  hr: 3_600_000,
+};
+
+/** A systemd-style time span (`90s`, `10min`, `1h`, `1min 30s`; a bare number is seconds), in milliseconds. */
+export function duration(text: string): number {
+  const accepted = "a time from 1s to 1h, such as 90s, 10min or 1h";
+  const parts = [...text.matchAll(/\s*(\d{1,7}(?:\.\d{1,3})?)\s*([a-z]*)/gy)];
+  accept(parts.length > 0 && parts.map(([all]) => all).join("") === text, text, accepted);
+  let total = 0;
+  for (const [, amount, unit = ""] of parts) {
+    const factor = Object.hasOwn(UNITS, unit) ? UNITS[unit] : undefined;
+    if (factor === undefined) throw new InvalidValue(accepted);
+    total += Number(amount) * factor;
+  }
+  return accept(total >= 1_000 && total <= 3_600_000, total, accepted);
+}
