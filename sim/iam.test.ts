@@ -1,5 +1,5 @@
 /** The simulated IAM, where a policy could be read in two ways. */
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { firstDenied, type Statement } from "./iam.ts";
 
 const ARN = "arn:aws:ec2:us-east-1:111122223333:instance/i-1";
@@ -25,7 +25,7 @@ const allows = (statement: Partial<Statement>): boolean =>
   ) === undefined;
 
 describe("a resource", () => {
-  it.each([
+  test.each([
     [true, "arn:aws:ec2:us-east-1:111122223333:instance/${ec2:InstanceID}"],
     // A variable counts only after the fifth colon.
     [false, "arn:aws:ec2:${aws:RequestedRegion}:111122223333:instance/*"],
@@ -38,7 +38,7 @@ describe("a resource", () => {
 });
 
 describe("a condition", () => {
-  it.each<[boolean, string, string, string]>([
+  test.each<[boolean, string, string, string]>([
     [true, "StringLike", "aws:userid", "*:${ec2:InstanceID}"],
     [false, "StringLike", "aws:userid", "*:i-2"],
     [true, "StringEquals", "aws:ResourceTag/owner", "a*b"],

@@ -1,7 +1,7 @@
 /** Bodies that are too long or not AWS's, over real sockets: they end a request, not the process. */
 import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { afterEach, expect, it } from "vitest";
+import { afterEach, expect, test } from "vitest";
 import { connectApi } from "../../src/aws/ec2-api.ts";
 import { Failure } from "../../src/model/failure.ts";
 
@@ -43,7 +43,7 @@ const failureOf = (work: Promise<unknown>): Promise<unknown> =>
     (error: unknown) => error,
   );
 
-it.each([200, 400, 503])("a body of %d that does not end is given up early", async (status) => {
+test.each([200, 400, 503])("a body of %d that does not end is given up early", async (status) => {
   let bytes = 0;
   const api = await answering((response) => {
     response.writeHead(status, { "content-type": "text/xml" });
@@ -66,7 +66,7 @@ it.each([200, 400, 503])("a body of %d that does not end is given up early", asy
   api.close();
 });
 
-it("a document type is somebody else's, and is not parsed: the parser takes quadratic time for many", async () => {
+test("a document type is somebody else's, and is not parsed: the parser takes quadratic time for many", async () => {
   const api = await answering((response) => {
     response.writeHead(200, { "content-type": "text/xml" });
     response.end("<!DOCTYPE a>".repeat(15_000));
@@ -79,7 +79,7 @@ it("a document type is somebody else's, and is not parsed: the parser takes quad
   api.close();
 });
 
-it("the answer about a pool may have all of its addresses", async () => {
+test("the answer about a pool may have all of its addresses", async () => {
   const row = (n: number) =>
     `<item><publicIp>203.0.113.${n % 256}</publicIp><allocationId>eipalloc-${String(n).padStart(17, "0")}</allocationId><domain>vpc</domain><tagSet><item><key>eip-pool</key><value>web</value></item></tagSet></item>`;
   const rows = Array.from({ length: 10_000 }, (_, n) => row(n)).join("");

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { classify } from "../../src/aws/classify.ts";
 
 const answer = (code: string, message = "", status = 400, action = "AssociateAddress") =>
@@ -12,7 +12,7 @@ const answer = (code: string, message = "", status = 400, action = "AssociateAdd
   });
 
 describe("kinds by code", () => {
-  it.each([
+  test.each([
     [
       "InvalidInstanceID",
       "The pending instance 'i-1' is not in a valid state for this operation.",
@@ -72,7 +72,7 @@ describe("a refusal", () => {
       action,
     );
 
-  it("is told as EC2 tells it, and its cure names the permission and no instance", () => {
+  test("is told as EC2 tells it, and its cure names the permission and no instance", () => {
     const { message, details } = because(
       "because no identity-based policy allows the ec2:AssociateAddress action",
     );
@@ -83,7 +83,7 @@ describe("a refusal", () => {
     expect(details.beyondRole).toBeUndefined();
   });
 
-  it.each([
+  test.each([
     ["DisassociateAddress", " --release"],
     ["DescribeNetworkInterfaces", ""],
   ])("ec2:%s: which option of policy prints it", (action, option) => {
@@ -93,7 +93,7 @@ describe("a refusal", () => {
     );
   });
 
-  it.each<[string, string]>([
+  test.each<[string, string]>([
     [
       "with an explicit deny in a service control policy",
       "have it taken out of what a service control policy denies: no other policy can allow it",
@@ -118,7 +118,7 @@ describe("a refusal", () => {
     expect(because(reason).details).toMatchObject({ cure, beyondRole: true });
   });
 
-  it.each([
+  test.each([
     "You are not authorized to perform this operation.",
     `You are not authorized to perform this operation. ${ENCODED}`,
     "",
@@ -130,7 +130,7 @@ describe("a refusal", () => {
     expect(details.beyondRole).toBeUndefined();
   });
 
-  it("keeps what is encoded, and not in its message", () => {
+  test("keeps what is encoded, and not in its message", () => {
     const kept = because("because no identity-based policy allows the ec2:AssociateAddress action");
     for (const { message, details } of [kept, refused(`You are not authorized. ${ENCODED}`)]) {
       expect(details.encoded).toBe("QUJD-_x1");

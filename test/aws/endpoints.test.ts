@@ -1,5 +1,5 @@
 /** Where EC2 and Auto Scaling are: names come out as those of the AWS CLI. Nothing is connected to. */
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { connectAutoScaling } from "../../src/aws/auto-scaling-api.ts";
 import { connectApi } from "../../src/aws/ec2-api.ts";
 import { metadataEndpoint } from "../../src/aws/imds.ts";
@@ -24,7 +24,7 @@ function hostOf(
 }
 
 describe("EC2", () => {
-  it.each([
+  test.each([
     ["us-east-1", {}, "ec2.us-east-1.amazonaws.com"],
     ["ap-northeast-1", { dualStack: true }, "ec2.ap-northeast-1.api.aws"],
     ["us-east-1", { fips: true }, "ec2-fips.us-east-1.amazonaws.com"],
@@ -44,7 +44,7 @@ describe("EC2", () => {
 });
 
 describe("Auto Scaling", () => {
-  it.each([
+  test.each([
     ["us-east-1", {}, "autoscaling.us-east-1.amazonaws.com"],
     ["ap-northeast-1", { dualStack: true }, "autoscaling.ap-northeast-1.api.aws"],
     ["us-east-1", { fips: true }, "autoscaling-fips.us-east-1.amazonaws.com"],
@@ -58,7 +58,7 @@ describe("Auto Scaling", () => {
 });
 
 describe("instance metadata", () => {
-  it.each([
+  test.each([
     [{}, "http://169.254.169.254"],
     [{ AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE: "IPv6" }, "http://[fd00:ec2::254]"],
     [{ AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE: "ipv4" }, "http://169.254.169.254"],
@@ -73,7 +73,7 @@ describe("instance metadata", () => {
     expect(metadataEndpoint(environment)).toBe(endpoint);
   });
 
-  it.each([
+  test.each([
     [{ AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE: "IPv5" }, "IPv4, IPv6"],
     [{ AWS_EC2_METADATA_SERVICE_ENDPOINT: "169.254.169.254" }, "http:// URL"],
   ])("refuses %o", (environment, accepted) => {

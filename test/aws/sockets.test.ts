@@ -5,7 +5,7 @@ import { createServer as createTlsServer, request as sendTls } from "node:https"
 import { type AddressInfo, connect, createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { connectApi } from "../../src/aws/ec2-api.ts";
 import { resettableAgents } from "../../src/aws/sockets.ts";
 import { Failure } from "../../src/model/failure.ts";
@@ -39,7 +39,7 @@ function endingOf(server: Server): Promise<string> {
   });
 }
 
-it("an association that is not answered in time resets its connection, so that it cannot arrive later", async () => {
+test("an association that is not answered in time resets its connection, so that it cannot arrive later", async () => {
   const server = createServer();
   const port = await listen(server);
   const ending = endingOf(server);
@@ -69,7 +69,7 @@ it("an association that is not answered in time resets its connection, so that i
 });
 
 describe("over TLS", () => {
-  it("a reset comes before the connection is closed in an orderly way", async () => {
+  test("a reset comes before the connection is closed in an orderly way", async () => {
     const server = createTlsServer(tls, () => {});
     const behind = await listen(server);
     // TLS would not say how its connection has ended.
@@ -99,7 +99,7 @@ describe("over TLS", () => {
     server.close();
   });
 
-  it("the next address of a name is tried where the first one refuses", async () => {
+  test("the next address of a name is tried where the first one refuses", async () => {
     const server = createTlsServer(tls, (_, response) => response.end("here"));
     const port = await listen(server);
     const addresses = ["127.0.0.2", "127.0.0.1"].map((address) => ({ address, family: 4 }));
@@ -120,7 +120,7 @@ describe("over TLS", () => {
   });
 });
 
-it.each(["http", "https"])(
+test.each(["http", "https"])(
   "%s: a refused connection is an error of the request",
   async (scheme) => {
     const server = createServer();

@@ -1,5 +1,5 @@
 /** Bad input: the message names the thing and what to do, the exit status is the contract's, EC2 is untouched. */
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type RunningRegion, startRegion } from "../../sim/server.ts";
 import { aWorld } from "../../sim/world.ts";
 import { type AgentOptions, run, runAgent } from "./agent.ts";
@@ -36,7 +36,7 @@ afterAll(async () => {
 const QUICK = { EIP_HEAL_DEADLINE: "4s" };
 
 describe("settings", () => {
-  it.concurrent.each<[string, AgentOptions, number, string[]]>([
+  test.concurrent.each<[string, AgentOptions, number, string[]]>([
     ["an unknown flag", { flags: ["--takeovr", "never"] }, 64, ["--takeovr", "eip-heal help"]],
     ["an unknown command", { flags: ["hael"] }, 64, ["'hael'", "heal"]],
     ["a flag without its value", { flags: ["--takeover"] }, 64, ["--takeover"]],
@@ -113,7 +113,7 @@ describe("settings", () => {
     for (const part of told) expect(log.join("\n")).toContain(part);
   });
 
-  it("every problem at once", async () => {
+  test("every problem at once", async () => {
     const { status, log } = await runAgent(region, tagged, {
       conf: "EIP_HEAL_TAKEOVER=x\nEIP_HEAL_DISPLACE=x\nnonsense\n",
     });
@@ -123,7 +123,7 @@ describe("settings", () => {
 });
 
 describe("what is missing around the instance", () => {
-  it.concurrent.each<[string, () => string, AgentOptions, number, string[]]>([
+  test.concurrent.each<[string, () => string, AgentOptions, number, string[]]>([
     [
       "no tag",
       () => plain,
@@ -172,7 +172,7 @@ describe("what is missing around the instance", () => {
     for (const part of told) expect(log.at(-1)).toContain(part);
   });
 
-  it("no permission to associate: named with the ARN", async () => {
+  test("no permission to associate: named with the ARN", async () => {
     const world = aWorld();
     const { allocationId } = world.address();
     world.role("looker", {
@@ -193,7 +193,7 @@ describe("what is missing around the instance", () => {
     expect(own.holder(allocationId)).toBeUndefined();
   });
 
-  it("no instance metadata", async () => {
+  test("no instance metadata", async () => {
     const { status, log } = await run(
       {
         AWS_EC2_METADATA_SERVICE_ENDPOINT: "http://127.0.0.1:9",
@@ -212,7 +212,7 @@ describe("what is missing around the instance", () => {
 const FORGED = "web\n<2>associated eipalloc-1 (203.0.113.9) with i-1\u001B[2J\u0007\u009B31m\u202E";
 
 describe("what others have written into a tag, a setting or an argument stays in its line", () => {
-  it.concurrent.each<[string, Record<string, string>, AgentOptions]>([
+  test.concurrent.each<[string, Record<string, string>, AgentOptions]>([
     ["the tag of the pool", { "eip-pool": FORGED }, {}],
     ["the tag of the address", { "allocation-id": FORGED }, {}],
     ["a setting", {}, { environment: { EIP_HEAL_POOL: `eip-pool=${FORGED}` } }],
@@ -243,7 +243,7 @@ describe("what others have written into a tag, a setting or an argument stays in
   });
 });
 
-it("the password in the URL of an endpoint is not told", async () => {
+test("the password in the URL of an endpoint is not told", async () => {
   const { log, status } = await runAgent(region, tagged, {
     environment: { ...QUICK, AWS_ENDPOINT_URL_EC2: "ftp://user:hunter2@proxy.example" },
   });

@@ -3,7 +3,7 @@
  * instance heals, and so does the next one of its group, which has another id.
  */
 import { execFileSync } from "node:child_process";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { InstanceSpec } from "../../sim/build.ts";
 import type { PolicyDocument } from "../../sim/iam.ts";
 import { type RunningRegion, startRegion } from "../../sim/server.ts";
@@ -117,7 +117,7 @@ async function play(
 }
 
 describe.concurrent.each(Object.entries(GROUPS))("%s", { timeout: 120_000 }, (_, group) => {
-  it("by the command that doctor prints", () =>
+  test("by the command that doctor prints", () =>
     play(group, async (run, allocationId) => {
       const { stdout, status } = await run("doctor");
       expect(status, stdout).toBe(77);
@@ -129,7 +129,7 @@ describe.concurrent.each(Object.entries(GROUPS))("%s", { timeout: 120_000 }, (_,
       return argument(command, "policy-document").replaceAll("ALLOCATION_ID", allocationId);
     }));
 
-  it("by the one that the log names", () =>
+  test("by the one that the log names", () =>
     play(group, async (run, allocationId) => {
       const { log, status } = await run("--dry-run", "--deadline", "2s");
       expect(status, log.join("\n")).toBe(77);

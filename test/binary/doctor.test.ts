@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { CHECKS } from "../../src/doctor/checkup.ts";
 import { allow } from "../../sim/iam.ts";
 import type { InstanceSpec } from "../../sim/build.ts";
@@ -527,7 +527,7 @@ async function play<T>(
 }
 
 describe("a broken set-up", () => {
-  it.concurrent.each(ROWS)("$name", async ({ first, status, ...row }) =>
+  test.concurrent.each(ROWS)("$name", async ({ first, status, ...row }) =>
     play(row, async (setUp) => {
       let checkup = await setUp.doctor();
       expectSchema(checkup);
@@ -554,7 +554,7 @@ describe("a broken set-up", () => {
     }),
   );
 
-  it("a full pool: the setting that would help is named only where an older instance holds an address", async () => {
+  test("a full pool: the setting that would help is named only where an older instance holds an address", async () => {
     const cureOf = (launchTime: number) =>
       play(
         { start: fullPool(launchTime), breakIt: conf("EIP_HEAL_POOL=eip-pool=web") },
@@ -566,7 +566,7 @@ describe("a broken set-up", () => {
     );
   });
 
-  it("a pool with none to spare under a launch hook: one address more takes the warning away", () =>
+  test("a pool with none to spare under a launch hook: one address more takes the warning away", () =>
     play({ start: poolUnderHook(1), breakIt: poolSettings() }, async (setUp) => {
       const warning = async () =>
         (await setUp.doctor()).checks.find(({ id, mark }) => id === "address" && mark !== "ok");
@@ -576,13 +576,13 @@ describe("a broken set-up", () => {
       expect(await warning()).toBeUndefined();
     }));
 
-  it("there are enough of them", () => {
+  test("there are enough of them", () => {
     expect(ROWS.filter(({ first }) => first.length === 1).length).toBeGreaterThanOrEqual(25);
     expect(ROWS.filter(({ first }) => first.length === 2).length).toBeGreaterThanOrEqual(5);
   });
 });
 
-it("a certificate that nobody here trusts", async () => {
+test("a certificate that nobody here trusts", async () => {
   const folder = mkdtempSync(join(tmpdir(), "eip-heal-ca-"));
   const authority = await makeAuthority(folder);
   const tls = await authority.issue("localhost");
@@ -710,7 +710,7 @@ describe("a healthy set-up", () => {
     },
   ];
 
-  it.concurrent.each(HEALTHY)("$name", async ({ warnings = [], ...row }) =>
+  test.concurrent.each(HEALTHY)("$name", async ({ warnings = [], ...row }) =>
     play(row, async (setUp) => {
       const checkup = await setUp.doctor();
       expectSchema(checkup);
@@ -724,14 +724,14 @@ describe("a healthy set-up", () => {
     }),
   );
 
-  it("in standby, and without a role: what a heal comes to once it is in service", async () =>
+  test("in standby, and without a role: what a heal comes to once it is in service", async () =>
     play({ start: { instance: { lifecycle: "Standby", role: null } } }, async (setUp) => {
       const checkup = await setUp.doctor();
       expect(checkup).toMatchObject({ healthy: false, status: 77, first: "role" });
       expect(checkup.message).toContain("once the instance is in service");
     }));
 
-  it.concurrent.each<[string, Start, (setUp: SetUp) => void, string]>([
+  test.concurrent.each<[string, Start, (setUp: SetUp) => void, string]>([
     ["in standby", { instance: { lifecycle: "Standby" } }, () => {}, "in-service"],
     [
       "neither tag nor setting, and that is in order",
@@ -755,7 +755,7 @@ describe("a healthy set-up", () => {
 });
 
 describe("the dry run of AssociateAddress", () => {
-  it.concurrent.each<[string, Start, string[]?]>([
+  test.concurrent.each<[string, Start, string[]?]>([
     ["nobody has the address", {}],
     ["an older instance has it", heldBy({ launchTime: MINE - HOUR })],
     ["a stopped one has it", heldBy({ state: "stopped", keepsAssociation: true })],
@@ -799,7 +799,7 @@ describe("the dry run of AssociateAddress", () => {
       },
     );
 
-  it.concurrent.each([
+  test.concurrent.each([
     "InvalidAllocationID.NotFound",
     "Resource.AlreadyAssociated",
     "IncorrectState",
@@ -813,7 +813,7 @@ describe("the dry run of AssociateAddress", () => {
     expect(healthy).toBe(true);
   });
 
-  it.concurrent.each<[string, Parameters<typeof answered>[0]]>([
+  test.concurrent.each<[string, Parameters<typeof answered>[0]]>([
     ["throttling", { do: "error", code: "RequestLimitExceeded", status: 503 }],
     ["a failure of EC2's own", { do: "error", code: "InternalError", status: 500 }],
     ["a page of somebody else", { do: "html" }],
@@ -826,7 +826,7 @@ describe("the dry run of AssociateAddress", () => {
     expect(message).toContain("if what could not be looked at is in order (associate)");
   });
 
-  it("a denial that says nothing but that it is one: what is encoded can be decoded", async () => {
+  test("a denial that says nothing but that it is one: what is encoded can be decoded", async () => {
     const encoded = "VXNlcjog-_x1";
     const { check, exitStatus } = await answered({
       do: "error",
@@ -842,7 +842,7 @@ describe("the dry run of AssociateAddress", () => {
     );
   });
 
-  it.concurrent.each([
+  test.concurrent.each([
     ["with an explicit deny in a service control policy", "a service control policy"],
     [
       "because no VPC endpoint policy allows the ec2:AssociateAddress action",
@@ -860,7 +860,7 @@ describe("the dry run of AssociateAddress", () => {
     expect(check?.commands?.map((command) => command.split(" ")[1])).toEqual(["sts"]);
   });
 
-  it("an address that is somebody else's is no matter of the role's", async () => {
+  test("an address that is somebody else's is no matter of the role's", async () => {
     const message = "You do not have permission to access the specified resource.";
     const { check } = await answered({ do: "error", code: "AuthFailure", message, status: 400 });
     expect(check).toMatchObject({ mark: "failed" });
@@ -878,7 +878,7 @@ describe("what is optional is a note, whatever comes out", () => {
     (setUp: SetUp): void =>
       void setUp.region.faults.add({ service, action, effect: { do: "silence" } });
 
-  it.concurrent.each<[string, Start, string[], RegExp, ((setUp: SetUp) => void)?]>([
+  test.concurrent.each<[string, Start, string[], RegExp, ((setUp: SetUp) => void)?]>([
     [
       "neither, and in no group",
       {},
@@ -950,7 +950,7 @@ describe("the machine", () => {
     }
   };
 
-  it.concurrent.each<[string, Partial<typeof UNIT>, RegExp, string[]?]>([
+  test.concurrent.each<[string, Partial<typeof UNIT>, RegExp, string[]?]>([
     ["enabled and done", {}, /is enabled; active, its last run succeeded$/],
     [
       "disabled",
@@ -984,7 +984,7 @@ describe("the machine", () => {
     expect(unit?.commands).toEqual(commands);
   });
 
-  it("a drop-in sets what a checkup by hand does not have", async () => {
+  test("a drop-in sets what a checkup by hand does not have", async () => {
     const Environment = 'HOME=/nonexistent EIP_HEAL_TAKEOVER=always "AWS_SECRET_ACCESS_KEY=a b"';
     const unit = await check({ "eip-heal.service": { ...UNIT, Environment } }, "unit");
     expect(unit).toMatchObject({ mark: "warning" });
@@ -992,7 +992,7 @@ describe("the machine", () => {
     expect(JSON.stringify(unit)).not.toMatch(/always|a b/);
   });
 
-  it("without systemd that is said, and no warning", async () => {
+  test("without systemd that is said, and no warning", async () => {
     const setUp = await SetUp.start();
     const { checks } = await setUp.doctor();
     await setUp.close();
@@ -1002,7 +1002,7 @@ describe("the machine", () => {
     });
   });
 
-  it("the timer: off, or when it elapses next", async () => {
+  test("the timer: off, or when it elapses next", async () => {
     const timer = { ...UNIT, NextElapseUSecRealtime: "", NextElapseUSecMonotonic: "9999y 2h 1.5s" };
     expect((await check({ "eip-heal-recheck.timer": timer }, "recheck"))?.found).toMatch(
       /the timer runs, next in \d+ min/,
@@ -1020,7 +1020,7 @@ describe("the machine", () => {
 });
 
 describe("with a dead network", () => {
-  it.each<[string, (setUp: SetUp) => void]>([
+  test.each<[string, (setUp: SetUp) => void]>([
     [
       "metadata is silent",
       ({ region }) => region.faults.add({ service: "imds", effect: { do: "silence" } }),
@@ -1058,7 +1058,7 @@ describe("the screen", () => {
       .split(new RegExp(`\\r?\\n|\\r${ESCAPE}\\[K`))
       .map((line) => line.replace(/^\r/, ""));
 
-  it("without a terminal: a word, a name, a sentence on each line, and nothing else", async () =>
+  test("without a terminal: a word, a name, a sentence on each line, and nothing else", async () =>
     play(row, async (setUp) => {
       const { stdout, status } = await setUp.run("doctor");
       expect(status).toBe(77);
@@ -1087,7 +1087,7 @@ describe("the screen", () => {
       expect(stdout).toMatch(/exit status 77 \(NOPERM\); begin with: associate\n$/);
     }));
 
-  it("a reader that goes away changes nothing: the exit status is that of the checkup", async () =>
+  test("a reader that goes away changes nothing: the exit status is that of the checkup", async () =>
     play(row, async (setUp) => {
       const { environment, flags } = setUp.prepare();
       const piped = await promisify(execFile)(
@@ -1106,7 +1106,7 @@ describe("the screen", () => {
       expect(piped).toEqual({ stdout: "77\n", stderr: "" });
     }));
 
-  it("what is skipped for the same reason is one line", async () =>
+  test("what is skipped for the same reason is one line", async () =>
     play(
       { breakIt: without("AssociateAddress", ...ALL.map((one) => one.slice(4))) },
       async (setUp) => {
@@ -1117,7 +1117,7 @@ describe("the screen", () => {
       },
     ));
 
-  it("the policy that cures several checks is shown once, and JSON has it with each", async () =>
+  test("the policy that cures several checks is shown once, and JSON has it with each", async () =>
     play({ breakIt: without("DescribeAddresses", "AssociateAddress") }, async (setUp) => {
       const { stdout } = await setUp.run("doctor");
       expect(stdout.match(/put-role-policy --role-name/g)).toHaveLength(1);
@@ -1131,7 +1131,7 @@ describe("the screen", () => {
       expect(new Set(puts).size).toBe(1);
     }));
 
-  it.each([40, 80, 200])("%d columns wide", async (columns) =>
+  test.each([40, 80, 200])("%d columns wide", async (columns) =>
     play(row, async (setUp) => {
       const { output, status } = await onTerminal(setUp, ["doctor"], columns, {
         LANG: "C.UTF-8",
@@ -1170,7 +1170,7 @@ describe("the screen", () => {
     }),
   );
 
-  it.each<[string, Record<string, string>]>([
+  test.each<[string, Record<string, string>]>([
     ["NO_COLOR", { NO_COLOR: "1", LANG: "C.UTF-8", TERM: "xterm" }],
     ["TERM=dumb", { TERM: "dumb", LANG: "C.UTF-8" }],
   ])(
@@ -1184,7 +1184,7 @@ describe("the screen", () => {
       }),
   );
 
-  it("a terminal that shows ASCII only gets words", async () =>
+  test("a terminal that shows ASCII only gets words", async () =>
     play(row, async (setUp) => {
       const { output } = await onTerminal(setUp, ["doctor"], 80, { LC_ALL: "C", NO_COLOR: "1" });
       expect(output).toMatch(/^[ -~\r\n]+$/);

@@ -7,7 +7,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Fault, FaultRule } from "../../sim/faults.ts";
 import type { InstanceState } from "../../sim/model.ts";
 import { type RunningRegion, startRegion } from "../../sim/server.ts";
@@ -206,7 +206,7 @@ describe.concurrent("an association by an older instance that EC2 carries out", 
       { first: "J", ofOlder: { EIP_HEAL_TAKEOVER: "always" } },
     ],
   ])("%s", (_, scene, letsGo) => {
-    it.each(MOMENTS)("%s: the newer one has it in the end", { timeout: 90_000 }, (moment) =>
+    test.each(MOMENTS)("%s: the newer one has it in the end", { timeout: 90_000 }, (moment) =>
       play(scene, async (stage) => {
         const end = await meet(stage, moment, () => {
           if (letsGo) stage.region.region.terminated(stage.j);
@@ -231,7 +231,7 @@ describe.concurrent("an association by an older instance that EC2 carries out", 
       settings: { EIP_HEAL_DEADLINE: "10s" },
       ofOlder: { EIP_HEAL_DEADLINE: "20s" },
     };
-    it.each(MOMENTS)("%s: one has it, and only that one says so", { timeout: 90_000 }, (moment) =>
+    test.each(MOMENTS)("%s: one has it, and only that one says so", { timeout: 90_000 }, (moment) =>
       play(scene, async (stage) => {
         const end = await meet(stage, moment, () => {});
         // Nobody who has said success is robbed, but by what comes after every hold.
@@ -248,7 +248,7 @@ describe.concurrent("what EC2 shows of a newer instance that has the address", (
   /** So many answers in a row are no good. */
   const SHORT = 2;
 
-  it.each([
+  test.each([
     ["newest", 69],
     ["if-gone", 75],
   ] as const)(
@@ -269,7 +269,7 @@ describe.concurrent("what EC2 shows of a newer instance that has the address", (
     },
   );
 
-  it(
+  test(
     "it does not know that instance for longer than counts: the confirming recheck puts it right",
     { timeout: 90_000 },
     () =>
@@ -291,7 +291,7 @@ describe.concurrent("what EC2 shows of a newer instance that has the address", (
     `<?xml version="1.0" encoding="UTF-8"?>
 <DescribeInstancesResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><requestId>1</requestId><reservationSet/>${rest}</DescribeInstancesResponse>`;
 
-  it.each([
+  test.each([
     ["not even the asker", "newest", ""],
     ["not even the asker", "if-gone", ""],
     ["nothing but that there is more", "newest", "<nextToken>page-1</nextToken>"],
@@ -324,7 +324,7 @@ describe.concurrent("what EC2 shows of a newer instance that has the address", (
       ),
   );
 
-  it.each([
+  test.each([
     ["of a name that nobody knows", "hibernating"],
     ["without a name", null],
   ])("a state %s is waited for", { timeout: 60_000 }, (_, state) =>
@@ -349,7 +349,7 @@ describe.concurrent("what EC2 shows of a newer instance that has the address", (
         expect(stage.holder()).toBe(stage.newer.id);
       });
 
-    it("instance metadata knows better: it is held first, and yielded", { timeout: 60_000 }, () =>
+    test("instance metadata knows better: it is held first, and yielded", { timeout: 60_000 }, () =>
       moved(async ({ older }) => {
         older.fault("DescribeAddresses", A_MINUTE_AGO);
         const { status, log } = await older.heal();
@@ -358,7 +358,7 @@ describe.concurrent("what EC2 shows of a newer instance that has the address", (
       }),
     );
 
-    it(
+    test(
       "for longer than it is held: the confirming recheck puts it right",
       { timeout: 60_000 },
       () =>

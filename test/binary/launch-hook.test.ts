@@ -5,7 +5,7 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { allow, FULL_ROLE, HOOK_ACTIONS, HOOK_ROLE, type PolicyDocument } from "../../sim/iam.ts";
 import type { Effect } from "../../sim/faults.ts";
 import type { LifecycleAction } from "../../sim/model.ts";
@@ -107,7 +107,7 @@ const ABANDONED = "CompleteLifecycleAction ABANDON";
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 describe.concurrent("by lifecycle state", () => {
-  it.each([
+  test.each([
     ["InService", "settled"],
     [undefined, "settled"],
     ["Warmed:Stopped", "idle"],
@@ -133,7 +133,7 @@ describe.concurrent("by lifecycle state", () => {
     });
   });
 
-  it.each(["Standby", "Detached", "Terminated", "Warmed:Terminated"])(
+  test.each(["Standby", "Detached", "Terminated", "Warmed:Terminated"])(
     "%s: nothing is launched, so Auto Scaling is not asked",
     async (lifecycle) => {
       const { run, wait, calls, hook } = await play({
@@ -149,7 +149,7 @@ describe.concurrent("by lifecycle state", () => {
     },
   );
 
-  it("a spot instance that is about to be interrupted is not put into service", async () => {
+  test("a spot instance that is about to be interrupted is not put into service", async () => {
     const { run, calls } = await play({
       before: (region, me) => region.region.setSpotAction(me.instanceId, "terminate"),
     });
@@ -229,7 +229,7 @@ describe.concurrent("by the end of the heal", () => {
       "idle",
     ],
   ];
-  it.each(ROWS)("%s", async (_, setting, status, outcome) => {
+  test.each(ROWS)("%s", async (_, setting, status, outcome) => {
     const { run, wait, calls, hook } = await play(setting);
     expect(run.status, run.log.join("\n")).toBe(status);
     expect(run.result).toMatchObject({ outcome, exitStatus: status });
@@ -244,7 +244,7 @@ describe.concurrent("by the end of the heal", () => {
     );
   });
 
-  it("settings that make no sense end the wait too", async () => {
+  test("settings that make no sense end the wait too", async () => {
     const { run, calls } = await play({ conf: "EIP_HEAL_TAKEOVER=sometimes\n" });
     expect(run.status).toBe(78);
     expect(run.log).toEqual([
@@ -254,7 +254,7 @@ describe.concurrent("by the end of the heal", () => {
     expect(calls).toEqual([ABANDONED]);
   });
 
-  it.each<[string, Setting, string]>([
+  test.each<[string, Setting, string]>([
     [
       "a settings file that is not there",
       { flags: ["--config", "/nonexistent.conf"] },
@@ -277,7 +277,7 @@ describe.concurrent("by the end of the heal", () => {
     expect(hook).toMatchObject({ outcome: "completed", result: "ABANDON" });
   });
 
-  it("nothing is asked if the name of the hook is what makes no sense", async () => {
+  test("nothing is asked if the name of the hook is what makes no sense", async () => {
     const { run, calls } = await play({ environment: { EIP_HEAL_LIFECYCLE_HOOK: "my hook" } });
     expect(run.status).toBe(78);
     expect(run.log).toEqual([
@@ -286,17 +286,17 @@ describe.concurrent("by the end of the heal", () => {
     expect(calls).toEqual([]);
   });
 
-  it("a mistake on the command line is not this machine's", async () => {
+  test("a mistake on the command line is not this machine's", async () => {
     const { run, wait, calls } = await play({ flags: ["--takeover", "sometimes"] });
     expect([run.status, calls, wait?.ended]).toEqual([64, [], undefined]);
   });
 
-  it.each(["recheck", "release"])("%s leaves the hook alone", async (command) => {
+  test.each(["recheck", "release"])("%s leaves the hook alone", async (command) => {
     const { run, calls, hook } = await play({ flags: [command] });
     expect([run.status, calls, hook], run.log.join("\n")).toEqual([0, [], undefined]);
   });
 
-  it("recheck completes it for an instance that leaves its warm pool without a boot", async () => {
+  test("recheck completes it for an instance that leaves its warm pool without a boot", async () => {
     const runtime = mkdtempSync(join(tmpdir(), "eip-heal-run-"));
     const { run, wait, calls, hook } = await play({
       runtime,
@@ -315,7 +315,7 @@ describe.concurrent("by the end of the heal", () => {
     expect(hook).toMatchObject({ outcome: "completed" });
   });
 
-  it("a dry run says what it would do", async () => {
+  test("a dry run says what it would do", async () => {
     const { run, region, calls, allocationId, hook } = await play({
       flags: ["--dry-run", "--json"],
     });
@@ -332,7 +332,7 @@ describe.concurrent("by the end of the heal", () => {
     });
   });
 
-  it("out of time with the address accepted here: the next run completes it, when it knows", async () => {
+  test("out of time with the address accepted here: the next run completes it, when it knows", async () => {
     const { run, region, me, allocationId, wait, calls, hook } = await play({
       world: heldBy(older),
       environment: { EIP_HEAL_DEADLINE: "4s" },
@@ -353,7 +353,7 @@ describe.concurrent("by the end of the heal", () => {
     expect([calls, wait?.ended, hook?.["outcome"]]).toEqual([[], undefined, "left"]);
   });
 
-  it.each<[string, Effect, Effect, number, string]>([
+  test.each<[string, Effect, Effect, number, string]>([
     [
       "accepted it, and answers no look",
       { do: "delay", afterMs: 0 },
@@ -396,7 +396,7 @@ describe.concurrent("by the end of the heal", () => {
     },
   );
 
-  it("EC2 had accepted it, and another one has it by now: that is no reason to wait", async () => {
+  test("EC2 had accepted it, and another one has it by now: that is no reason to wait", async () => {
     const { run, wait } = await play({
       environment: { EIP_HEAL_DEADLINE: "4s", EIP_HEAL_TAKEOVER: "if-gone" },
       world: (world) => void world.instance({ instanceId: "i-00000000000000001" }),
@@ -415,7 +415,7 @@ describe.concurrent("by the end of the heal", () => {
     expect(wait?.ended).toMatchObject({ result: "ABANDON", by: "call" });
   });
 
-  it("SIGTERM: whoever has stopped it starts it again, and the hook waits for that", async () => {
+  test("SIGTERM: whoever has stopped it starts it again, and the hook waits for that", async () => {
     const { run, wait, calls, hook } = await play({
       world: heldBy(older),
       environment: { EIP_HEAL_TAKEOVER: "never" },
@@ -428,7 +428,7 @@ describe.concurrent("by the end of the heal", () => {
     expect([calls, wait?.ended, hook?.["outcome"]]).toEqual([[], undefined, "left"]);
   });
 
-  it("SIGTERM while the hook is being completed", async () => {
+  test("SIGTERM while the hook is being completed", async () => {
     const { run, calls, hook } = await play({
       before: (region) => region.faults.add({ service: "autoscaling", effect: { do: "silence" } }),
       stopWhen: (_, { calls }) => calls.some(({ action }) => action === "CompleteLifecycleAction"),
@@ -442,7 +442,7 @@ describe.concurrent("by the end of the heal", () => {
 });
 
 describe.concurrent("time", () => {
-  it(
+  test(
     "heartbeats keep a hook from timing out while the heal waits",
     { timeout: PATIENCE_MS },
     async () => {
@@ -469,7 +469,7 @@ describe.concurrent("time", () => {
     world: (world, allocationId) => world.hold({ allocationId }, world.instance()),
   };
 
-  it("a hook that times out meanwhile and lets the instance on: the heal ends as it ends", async () => {
+  test("a hook that times out meanwhile and lets the instance on: the heal ends as it ends", async () => {
     const { run, wait, calls, hook } = await play({
       ...late,
       hook: { heartbeatTimeoutMs: 2_000, defaultResult: "CONTINUE" },
@@ -480,7 +480,7 @@ describe.concurrent("time", () => {
     expect(hook).toMatchObject({ outcome: "not-waiting", group: GROUP });
   });
 
-  it("a hook that times out meanwhile and has the instance terminated: it leaves the address alone", async () => {
+  test("a hook that times out meanwhile and has the instance terminated: it leaves the address alone", async () => {
     const { run, wait, calls, hook } = await play({
       ...late,
       hook: { heartbeatTimeoutMs: 2_000, defaultResult: "ABANDON" },
@@ -492,7 +492,7 @@ describe.concurrent("time", () => {
     expect(hook).toMatchObject({ outcome: "left" });
   });
 
-  it("a heal that finds the address here sends no heartbeat and ends at once", async () => {
+  test("a heal that finds the address here sends no heartbeat and ends at once", async () => {
     const { run, calls, heartbeats } = await play({
       world: (world, allocationId, me) => world.hold({ allocationId }, me),
     });
@@ -502,7 +502,7 @@ describe.concurrent("time", () => {
 });
 
 describe.concurrent("the instance does not wait", { timeout: PATIENCE_MS }, () => {
-  it("yet: the heal at boot was faster than Auto Scaling", async () => {
+  test("yet: the heal at boot was faster than Auto Scaling", async () => {
     const { run, wait, calls, hook } = await play({
       waits: false,
       me: { group: GROUP, lifecycle: undefined },
@@ -519,7 +519,7 @@ describe.concurrent("the instance does not wait", { timeout: PATIENCE_MS }, () =
     expect(hook).toMatchObject({ group: GROUP, outcome: "completed", result: "CONTINUE" });
   });
 
-  it("and never will, though metadata does not tell: that is no failure", async () => {
+  test("and never will, though metadata does not tell: that is no failure", async () => {
     const { run, calls, hook } = await play({
       waits: false,
       me: { group: GROUP, lifecycle: undefined },
@@ -537,7 +537,7 @@ describe.concurrent("the instance does not wait", { timeout: PATIENCE_MS }, () =
     expect(hook).toMatchObject({ outcome: "not-waiting" });
   });
 
-  it("after a reboot: nothing is said, at least not aloud", async () => {
+  test("after a reboot: nothing is said, at least not aloud", async () => {
     const quiet = await play({ waits: false });
     expect(quiet.run.status).toBe(0);
     expect(quiet.run.log).toHaveLength(1);
@@ -551,7 +551,7 @@ describe.concurrent("the instance does not wait", { timeout: PATIENCE_MS }, () =
     expect(loud.run.log.at(-1)).toBe(quiet.hook?.["message"]);
   });
 
-  it("in no group at all", async () => {
+  test("in no group at all", async () => {
     const { run, calls, hook } = await play({
       waits: false,
       me: { group: undefined as never },
@@ -563,14 +563,14 @@ describe.concurrent("the instance does not wait", { timeout: PATIENCE_MS }, () =
 });
 
 describe.concurrent("the name of the group", () => {
-  it("by its tag in instance metadata: Auto Scaling is not asked for it", async () => {
+  test("by its tag in instance metadata: Auto Scaling is not asked for it", async () => {
     const { calls, region } = await play();
     expect(calls).toEqual([CONTINUED]);
     expect(region.calls.at(-1)?.params["AutoScalingGroupName"]).toBe(GROUP);
     expect(region.calls.at(-1)?.userAgent).toContain("eip-heal/");
   });
 
-  it("from DescribeAutoScalingInstances where there are no tags in metadata", async () => {
+  test("from DescribeAutoScalingInstances where there are no tags in metadata", async () => {
     const { run, calls, hook } = await play({ me: { metadataTags: false } });
     expect(run.status, run.log.join("\n")).toBe(0);
     expect(calls).toEqual(["DescribeAutoScalingInstances ok", CONTINUED]);
@@ -582,7 +582,7 @@ describe.concurrent("Auto Scaling does not play along", { timeout: PATIENCE_MS }
   const ARN = "arn:aws:autoscaling:us-east-1:111122223333:autoScalingGroup:";
   const DEADLINE = { EIP_HEAL_DEADLINE: "5s" };
 
-  it("no permission: the address stays, the run says what is missing, and fails by it", async () => {
+  test("no permission: the address stays, the run says what is missing, and fails by it", async () => {
     const { run, region, me, allocationId, hook, wait } = await play({
       role: "full",
       environment: DEADLINE,
@@ -605,7 +605,7 @@ describe.concurrent("Auto Scaling does not play along", { timeout: PATIENCE_MS }
     expect(wait?.ended).toBeUndefined();
   });
 
-  it.each([true, false])(
+  test.each([true, false])(
     "the policies that are shipped suffice, with tags in metadata: %s",
     async (metadataTags) => {
       const { run, wait } = await play({
@@ -628,7 +628,7 @@ describe.concurrent("Auto Scaling does not play along", { timeout: PATIENCE_MS }
     },
   );
 
-  it("no permission to look the group up", async () => {
+  test("no permission to look the group up", async () => {
     const { run } = await play({
       me: { metadataTags: false },
       role: "full",
@@ -640,7 +640,7 @@ describe.concurrent("Auto Scaling does not play along", { timeout: PATIENCE_MS }
     );
   });
 
-  it("a permission that comes meanwhile is good enough", async () => {
+  test("a permission that comes meanwhile is good enough", async () => {
     const { run, calls } = await play({
       role: "full",
       meanwhile: async ({ calls, region }) => {
@@ -653,7 +653,7 @@ describe.concurrent("Auto Scaling does not play along", { timeout: PATIENCE_MS }
     expect(calls.at(-1)).toBe(CONTINUED);
   });
 
-  it("the result of the heal comes before that of the hook", async () => {
+  test("the result of the heal comes before that of the hook", async () => {
     const { run, hook } = await play({
       role: "full",
       environment: DEADLINE,
@@ -666,7 +666,7 @@ describe.concurrent("Auto Scaling does not play along", { timeout: PATIENCE_MS }
     expect(hook).toMatchObject({ outcome: "failed", failure: "denied", result: "ABANDON" });
   });
 
-  it("out of reach", async () => {
+  test("out of reach", async () => {
     const { run, hook } = await play({
       environment: DEADLINE,
       before: (region) => region.unplug("autoscaling"),
@@ -679,7 +679,7 @@ describe.concurrent("Auto Scaling does not play along", { timeout: PATIENCE_MS }
     expect(hook).toMatchObject({ outcome: "failed", failure: "unreachable" });
   });
 
-  it.each([
+  test.each([
     ["throttled", { do: "error", code: "Throttling", message: "Rate exceeded" }],
     ["busy", { do: "error", code: "ResourceContention", status: 500 }],
     ["reset", { do: "reset" }],
@@ -699,7 +699,7 @@ describe.concurrent("Auto Scaling does not play along", { timeout: PATIENCE_MS }
     expect(run.log.at(-1)).toMatch(/^completed the launch hook/);
   });
 
-  it("an answer that was lost is told as what it was", async () => {
+  test("an answer that was lost is told as what it was", async () => {
     const { run, calls, hook } = await play({
       before: (region) =>
         region.faults.add({
@@ -724,7 +724,7 @@ describe.concurrent("Auto Scaling does not play along", { timeout: PATIENCE_MS }
     });
   });
 
-  it("heartbeats that are refused do not disturb the heal", async () => {
+  test("heartbeats that are refused do not disturb the heal", async () => {
     const { run, calls, heartbeats } = await play({
       before: (region) => {
         region.region.setPolicy("hook", FULL_ROLE);
@@ -748,7 +748,7 @@ describe.concurrent("Auto Scaling does not play along", { timeout: PATIENCE_MS }
 });
 
 describe.concurrent("endpoints", () => {
-  it("AWS_ENDPOINT_URL where there is none for Auto Scaling", async () => {
+  test("AWS_ENDPOINT_URL where there is none for Auto Scaling", async () => {
     const { run } = await play({
       environment: {
         AWS_ENDPOINT_URL_AUTO_SCALING: "",
@@ -761,7 +761,7 @@ describe.concurrent("endpoints", () => {
     );
   });
 
-  it("one that makes no sense", async () => {
+  test("one that makes no sense", async () => {
     const { run, hook } = await play({
       environment: { AWS_ENDPOINT_URL_AUTO_SCALING: "nowhere" },
     });

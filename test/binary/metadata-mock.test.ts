@@ -8,13 +8,13 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { hasMoto, type Moto, startMoto } from "../../sim/moto.ts";
 import { type AgentOptions, type AgentRun, run } from "./agent.ts";
 import { hasMetadataMock, type Shown, startMetadataMock } from "./metadata-mock.ts";
 
 const hasGo = spawnSync("go", ["version"]).status === 0;
-it.runIf(process.env["CI"] && hasGo)("CI has AWS's metadata mock where it has Go", () => {
+test.runIf(process.env["CI"] && hasGo)("CI has AWS's metadata mock where it has Go", () => {
   expect(hasMetadataMock()).toBe(true);
 });
 const isThere = hasMoto() && hasMetadataMock();
@@ -82,7 +82,7 @@ describe.runIf(isThere)("with AWS's metadata mock and moto", () => {
   const holder = async () => (await moto.address(allocationId))?.InstanceId;
   const heldBy = (instance: Instance) => moto.associate(allocationId, instance.InstanceId ?? "");
 
-  it("metadata answers nobody without a token, so that every heal here is one by IMDSv2", async () => {
+  test("metadata answers nobody without a token, so that every heal here is one by IMDSv2", async () => {
     const metadata = await startMetadataMock(me, IN_SERVICE);
     const { status } = await fetch(`${metadata.url}/latest/meta-data/instance-id`);
     await metadata.close();
@@ -91,7 +91,7 @@ describe.runIf(isThere)("with AWS's metadata mock and moto", () => {
   });
 
   describe("in service", () => {
-    it("free: associated with the interface that both tell of", async () => {
+    test("free: associated with the interface that both tell of", async () => {
       const { status, result, env, log } = await agent(IN_SERVICE);
       expect(status, log.join("\n")).toBe(0);
       expect(result).toMatchObject({
@@ -106,7 +106,7 @@ describe.runIf(isThere)("with AWS's metadata mock and moto", () => {
       expect(await holder()).toBe(me.InstanceId);
     });
 
-    it.each([true, false])(
+    test.each([true, false])(
       "already here: nothing is changed (metadata shows it: %s)",
       async (is) => {
         const association = await heldBy(me);
@@ -118,7 +118,7 @@ describe.runIf(isThere)("with AWS's metadata mock and moto", () => {
       },
     );
 
-    it("held by an older one: taken", async () => {
+    test("held by an older one: taken", async () => {
       await heldBy(older);
       const { status, log } = await agent(IN_SERVICE);
       expect(status, log.join("\n")).toBe(0);
@@ -126,14 +126,14 @@ describe.runIf(isThere)("with AWS's metadata mock and moto", () => {
       expect(await holder()).toBe(me.InstanceId);
     });
 
-    it("held by a newer one: left there", async () => {
+    test("held by a newer one: left there", async () => {
       await heldBy(me);
       const { status, log } = await agent(IN_SERVICE, { instance: older });
       expect(status, log.join("\n")).toBe(69);
       expect(await holder()).toBe(me.InstanceId);
     });
 
-    it("a recheck asks EC2 nothing while metadata shows the address, and heals once it does not", async () => {
+    test("a recheck asks EC2 nothing while metadata shows the address, and heals once it does not", async () => {
       const runtime = mkdtempSync(join(tmpdir(), "eip-heal-run-"));
       const recheck = { flags: ["recheck"], runtime };
       try {
@@ -155,7 +155,7 @@ describe.runIf(isThere)("with AWS's metadata mock and moto", () => {
   });
 
   describe("a spot notice", () => {
-    it.each(["terminate", "stop", "hibernate"])(
+    test.each(["terminate", "stop", "hibernate"])(
       "to %s: nothing is taken any more, exit status 0",
       async (action) => {
         await heldBy(older);
@@ -168,13 +168,13 @@ describe.runIf(isThere)("with AWS's metadata mock and moto", () => {
       },
     );
 
-    it("that is not there yet (404) is none: healed", async () => {
+    test("that is not there yet (404) is none: healed", async () => {
       const { status, log } = await agent(notice("terminate", 3600));
       expect(status, log.join("\n")).toBe(0);
       expect(await holder()).toBe(me.InstanceId);
     });
 
-    it("that comes while a run waits for the holder ends it", async () => {
+    test("that comes while a run waits for the holder ends it", async () => {
       await heldBy(older);
       const environment = { EIP_HEAL_TAKEOVER: "if-gone" };
       const { status, log } = await agent(notice("terminate", 3), { environment });
@@ -185,7 +185,7 @@ describe.runIf(isThere)("with AWS's metadata mock and moto", () => {
   });
 
   describe("termination by Auto Scaling", () => {
-    it("nothing is taken, and what is here is left to whoever comes", async () => {
+    test("nothing is taken, and what is here is left to whoever comes", async () => {
       for (const instance of [older, me]) {
         await heldBy(instance);
         expect(await agent(TERMINATED)).toMatchObject({
@@ -199,7 +199,7 @@ describe.runIf(isThere)("with AWS's metadata mock and moto", () => {
       }
     });
 
-    it("that comes while a run waits for the holder ends it", async () => {
+    test("that comes while a run waits for the holder ends it", async () => {
       await heldBy(older);
       const environment = { EIP_HEAL_TAKEOVER: "if-gone" };
       const event = ["asglifecycle", "--asg-termination-delay-sec", "3"];
@@ -211,7 +211,7 @@ describe.runIf(isThere)("with AWS's metadata mock and moto", () => {
   });
 
   describe("target state and spot notice that are 404", () => {
-    it("in no group: taken from an older one", async () => {
+    test("in no group: taken from an older one", async () => {
       await heldBy(older);
       const { status, log, result } = await agent(NO_STATES);
       expect(status, log.join("\n")).toBe(0);
@@ -224,13 +224,13 @@ describe.runIf(isThere)("with AWS's metadata mock and moto", () => {
         tags: { "allocation-id": allocationId, "aws:autoscaling:groupName": "web" },
       });
 
-      it("free: associated", async () => {
+      test("free: associated", async () => {
         const { status, log } = await agent(NO_STATES, { shown: inGroup() });
         expect(status, log.join("\n")).toBe(0);
         expect(await holder()).toBe(me.InstanceId);
       });
 
-      it("held by an older one that runs: not taken in the first minute", async () => {
+      test("held by an older one that runs: not taken in the first minute", async () => {
         await heldBy(older);
         const environment = { EIP_HEAL_DEADLINE: "4s" };
         const { status, log } = await agent(NO_STATES, { shown: inGroup(), environment });
@@ -240,20 +240,20 @@ describe.runIf(isThere)("with AWS's metadata mock and moto", () => {
     });
   });
 
-  it("no tag in metadata (404): the tag that EC2 shows is used", async () => {
+  test("no tag in metadata (404): the tag that EC2 shows is used", async () => {
     const { status, log } = await agent(IN_SERVICE, { shown: { tags: {} } });
     expect(status, log.join("\n")).toBe(0);
     expect(await holder()).toBe(me.InstanceId);
   });
 
   describe("the commands that only look", () => {
-    it("doctor finds nothing in the way of a heal", async () => {
+    test("doctor finds nothing in the way of a heal", async () => {
       const { status, stdout } = await agent(IN_SERVICE, { flags: ["doctor"] });
       expect(status, stdout).toBe(0);
       expect(stdout).toContain("holder: nobody: a heal associates it");
     });
 
-    it("policy names the account of the identity document", async () => {
+    test("policy names the account of the identity document", async () => {
       const account = "123456789012";
       const shown = { account };
       const { status, stdout, log } = await agent(IN_SERVICE, { flags: ["policy"], shown });

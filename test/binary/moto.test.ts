@@ -9,13 +9,13 @@
  * - two Elastic IPs in one place: moto keeps both there
  * - NAT gateways and load balancers as holders: moto does not show their interfaces on the address
  */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { TAKEOVERS } from "../../src/reconcile/ownership.ts";
 import { hasMoto, type Moto, startMoto } from "../../sim/moto.ts";
 import { startRegion } from "../../sim/server.ts";
 import { type AgentRun, runAgent } from "./agent.ts";
 
-it.runIf(process.env["CI"])("CI has moto", () => {
+test.runIf(process.env["CI"])("CI has moto", () => {
   expect(hasMoto()).toBe(true);
 });
 if (!hasMoto())
@@ -60,13 +60,13 @@ describe.runIf(hasMoto())("with moto as EC2", () => {
   }
   const holder = async () => (await moto.address(allocationId))?.InstanceId;
 
-  it.each(TAKEOVERS)("nobody has it: associated (%s)", async (takeover) => {
+  test.each(TAKEOVERS)("nobody has it: associated (%s)", async (takeover) => {
     const { status, log } = await run(me, takeover);
     expect(status, log.join("\n")).toBe(0);
     expect(await holder()).toBe(me);
   });
 
-  it("already ours: nothing is changed", async () => {
+  test("already ours: nothing is changed", async () => {
     await moto.associate(allocationId, me);
     const before = await moto.address(allocationId);
     const { status, result, log } = await run(me, "newest");
@@ -76,7 +76,7 @@ describe.runIf(hasMoto())("with moto as EC2", () => {
     expect((await moto.address(allocationId))?.AssociationId).toBe(before?.AssociationId);
   });
 
-  it.each([
+  test.each([
     ["never", 75],
     ["if-gone", 75],
     ["always", 0],
@@ -87,7 +87,7 @@ describe.runIf(hasMoto())("with moto as EC2", () => {
     expect(await holder()).toBe(status === 0 ? me : other);
   });
 
-  it("an older or newer instance has it: of the two exactly one may (newest)", async () => {
+  test("an older or newer instance has it: of the two exactly one may (newest)", async () => {
     const ends: [number | null, string | undefined][] = [];
     for (const [claimant, has] of [
       [me, other],
@@ -101,7 +101,7 @@ describe.runIf(hasMoto())("with moto as EC2", () => {
     expect(new Set(ends.map(([status]) => status))).toEqual(new Set([0, 69]));
   });
 
-  it.each(["stop", "terminate"] as const)(
+  test.each(["stop", "terminate"] as const)(
     "an instance that has been ended has it (%s)",
     async (how) => {
       await moto.associate(allocationId, other);
@@ -116,7 +116,7 @@ describe.runIf(hasMoto())("with moto as EC2", () => {
     },
   );
 
-  it("a pool: free ones are claimed, each by one", async () => {
+  test("a pool: free ones are claimed, each by one", async () => {
     await moto.tag(allocationId, { "eip-pool": "web" });
     const second = await moto.allocate({ "eip-pool": "web" });
     await moto.associate(second.AllocationId, other);

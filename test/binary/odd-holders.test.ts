@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { FaultRule } from "../../sim/faults.ts";
 import { INTERFACES_ROLE } from "../../sim/iam.ts";
 import type { Manager } from "../../sim/model.ts";
@@ -69,7 +69,7 @@ const deadline = (time: string) => ({ EIP_HEAL_DEADLINE: time });
 describe.concurrent("an interface that belongs to no instance", () => {
   const left: Setting["hold"] = (world, address) => world.holdByOrphan(address);
 
-  it.each(["if-gone", "newest", "always"])(
+  test.each(["if-gone", "newest", "always"])(
     "is taken from under %s, where it is seen",
     async (how) => {
       const { first, isHere } = await play({
@@ -86,7 +86,7 @@ describe.concurrent("an interface that belongs to no instance", () => {
     },
   );
 
-  it.each<[string, Setting, number, RegExp]>([
+  test.each<[string, Setting, number, RegExp]>([
     [
       "keeps it under never",
       { hold: left, environment: { ...deadline("4s"), EIP_HEAL_TAKEOVER: "never" } },
@@ -123,7 +123,7 @@ describe.concurrent("always, where nothing shows whether the instance is in serv
     world.hold(address, world.instance({ launchTime: OLDER }));
   const always = (time: string) => ({ ...deadline(time), EIP_HEAL_TAKEOVER: "always" });
 
-  it("takes nothing from a running instance for a minute if EC2 shows that it is in a group", async () => {
+  test("takes nothing from a running instance for a minute if EC2 shows that it is in a group", async () => {
     const { first, writes } = await play({
       hold: running,
       me: { group: "web", lifecycleFrom: Infinity, metadataTags: false },
@@ -134,7 +134,7 @@ describe.concurrent("always, where nothing shows whether the instance is in serv
     expect(writes).toBe(0);
   });
 
-  it.each<[string, Setting]>([
+  test.each<[string, Setting]>([
     ["is down", { faults: [failing("DescribeInstances", "InternalError", 500)] }],
     ["is throttled", { faults: [failing("DescribeInstances", "RequestLimitExceeded", 503)] }],
   ])("takes at once where DescribeInstances %s", async (_, setting) => {
@@ -143,7 +143,7 @@ describe.concurrent("always, where nothing shows whether the instance is in serv
     expect(isHere).toBe(true);
   });
 
-  it("takes at once if it is in none", async () => {
+  test("takes at once if it is in none", async () => {
     const { first, isHere } = await play({
       hold: running,
       me: { metadataTags: false },
@@ -154,7 +154,7 @@ describe.concurrent("always, where nothing shows whether the instance is in serv
   });
 });
 
-it("what is not known of one address of a pool does not keep the others from being had", async () => {
+test("what is not known of one address of a pool does not keep the others from being had", async () => {
   const tags = { "eip-pool": "web" };
   const { first, region } = await play({
     address: { tags },
@@ -171,7 +171,7 @@ it("what is not known of one address of a pool does not keep the others from bei
   expect(countOf(region, "DescribeNetworkInterfaces")).toBeLessThanOrEqual(2);
 });
 
-it("an address of a carrier is not associated anew because instance metadata does not show it", async () => {
+test("an address of a carrier is not associated anew because instance metadata does not show it", async () => {
   const { ended, writes } = await play({
     address: { carrierIp: "155.146.10.111" },
     runs: [["heal"], ...Array.from({ length: 5 }, () => ["recheck"])],

@@ -1,5 +1,5 @@
 /** Interfaces, displaced addresses, refusals and pools: the real binary, with every call counted. */
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Settings } from "../../sim/model.ts";
 import { type RunningRegion, startRegion } from "../../sim/server.ts";
 import { aWorld, type BuiltInstance, type World } from "../../sim/world.ts";
@@ -90,7 +90,7 @@ describe.concurrent("interfaces", () => {
   }
 
   // Instance metadata lists no network cards where an instance was launched long ago.
-  it.each([true, false])(
+  test.each([true, false])(
     "several: the primary one by its interface id (network cards: %s)",
     async (networkCardIndex) => {
       const { world, address, me, first } = scene({ networkCardIndex });
@@ -108,7 +108,7 @@ describe.concurrent("interfaces", () => {
     },
   );
 
-  it.each([
+  test.each([
     ["device index", "1"],
     ["interface id", "ID"],
     ["MAC", "MAC"],
@@ -129,7 +129,7 @@ describe.concurrent("interfaces", () => {
     expect(run.log[0]).toContain(`${second.networkInterfaceId} 10.0.1.20`);
   });
 
-  it("a secondary private address", async () => {
+  test("a secondary private address", async () => {
     const { world, address, me } = scene();
     const { run, associate, region, calls } = await play(world, me, {
       environment: { ...settled(address.allocationId), EIP_HEAL_PRIVATE_IP: "10.0.0.21" },
@@ -140,7 +140,7 @@ describe.concurrent("interfaces", () => {
     expect(region.holder(address.allocationId)?.privateIp).toBe("10.0.0.21");
   });
 
-  it("a secondary private address of the only interface: still by instance id", async () => {
+  test("a secondary private address of the only interface: still by instance id", async () => {
     const world = aWorld();
     const address = world.address();
     const me = world.instance({ role: "full", enis: [{ privateIps: ["10.0.0.20", "10.0.0.21"] }] });
@@ -153,7 +153,7 @@ describe.concurrent("interfaces", () => {
     expect(region.holder(address.allocationId)?.privateIp).toBe("10.0.0.21");
   });
 
-  it.each(["full", "old"] as const)(
+  test.each(["full", "old"] as const)(
     "an address on the wrong one of ours is moved, under every policy (%s role)",
     async (role) => {
       for (const takeover of ["never", "if-gone", "newest", "always"]) {
@@ -175,7 +175,7 @@ describe.concurrent("interfaces", () => {
     },
   );
 
-  it("another one without any IPv4 address is not in the way", async () => {
+  test("another one without any IPv4 address is not in the way", async () => {
     const { world, address, me, first, second } = scene();
     const { run, region } = await play(
       world,
@@ -194,7 +194,7 @@ describe.concurrent("interfaces", () => {
     expect(region.holder(address.allocationId)?.networkInterfaceId).toBe(first.networkInterfaceId);
   });
 
-  it("the one that is meant has no IPv4 address: waited for, and said", async () => {
+  test("the one that is meant has no IPv4 address: waited for, and said", async () => {
     const { world, address, me, second } = scene();
     const { run, calls } = await play(
       world,
@@ -223,7 +223,7 @@ describe.concurrent("interfaces", () => {
     }, 20);
   };
 
-  it("one that is attached after the boot is waited for", async () => {
+  test("one that is attached after the boot is waited for", async () => {
     const { world, address, me } = scene();
     const { run, region, calls } = await play(
       world,
@@ -243,7 +243,7 @@ describe.concurrent("interfaces", () => {
     expect(calls).toEqual(FREE);
   });
 
-  it("a private address that is assigned after the boot is waited for", async () => {
+  test("a private address that is assigned after the boot is waited for", async () => {
     const { world, address, me } = scene();
     const { run, region, calls } = await play(
       world,
@@ -265,7 +265,7 @@ describe.concurrent("interfaces", () => {
     expect(calls).toEqual(FREE);
   });
 
-  it("one that the instance does not have: waited for, and those it has", async () => {
+  test("one that the instance does not have: waited for, and those it has", async () => {
     const { world, address, me, first, second } = scene();
     const { run, calls } = await play(world, me, {
       environment: { ...settled(address.allocationId), ...DEADLINE, EIP_HEAL_INTERFACE: "2" },
@@ -279,7 +279,7 @@ describe.concurrent("interfaces", () => {
     expect(calls).toEqual([]);
   });
 
-  it("a private address that the interface does not have: waited for, and those it has", async () => {
+  test("a private address that the interface does not have: waited for, and those it has", async () => {
     const { world, address, me } = scene();
     const { run } = await play(world, me, {
       environment: {
@@ -309,7 +309,7 @@ describe.concurrent("several Elastic IPs on this instance, seen with the old rol
     return { world, wanted, others, me };
   }
 
-  it("the wanted one at its place: settled, under its own name", async () => {
+  test("the wanted one at its place: settled, under its own name", async () => {
     const { world, wanted, others, me } = scene();
     world.hold(wanted, me);
     world.hold(others[0], me, "10.0.1.20");
@@ -322,7 +322,7 @@ describe.concurrent("several Elastic IPs on this instance, seen with the old rol
     expect(region.holder(wanted.allocationId)?.privateIp).toBe("10.0.0.20");
   });
 
-  it.each([
+  test.each([
     ["another one at our place: pushed off and named", "10.0.0.20", undefined],
     ["another one besides", "10.0.0.21", undefined],
     ["two others", "10.0.0.20", "10.0.0.21"],
@@ -348,7 +348,7 @@ describe.concurrent("several Elastic IPs on this instance, seen with the old rol
     ]);
   });
 
-  it.each(PLACES)(
+  test.each(PLACES)(
     "let go while its place is made sure of: under its own name, and what it pushes off is named (EC2 $does)",
     async ({ strictPlaces }) => {
       const { world, wanted, others, me } = scene(strictPlaces);
@@ -387,7 +387,7 @@ describe.concurrent("several Elastic IPs on this instance, seen with the old rol
     },
   );
 
-  it("EIP_HEAL_DISPLACE=no is heeded", async () => {
+  test("EIP_HEAL_DISPLACE=no is heeded", async () => {
     const { world, wanted, others, me } = scene();
     world.hold(wanted, me, "10.0.1.20");
     world.hold(others[0], me);
@@ -400,7 +400,7 @@ describe.concurrent("several Elastic IPs on this instance, seen with the old rol
     expect(region.holder(others[0].allocationId)?.privateIp).toBe("10.0.0.20");
   });
 
-  it("a dry run writes nothing", async () => {
+  test("a dry run writes nothing", async () => {
     const { world, wanted, others, me } = scene();
     world.hold(wanted, me, "10.0.1.20");
     world.hold(others[0], me);
@@ -423,7 +423,7 @@ describe.concurrent("another Elastic IP in the place", () => {
     return { world, wanted, present, me };
   }
 
-  it.each(PLACES)("is pushed off, and named (EC2 $does)", async ({ strictPlaces }) => {
+  test.each(PLACES)("is pushed off, and named (EC2 $does)", async ({ strictPlaces }) => {
     const { world, wanted, present, me } = scene("full", strictPlaces);
     const { run, region, calls } = await play(
       world,
@@ -443,7 +443,7 @@ describe.concurrent("another Elastic IP in the place", () => {
     expect(reassociations(region)).toEqual(strictPlaces ? ["false", "true"] : ["false"]);
   });
 
-  it.each(PLACES)(
+  test.each(PLACES)(
     "is pushed off, and named as far as the old role may see (EC2 $does)",
     async ({ strictPlaces }) => {
       const { world, wanted, present, me } = scene("old", strictPlaces);
@@ -460,7 +460,7 @@ describe.concurrent("another Elastic IP in the place", () => {
     },
   );
 
-  it.each(["full", "old"] as const)(
+  test.each(["full", "old"] as const)(
     "is pushed off by one that is taken from another instance, and named once (%s role)",
     async (role) => {
       const world = aWorld();
@@ -477,7 +477,7 @@ describe.concurrent("another Elastic IP in the place", () => {
     },
   );
 
-  it.each(
+  test.each(
     (["full", "old"] as const).flatMap((role) => PLACES.map((place) => ({ role, ...place }))),
   )(
     "is named once and only when it is gone: a lost race and refusals come before ($role role, EC2 $does)",
@@ -510,7 +510,7 @@ describe.concurrent("another Elastic IP in the place", () => {
     },
   );
 
-  it("is not said to be pushed off by a request that was lost", async () => {
+  test("is not said to be pushed off by a request that was lost", async () => {
     const world = aWorld();
     const wanted = world.address();
     const present = world.address();
@@ -540,7 +540,7 @@ describe.concurrent("another Elastic IP in the place", () => {
     expect(run.log.at(-2)).toContain("is pushed off");
   });
 
-  it("that somebody moves elsewhere meanwhile is not said to be pushed off", async () => {
+  test("that somebody moves elsewhere meanwhile is not said to be pushed off", async () => {
     const { world, wanted, present, me } = scene("full");
     const third = world.instance();
     const { run } = await play(
@@ -570,7 +570,7 @@ describe.concurrent("another Elastic IP in the place", () => {
     expect(run.log.filter((line) => line.includes("is pushed off"))).toEqual([]);
   });
 
-  it.each(["full", "old"] as const)("stays with EIP_HEAL_DISPLACE=no (%s role)", async (role) => {
+  test.each(["full", "old"] as const)("stays with EIP_HEAL_DISPLACE=no (%s role)", async (role) => {
     const { world, wanted, present, me } = scene(role);
     const { run, region, calls } = await play(world, me, {
       environment: { ...settled(wanted.allocationId), EIP_HEAL_DISPLACE: "no" },
@@ -582,7 +582,7 @@ describe.concurrent("another Elastic IP in the place", () => {
     expect(region.holder(present.allocationId)?.instanceId).toBe(me.instanceId);
   });
 
-  it.each(["full", "old"] as const)(
+  test.each(["full", "old"] as const)(
     "an address that EC2 has assigned by itself is none (%s role)",
     async (role) => {
       const world = aWorld();
@@ -606,7 +606,7 @@ describe.concurrent("another Elastic IP in the place", () => {
     },
   );
 
-  it("on a secondary private address is not in the way of the primary one", async () => {
+  test("on a secondary private address is not in the way of the primary one", async () => {
     const world = aWorld();
     const wanted = world.address();
     const present = world.address();
@@ -621,7 +621,7 @@ describe.concurrent("another Elastic IP in the place", () => {
 });
 
 describe.concurrent("refused whatever the policy, with the holder named", () => {
-  it.each(["nat-gateway", "load-balancer", "service", "other-account"] as const)(
+  test.each(["nat-gateway", "load-balancer", "service", "other-account"] as const)(
     "held by %s",
     async (manager) => {
       for (const takeover of ["never", "always"]) {
@@ -645,7 +645,7 @@ describe.concurrent("refused whatever the policy, with the holder named", () => 
     },
   );
 
-  it("held by an interface that is on no instance (any more)", async () => {
+  test("held by an interface that is on no instance (any more)", async () => {
     for (const takeover of ["never", "always"]) {
       const world = aWorld();
       const address = world.address();
@@ -662,7 +662,7 @@ describe.concurrent("refused whatever the policy, with the holder named", () => 
     }
   });
 
-  it("held by an interface that is on an instance again: by that instance's age", async () => {
+  test("held by an interface that is on an instance again: by that instance's age", async () => {
     const world = aWorld();
     const address = world.address();
     const holder = world.holdByOrphan(address);
@@ -687,7 +687,7 @@ describe.concurrent("refused whatever the policy, with the holder named", () => 
     expect(region.holder(address.allocationId)?.instanceId).toBe(me.instanceId);
   });
 
-  it("managed by a service, which EC2 names", async () => {
+  test("managed by a service, which EC2 names", async () => {
     const world = aWorld();
     const address = world.address({ serviceManaged: "nlb" });
     world.holdByService(address, "load-balancer");
@@ -699,7 +699,7 @@ describe.concurrent("refused whatever the policy, with the holder named", () => 
     expect(calls).toEqual(["DescribeAddresses"]);
   });
 
-  it("in another network border group", async () => {
+  test("in another network border group", async () => {
     const world = aWorld({ region: "us-west-2", zones: ["us-west-2a", "us-west-2-lax-1a"] });
     const address = world.address();
     const me = world.instance({ role: "full", zone: "us-west-2-lax-1a" });
@@ -711,7 +711,7 @@ describe.concurrent("refused whatever the policy, with the holder named", () => 
     expect(calls).toEqual(["DescribeAddresses"]);
   });
 
-  it("with the old role a holder that it cannot see is never robbed, and the way to see it is named", async () => {
+  test("with the old role a holder that it cannot see is never robbed, and the way to see it is named", async () => {
     const world = aWorld();
     const address = world.address();
     const holder = world.holdByService(address, "other-account");
@@ -741,7 +741,7 @@ describe.concurrent("a pool", () => {
     return { world, addresses, me };
   }
 
-  it.each([
+  test.each([
     ["the instance tag in metadata", {}],
     ["the setting", { EIP_HEAL_POOL: "eip-pool=web" }],
   ])("named by %s: a free address is claimed and never taken", async (_, environment) => {
@@ -753,7 +753,7 @@ describe.concurrent("a pool", () => {
     expect(region.holder(run.result?.["allocationId"] as string)?.instanceId).toBe(me.instanceId);
   });
 
-  it("named by the tag that only EC2 shows", async () => {
+  test("named by the tag that only EC2 shows", async () => {
     const world = aWorld();
     world.address({ tags: POOL });
     const me = world.instance({ tags: POOL, role: "full" });
@@ -762,7 +762,7 @@ describe.concurrent("a pool", () => {
     expect(calls).toEqual(["DescribeInstances", ...FREE]);
   });
 
-  it("an address of it that is already here stays: one call, after a reboot too", async () => {
+  test("an address of it that is already here stays: one call, after a reboot too", async () => {
     const { world, addresses, me } = scene(3);
     const [, mine] = addresses;
     if (mine === undefined) throw new Error("there are three");
@@ -773,7 +773,7 @@ describe.concurrent("a pool", () => {
     expect(calls).toEqual(["DescribeAddresses"]);
   });
 
-  it("own zone's first, another zone's never", async () => {
+  test("own zone's first, another zone's never", async () => {
     const world = aWorld();
     const other = world.address({ tags: { ...POOL, "eip-zone": "us-east-1a" } });
     world.address({ tags: POOL });
@@ -800,7 +800,7 @@ describe.concurrent("a pool", () => {
     expect(calls).not.toContain("AssociateAddress");
   });
 
-  it("nothing from a running instance, however old; says who holds what", async () => {
+  test("nothing from a running instance, however old; says who holds what", async () => {
     const { world, addresses, me } = scene(2);
     const holders = addresses.map((address) => {
       const holder = world.instance({ launchTime: 0 });
@@ -819,7 +819,7 @@ describe.concurrent("a pool", () => {
     }
   });
 
-  it("from an instance that is gone, when nothing is free", async () => {
+  test("from an instance that is gone, when nothing is free", async () => {
     const { world, addresses, me } = scene(2);
     const [first, second] = addresses;
     if (first === undefined || second === undefined) throw new Error("there are two");
@@ -842,7 +842,7 @@ describe.concurrent("a pool", () => {
     expect(run.log[0]).toContain(`taken from ${gone.instanceId} (stopped)`);
   });
 
-  it("from the oldest that was launched before, with EIP_HEAL_POOL_TAKEOVER=oldest", async () => {
+  test("from the oldest that was launched before, with EIP_HEAL_POOL_TAKEOVER=oldest", async () => {
     const { world, addresses, me } = scene(4);
     const [first, oldest, third, newer] = [-2, -3, -1, 1].map((hours, index) => {
       const holder = world.instance({ launchTime: me.launchTime + hours * 3_600_000 });
@@ -874,7 +874,7 @@ describe.concurrent("a pool", () => {
     ]);
   });
 
-  it("nothing from a newer instance, with EIP_HEAL_POOL_TAKEOVER=oldest", async () => {
+  test("nothing from a newer instance, with EIP_HEAL_POOL_TAKEOVER=oldest", async () => {
     const { world, addresses, me } = scene(2);
     const holders = addresses.map((address) => {
       const holder = world.instance({ launchTime: me.launchTime + 3_600_000 });
@@ -889,7 +889,7 @@ describe.concurrent("a pool", () => {
     expect(run.log[0]).toContain(`is held by ${holders[0]?.instanceId} (running)`);
   });
 
-  it.each(PLACES)(
+  test.each(PLACES)(
     "an address of it replaces one in the place that is not of it (EC2 $does)",
     async ({ strictPlaces }) => {
       const world = aWorld({ settings: { strictPlaces } });
@@ -905,7 +905,7 @@ describe.concurrent("a pool", () => {
     },
   );
 
-  it.each(["w*b", "we?", "*"])(
+  test.each(["w*b", "we?", "*"])(
     "named %s: no other pool's, although EC2 takes that for any characters",
     async (name) => {
       const world = aWorld();
@@ -918,7 +918,7 @@ describe.concurrent("a pool", () => {
     },
   );
 
-  it("a lost claim costs one call and moves on", async () => {
+  test("a lost claim costs one call and moves on", async () => {
     const { world, me } = scene(2);
     const region = await startRegion(world);
     region.faults.add({
@@ -945,7 +945,7 @@ describe.concurrent("a pool", () => {
     expect(first?.params["AllocationId"]).not.toBe(second?.params["AllocationId"]);
   });
 
-  it("without ec2:DescribeAddresses: named", async () => {
+  test("without ec2:DescribeAddresses: named", async () => {
     const world = aWorld();
     const me = world.instance({ tags: POOL, role: "old", metadataTags: true });
     const { run } = await play(world, me, { environment: DEADLINE });
@@ -953,7 +953,7 @@ describe.concurrent("a pool", () => {
     expect(run.log[0]).toContain("allow ec2:DescribeAddresses");
   });
 
-  it("different instances reach for different addresses", async () => {
+  test("different instances reach for different addresses", async () => {
     const world = aWorld();
     for (let i = 0; i < 8; i++) world.address({ tags: POOL });
     const instances = Array.from({ length: 8 }, () =>

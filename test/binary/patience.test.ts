@@ -2,7 +2,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { startRegion } from "../../sim/server.ts";
 import { aWorld } from "../../sim/world.ts";
 import { type AgentRun, runAgent } from "./agent.ts";
@@ -10,7 +10,7 @@ import { type AgentRun, runAgent } from "./agent.ts";
 const UNKNOWN = "eipalloc-0000000000000000f";
 
 describe.concurrent("after a run that has waited for an address that EC2 does not know", () => {
-  it("the next one says so at once, and one with another cause waits", async () => {
+  test("the next one says so at once, and one with another cause waits", async () => {
     await inScene(async (run, runtime) => {
       // It says once for how long it waits, and that is half a minute.
       const first = await run("90s");
@@ -40,7 +40,7 @@ describe.concurrent("after a run that has waited for an address that EC2 does no
     });
   }, 200_000);
 
-  it("one that its deadline has cut off has not waited it out", async () => {
+  test("one that its deadline has cut off has not waited it out", async () => {
     await inScene(async (run) => {
       const first = await run("8s");
       expect(first.status).toBe(78);
@@ -49,7 +49,7 @@ describe.concurrent("after a run that has waited for an address that EC2 does no
     });
   }, 60_000);
 
-  it("under a launch hook the next one waits again: it is the last chance of this instance", async () => {
+  test("under a launch hook the next one waits again: it is the last chance of this instance", async () => {
     await inScene(async (run) => {
       await run("90s");
       const second = await run("8s", UNKNOWN, { EIP_HEAL_LIFECYCLE_HOOK: "web-launch" });

@@ -2,7 +2,7 @@
  * What `eip-heal policy` prints, given to the simulated region's IAM: the heal succeeds with it, and fails
  * when any one statement of it is dropped.
  */
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { firstDenied, type PolicyDocument } from "../../sim/iam.ts";
 import { type RunningRegion, startRegion } from "../../sim/server.ts";
 import { aWorld, type BuiltInstance, type World } from "../../sim/world.ts";
@@ -194,7 +194,7 @@ async function perform(
 }
 
 describe.each(Object.entries(VARIANTS))("the policy for %s", (_, variant) => {
-  it.concurrent.each(variant.sids)("is sufficient, and not without %s", async (sid) => {
+  test.concurrent.each(variant.sids)("is sufficient, and not without %s", async (sid) => {
     const printed = await print(variant);
     expect(printed.status, printed.log.join("\n")).toBe(0);
     expect(printed.log).toEqual([]);
@@ -214,7 +214,7 @@ describe.each(Object.entries(VARIANTS))("the policy for %s", (_, variant) => {
 describe("what is optional", () => {
   const sidsOf = (stdout: string) => (JSON.parse(stdout) as PolicyDocument).Statement;
 
-  it.concurrent.each(Object.entries(VARIANTS))(
+  test.concurrent.each(Object.entries(VARIANTS))(
     "is printed for %s, after the rest",
     async (_, variant) => {
       const [required, whole] = await Promise.all([print(variant), print(variant, "--explain")]);
@@ -239,7 +239,7 @@ describe("each action of the statement Look", () => {
     })),
   });
 
-  it.each([
+  test.each([
     ["ec2:DescribeInstances", "one address"],
     ["ec2:DescribeInstances", "a pool of which a stopped instance has the only address"],
     ["ec2:DescribeAddresses", "a pool with a free address"],
@@ -250,7 +250,7 @@ describe("each action of the statement Look", () => {
     expect((await perform(variant, without(policy, action), BRIEF)).status).toBe(77);
   });
 
-  it("ec2:DescribeAddresses names the NAT gateway that has the address", async () => {
+  test("ec2:DescribeAddresses names the NAT gateway that has the address", async () => {
     const variant: Variant = {
       build: (world, role) => {
         const { allocationId } = world.address();
@@ -280,7 +280,7 @@ describe("the policy allows nothing else", () => {
   });
   const address = (id: string) => ({ arn: `${US}:elastic-ip/${id}`, keys: caller });
 
-  it("not onto another instance, not another address, not for another region or account", async () => {
+  test("not onto another instance, not another address, not for another region or account", async () => {
     const { stdout } = await run(
       {},
       {
@@ -317,7 +317,7 @@ describe("the VPC of a policy for several interfaces", () => {
     return firstDenied([policy], "ec2:AssociateAddress", [{ arn, keys }])?.arn;
   };
 
-  it("may be this account's or another one's that shares it, and is no other", async () => {
+  test("may be this account's or another one's that shares it, and is no other", async () => {
     expect(await deniedIn(`111122223333:vpc/${VPC}`)).toBeUndefined();
     expect(await deniedIn(`444455556666:vpc/${VPC}`)).toBeUndefined();
     expect(await deniedIn("111122223333:vpc/vpc-0fffffffffffffff0")).toContain("eni-0000aaaa");
@@ -328,7 +328,7 @@ describe("off an EC2 instance", () => {
   /** Nobody listens there. */
   const NOWHERE = { AWS_EC2_METADATA_SERVICE_ENDPOINT: "http://127.0.0.1:1" };
 
-  it("* stands for what is not known, and standard error says so", async () => {
+  test("* stands for what is not known, and standard error says so", async () => {
     const { status, stdout, log } = await run(NOWHERE, {
       flags: ["policy", "--allocation-id", "eipalloc-0000aaaa", "--hook"],
     });
@@ -347,7 +347,7 @@ describe("off an EC2 instance", () => {
     ]);
   });
 
-  it("asks nobody when region and account are named", async () => {
+  test("asks nobody when region and account are named", async () => {
     const { status, stdout, log } = await run(NOWHERE, {
       flags: ["policy", "--pool", "eip-pool=web", "--account", "111122223333"],
       environment: { AWS_REGION: "us-gov-west-1" },
@@ -356,14 +356,14 @@ describe("off an EC2 instance", () => {
     expect(stdout).toContain('"arn:aws-us-gov:ec2:us-gov-west-1:111122223333:elastic-ip/*"');
   });
 
-  it("names the partition of a region that is named", async () => {
+  test("names the partition of a region that is named", async () => {
     const variant = VARIANTS["one address"];
     if (variant === undefined) throw new Error("no such variant");
     const { stdout } = await print(variant, "--region", "cn-north-1");
     expect(stdout).toContain('"arn:aws-cn:ec2:cn-north-1:111122223333:instance/*"');
   });
 
-  it("--group is for its launch hook", async () => {
+  test("--group is for its launch hook", async () => {
     const { stdout, status } = await run(NOWHERE, {
       flags: "policy --any --region us-east-1 --account 111122223333 --group web*".split(" "),
     });
@@ -371,14 +371,14 @@ describe("off an EC2 instance", () => {
     expect(stdout).toContain(':autoScalingGroupName/web${*}"');
   });
 
-  it("prints no policy for every address to those who have not asked for it", async () => {
+  test("prints no policy for every address to those who have not asked for it", async () => {
     const { status, stdout, log } = await run(NOWHERE, { flags: ["policy"] });
     expect(status).toBe(78);
     expect(stdout).toBe("");
     expect(log.at(-1)).toMatch(/for which address\?.*--allocation-id or --pool, or take --any/);
   });
 
-  it.each([
+  test.each([
     [["policy", "--region", "Ohio"], '--region is "Ohio"; accepted: a region'],
     [["policy", "--account", "1"], '--account is "1"; accepted: the twelve digits'],
     [["heal", "--any"], "--any goes with policy only"],
@@ -389,7 +389,7 @@ describe("off an EC2 instance", () => {
   });
 });
 
-it("--explain says why each statement is there, on standard error, and leaves standard output to the policy", async () => {
+test("--explain says why each statement is there, on standard error, and leaves standard output to the policy", async () => {
   const variant = VARIANTS["heal and release with several interfaces"];
   if (variant === undefined) throw new Error("no such variant");
   const [plain, explained] = await Promise.all([
@@ -404,7 +404,7 @@ it("--explain says why each statement is there, on standard error, and leaves st
   expect(Math.max(...explained.log.map((line) => line.length))).toBeLessThanOrEqual(100);
 });
 
-it("names the group of the hook by the tag that Auto Scaling gives its instances", async () => {
+test("names the group of the hook by the tag that Auto Scaling gives its instances", async () => {
   const variant: Variant = {
     build: (world, role) => {
       const { allocationId } = world.address();

@@ -10,7 +10,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type RunningRegion, startRegion } from "../../sim/server.ts";
 import { aWorld, type BuiltInstance } from "../../sim/world.ts";
 import { type AgentRun, runAgent } from "./agent.ts";
@@ -55,7 +55,7 @@ const NO_INTERFACE = { EIP_HEAL_INTERFACE: "7", EIP_HEAL_DEADLINE: "4s" };
 const holder = () => region.holder(allocationId)?.instanceId;
 
 describe("recheck", () => {
-  it("asks EC2 nothing and says nothing while all is well", async () => {
+  test("asks EC2 nothing and says nothing while all is well", async () => {
     await agent();
     for (let i = 0; i < 3; i++) {
       const { status, log, calls } = await during(() => agent("recheck"));
@@ -63,7 +63,7 @@ describe("recheck", () => {
     }
   });
 
-  it("reads no more of instance metadata than it needs, each once, and no credentials", async () => {
+  test("reads no more of instance metadata than it needs, each once, and no credentials", async () => {
     const asked = async (...flags: string[]) => {
       const before = region.imdsRequests.length;
       await agent(...flags);
@@ -98,7 +98,7 @@ describe("recheck", () => {
     expect(await asked("recheck")).toEqual(identity);
   });
 
-  it.each(["an older instance", "nobody"])(
+  test.each(["an older instance", "nobody"])(
     "heals when %s has the address, and says what it found",
     async (who) => {
       await agent();
@@ -115,7 +115,7 @@ describe("recheck", () => {
     },
   );
 
-  it("leaves it to a newer instance, says so once, and goes on being in order", async () => {
+  test("leaves it to a newer instance, says so once, and goes on being in order", async () => {
     await agent();
     region.region.associate(allocationId, newer.instanceId);
     const first = await agent("recheck");
@@ -133,7 +133,7 @@ describe("recheck", () => {
     expect(holder()).toBe(me.instanceId);
   });
 
-  it("leaves a unit that has failed to its own retries, which say of a known cause no more than how they ended", async () => {
+  test("leaves a unit that has failed to its own retries, which say of a known cause no more than how they ended", async () => {
     const fault = region.faults.add({
       service: "ec2",
       effect: { do: "error", code: "InternalError", status: 500 },
@@ -155,7 +155,7 @@ describe("recheck", () => {
     expect((await heal()).log[0]).toContain("; next try in ");
   });
 
-  it("brings the address to an instance that enters service without a boot", async () => {
+  test("brings the address to an instance that enters service without a boot", async () => {
     region.region.setLifecycle(me.instanceId, "Warmed:Running");
     expect((await agent()).result).toMatchObject({ outcome: "idle", idle: "not-in-service" });
     expect(await during(() => agent("recheck"))).toMatchObject({ status: 0, log: [], calls: [] });
@@ -164,7 +164,7 @@ describe("recheck", () => {
     expect(holder()).toBe(me.instanceId);
   });
 
-  it("touches nothing while instance metadata is silent", async () => {
+  test("touches nothing while instance metadata is silent", async () => {
     await agent();
     region.region.associate(allocationId, older.instanceId);
     await region.unplug(me.instanceId);
@@ -176,7 +176,7 @@ describe("recheck", () => {
     expect(result).toMatchObject({ outcome: "settled" });
   });
 
-  it("makes the mapping again when EC2 shows the address here and metadata does not, round after round", async () => {
+  test("makes the mapping again when EC2 shows the address here and metadata does not, round after round", async () => {
     await agent();
     region.region.configure({ imdsStalenessMs: 3_600_000 }); // metadata shows what was an hour ago: nothing
     const rounds = [];
@@ -194,7 +194,7 @@ describe("recheck", () => {
     expect(holder()).toBe(me.instanceId);
   });
 
-  it("stops moving after a handful of times within an hour", async () => {
+  test("stops moving after a handful of times within an hour", async () => {
     await agent();
     const ends = [];
     for (let i = 0; i < 7; i++) {
@@ -213,7 +213,7 @@ describe("recheck", () => {
     expect(await during(() => agent("recheck"))).toMatchObject({ status: 0, log: [], calls: [] });
   });
 
-  it("counts the moves of one recheck too, when others take the address away at once", async () => {
+  test("counts the moves of one recheck too, when others take the address away at once", async () => {
     await agent();
     region.region.associate(allocationId, older.instanceId);
     const rival = setInterval(() => {
@@ -236,7 +236,7 @@ describe("recheck", () => {
     expect(await during(() => agent("recheck"))).toMatchObject({ status: 0, log: [], calls: [] });
   });
 
-  it("out of service: told once, and nobody believes any longer that the address is here", async () => {
+  test("out of service: told once, and nobody believes any longer that the address is here", async () => {
     await agent();
     region.region.setLifecycle(me.instanceId, "Standby");
     const { status, log, calls, env, result } = await during(() => agent("recheck"));
@@ -251,7 +251,7 @@ describe("recheck", () => {
     expect(await agent("recheck")).toMatchObject({ status: 0, result: { outcome: "settled" } });
   });
 
-  it("with --json it prints what it has found, or else the last result", async () => {
+  test("with --json it prints what it has found, or else the last result", async () => {
     const healed = await agent();
     const { stdout } = await agent("recheck", "--json");
     expect(JSON.parse(stdout)).toEqual(healed.result);
@@ -260,7 +260,7 @@ describe("recheck", () => {
     expect(JSON.parse(after.stdout)).toEqual(after.result);
   });
 
-  it.each([
+  test.each([
     ["an interface", NO_INTERFACE],
     ["a private address", { EIP_HEAL_PRIVATE_IP: "10.9.9.9" }],
   ])("waits for %s that is not there any more, and tells it once", async (_, place) => {
@@ -279,7 +279,7 @@ describe("recheck", () => {
     expect(await run()).toMatchObject({ status: 0, log: [] });
   });
 
-  it("goes on after one look at instance metadata that had no private address", async () => {
+  test("goes on after one look at instance metadata that had no private address", async () => {
     await agent();
     const path = "/latest/meta-data/network/interfaces/macs/";
     region.faults.add({
@@ -293,7 +293,7 @@ describe("recheck", () => {
     expect(await agent("recheck")).toMatchObject({ status: 0, result: { outcome: "settled" } });
   });
 
-  it("does not repeat a mistake that somebody has to correct", async () => {
+  test("does not repeat a mistake that somebody has to correct", async () => {
     const run = (...flags: string[]) =>
       runAgent(region, me.instanceId, {
         flags,
@@ -306,7 +306,7 @@ describe("recheck", () => {
 });
 
 describe("release", () => {
-  it("gives the address up, and rechecks leave it so", async () => {
+  test("gives the address up, and rechecks leave it so", async () => {
     await agent();
     const { status, log, env, result, calls } = await during(() => agent("release"));
     expect(status, log.join("\n")).toBe(0);
@@ -318,7 +318,7 @@ describe("release", () => {
     expect((await during(() => agent("recheck"))).calls).toEqual([]);
   });
 
-  it("does nothing if another instance has the address by now", async () => {
+  test("does nothing if another instance has the address by now", async () => {
     await agent();
     region.region.associate(allocationId, newer.instanceId);
     const { status, log, calls } = await during(() => agent("release"));
@@ -328,7 +328,7 @@ describe("release", () => {
     expect(holder()).toBe(newer.instanceId);
   });
 
-  it("never takes the address from whoever got it after the look", async () => {
+  test("never takes the address from whoever got it after the look", async () => {
     await agent();
     const moved = new Promise<void>((done) => {
       const timer = setInterval(() => {
@@ -354,7 +354,7 @@ describe("release", () => {
 });
 
 describe("a release that does not come to its end", () => {
-  it.each(["reset", "silence"] as const)(
+  test.each(["reset", "silence"] as const)(
     "but for its answer, which is lost with the address (%s), has come to its end",
     async (how) => {
       await agent();
@@ -370,7 +370,7 @@ describe("a release that does not come to its end", () => {
     },
   );
 
-  it.each(["stopped", "out of time"])(
+  test.each(["stopped", "out of time"])(
     "and is %s when EC2 has done it: rechecks leave it so",
     async (how) => {
       await agent();
@@ -400,7 +400,7 @@ describe("a release that does not come to its end", () => {
     },
   );
 
-  it("is not undone by a recheck that is under way", async () => {
+  test("is not undone by a recheck that is under way", async () => {
     await agent();
     region.region.associate(allocationId, older.instanceId);
     const recheck = agent("recheck");
@@ -413,7 +413,7 @@ describe("a release that does not come to its end", () => {
     expect(holder()).toBeUndefined();
   });
 
-  it("is refused: the result is what it was", async () => {
+  test("is refused: the result is what it was", async () => {
     await agent();
     region.region.setPolicy("releaser", {
       Statement: [
@@ -426,7 +426,7 @@ describe("a release that does not come to its end", () => {
     expect(result).toMatchObject({ outcome: "settled" });
   });
 
-  it("leaves the last result and the variables of other units as they are", async () => {
+  test("leaves the last result and the variables of other units as they are", async () => {
     await agent();
     region.faults.add({ service: "ec2", effect: { do: "error", code: "RequestLimitExceeded" } });
     const { status, env, result } = await agent("release");
@@ -437,7 +437,7 @@ describe("a release that does not come to its end", () => {
     expect(await during(() => agent("recheck"))).toMatchObject({ status: 0, calls: [] });
   });
 
-  it("is not undone: a second one finds nothing to do, and rechecks go on leaving it so", async () => {
+  test("is not undone: a second one finds nothing to do, and rechecks go on leaving it so", async () => {
     await agent();
     await agent("release");
     const second = await agent("release");
@@ -447,7 +447,7 @@ describe("a release that does not come to its end", () => {
     expect(holder()).toBeUndefined();
   });
 
-  it("has nothing to do where nothing is configured and that is in order", async () => {
+  test("has nothing to do where nothing is configured and that is in order", async () => {
     region.region.tag(me.instanceId, { "allocation-id": null });
     const { status, log } = await runAgent(region, me.instanceId, {
       flags: ["release"],
@@ -459,7 +459,7 @@ describe("a release that does not come to its end", () => {
 });
 
 describe("release from a pool", () => {
-  it("gives up the address at its place, not one on another interface", async () => {
+  test("gives up the address at its place, not one on another interface", async () => {
     const world = aWorld();
     const tags = { "eip-pool": "web" };
     const [first, second] = [world.address({ tags }), world.address({ tags })];
@@ -485,7 +485,7 @@ describe("release from a pool", () => {
 });
 
 describe("an address whose mapping is to be made anew", () => {
-  it("is not said to be when no answer has said so, and tried again by the next recheck", async () => {
+  test("is not said to be when no answer has said so, and tried again by the next recheck", async () => {
     await agent();
     region.region.configure({ imdsStalenessMs: 3_600_000 });
     await agent("recheck");
@@ -501,7 +501,7 @@ describe("an address whose mapping is to be made anew", () => {
 });
 
 describe("the result files", () => {
-  it("stay when somebody mistypes a flag", async () => {
+  test("stay when somebody mistypes a flag", async () => {
     await agent();
     const { status, env } = await agent("--takeover", "newst");
     expect(status).toBe(64);
@@ -510,7 +510,7 @@ describe("the result files", () => {
 
   const files = () => readdirSync(runtime).toSorted();
 
-  it("of a run that could not begin are not those of the run before", async () => {
+  test("of a run that could not begin are not those of the run before", async () => {
     await agent();
     const { status, env, result } = await runAgent(region, me.instanceId, {
       runtime,
@@ -526,7 +526,7 @@ describe("the result files", () => {
     });
   });
 
-  it("are not those of the unit that calls", async () => {
+  test("are not those of the unit that calls", async () => {
     await agent();
     const before = files();
     // ExecStop= of another unit: its RUNTIME_DIRECTORY= is not ours to write to.
@@ -538,7 +538,7 @@ describe("the result files", () => {
     expect(files()).toEqual(before);
   });
 
-  it("are not written through a link that somebody has laid", async () => {
+  test("are not written through a link that somebody has laid", async () => {
     const victim = join(runtime, "victim");
     writeFileSync(victim, "precious");
     const until = performance.now() + 30_000;
@@ -556,7 +556,7 @@ describe("the result files", () => {
 });
 
 describe("what the recheck rests on", () => {
-  it("says nothing, minute by minute, about a mistake in the settings that the run has told", async () => {
+  test("says nothing, minute by minute, about a mistake in the settings that the run has told", async () => {
     const run = (...flags: string[]) =>
       runAgent(region, me.instanceId, { flags, runtime, environment: NO_INTERFACE });
     await run();
@@ -565,7 +565,7 @@ describe("what the recheck rests on", () => {
 });
 
 describe("a spot instance that is about to go", () => {
-  it.each(["terminate", "stop"] as const)("%s: says so, touches nothing", async (action) => {
+  test.each(["terminate", "stop"] as const)("%s: says so, touches nothing", async (action) => {
     region.region.setSpotAction(me.instanceId, action);
     const { status, log, calls } = await during(() => agent());
     expect(status).toBe(0);

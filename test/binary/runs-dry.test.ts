@@ -1,7 +1,7 @@
 /** An event loop that runs dry ends a process with its exit code of the moment, whatever is still to be done. */
 import { spawnSync } from "node:child_process";
 import { resolve } from "node:path";
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 
 const MAIN = resolve(import.meta.dirname, "../../src/main.ts");
 /** Nothing keeps the process alive: requests never get a connection, and no timer is waited for. */
@@ -11,7 +11,7 @@ const NOTHING_LASTS = `data:text/javascript,
   const { setTimeout } = globalThis;
   globalThis.setTimeout = (...args) => setTimeout(...args).unref();`;
 
-it.each(["heal", "recheck", "release", "status", "doctor", "policy"])(
+test.each(["heal", "recheck", "release", "status", "doctor", "policy"])(
   "%s whose event loop runs dry is a bug and no success",
   (command) => {
     const { status, stdout, stderr } = spawnSync(

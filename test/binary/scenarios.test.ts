@@ -2,7 +2,7 @@
  * The main job, row by row of the table in the README: the real binary against the simulated region,
  * for each takeover policy and under both roles, with every call counted.
  */
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { LAG_MS } from "../../src/reconcile/bounds.ts";
 import { TAKEOVERS, type Takeover } from "../../src/reconcile/ownership.ts";
 import type { InstanceState, Settings } from "../../sim/model.ts";
@@ -148,7 +148,7 @@ const associations = (region: RunningRegion) =>
 describe.each(["full", "old"] as const)("with the %s role", (role) => {
   describe.each(ROWS)("held by %s", (_, holder, ends) => {
     const cases = casesOf(ends, role);
-    it.concurrent.each(cases)("policy $takeover, $way.name", async ({ takeover, way }) => {
+    test.concurrent.each(cases)("policy $takeover, $way.name", async ({ takeover, way }) => {
       const end = ends[takeover];
       const environment = {
         EIP_HEAL_TAKEOVER: takeover,
@@ -198,12 +198,12 @@ describe.each(["full", "old"] as const)("with the %s role", (role) => {
 });
 
 describe("what is called, in order", () => {
-  it("already ours: one look", async () => {
+  test("already ours: one look", async () => {
     const { region } = await play("self", "full", {});
     expect(actions(region)).toEqual(["DescribeAddresses"]);
   });
 
-  it("already ours, but instance metadata does not show it yet: one more after the hold", async () => {
+  test("already ours, but instance metadata does not show it yet: one more after the hold", async () => {
     const world = aWorld({ settings: { imdsStalenessMs: 60_000 } });
     const { allocationId } = world.address();
     const me = world.instance({ role: "full" });
@@ -218,7 +218,7 @@ describe("what is called, in order", () => {
     expect(actions(region)).toEqual(["DescribeAddresses", "DescribeAddresses"]);
   });
 
-  it("free: look, associate, look again on another connection and after the hold", async () => {
+  test("free: look, associate, look again on another connection and after the hold", async () => {
     const { region } = await play("nobody", "full", {});
     expect(actions(region)).toEqual([
       "DescribeAddresses",
@@ -228,7 +228,7 @@ describe("what is called, in order", () => {
     ]);
   });
 
-  it("free, old role: six at most, each asked once for what the role does not allow", async () => {
+  test("free, old role: six at most, each asked once for what the role does not allow", async () => {
     const { region } = await play("nobody", "old", {});
     expect(actions(region)).toEqual([
       "DescribeInstances",
@@ -240,7 +240,7 @@ describe("what is called, in order", () => {
     ]);
   });
 
-  it("with one interface the instance id is the target, as in the old script", async () => {
+  test("with one interface the instance id is the target, as in the old script", async () => {
     const { region, me } = await play("nobody", "full", {});
     expect(region.calls.find(({ action }) => action === "AssociateAddress")?.params).toMatchObject({
       InstanceId: me,
@@ -250,7 +250,7 @@ describe("what is called, in order", () => {
 
 describe("where the allocation id comes from", () => {
   const other = "eipalloc-0fffffffffffffff0";
-  it.each<[string, (id: string) => AgentOptions]>([
+  test.each<[string, (id: string) => AgentOptions]>([
     [
       "flag",
       (id) => ({
@@ -285,7 +285,7 @@ describe("where the allocation id comes from", () => {
     expect(tags.map(({ path }) => path.split("/").at(-1))).toEqual(["aws:autoscaling:groupName"]);
   });
 
-  it("a tag of another name", async () => {
+  test("a tag of another name", async () => {
     const world = aWorld();
     const { allocationId } = world.address();
     const me = world.instance({
@@ -301,7 +301,7 @@ describe("where the allocation id comes from", () => {
 });
 
 describe("not in service", () => {
-  it.concurrent.each(["Warmed:Stopped", "Warmed:Running", "Standby", "Terminated", "Detached"])(
+  test.concurrent.each(["Warmed:Stopped", "Warmed:Running", "Standby", "Terminated", "Detached"])(
     "%s: says so, touches nothing, exit status 0",
     async (lifecycle) => {
       const world = aWorld();
@@ -330,7 +330,7 @@ describe("in a group, and instance metadata does not show yet whether it is in s
   /** May Auto Scaling be asked? */
   const ROLES = { asking: HOOK_ROLE, silent: FULL_ROLE };
 
-  it.concurrent.each<
+  test.concurrent.each<
     [
       role: keyof typeof ROLES,
       lifecycle: string,
@@ -377,12 +377,12 @@ describe("in a group, and instance metadata does not show yet whether it is in s
 });
 
 describe("the manner of speaking", () => {
-  it("--json prints the record that result.json holds", async () => {
+  test("--json prints the record that result.json holds", async () => {
     const { run } = await play("nobody", "full", { flags: ["--json"] });
     expect(JSON.parse(run.stdout)).toEqual(run.result);
   });
 
-  it("--dry-run says what it would do and does not", async () => {
+  test("--dry-run says what it would do and does not", async () => {
     const { run, region } = await play("nobody", "full", { flags: ["--dry-run"] });
     expect(run.status).toBe(0);
     expect(run.log[0]).toMatch(
@@ -392,7 +392,7 @@ describe("the manner of speaking", () => {
     expect(run.result).toBeUndefined();
   });
 
-  it.each([
+  test.each([
     ["yes", 0, /eipalloc-\w+ \(203\.0\.113\.2\) would be pushed off i-/],
     ["no", 78, /carries another Elastic IP, eipalloc-\w+ .*EIP_HEAL_DISPLACE is no/],
   ])("--dry-run sees what would be pushed off (%s)", async (displace, status, told) => {
@@ -413,7 +413,7 @@ describe("the manner of speaking", () => {
     expect(actions(region)).not.toContain("AssociateAddress");
   });
 
-  it("no secret in the log, at any level", async () => {
+  test("no secret in the log, at any level", async () => {
     const { run, region } = await play({ state: "running", launchTime: OLDER }, "old", {
       flags: ["--log-level", "debug"],
     });
@@ -425,7 +425,7 @@ describe("the manner of speaking", () => {
 });
 
 describe("a holder that EC2 does not know", () => {
-  it.concurrent.each([
+  test.concurrent.each([
     ["never", 75],
     ["if-gone", 0],
     ["newest", 0],
@@ -456,7 +456,7 @@ describe("a holder that EC2 does not know", () => {
       );
   });
 
-  it("is not robbed when it turns out to be a very new one", async () => {
+  test("is not robbed when it turns out to be a very new one", async () => {
     const world = aWorld();
     const { allocationId } = world.address();
     const me = world.instance({

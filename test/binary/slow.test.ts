@@ -1,5 +1,5 @@
 /** EC2 as slow as it is in large accounts, and two instances that boot at once: the real binary. */
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { startRegion } from "../../sim/server.ts";
 import { aWorld } from "../../sim/world.ts";
 import { SLOWNESS } from "../support/slowness.ts";
@@ -9,7 +9,7 @@ const OLDER = Date.UTC(2026, 0, 1);
 
 describe.concurrent("a take from an older instance, however long EC2 takes to answer", () => {
   describe.each(["full", "old"])("with the %s role", (role) => {
-    it.each(SLOWNESS)("$name", { timeout: 180_000 }, async ({ latencyMs, mostCalls }) => {
+    test.each(SLOWNESS)("$name", { timeout: 180_000 }, async ({ latencyMs, mostCalls }) => {
       const world = aWorld({ settings: { latencyMs } });
       const { allocationId } = world.address();
       world.hold({ allocationId }, world.instance({ launchTime: OLDER }));
@@ -32,7 +32,7 @@ describe("two instances that boot at once on a free address", () => {
   const pairs = Number(process.env["EIP_HEAL_TEST_PAIRS"] ?? 10);
   const AT_ONCE = 10;
 
-  it(
+  test(
     `${pairs} pairs: the newer one has it, and never do both say so`,
     { timeout: 60_000 + pairs * 5_000 },
     async () => {

@@ -6,7 +6,7 @@ import { spawnSync } from "node:child_process";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { makeAuthority } from "../boot/certificates.ts";
 import { allow } from "../../sim/iam.ts";
 import { ARGUMENTS, type AgentRun, run } from "./agent.ts";
@@ -103,11 +103,11 @@ describe.skipIf(ARGUMENTS.length > 0)("the binary", { timeout: 120_000 }, () => 
     const isPossible = bare("/bin/true") === 0;
     if (!isPossible) console.warn(`*** SKIPPED, for it cannot be had here: ${name} ***`);
 
-    it.skipIf(!isPossible)("a Node as it is does not start", ({ expect }) => {
+    test.skipIf(!isPossible)("a Node as it is does not start", ({ expect }) => {
       expect(bare(process.execPath, "--eval", "0")).not.toBe(0);
     });
 
-    it.skipIf(!isPossible)("heals, rechecks, looks and prints its policy", async ({ expect }) => {
+    test.skipIf(!isPossible)("heals, rechecks, looks and prints its policy", async ({ expect }) => {
       const setUp = await start();
       try {
         const { region, allocationId, me } = setUp;
@@ -144,7 +144,7 @@ describe.skipIf(ARGUMENTS.length > 0)("the binary", { timeout: 120_000 }, () => 
   /** The client of fetch, which parses answers by WebAssembly, and what finds the exports of a CommonJS module by it. */
   const BY_WEBASSEMBLY = /undici|wasm|lexer|amaro/;
 
-  it("loads no part of Node that needs WebAssembly, and rejects no code cache of its own", async () => {
+  test("loads no part of Node that needs WebAssembly, and rejects no code cache of its own", async () => {
     const setUp = await start({ instance: { group: "web" }, groups: { web: "launch" } });
     try {
       Object.assign(setUp.environment, TELLING, {
@@ -170,7 +170,7 @@ describe.skipIf(ARGUMENTS.length > 0)("the binary", { timeout: 120_000 }, () => 
     }
   });
 
-  it("would show the one that fetch needs", () => {
+  test("would show the one that fetch needs", () => {
     const { stdout, stderr } = spawnSync(process.execPath, ["--eval", "fetch('data:,')"], {
       encoding: "utf8",
       env: TELLING,

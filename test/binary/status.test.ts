@@ -1,7 +1,7 @@
 /** eip-heal status: one look, and the truth in its exit status. */
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { allow } from "../../sim/iam.ts";
 import { SetUp, type Start } from "./broken.ts";
 import { onTerminal } from "./terminal.ts";
@@ -152,7 +152,7 @@ async function play<T>(
 const withoutId = (text: string): string => text.replaceAll(/ \(request [\w-]+\)/g, "");
 
 describe("the address is", () => {
-  it.concurrent.each(ROWS)("$name", async ({ status, here, message, holder, ...row }) =>
+  test.concurrent.each(ROWS)("$name", async ({ status, here, message, holder, ...row }) =>
     play(row, async (setUp) => {
       const json = await setUp.run("status", "--json");
       const record = JSON.parse(json.stdout) as Record<string, unknown>;
@@ -174,7 +174,7 @@ describe("the address is", () => {
   );
 });
 
-it("tells what the last run did, and when", async () =>
+test("tells what the last run did, and when", async () =>
   play({}, async (setUp) => {
     expect((await setUp.run("status")).stdout).toContain(
       "last run: no run has left a result since the boot\n",
@@ -204,7 +204,7 @@ it("tells what the last run did, and when", async () =>
     expect((await setUp.run("status")).stdout).toMatch(/^last run: .* is of another version$/m);
   }));
 
-it("tells when the next recheck is", async () =>
+test("tells when the next recheck is", async () =>
   play({ start: mine }, async (setUp) => {
     setUp.systemd({
       "eip-heal-recheck.timer": {
@@ -219,7 +219,7 @@ it("tells when the next recheck is", async () =>
     expect((await setUp.run("status")).stdout).toMatch(/^next recheck: in \d+ min( \d+ s)?$/m);
   }));
 
-it("counts the recheck that follows a heal, and only while it is to come", async () =>
+test("counts the recheck that follows a heal, and only while it is to come", async () =>
   play({ start: mine }, async (setUp) => {
     const confirm = { LoadState: "loaded", UnitFileState: "static", ActiveState: "active" };
     setUp.systemd({
@@ -240,7 +240,7 @@ it("counts the recheck that follows a heal, and only while it is to come", async
     expect(JSON.parse(stdout)).not.toHaveProperty("recheckInMs");
   }));
 
-it("tells when the unit is tried again, which is no recheck", async () =>
+test("tells when the unit is tried again, which is no recheck", async () =>
   play({ start: mine }, async (setUp) => {
     const retry = { LoadState: "loaded", UnitFileState: "static", ActiveState: "active" };
     setUp.systemd({ "eip-heal-retry.timer": { ...retry, NextElapseUSecMonotonic: "1y" } });
@@ -252,7 +252,7 @@ it("tells when the unit is tried again, which is no recheck", async () =>
     expect((await setUp.run("status")).stdout).not.toContain("next try");
   }));
 
-it("ends when nobody answers", async () =>
+test("ends when nobody answers", async () =>
   play(
     {
       breakIt: ({ region }) => region.faults.add({ service: "ec2", effect: { do: "silence" } }),
@@ -264,7 +264,7 @@ it("ends when nobody answers", async () =>
     },
   ));
 
-it.each([40, 80])("on a terminal of %d columns", async (columns) =>
+test.each([40, 80])("on a terminal of %d columns", async (columns) =>
   play({ start: mine }, async (setUp) => {
     const { output } = await onTerminal(setUp, ["status"], columns, {
       LANG: "C.UTF-8",

@@ -1,4 +1,4 @@
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 import { parseEnvironmentFile } from "../../src/config/environment-file.ts";
 
 // What systemd makes of the same text was checked with a unit and EnvironmentFile= (see test/boot).
@@ -25,15 +25,15 @@ export const CASES: [text: string, variables: Record<string, string>][] = [
   ["A=b\u00a0c\u00a0", { A: "b\u00a0c\u00a0" }],
 ];
 
-it("a comment ends with its line, whatever it ends with", () => {
+test("a comment ends with its line, whatever it ends with", () => {
   expect(parseEnvironmentFile("# path C:\\\nA=b")).toEqual({ variables: { A: "b" }, problems: [] });
 });
 
-it.each(CASES)("%j", (text, variables) => {
+test.each(CASES)("%j", (text, variables) => {
   expect(parseEnvironmentFile(text)).toEqual({ variables, problems: [] });
 });
 
-it.each([
+test.each([
   ["nonsense\nA=b", ["line 1: not KEY=VALUE: nonsense…"]],
   ["A=b\n\nexport C=d\n", ["line 3: not KEY=VALUE: export…"]],
   ["1A=b", ["line 1: not KEY=VALUE: 1A…"]],

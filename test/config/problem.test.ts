@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { type Problem, remedyFor, sentenceOf } from "../../src/config/problem.ts";
 
 const PROBLEMS: readonly (readonly [Problem, sentence: string, remedy: string])[] = [
@@ -50,6 +50,7 @@ const PROBLEMS: readonly (readonly [Problem, sentence: string, remedy: string])[
 ];
 
 describe.each(PROBLEMS)("%o", (problem, sentence, remedy) => {
-  it("is said in one sentence", () => expect(sentenceOf(problem)).toBe(sentence));
-  it("has a remedy", () => expect(remedyFor(problem, (key) => `the place of ${key}`)).toBe(remedy));
+  test("is said in one sentence", () => expect(sentenceOf(problem)).toBe(sentence));
+  test("has a remedy", () =>
+    expect(remedyFor(problem, (key) => `the place of ${key}`)).toBe(remedy));
 });

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { sentenceOf, sentenceOfNotice } from "../../src/config/problem.ts";
 import { readSettings, type Sources } from "../../src/config/read.ts";
 import { SETTINGS } from "../../src/config/settings.ts";
@@ -27,7 +27,7 @@ function problems(sources: Parameters<typeof read>[0]) {
   return "problems" in result ? result.problems.map(sentenceOf) : [];
 }
 
-it("defaults are those of the contract", () => {
+test("defaults are those of the contract", () => {
   expect(settings({})).toEqual({
     tag: "allocation-id",
     poolTag: "eip-pool",
@@ -41,7 +41,7 @@ it("defaults are those of the contract", () => {
   });
 });
 
-it("flag over environment over file", () => {
+test("flag over environment over file", () => {
   const file = { EIP_HEAL_TAKEOVER: "never" };
   const environment = { EIP_HEAL_TAKEOVER: "if-gone" };
   expect(settings({ file }).takeover).toBe("never");
@@ -49,7 +49,7 @@ it("flag over environment over file", () => {
   expect(settings({ file, environment, flags: { takeover: "always" } }).takeover).toBe("always");
 });
 
-it("an empty value is no value", () => {
+test("an empty value is no value", () => {
   expect(
     settings({ environment: { EIP_HEAL_TAKEOVER: "" }, file: { EIP_HEAL_TAKEOVER: "never" } })
       .takeover,
@@ -57,7 +57,7 @@ it("an empty value is no value", () => {
 });
 
 describe("accepted", () => {
-  it.each([
+  test.each([
     ["90s", 90_000],
     ["10min", 600_000],
     ["1h", 3_600_000],
@@ -69,7 +69,7 @@ describe("accepted", () => {
     expect(settings({ environment: { EIP_HEAL_DEADLINE: text } }).deadlineMs).toBe(ms);
   });
 
-  it.each([
+  test.each([
     ["1", 1],
     ["ENI-0123456789ABCDEF0", "eni-0123456789abcdef0"],
     ["0A:00:00:00:00:01", "0a:00:00:00:00:01"],
@@ -77,14 +77,14 @@ describe("accepted", () => {
     expect(settings({ environment: { EIP_HEAL_INTERFACE: text } }).interface).toBe(value);
   });
 
-  it("a pool tag whose value holds an equals sign", () => {
+  test("a pool tag whose value holds an equals sign", () => {
     expect(settings({ environment: { EIP_HEAL_POOL: "a=b=c" } }).pool).toEqual({
       key: "a",
       value: "b=c",
     });
   });
 
-  it("variables of others, and the result variables in the environment", () => {
+  test("variables of others, and the result variables in the environment", () => {
     expect(
       problems({
         environment: { PATH: "/bin", EIP_HEAL_PUBLIC_IP: "1.2.3.4" },
@@ -94,14 +94,14 @@ describe("accepted", () => {
   });
 });
 
-it("what a full pool may be taken from", () => {
+test("what a full pool may be taken from", () => {
   expect(settings({ flags: { "pool-takeover": "oldest" } }).poolTakeover).toBe("oldest");
   expect(settings({ file: { EIP_HEAL_POOL_TAKEOVER: "oldest" } }).poolTakeover).toBe("oldest");
 });
 
 describe("an address in one place and a pool in another: the higher one is meant", () => {
   const pool = { key: "a", value: "b" };
-  it.each<[string, Parameters<typeof settings>[0], object]>([
+  test.each<[string, Parameters<typeof settings>[0], object]>([
     [
       "flag over file",
       { flags: { "allocation-id": ID }, file: { EIP_HEAL_POOL: "a=b" } },
@@ -125,7 +125,7 @@ describe("an address in one place and a pool in another: the higher one is meant
   });
 });
 
-it("what a run has found, in the environment of a unit that loads its file, is no setting", () => {
+test("what a run has found, in the environment of a unit that loads its file, is no setting", () => {
   const environment = {
     EIP_HEAL_PUBLIC_IP: "203.0.113.7",
     EIP_HEAL_ALLOCATION_ID: ID,
@@ -139,7 +139,7 @@ it("what a run has found, in the environment of a unit that loads its file, is n
   expect(found).not.toHaveProperty("privateIp");
 });
 
-it("a level of the log that was offered once means debug, and that is told", () => {
+test("a level of the log that was offered once means debug, and that is told", () => {
   const result = read({ file: { EIP_HEAL_LOG_LEVEL: "silly" } });
   if ("problems" in result) throw new Error("refused");
   expect(result.settings.logLevel).toBe("debug");
@@ -150,7 +150,7 @@ it("a level of the log that was offered once means debug, and that is told", () 
 });
 
 describe("refused, with what is accepted", () => {
-  it.each([
+  test.each([
     ["EIP_HEAL_ALLOCATION_ID", "eipalloc-xyz", "eipalloc-0123456789abcdef0"],
     ["EIP_HEAL_ALLOCATION_ID", "203.0.113.7", "not the address itself"],
     ["EIP_HEAL_ALLOCATION_ID", "eipassoc-0123456789abcdef0", "not an association id"],
@@ -174,7 +174,7 @@ describe("refused, with what is accepted", () => {
     expect(problem).toContain(accepted);
   });
 
-  it("every problem at once", () => {
+  test("every problem at once", () => {
     expect(
       problems({
         flags: { takeover: "x" },
@@ -184,13 +184,13 @@ describe("refused, with what is accepted", () => {
     ).toHaveLength(5);
   });
 
-  it("an unknown key, with the known ones", () => {
+  test("an unknown key, with the known ones", () => {
     const [problem] = problems({ file: { EIP_HEAL_TAKE_OVER: "never" } });
     expect(problem).toContain("unknown setting EIP_HEAL_TAKE_OVER in /etc/eip-heal.conf");
     for (const { key } of SETTINGS) expect(problem).toContain(key);
   });
 
-  it("an address and a pool in the same place", () => {
+  test("an address and a pool in the same place", () => {
     const both = { EIP_HEAL_ALLOCATION_ID: ID, EIP_HEAL_POOL: "a=b" };
     expect(problems({ environment: both })).toHaveLength(1);
     expect(problems({ file: both })).toHaveLength(1);
@@ -199,7 +199,7 @@ describe("refused, with what is accepted", () => {
     });
   });
 
-  it("is a matter of the command line only if all of it is", () => {
+  test("is a matter of the command line only if all of it is", () => {
     expect(read({ flags: { takeover: "x" } })).toMatchObject({ onlyFlags: true });
     expect(read({ flags: { takeover: "x" }, file: { EIP_HEAL_DISPLACE: "x" } })).toMatchObject({
       onlyFlags: false,

@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { trials } from "../support/properties.ts";
 import * as remedies from "../../src/doctor/remedies.ts";
 import { linesOf } from "../../src/report/screen.ts";
@@ -59,7 +59,7 @@ const text = fc
   .filter((value) => value.trim() !== "");
 
 describe("a command can be pasted, whatever the tags hold", () => {
-  it.each(trials(40))("tagInstance, allocate (seed $seed)", (trial) => {
+  test.each(trials(40))("tagInstance, allocate (seed $seed)", (trial) => {
     fc.assert(
       fc.property(text, text, fc.integer({ min: 20, max: 200 }), (key, value, columns) => {
         const tagging = remedies.tagInstance(SELF, key);
@@ -74,7 +74,7 @@ describe("a command can be pasted, whatever the tags hold", () => {
     );
   });
 
-  it.each([
+  test.each([
     ["us-east-1", "ec2.amazonaws.com"],
     ["cn-northwest-1", "ec2.amazonaws.com.cn"],
     // Not by the domain of the partition: IAM does not know that principal there.
@@ -85,7 +85,7 @@ describe("a command can be pasted, whatever the tags hold", () => {
     );
   });
 
-  it.each(trials(40))("a policy (seed $seed)", (trial) => {
+  test.each(trials(40))("a policy (seed $seed)", (trial) => {
     fc.assert(
       fc.property(text, text, fc.integer({ min: 20, max: 200 }), (key, value, columns) => {
         const policy = {

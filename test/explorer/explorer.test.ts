@@ -1,5 +1,5 @@
 /** Every interleaving of two runs of the real reconciler, with what EC2 does in between. */
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { FIXED_SEED, freshSeed } from "../support/properties.ts";
 import { dice } from "../simulation/time.ts";
 import { BEYOND, BROKEN, QUICK, type Row, SAMPLED, STATES } from "./scenarios.ts";
@@ -18,21 +18,21 @@ function expectExplored({ name, scenario, wrong }: Row): void {
 }
 
 describe("the newest ends as its holder, and nobody claims what it does not have", () => {
-  it.each(QUICK)("$name", expectExplored);
+  test.each(QUICK)("$name", expectExplored);
 });
 
 describe("beyond the bounds", () => {
-  it.each(BEYOND)("$name", expectExplored);
+  test.each(BEYOND)("$name", expectExplored);
 });
 
 describe("without one of its rules", () => {
-  it.each(BROKEN)("$name", expectExplored);
+  test.each(BROKEN)("$name", expectExplored);
 });
 
 describe.each([FIXED_SEED, freshSeed()])(
   "more instances, on random schedules (seed %i)",
   (seed) => {
-    it.each(SAMPLED)("$name", ({ name, scenario, wrong }) => {
+    test.each(SAMPLED)("$name", ({ name, scenario, wrong }) => {
       const found = sample(modelOf(scenario), seed, 200);
       console.log(toldOf(name, found));
       // Where nothing bounds how long an answer takes, one after the other may come too late.
@@ -43,7 +43,7 @@ describe.each([FIXED_SEED, freshSeed()])(
 );
 
 describe("the search", () => {
-  it("takes no state for another one, although it keeps nothing but a hash of each", () => {
+  test("takes no state for another one, although it keeps nothing but a hash of each", () => {
     const model = modelOf({ claimants: 2, holders: ["J"], atMost: { deaths: 1 } });
     const seen = new Set<string>();
     const left = [model.start];
@@ -56,7 +56,7 @@ describe("the search", () => {
     expect(explore(model).states).toBe(seen.size);
   });
 
-  it("goes the same random ways from the same seed", () => {
+  test("goes the same random ways from the same seed", () => {
     const scenario = { claimants: 3, holders: ["J"], atMost: { losses: 1 } } as const;
     const one = sample(modelOf(scenario), 7, 20);
     expect(sample(modelOf(scenario), 7, 20)).toEqual(one);
@@ -65,7 +65,7 @@ describe("the search", () => {
 });
 
 describe("what is forgotten makes no difference", () => {
-  it.each([...QUICK, ...SAMPLED])("$name", ({ scenario }) => {
+  test.each([...QUICK, ...SAMPLED])("$name", ({ scenario }) => {
     for (let seed = 0; seed < 40; seed++) {
       const choose = chooser(dice(freshSeed() + seed));
       const forgetful = modelOf(scenario);

@@ -1,7 +1,7 @@
 /** The lines of a hostile boot that need a network of their own: no route, black holes, no DNS, IPv6 only. */
 import { execFile, spawnSync } from "node:child_process";
 import { join } from "node:path";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { ROWS } from "./cut-off-rows.ts";
 import { expectShown } from "./showing.ts";
 import { type Course, coursesOf, type Played, type Row } from "./stage.ts";
@@ -34,7 +34,7 @@ describe.skipIf(!isPossible)("cut off", () => {
   const cases = ROWS.flatMap((row) =>
     coursesOf(row).map((course) => [row.name, course, row] as const),
   );
-  it.concurrent.each(cases)(
+  test.concurrent.each(cases)(
     "%s, %s",
     async (_, course, row) => {
       const played = await playCutOff(row, course);

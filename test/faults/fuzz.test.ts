@@ -6,7 +6,7 @@
 import { resolveTarget } from "../../src/model/target.ts";
 import type { Instance } from "../../src/model/instance.ts";
 import fc from "fast-check";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { roleCredentials } from "../../src/aws/credentials.ts";
 import { connectApi } from "../../src/aws/ec2-api.ts";
 import { ec2Over } from "../../src/aws/ec2.ts";
@@ -134,7 +134,7 @@ function expectValid(self: Instance): void {
 const TAGS = ["allocation-id", "eip-pool"];
 
 describe("instance metadata", () => {
-  it(
+  test(
     "tokens",
     () =>
       onLanes(sample(LIE, 4_000, 1), async (lane, lie, n) => {
@@ -148,7 +148,7 @@ describe("instance metadata", () => {
     TIMEOUT_MS,
   );
 
-  it(
+  test(
     "leaves and credentials",
     () =>
       onLanes(sample(fc.tuple(LIE, fc.nat({ max: 30 })), 10_000, 2), async (lane, [lie, at]) => {
@@ -191,7 +191,7 @@ describe("instance metadata", () => {
 });
 
 describe("EC2", () => {
-  it(
+  test(
     "every call",
     () =>
       onLanes(
@@ -286,7 +286,7 @@ describe("whole runs", () => {
   };
   const ends = new Map<string, number>();
 
-  it(
+  test(
     "in this process",
     () =>
       onLanes(
@@ -327,12 +327,12 @@ describe("whole runs", () => {
     TIMEOUT_MS,
   );
 
-  it("some of them have healed and some have not", () => {
+  test("some of them have healed and some have not", () => {
     expect(ends.get("settled")).toBeGreaterThan(50);
     expect(ends.get("failed")).toBeGreaterThan(50);
   });
 
-  it(
+  test(
     "of the real binary",
     () =>
       onLanes(
@@ -363,7 +363,7 @@ describe("whole runs", () => {
     TIMEOUT_MS,
   );
 
-  it("all in all at least 20,000 wrong answers", () => {
+  test("all in all at least 20,000 wrong answers", () => {
     expect(lies).toBeGreaterThan(20_000 * RUNS);
   });
 });

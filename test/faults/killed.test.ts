@@ -3,7 +3,7 @@
  * is remembered between runs, so the next one just heals.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { type RunningRegion, startRegion } from "../../sim/server.ts";
 import { aWorld } from "../../sim/world.ts";
 import { dice } from "../simulation/time.ts";
@@ -74,7 +74,7 @@ function moments(count: number, seed: number) {
 }
 
 describe("kill -9", () => {
-  it.concurrent.each(moments(50, SEED))(
+  test.concurrent.each(moments(50, SEED))(
     "%d: held by %s, after %d ms, then a second run",
     (_, holder, ms) =>
       inPlace(holder, async (place) => {
@@ -106,7 +106,7 @@ describe("kill -9", () => {
 });
 
 describe("SIGTERM", () => {
-  it.concurrent.each(moments(21, SEED + 1))(
+  test.concurrent.each(moments(21, SEED + 1))(
     "%d: held by %s, after %d ms",
     (_, holder, ms) =>
       inPlace(holder, async (place) => {
@@ -141,7 +141,7 @@ describe("SIGTERM", () => {
 
 describe("two copies started at the same moment", () => {
   const times = Array.from({ length: 4 }, (_, n) => n + 1);
-  it.concurrent.each(times.flatMap((n) => [[n, "nobody"] as const, [n, "older"] as const]))(
+  test.concurrent.each(times.flatMap((n) => [[n, "nobody"] as const, [n, "older"] as const]))(
     "%d: held by %s",
     (_, holder) =>
       inPlace(holder, async (place) => {

@@ -2,7 +2,7 @@
  * A hostile boot, line by line: what real instances meet in their first minutes, at the real binary, each for
  * a while, for good, with a newer instance that takes the address meanwhile, and with SIGTERM in the middle.
  */
-import { describe, it, vi } from "vitest";
+import { describe, test, vi } from "vitest";
 import { allow, FULL_ROLE } from "../../sim/iam.ts";
 import { type FaultRule, TOKEN_NOT_HONOURED } from "../../sim/faults.ts";
 import { openTlsFront } from "./fronts.ts";
@@ -695,7 +695,7 @@ describe.each([
   const cases = rows.flatMap((row) =>
     coursesOf(row).map((course) => [row.name, course, row] as const),
   );
-  it.concurrent.each(cases)(
+  test.concurrent.each(cases)(
     "%s, %s",
     async (_, course, row) => expectShown(row, course, await play(row, course)),
     TIMEOUT_MS,

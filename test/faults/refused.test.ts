@@ -3,7 +3,7 @@
  * the address comes, and under a launch hook the instance goes into service. Real servers, the agent in this process on a
  * clock that is twenty times as fast.
  */
-import { beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { footingOf } from "../../src/aws/footing.ts";
 import { resultRecord } from "../../src/report/report.ts";
 import { readSettings } from "../../src/config/read.ts";
@@ -127,7 +127,7 @@ beforeAll(async () => {
 describe.each(CALLS)("%s:%s", (service, action) => {
   for (const hasHook of service === "ec2" ? [true, false] : [true]) {
     for (const lasting of [false, true]) {
-      it(
+      test(
         `${lasting ? "for ten seconds" : "once"}, ${hasHook ? "under a launch hook" : "without one"}`,
         { timeout: TIMEOUT_MS },
         async () => {

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { isRegion, partitionOf } from "../../src/model/ids.ts";
 import { aWorld } from "../../sim/world.ts";
 
@@ -28,7 +28,7 @@ const REGIONS = partitionsOfSdk().flatMap(({ id, regions }) =>
 );
 
 describe("the partition of a region", () => {
-  it("is one of all that there are", () => {
+  test("is one of all that there are", () => {
     expect([...new Set(REGIONS.map(([, id]) => id))].toSorted()).toEqual([
       "aws",
       "aws-cn",
@@ -42,7 +42,7 @@ describe("the partition of a region", () => {
     expect(REGIONS.length).toBeGreaterThan(40);
   });
 
-  it.each(REGIONS)("%s is in %s", (region, partition) => {
+  test.each(REGIONS)("%s is in %s", (region, partition) => {
     expect(isRegion(region)).toBe(true);
     expect(partitionOf(region)).toBe(partition);
     expect(aWorld({ region }).data.partition, "of the simulated region").toBe(partition);

@@ -1,5 +1,5 @@
 /** Where on the instance the address is to be, by the settings. */
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { EXIT, Failure } from "../../src/model/failure.ts";
 import type { Instance, NetworkInterface } from "../../src/model/instance.ts";
 import { isNoSuchPlace, resolveTarget } from "../../src/model/target.ts";
@@ -31,7 +31,7 @@ const SELF: Instance = {
 };
 
 describe("the place", () => {
-  it.each([
+  test.each([
     ["the first one of all", 0, undefined, "eni-00000000 10.0.0.5"],
     ["a secondary address", 0, "10.0.0.6", "eni-00000000 10.0.0.6"],
     ["by id", "eni-00000002", undefined, "eni-00000002 10.0.2.5"],
@@ -42,7 +42,7 @@ describe("the place", () => {
     expect(target.publicIp).toBe(privateIp === undefined ? undefined : "203.0.113.7");
   });
 
-  it.each([
+  test.each([
     ["no such interface", 7, undefined, "NoInterface", "eni-00000000 (index 0, 0a:00:00:00:00:00)"],
     ["no such index of card 0", 2, undefined, "NoInterface", "(index 2 of card 1, "],
     ["no such address", 0, "10.0.9.9", "NoSuchPrivateIp", "one of: 10.0.0.5, 10.0.0.6"],

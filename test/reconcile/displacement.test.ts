@@ -1,5 +1,5 @@
 /** What is known of the Elastic IP that an association displaces, and when it is told. */
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import {
   afterObservation,
   afterWrite,
@@ -23,7 +23,7 @@ const pending = (one: Displaced, gone: string[] = []): Displacement => ({ pendin
 describe("what stands at the target", () => {
   const occupied = { ...TARGET, publicIp: OTHER };
 
-  it("a public address, unless it is the very one, or gone already", () => {
+  test("a public address, unless it is the very one, or gone already", () => {
     expect(standingAt(occupied, PUBLIC_IP, NOTHING_DISPLACED)).toBe(OTHER);
     expect(standingAt(occupied, OTHER, NOTHING_DISPLACED)).toBeUndefined();
     expect(standingAt(TARGET, PUBLIC_IP, NOTHING_DISPLACED)).toBeUndefined();
@@ -32,7 +32,7 @@ describe("what stands at the target", () => {
 });
 
 describe("after a write", () => {
-  it.each<[string, Displaced | undefined, boolean, ReturnType<typeof afterWrite>]>([
+  test.each<[string, Displaced | undefined, boolean, ReturnType<typeof afterWrite>]>([
     ["nothing stood there", undefined, true, { displacement: { gone: [] } }],
     [
       "accepted, and known what stood there: told",
@@ -56,20 +56,20 @@ describe("an observation", () => {
   const here = observation(address(HERE));
   const elsewhere = observation(address(NOBODY));
 
-  it("that shows the address here makes an unanswered displacement certain", () => {
+  test("that shows the address here makes an unanswered displacement certain", () => {
     expect(afterObservation(pending(KNOWN), here, TARGET)).toEqual({
       displacement: { gone: [OTHER] },
       certain: elasticIp,
     });
   });
 
-  it("that does not leaves it open", () => {
+  test("that does not leaves it open", () => {
     expect(afterObservation(pending(KNOWN), elsewhere, TARGET)).toEqual({
       displacement: pending(KNOWN),
     });
   });
 
-  it("says besides what stood there; what it does not call an Elastic IP was none", () => {
+  test("says besides what stood there; what it does not call an Elastic IP was none", () => {
     const known = afterObservation(
       pending(UNKNOWN, [OTHER]),
       { ...here, displaced: elasticIp },
@@ -80,7 +80,7 @@ describe("an observation", () => {
     expect(none).toEqual({ displacement: { gone: [OTHER] } });
   });
 
-  it("is asked that only about the address that displaced it, and only if it is not known", () => {
+  test("is asked that only about the address that displaced it, and only if it is not known", () => {
     const desired = { kind: "address", allocationId: ALLOCATION } as const;
     expect(questionAbout(pending(UNKNOWN), desired)).toEqual({ publicIp: OTHER, by: PUBLIC_IP });
     expect(questionAbout(pending(KNOWN), desired)).toBeUndefined();

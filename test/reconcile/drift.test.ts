@@ -1,5 +1,5 @@
 /** When a recheck has something to do. */
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Instance } from "../../src/model/instance.ts";
 import {
   assess,
@@ -27,11 +27,11 @@ const find = (last: LastResult | undefined, target = HERE_NOW, state = NO_RECHEC
   assess(last, SELF, target, state, NOW);
 
 describe("all is well only if everything is as it was verified", () => {
-  it("the address that was verified is the one that instance metadata shows", () => {
+  test("the address that was verified is the one that instance metadata shows", () => {
     expect(find(SETTLED)).toEqual({ find: "well", because: "nothing has changed" });
   });
 
-  it.each<[string, LastResult | undefined, typeof HERE_NOW, string]>([
+  test.each<[string, LastResult | undefined, typeof HERE_NOW, string]>([
     ["no result", undefined, HERE_NOW, "there is no result of an earlier run"],
     [
       "another instance's result",
@@ -67,20 +67,20 @@ describe("all is well only if everything is as it was verified", () => {
     expect(find(last, target)).toEqual({ find: "drift", because, force: false });
   });
 
-  it("no public address", () => {
+  test("no public address", () => {
     expect(assess(SETTLED, SELF, TARGET, NO_RECHECKS, NOW)).toMatchObject({
       find: "drift",
       because: "203.0.113.7 was verified here, and instance metadata shows no public IPv4 address",
     });
   });
 
-  it("an address that the last run did not learn", () => {
+  test("an address that the last run did not learn", () => {
     const { publicIp: _, ...unlearned } = SETTLED;
     expect(find(unlearned)).toMatchObject({ because: "the last run did not learn the address" });
   });
 });
 
-it("what instance metadata denies again and again is associated anew", () => {
+test("what instance metadata denies again and again is associated anew", () => {
   const force = (disagreements: number) =>
     assess(SETTLED, SELF, TARGET, { moves: [], disagreements }, NOW);
   expect(force(1)).toMatchObject({ force: false });
@@ -94,7 +94,7 @@ describe("moves", () => {
   });
   const many = Array.from({ length: MAX_MOVES_PER_HOUR }, (_, n) => (n + 1) * 60_000);
 
-  it("too many within an hour: it is left alone until the oldest of them is an hour old", () => {
+  test("too many within an hour: it is left alone until the oldest of them is an hour old", () => {
     expect(assess(SETTLED, SELF, TARGET, moved(...many), NOW)).toEqual({
       find: "rest",
       because:
@@ -102,7 +102,7 @@ describe("moves", () => {
     });
   });
 
-  it("those of an hour ago and those of a clock that was wrong do not count", () => {
+  test("those of an hour ago and those of a clock that was wrong do not count", () => {
     expect(recentMoves(moved(HOUR_MS, HOUR_MS - 1, 0, -1), NOW)).toEqual([NOW - HOUR_MS + 1, NOW]);
     const expired = moved(...many.map((ms) => ms + HOUR_MS));
     expect(assess(SETTLED, SELF, TARGET, expired, NOW)).toMatchObject({ find: "drift" });
@@ -112,7 +112,7 @@ describe("moves", () => {
 describe("a recheck leaves alone what no repetition changes", () => {
   const left = (more: Partial<LastResult>) => whyLeft({ ...SETTLED, ...more }, SELF);
 
-  it.each<[string, Partial<LastResult>, boolean]>([
+  test.each<[string, Partial<LastResult>, boolean]>([
     ["success", {}, false],
     ["an address that was given up on purpose", { outcome: "released" }, true],
     ["a machine that is not configured", { outcome: "idle", idle: "not-configured" }, true],
@@ -137,7 +137,7 @@ describe("a recheck leaves to the unit's own retries what they go on with", () =
     unit: "eip-heal.service",
   };
 
-  it.each<[string, Partial<LastResult>, boolean]>([
+  test.each<[string, Partial<LastResult>, boolean]>([
     ["a run of the unit that has failed", {}, true],
     ["whatever its status", { exitStatus: 78 }, true],
     ["that was stopped", { outcome: "stopped" }, true],
@@ -152,7 +152,7 @@ describe("a recheck leaves to the unit's own retries what they go on with", () =
     expect(whyLeft({ ...FAILED, ...more }, SELF) !== undefined).toBe(expected);
   });
 
-  it("a run by hand that has failed leaves the unit as it was, so the recheck goes on", () => {
+  test("a run by hand that has failed leaves the unit as it was, so the recheck goes on", () => {
     const { unit: _, ...byHand } = FAILED;
     expect(whyLeft(byHand, SELF)).toBeUndefined();
   });

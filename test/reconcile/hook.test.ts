@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { trials } from "../support/properties.ts";
 import { EXIT, type ExitStatus, Failure } from "../../src/model/failure.ts";
 import { conclude } from "../../src/reconcile/hook.ts";
@@ -19,7 +19,7 @@ const idle = (why: "not-in-service" | "not-configured" | "not-holder"): End => (
 });
 
 describe("what follows from the end of a heal", () => {
-  it.each<[string, End, string | undefined, string]>([
+  test.each<[string, End, string | undefined, string]>([
     ["the address is here", { end: "settled", change: "none" }, "InService", "CONTINUE"],
     ["it has come", { end: "settled", change: "associated" }, undefined, "CONTINUE"],
     ["it would come", { end: "would", change: "associated" }, "InService", "CONTINUE"],
@@ -73,7 +73,7 @@ const end: fc.Arbitrary<End> = fc.oneof(
   status.map((status) => failed(status)),
 );
 
-it.each(trials(100))(
+test.each(trials(100))(
   "a hook never hides how the heal has ended, and its own failure is not hidden either (seed $seed)",
   (trial) => {
     fc.assert(
@@ -96,7 +96,7 @@ it.each(trials(100))(
   },
 );
 
-it.each(trials(100))("every line names the hook (seed $seed)", (trial) => {
+test.each(trials(100))("every line names the hook (seed $seed)", (trial) => {
   fc.assert(
     fc.property(hook, (hook) => {
       expect(reportHook(hook).line).toContain(`the launch hook ${hook.name}`);

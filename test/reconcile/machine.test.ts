@@ -2,7 +2,7 @@
  * The reconciler as a story: what comes of each effect, and which one follows. An answer takes no time unless `after`
  * says so.
  */
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { AddressState, ElasticIp, Observation } from "../../src/model/address.ts";
 import { Failure, type Kind } from "../../src/model/failure.ts";
 import { FRESH_MS, HOLD_MS, SUSPECT_MS } from "../../src/reconcile/bounds.ts";
@@ -113,7 +113,7 @@ const HOLD = `sleep ${HOLD_MS}`;
 const READ_BACK_UNSURE = ["observe anew", "sleep 500", "observe", "sleep 1000", "observe"];
 
 describe("one address", () => {
-  it.each<[string, Goal, Answer[], string[], object]>([
+  test.each<[string, Goal, Answer[], string[], object]>([
     ["it is here", GOAL, [HERE_NOW], ["observe"], { end: "settled", change: "none" }],
     [
       "it is free: what EC2 shows afterwards counts, on another connection and after the hold",
@@ -223,7 +223,7 @@ describe("one address", () => {
     expect(played.done).toEqual(done);
   });
 
-  it.each<[string, Answer[], string[], Kind, string | undefined]>([
+  test.each<[string, Answer[], string[], Kind, string | undefined]>([
     ["a newer instance has it", [HELD_BY_NEWER], ["observe"], "yielded", undefined],
     [
       "somebody was quicker, and is newer",
@@ -272,7 +272,7 @@ describe("one address", () => {
     expect(played.done).toEqual(done);
   });
 
-  it("others who keep moving it end the attempt", () => {
+  test("others who keep moving it end the attempt", () => {
     const answers: Answer[] = [HELD_BY_OLDER];
     // Each time another older instance has it, so that EC2 shows a change.
     for (let i = 0; i < 25; i++) {
@@ -286,7 +286,7 @@ describe("one address", () => {
     expect(done.filter((what) => what === "take")).toHaveLength(25);
   });
 
-  it("a server that has failed may have done it all the same: that is no refusal", () => {
+  test("a server that has failed may have done it all the same: that is no refusal", () => {
     const { state } = next(begin(GOAL, NOTHING_DONE, 0).state, eventOf(FREE, 0, 0));
     const unavailable = new Failure("throttled", { why: "Unavailable", status: 503 });
     const after = next(state, { type: "failed", failure: unavailable, now: 0 });
@@ -296,7 +296,7 @@ describe("one address", () => {
     expect(next(state, { type: "failed", failure: throttled, now: 0 }).effect.do).toBe("fail");
   });
 
-  it("a throttled claim of a free address is sent again without a look", () => {
+  test("a throttled claim of a free address is sent again without a look", () => {
     const { memory } = play(GOAL, [FREE, "throttled"]);
     const { done, memory: after } = play(GOAL, ["accepts", HERE_NOW, HERE_NOW], memory);
     expect(done).toEqual(["associate", "observe anew", HOLD, "observe"]);
@@ -310,14 +310,14 @@ describe("one address", () => {
     expect(play(GOAL, [HELD_BY_OLDER, "throttled"]).memory.claim).toBeUndefined();
   });
 
-  it("always: what was taken and lost again is for the newest", () => {
+  test("always: what was taken and lost again is for the newest", () => {
     const always: Goal = { ...GOAL, takeover: "always" };
     const { failure, done } = play(always, [HELD_BY_NEWER, "accepts", HERE_NOW, HELD_BY_NEWER]);
     expect(done).toEqual(["observe", "take", "observe anew", HOLD, "observe"]);
     expect(failure?.kind).toBe("yielded");
   });
 
-  it("a holder that EC2 does not know is looked at again and again before it counts as gone", () => {
+  test("a holder that EC2 does not know is looked at again and again before it counts as gone", () => {
     const unknown = shows(address(other("unknown")));
     const { done, end } = play(GOAL, [
       unknown,
@@ -341,7 +341,7 @@ describe("one address", () => {
     expect(end).toMatchObject({ change: "taken", from: { state: "unknown" } });
   });
 
-  it("three observations in a row that are too old, and show the same, are enough", () => {
+  test("three observations in a row that are too old, and show the same, are enough", () => {
     const slow = after(FRESH_MS + 1, address(other("running", -60)));
     const elsewhere = after(FRESH_MS + 1, address(other("running", -60, "i-00000000000000008")));
     const enough = play(GOAL, [slow, slow, slow, "accepts", HERE_NOW, HERE_NOW]);
@@ -365,7 +365,7 @@ describe("one address", () => {
 describe("what earlier runs of this boot have written", () => {
   const since = (ms: number): Memory => ({ ...NOTHING_DONE, lastWriteAt: -ms });
 
-  it.each([
+  test.each([
     ["less than the hold and the flight ago: what is found here is held", SUSPECT_MS - 1, true],
     ["longer ago", SUSPECT_MS, false],
   ])("%s", (_, ms, isHeld) => {
@@ -373,7 +373,7 @@ describe("what earlier runs of this boot have written", () => {
     expect(done).toEqual(isHeld ? ["observe", HOLD, "observe"] : ["observe"]);
   });
 
-  it("always is newest from the first write on, an unanswered one too", () => {
+  test("always is newest from the first write on, an unanswered one too", () => {
     const always: Goal = { ...GOAL, takeover: "always" };
     expect(play(always, [HELD_BY_NEWER], since(3_600_000)).failure?.kind).toBe("yielded");
     const lost = ["unreachable", HELD_BY_NEWER, HELD_BY_NEWER, HELD_BY_NEWER] as const;
@@ -384,7 +384,7 @@ describe("what earlier runs of this boot have written", () => {
     expect(again.end).toMatchObject({ end: "settled", change: "taken" });
   });
 
-  it("a write that was refused is none", () => {
+  test("a write that was refused is none", () => {
     const { memory } = play(GOAL, [FREE, "denied"]);
     expect(memory.lastWriteAt).toBeUndefined();
     expect(play(GOAL, [FREE, "denied"], since(60_000)).memory.lastWriteAt).toBe(-60_000);
@@ -397,7 +397,7 @@ describe("what EC2 is asked of holders", () => {
     if (effect.do !== "observe") throw new Error("nothing is asked");
     return effect.question;
   };
-  it("whoever always takes asks for its group, unless it asks for states, which tell that too", () => {
+  test("whoever always takes asks for its group, unless it asks for states, which tell that too", () => {
     const always: Goal = { ...GOAL, takeover: "always", isServiceUnknown: true };
     expect(question(always)).toMatchObject({ needsStates: false, needsGroup: true });
     const pool: Goal = { ...always, desired: { kind: "pool", key: "eip-pool", value: "web" } };
@@ -411,7 +411,7 @@ describe("what EC2 is asked of holders", () => {
   const holder = "i-00000000000000007";
   const known = (one: KnownFacts) => ({ facts: { [ME]: self, [holder]: one }, holder });
 
-  it.each([
+  test.each([
     ["never", false],
     ["if-gone", true],
     ["newest", true],
@@ -420,7 +420,7 @@ describe("what EC2 is asked of holders", () => {
     expect(question({ ...GOAL, takeover }).needsStates).toBe(needsStates);
   });
 
-  it.each<[string, KnownFacts, number, boolean]>([
+  test.each<[string, KnownFacts, number, boolean]>([
     ["an older instance that is running stays older", older, 20_000, true],
     ["for twenty seconds", older, 20_001, false],
     ["a newer one may be gone by now", { ...older, launchedAt: LAUNCHED + 1_000 }, 0, false],
@@ -435,14 +435,14 @@ describe("what EC2 is asked of holders", () => {
     expect(asked.alongside).toEqual(isKnown ? [] : [holder]);
   });
 
-  it("if-gone has to see that an instance still runs", () => {
+  test("if-gone has to see that an instance still runs", () => {
     const asked = question({ ...GOAL, takeover: "if-gone" }, known(older));
     expect(asked.alongside).toEqual([holder]);
   });
 });
 
 describe("what is remembered for the end of the run", () => {
-  it.each<[string, Answer[], Partial<Memory>]>([
+  test.each<[string, Answer[], Partial<Memory>]>([
     ["nothing was written", [HELD_BY_NEWER], { written: "no", mayBeHere: false }],
     ["it was refused", [FREE, "denied"], { written: "no", mayBeHere: false }],
     [
@@ -469,7 +469,7 @@ describe("what is remembered for the end of the run", () => {
     expect(play(GOAL, answers).memory).toMatchObject(memory);
   });
 
-  it("a take of an earlier attempt is held in the next", () => {
+  test("a take of an earlier attempt is held in the next", () => {
     const { memory } = play(GOAL, [HELD_BY_OLDER, "accepts", "unreachable"]);
     const { done, end } = play(GOAL, [HERE_NOW, HERE_NOW], memory);
     expect(done).toEqual(["observe", HOLD, "observe"]);
@@ -484,7 +484,7 @@ describe("a pool", () => {
     publicIp: "203.0.113.8",
   });
 
-  it("a hold is of one address: another one that is here instead is held anew", () => {
+  test("a hold is of one address: another one that is here instead is held anew", () => {
     const here = (one: AddressState): AddressState => ({ ...one, holder: HERE });
     const { done, end } = play(POOL, [
       shows(first),
@@ -497,7 +497,7 @@ describe("a pool", () => {
     expect(end).toMatchObject({ end: "settled" });
   });
 
-  it("a lost claim moves on at once", () => {
+  test("a lost claim moves on at once", () => {
     const held = (one: AddressState): AddressState => ({ ...one, holder: HERE });
     const { done, end } = play(POOL, [
       shows(first, second),
@@ -510,12 +510,12 @@ describe("a pool", () => {
     expect(end).toEqual({ end: "settled", change: "associated" });
   });
 
-  it("throttled: as many contend as there are free addresses", () => {
+  test("throttled: as many contend as there are free addresses", () => {
     const { failure } = play(POOL, [shows(first, second), "throttled"]);
     expect(failure?.details.contenders).toBe(2);
   });
 
-  it("none to be had", () => {
+  test("none to be had", () => {
     const { failure } = play(POOL, [shows(address(other("running", -60)))]);
     expect(failure?.kind).toBe("held");
     expect(failure?.message).toContain("the pool eip-pool=web: no address is free for us-east-1a");
@@ -529,7 +529,7 @@ describe("another Elastic IP at the target", () => {
     `${there.allocationId} (203.0.113.9) is pushed off`,
   ) as string;
 
-  it("is displaced, and named when EC2 shows what it was: no further request", () => {
+  test("is displaced, and named when EC2 shows what it was: no further request", () => {
     const { done, warnings, end } = play({ ...GOAL, target: occupied }, [
       FREE,
       "accepts",
@@ -547,7 +547,7 @@ describe("another Elastic IP at the target", () => {
     expect(end).toMatchObject({ change: "associated" });
   });
 
-  it("is asked for before where it may not be displaced, and stays", () => {
+  test("is asked for before where it may not be displaced, and stays", () => {
     const goal = { ...GOAL, target: occupied, mayDisplace: false };
     const { done, failure } = play(goal, [FREE, { identifies: there }]);
     expect(done).toEqual(["observe", "identify"]);
@@ -555,7 +555,7 @@ describe("another Elastic IP at the target", () => {
     expect(failure?.message).toContain("EIP_HEAL_DISPLACE is no");
   });
 
-  it("is none: what EC2 has assigned by itself may go", () => {
+  test("is none: what EC2 has assigned by itself may go", () => {
     const goal = { ...GOAL, target: occupied, mayDisplace: false };
     const { done, warnings } = play(goal, [
       FREE,
@@ -568,7 +568,7 @@ describe("another Elastic IP at the target", () => {
     expect(warnings).toEqual([]);
   });
 
-  it("asking takes time too: a take needs a fresh observation afterwards", () => {
+  test("asking takes time too: a take needs a fresh observation afterwards", () => {
     const goal = { ...GOAL, target: occupied, mayDisplace: false };
     const { done } = play(goal, [
       HELD_BY_OLDER,
@@ -589,7 +589,7 @@ describe("another Elastic IP at the target", () => {
     ]);
   });
 
-  it("is in the way where EC2 refuses a place that is taken: taken on a fresh observation, and held", () => {
+  test("is in the way where EC2 refuses a place that is taken: taken on a fresh observation, and held", () => {
     const { done, end, warnings } = play({ ...GOAL, target: occupied }, [
       FREE,
       "held",
@@ -617,7 +617,7 @@ describe("another Elastic IP at the target", () => {
     expect(warnings).toEqual([line]);
   });
 
-  it("is not what EC2 has refused, if it is no Elastic IP: then somebody was quicker", () => {
+  test("is not what EC2 has refused, if it is no Elastic IP: then somebody was quicker", () => {
     const { done, failure } = play({ ...GOAL, target: occupied }, [
       FREE,
       "held",
@@ -631,7 +631,7 @@ describe("another Elastic IP at the target", () => {
     expect(failure?.kind).toBe("held");
   });
 
-  it("a dry run names what would be displaced", () => {
+  test("a dry run names what would be displaced", () => {
     const goal = { ...GOAL, target: occupied, dryRun: true };
     const { warnings, end } = play(goal, [FREE, { identifies: there }]);
     expect(warnings).toEqual([expect.stringContaining("would be pushed off")]);
@@ -646,13 +646,13 @@ describe("an instance with several Elastic IPs, where EC2 does not show which is
   );
   const goal = { ...GOAL, target: { ...TARGET, publicIp: "203.0.113.7" } };
 
-  it("it is at the target: associating it there changes nothing", () => {
+  test("it is at the target: associating it there changes nothing", () => {
     const { done, end } = play(goal, [shows(somewhere), "accepts", shows(somewhere)]);
     expect(done).toEqual(["observe", "probe", "observe"]);
     expect(end).toEqual({ end: "settled", change: "none" });
   });
 
-  it("it is elsewhere: refused, then moved", () => {
+  test("it is elsewhere: refused, then moved", () => {
     const { done, end } = play(goal, [
       shows(somewhere),
       "held",
@@ -669,7 +669,7 @@ describe("a zone that is down", () => {
   const { launchedAt: _, ...unanswered } = other("unanswered");
   const down = shows(address(unanswered));
 
-  it("its instances are replaced after a minute, once on a boot", () => {
+  test("its instances are replaced after a minute, once on a boot", () => {
     const since: Memory = {
       ...NOTHING_DONE,
       unknownSince: { [`unanswered ${unanswered.instanceId}`]: -60_000 },
@@ -685,7 +685,7 @@ describe("a zone that is down", () => {
     expect(lost.done).toContain("take");
   });
 
-  it("one that comes up again begins the minute anew", () => {
+  test("one that comes up again begins the minute anew", () => {
     const since = { [`unanswered ${unanswered.instanceId}`]: -59_000 };
     const { memory } = play(GOAL, [HELD_BY_NEWER], { ...NOTHING_DONE, unknownSince: since });
     expect(memory.unknownSince).toEqual({});
@@ -696,7 +696,7 @@ describe("an instance of a group that does not show its lifecycle state", () => 
   const goal = { ...GOAL, isServiceUnknown: true };
   const inGroup = (since: number): Memory => ({ ...NOTHING_DONE, group: { name: "web", since } });
 
-  it("takes nothing from a running instance for a minute", () => {
+  test("takes nothing from a running instance for a minute", () => {
     const { failure, done } = play(goal, [HELD_BY_OLDER], inGroup(-59_999));
     expect(done).toEqual(["observe"]);
     expect(failure?.kind).toBe("held");
@@ -705,7 +705,7 @@ describe("an instance of a group that does not show its lifecycle state", () => 
     expect(later.done).toContain("take");
   });
 
-  it("learns of its group from EC2 too", () => {
+  test("learns of its group from EC2 too", () => {
     const told: Answer = {
       shows: { ...observation(address(other("running", -60))), group: "web" },
     };
@@ -714,7 +714,7 @@ describe("an instance of a group that does not show its lifecycle state", () => 
     expect(memory.group).toEqual({ name: "web", since: 0 });
   });
 
-  it.each([
+  test.each([
     ["what is nobody's", FREE, "associate"],
     ["what a stopped instance has", shows(address(other("stopped"))), "take"],
     [
@@ -730,32 +730,32 @@ describe("an instance of a group that does not show its lifecycle state", () => 
 describe("an interface of this account that is attached to nothing", () => {
   const left = shows(address({ kind: "interface", interfaceId: "eni-00000000000000009" }));
 
-  it.each(["if-gone", "newest", "always"] as const)("is taken from under %s", (takeover) => {
+  test.each(["if-gone", "newest", "always"] as const)("is taken from under %s", (takeover) => {
     const goal: Goal = { ...GOAL, takeover };
     const { done, end } = play(goal, [left, "accepts", HERE_NOW, HERE_NOW]);
     expect(done).toEqual(["observe", "take", "observe anew", HOLD, "observe"]);
     expect(end).toMatchObject({ from: { interfaceId: "eni-00000000000000009" } });
   });
 
-  it("keeps it under never", () => {
+  test("keeps it under never", () => {
     expect(play({ ...GOAL, takeover: "never" }, [left]).failure?.kind).toBe("held");
   });
 });
 
-it("an association is not made anew where instance metadata cannot show the address", () => {
+test("an association is not made anew where instance metadata cannot show the address", () => {
   const carrier = shows({ ...address(HERE), isForeign: true });
   const goal: Goal = { ...GOAL, force: true, target: { ...GOAL.target, publicIp: "10.9.9.9" } };
   expect(play(goal, [carrier])).toMatchObject({ done: ["observe"], end: { change: "none" } });
 });
 
-it("an interface without an instance is waited for", () => {
+test("an interface without an instance is waited for", () => {
   const orphan = shows(address({ kind: "other", what: "eni-1", isOrphan: true }));
   expect(play(GOAL, [orphan]).failure).toMatchObject({ kind: "not-yet", code: "Orphaned" });
   const gateway = shows(address({ kind: "other", what: "eni-1, managed by nat" }));
   expect(play(GOAL, [gateway]).failure?.kind).toBe("misconfigured");
 });
 
-it("an answer to something else is a bug", () => {
+test("an answer to something else is a bug", () => {
   const { state } = begin(GOAL, NOTHING_DONE, 0);
   expect(() => next(state, { type: "accepted", now: 0 })).toThrow("accepted while observing");
 });

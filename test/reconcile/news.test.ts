@@ -1,5 +1,5 @@
 /** What a run need not tell once more, because the one before has told it. */
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { Failure } from "../../src/model/failure.ts";
 import { HOUR_MS, type LastResult } from "../../src/reconcile/drift.ts";
 import { oneLine } from "../../src/model/text.ts";
@@ -22,7 +22,7 @@ const BEFORE: LastResult = {
 };
 
 describe("a cause is known", () => {
-  it.each<[string, LastResult | undefined, boolean]>([
+  test.each<[string, LastResult | undefined, boolean]>([
     ["no run before", undefined, false],
     ["the same kind, step and code", BEFORE, true],
     ["another kind", { ...BEFORE, failure: "unreachable" }, false],
@@ -33,7 +33,7 @@ describe("a cause is known", () => {
     expect(isKnown(DENIED, last)).toBe(expected);
   });
 
-  it("by its words, where nothing was begun yet", () => {
+  test("by its words, where nothing was begun yet", () => {
     const failure = new Failure("misconfigured", { why: 'EIP_HEAL_TAKEOVER is "x"' });
     const last: LastResult = { outcome: "failed", exitStatus: 78, failure: "misconfigured" };
     const message = (text: string) => ({
@@ -45,7 +45,7 @@ describe("a cause is known", () => {
     expect(isKnown(failure, last)).toBe(false);
   });
 
-  it.each([
+  test.each([
     ["of two spaces and a line break", 'EIP_HEAL_TAKEOVER is "if  gone\nnow"'],
     ["too long for a message", "so it is ".repeat(400)],
   ])("by words %s", (_, why) => {
@@ -66,12 +66,12 @@ describe("the console is told of a cause once an hour", () => {
   const told = (ago: number, last = BEFORE) =>
     toldConsole(DENIED, { ...last, toldAt: new Date(NOW - ago).toISOString() }, NOW);
 
-  it("not again within it", () => {
+  test("not again within it", () => {
     expect(told(0)).toBe(new Date(NOW).toISOString());
     expect(told(HOUR_MS - 1)).toBe(new Date(NOW - HOUR_MS + 1).toISOString());
   });
 
-  it("again after it, for another cause, and when the clock was wrong or nothing is known", () => {
+  test("again after it, for another cause, and when the clock was wrong or nothing is known", () => {
     expect(told(HOUR_MS)).toBeUndefined();
     expect(told(-1)).toBeUndefined();
     expect(told(0, { ...BEFORE, code: "AuthFailure" })).toBeUndefined();

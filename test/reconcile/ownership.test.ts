@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { AddressState, Holder } from "../../src/model/address.ts";
 import type { Instance } from "../../src/model/instance.ts";
 import type { Target } from "../../src/model/target.ts";
@@ -84,11 +84,11 @@ const ROWS: [string, Holder, Partial<AddressState>, string[]][] = [
 ];
 
 describe("the ownership rule", () => {
-  it.each(ROWS)("held by %s", (_name, holder, more, expected) => {
+  test.each(ROWS)("held by %s", (_name, holder, more, expected) => {
     expect(TAKEOVERS.map((takeover) => verdict(holder, takeover, more))).toEqual(expected);
   });
 
-  it("does not rob an instance that EC2 does not know yet, only one that it does not know any more", () => {
+  test("does not rob an instance that EC2 does not know yet, only one that it does not know any more", () => {
     const { launchedAt: _, ...unknown } = other("unknown");
     for (const [takeover, early, expected] of [
       ["never", "wait", "wait"],
@@ -102,14 +102,14 @@ describe("the ownership rule", () => {
     expect(UNKNOWN_FOR_MS).toBe(15_000);
   });
 
-  it("looks again soon at one that EC2 does not know", () => {
+  test("looks again soon at one that EC2 does not know", () => {
     const soon = (unknownForMs: number) =>
       decide(TARGET, "us-east-1a", address(other("unknown")), "newest", unknownForMs);
     expect(soon(0)).toMatchObject({ do: "wait", soonMs: 5_000 });
     expect(soon(12_000)).toMatchObject({ do: "wait", soonMs: 3_000 });
   });
 
-  it("waits for one whose state says nothing", () => {
+  test("waits for one whose state says nothing", () => {
     for (const [takeover, expected] of [
       ["never", "wait"],
       ["if-gone", "wait"],
@@ -120,14 +120,14 @@ describe("the ownership rule", () => {
     }
   });
 
-  it("waits while EC2 does not show both launch times", () => {
+  test("waits while EC2 does not show both launch times", () => {
     const { launchedAt: _, ...timeless } = other("running", -60);
     expect(verdict(timeless, "newest")).toBe("wait");
     const { selfLaunchedAt: __, ...newborn } = address(other("running", -60));
     expect(decide(TARGET, "us-east-1a", newborn, "newest", 0).do).toBe("wait");
   });
 
-  it("gives the same answer on both sides: of two instances exactly one may hold it", () => {
+  test("gives the same answer on both sides: of two instances exactly one may hold it", () => {
     const times = [-1, 0, 1];
     for (const seconds of times) {
       const them = other("running", seconds);
@@ -160,11 +160,11 @@ describe("the gate", () => {
     ...(lifecycleState !== undefined && { lifecycleState }),
   });
 
-  it.each([undefined, "InService"])("opens for %s", (state) => {
+  test.each([undefined, "InService"])("opens for %s", (state) => {
     expect(whyNotInService(self(state))).toBeUndefined();
   });
 
-  it.each([
+  test.each([
     "Warmed:Stopped",
     "Warmed:Running",
     "Warmed:Hibernated",
@@ -182,23 +182,23 @@ describe("a holder that EC2 does not answer for, while it answers for this insta
   const after = (ms: number, takeover: Takeover, isReplacement: boolean) =>
     decide(TARGET, "us-east-1a", address(unanswered), takeover, ms, isReplacement).do;
 
-  it("is older than a replacement, after a minute", () => {
+  test("is older than a replacement, after a minute", () => {
     expect(after(UNANSWERED_FOR_MS - 1, "newest", true)).toBe("wait");
     expect(after(UNANSWERED_FOR_MS, "newest", true)).toBe("take");
   });
 
-  it("keeps the address before an instance that merely reboots", () => {
+  test("keeps the address before an instance that merely reboots", () => {
     expect(after(UNANSWERED_FOR_MS, "newest", false)).toBe("wait");
   });
 
-  it("is not known to be gone", () => {
+  test("is not known to be gone", () => {
     expect(after(UNANSWERED_FOR_MS, "if-gone", true)).toBe("wait");
     expect(after(UNANSWERED_FOR_MS, "never", true)).toBe("wait");
     expect(after(0, "always", false)).toBe("take");
   });
 });
 
-it("an interface that belongs to no instance may be let go, and others are not", () => {
+test("an interface that belongs to no instance may be let go, and others are not", () => {
   const held = (isOrphan: boolean) =>
     decide(TARGET, "us-east-1a", address({ kind: "other", what: "eni-1", isOrphan }), "newest", 0);
   expect(held(true)).toMatchObject({ do: "refuse", isOrphan: true });

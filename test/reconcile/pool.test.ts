@@ -1,5 +1,5 @@
 /** Which address of a pool an instance goes for. */
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { AddressState, Holder } from "../../src/model/address.ts";
 import { choose, type PoolTakeover } from "../../src/reconcile/pool.ts";
 import { HERE, address, ME, mine, NOBODY, other, TARGET, ZONE } from "./fixtures.ts";
@@ -24,7 +24,7 @@ const chosen = (...args: Parameters<typeof choice>) => {
 };
 
 describe("an instance goes for", () => {
-  it.each<[string, AddressState[], string]>([
+  test.each<[string, AddressState[], string]>([
     ["the one that is here", [numbered(1, NOBODY), numbered(2, HERE)], "settled 2"],
     [
       "the one that is here, whatever else it holds",
@@ -72,13 +72,13 @@ describe("an instance goes for", () => {
     expect(chosen(addresses)).toBe(expected);
   });
 
-  it("not one that somebody else was quicker with", () => {
+  test("not one that somebody else was quicker with", () => {
     const one = numbered(1, NOBODY);
     expect(chosen([one, numbered(2, NOBODY)], [one.allocationId])).toBe("associate 2");
     expect(chosen([one], [one.allocationId])).toContain("was claimed by somebody else just now");
   });
 
-  it("not one of an instance that EC2 may not know yet", () => {
+  test("not one of an instance that EC2 may not know yet", () => {
     expect(chosen([numbered(1, other("unknown"))], [], 14_999)).toContain("no address is free");
     expect(chosen([numbered(1, other("unknown"))], [], 15_000)).toBe("take 1");
   });
@@ -92,7 +92,7 @@ describe("with the pool takeover oldest it goes for", () => {
   const LOWER = "i-0000000000000004a";
   const NONE = "no address is free";
 
-  it.each<[string, AddressState[], string]>([
+  test.each<[string, AddressState[], string]>([
     [
       "the one that is here, whoever is older",
       [numbered(1, other("running", -60)), numbered(2, HERE)],
@@ -170,21 +170,21 @@ describe("with the pool takeover oldest it goes for", () => {
     expect(chosen(addresses, [], 0, "oldest")).toContain(expected);
   });
 
-  it("none that somebody else was quicker with", () => {
+  test("none that somebody else was quicker with", () => {
     const one = numbered(1, other("running", -90, A));
     const two = numbered(2, other("running", -60, B));
     expect(chosen([one, two], [one.allocationId], 0, "oldest")).toBe("take 2");
     expect(chosen([one], [one.allocationId], 0, "oldest")).toContain(NONE);
   });
 
-  it("none of an instance that EC2 may not know yet", () => {
+  test("none of an instance that EC2 may not know yet", () => {
     const young = numbered(1, other("unknown", -90, A));
     expect(chosen([young], [], 0, "oldest")).toContain(NONE);
     expect(chosen([young, numbered(2, other("running", -60, B))], [], 0, "oldest")).toBe("take 2");
     expect(chosen([young], [], 15_000, "oldest")).toBe("take 1");
   });
 
-  it("one that it is told from whom, and why", () => {
+  test("one that it is told from whom, and why", () => {
     const holder = other("running", -60, A);
     expect(choice([numbered(1, holder)], [], 0, "oldest")).toMatchObject({
       decision: {
@@ -196,7 +196,7 @@ describe("with the pool takeover oldest it goes for", () => {
   });
 });
 
-it("instances reach for different addresses, and each for the same one again", () => {
+test("instances reach for different addresses, and each for the same one again", () => {
   const addresses = Array.from({ length: 100 }, (_, n) =>
     address(NOBODY, { allocationId: `eipalloc-${String(n).padStart(8, "0")}` }),
   );
@@ -207,7 +207,7 @@ it("instances reach for different addresses, and each for the same one again", (
   expect(reach(ME)).toBe(reach(ME));
 });
 
-it("names six of those that are not to be had, and counts the others", () => {
+test("names six of those that are not to be had, and counts the others", () => {
   const found = choice(Array.from({ length: 9 }, (_, n) => numbered(n, other("running", -60))));
   expect(found.address).toBeUndefined();
   expect(String("why" in found && found.why)).toMatch(/eipalloc-00000005 .* and 3 more$/);

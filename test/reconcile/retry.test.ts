@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { EXIT, Failure, type FailureDetails, type Kind } from "../../src/model/failure.ts";
 import { trials } from "../support/properties.ts";
 import {
@@ -34,7 +34,7 @@ function run(f: Failure, deadline = 600_000, random = HIGH) {
 }
 
 describe("how far tries are apart at most, and once it has lasted two minutes", () => {
-  it.each([
+  test.each([
     ["unreachable", failure("unreachable"), 10_000, 30_000],
     ["throttled", failure("throttled"), 30_000, 30_000],
     ["not-yet", failure("not-yet"), 10_000, 30_000],
@@ -59,11 +59,11 @@ describe("how far tries are apart at most, and once it has lasted two minutes", 
     else expect(longest(rest)).toBeCloseTo(later, 0);
   });
 
-  it("what costs nobody anything is looked at every two seconds, however long it lasts", () => {
+  test("what costs nobody anything is looked at every two seconds, however long it lasts", () => {
     expect(run(local, 60_000).delays.length).toBeGreaterThan(29);
   });
 
-  it.each(["not-yet", "unreachable", "held"] as const)(
+  test.each(["not-yet", "unreachable", "held"] as const)(
     "ten minutes of %s are at most twelve writes, however the dice fall",
     (kind) => {
       for (const dice of [() => 0, () => 0.5, HIGH]) {
@@ -72,7 +72,7 @@ describe("how far tries are apart at most, and once it has lasted two minutes", 
     },
   );
 
-  it("a lasting fault is asked about fewer than forty times in ten minutes", () => {
+  test("a lasting fault is asked about fewer than forty times in ten minutes", () => {
     for (const kind of ["not-yet", "unreachable"] as const) {
       for (const dice of [() => 0, HIGH]) {
         expect(run(failure(kind), 600_000, dice).delays.length).toBeLessThan(41);
@@ -80,7 +80,7 @@ describe("how far tries are apart at most, and once it has lasted two minutes", 
     }
   });
 
-  it("is measured from start to start: a try that waited for an answer has waited already", () => {
+  test("is measured from start to start: a try that waited for an answer has waited already", () => {
     const after = (spent: number) =>
       nextRetry(
         failure("unreachable"),
@@ -94,7 +94,7 @@ describe("how far tries are apart at most, and once it has lasted two minutes", 
     expect(after(60_000)).toMatchObject({ afterMs: 100 });
   });
 
-  it("after throttling is uniform between nothing and the bound, so that a fleet does not come back in step", () => {
+  test("after throttling is uniform between nothing and the bound, so that a fleet does not come back in step", () => {
     expect(run(failure("throttled"), 600_000, () => 0).delays.slice(0, 5)).toEqual([
       100, 100, 100, 100, 100,
     ]);
@@ -106,12 +106,12 @@ describe("among contenders whose number is known", () => {
   const firstDelay = (contenders: number, left = 600_000) =>
     run(among(contenders), left).delays[0] ?? Number.NaN;
 
-  it("waits up to the time that all of them take, five a second", () => {
+  test("waits up to the time that all of them take, five a second", () => {
     expect(firstDelay(100)).toBeCloseTo(20_000, 0);
     expect(firstDelay(150)).toBeCloseTo(30_000, 0);
   });
 
-  it("believes in a large crowd step by step: in a large pool one refusal may have come of a small one", () => {
+  test("believes in a large crowd step by step: in a large pool one refusal may have come of a small one", () => {
     const { delays } = run(among(1_000), 3_600_000);
     expect(delays.slice(0, 3)).toEqual([
       expect.closeTo(32_000, 0),
@@ -120,7 +120,7 @@ describe("among contenders whose number is known", () => {
     ]);
   });
 
-  it("but as among a few at least, and never to the deadline all together", () => {
+  test("but as among a few at least, and never to the deadline all together", () => {
     expect(firstDelay(1)).toBeCloseTo(8_000, 0);
     const state = { streaks: { throttled: { inARow: 5, since: 0, at: 0 } } };
     const half = nextRetry(among(10_000), state, 0, 0, 600_000, () => 0.5);
@@ -129,7 +129,7 @@ describe("among contenders whose number is known", () => {
 });
 
 describe("when a run ends, and how", () => {
-  it.each([
+  test.each([
     ["misconfigured", undefined, 0, EXIT.CONFIG],
     ["yielded", undefined, 0, EXIT.UNAVAILABLE],
     ["denied", undefined, PATIENCE_MS, EXIT.NOPERM],
@@ -146,7 +146,7 @@ describe("when a run ends, and how", () => {
     expect(end.endedAt).toBeLessThanOrEqual(Math.max(earliest, 1) + 15_000);
   });
 
-  it("an allocation id that EC2 does not know is waited for half a minute", () => {
+  test("an allocation id that EC2 does not know is waited for half a minute", () => {
     const { endedAt, status } = run(
       failure("not-yet", 78, { code: "InvalidAllocationID.NotFound" }),
     );
@@ -155,7 +155,7 @@ describe("when a run ends, and how", () => {
     expect(endedAt).toBeLessThan(45_000);
   });
 
-  it("what an earlier run on this boot has waited for in vain is not waited for again", () => {
+  test("what an earlier run on this boot has waited for in vain is not waited for again", () => {
     const again = (f: Failure) => nextRetry(f, NO_RETRIES, 0, 0, 600_000, HIGH, true);
     const status = EXIT.NOPERM;
     expect(again(failure("denied"))).toEqual({ again: false, status, isWaitedOut: true });
@@ -163,7 +163,7 @@ describe("when a run ends, and how", () => {
     expect(again(failure("unreachable"))).toMatchObject({ again: true });
   });
 
-  it("is over when it is over, and not a pause later", () => {
+  test("is over when it is over, and not a pause later", () => {
     for (const dice of [() => 0, HIGH]) {
       for (const f of [failure("denied"), write("denied"), failure("not-yet", 78)]) {
         expect(run(f, 600_000, dice).endedAt).toBe(PATIENCE_MS);
@@ -171,12 +171,12 @@ describe("when a run ends, and how", () => {
     }
   });
 
-  it("a deadline that comes before is no end of the patience", () => {
+  test("a deadline that comes before is no end of the patience", () => {
     const late = nextRetry(failure("denied"), NO_RETRIES, 0, 0, 500, HIGH);
     expect(late).toEqual({ again: false, status: EXIT.NOPERM });
   });
 
-  it("other trouble in between does not make the pauses short again", () => {
+  test("other trouble in between does not make the pauses short again", () => {
     let state = NO_RETRIES;
     let now = 0;
     const delays: number[] = [];
@@ -191,7 +191,7 @@ describe("when a run ends, and how", () => {
     expect(delays.length).toBeLessThanOrEqual(12);
   });
 
-  it("says once for how long it is waited at most", () => {
+  test("says once for how long it is waited at most", () => {
     const first = nextRetry(failure("denied"), NO_RETRIES, 0, 0, 600_000, HIGH);
     if (!first.again) throw new Error("given up");
     expect(first.patienceMs).toBe(PATIENCE_MS);
@@ -201,12 +201,12 @@ describe("when a run ends, and how", () => {
     expect(short).toMatchObject({ patienceMs: 60_000 });
   });
 
-  it("a deadline before the patience ends with the status of the patience: the cause counts", () => {
+  test("a deadline before the patience ends with the status of the patience: the cause counts", () => {
     expect(run(failure("denied"), 10_000).status).toBe(EXIT.NOPERM);
     expect(run(failure("not-yet", EXIT.CONFIG), 10_000).status).toBe(EXIT.CONFIG);
   });
 
-  it("trouble on the way does not restart the patience with a cause", () => {
+  test("trouble on the way does not restart the patience with a cause", () => {
     let state: RetryState = NO_RETRIES;
     let now = 0;
     for (let i = 0; ; i++) {
@@ -225,7 +225,7 @@ describe("when a run ends, and how", () => {
     expect(now).toBeLessThan(PATIENCE_MS + 20_000);
   });
 
-  it.each(trials(100))(
+  test.each(trials(100))(
     "never goes past the deadline, and always leaves time for the last try (seed $seed)",
     (trial) => {
       const kinds = fc.constantFrom<Kind>("unreachable", "throttled", "not-yet", "denied", "held");
@@ -260,7 +260,7 @@ describe("when a run ends, and how", () => {
   );
 });
 
-it("every kind has an exit status", () => {
+test("every kind has an exit status", () => {
   expect(statusOf(failure("not-yet", 78))).toBe(78);
   expect(statusOf(failure("held"))).toBe(75);
 });
@@ -271,11 +271,11 @@ describe("time is up in the middle of an attempt", () => {
   const cause = (last: Failure | undefined, written: Written) =>
     causeAtDeadline(last, written, "looking at eipalloc-1");
 
-  it("the cause that was there before counts", () => {
+  test("the cause that was there before counts", () => {
     expect(cause(before, "no")).toBe(before);
   });
 
-  it("unless a write since may have done away with it", () => {
+  test("unless a write since may have done away with it", () => {
     expect(cause(before, "perhaps").message).toBe(
       "looking at eipalloc-1: the deadline came before this was done",
     );
@@ -284,11 +284,11 @@ describe("time is up in the middle of an attempt", () => {
     expect(cause(lost, "perhaps")).toBe(lost);
   });
 
-  it("what EC2 has shown is not explained by what was before", () => {
+  test("what EC2 has shown is not explained by what was before", () => {
     expect(cause(lost, "shown")).not.toBe(lost);
   });
 
-  it("where nothing was before, time itself is the cause", () => {
+  test("where nothing was before, time itself is the cause", () => {
     expect(statusOf(cause(undefined, "no"))).toBe(75);
   });
 });

@@ -1,5 +1,5 @@
 /** What the loop makes of the reconciler's effects: requests, steps, and what is counted and remembered when. */
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { AddressState } from "../../src/model/address.ts";
 import { Failure } from "../../src/model/failure.ts";
 import { type Memory, NOTHING_DONE } from "../../src/reconcile/state.ts";
@@ -101,7 +101,7 @@ const COUNTED = () => {
 };
 
 describe("the loop", () => {
-  it("reads back over another connection, and never that of the write", async () => {
+  test("reads back over another connection, and never that of the write", async () => {
     const { end, log } = await play({ shown: [address(NOBODY), address(HERE), address(HERE)] });
     expect(end).toMatchObject({ end: "settled", change: "associated" });
     expect(log).toEqual([
@@ -118,7 +118,7 @@ describe("the loop", () => {
     ]);
   });
 
-  it("says what it does, for whoever interrupts it", async () => {
+  test("says what it does, for whoever interrupts it", async () => {
     const { context, log } = await play({
       shown: [address(other("running", -60)), address(HERE), address(HERE)],
     });
@@ -126,7 +126,7 @@ describe("the loop", () => {
     expect(context.step).toBe(`looking at ${ALLOCATION}`);
   });
 
-  it("remembers before a write that the address may be here", async () => {
+  test("remembers before a write that the address may be here", async () => {
     const refusal = new Failure("denied", { why: "no" });
     const { memories } = await play({ shown: [address(NOBODY)], refusal });
     expect(memories.map(({ mayBeHere, written }) => [mayBeHere, written])).toEqual([
@@ -136,7 +136,7 @@ describe("the loop", () => {
     ]);
   });
 
-  it("fails with the failure of the step, named", async () => {
+  test("fails with the failure of the step, named", async () => {
     const refusal = new Failure("denied", { why: "not allowed" });
     const { end } = await play({ shown: [address(NOBODY)], refusal });
     expect(end).toBeInstanceOf(Failure);
@@ -145,7 +145,7 @@ describe("the loop", () => {
     );
   });
 
-  it("counts a move before the request, and takes back one that was refused", async () => {
+  test("counts a move before the request, and takes back one that was refused", async () => {
     const accepted = COUNTED();
     await play({ shown: [address(NOBODY), address(HERE), address(HERE)], moves: accepted });
     expect(accepted.log).toEqual(["begin"]);
@@ -166,7 +166,7 @@ describe("the loop", () => {
     expect(unanswered.log).toEqual(["begin"]);
   });
 
-  it("a move that is not to be made is not made, and nothing is remembered of it", async () => {
+  test("a move that is not to be made is not made, and nothing is remembered of it", async () => {
     const stop = new AbortController();
     const moves = { begin: () => stop.abort(new Error("moved too often")), refused: () => {} };
     const { end, log, memories } = await play({ shown: [address(NOBODY)], moves, stop });
@@ -175,7 +175,7 @@ describe("the loop", () => {
     expect(memories.map(({ mayBeHere }) => mayBeHere)).toEqual([false]);
   });
 
-  it("records each write for the runs that come after it on this boot, but for one that was refused", async () => {
+  test("records each write for the runs that come after it on this boot, but for one that was refused", async () => {
     const refusal = new Failure("denied", { why: "no" });
     const refused = await play({ shown: [address(NOBODY)], refusal });
     expect(refused.writes).toEqual([undefined, { at: 0, hasWritten: false }, undefined]);
@@ -189,7 +189,7 @@ describe("the loop", () => {
     ]);
   });
 
-  it("an error that nobody foresaw is not a failure of EC2's", async () => {
+  test("an error that nobody foresaw is not a failure of EC2's", async () => {
     const { end } = await play({ shown: [] });
     expect(end).not.toBeInstanceOf(Failure);
     expect((end as Error).message).toBe("nothing is left to be shown");

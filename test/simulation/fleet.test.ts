@@ -1,5 +1,5 @@
 /** A fleet that boots at once comes to its addresses about as fast as EC2's request buckets allow. */
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { bootFleet, type Supply } from "./fleet.ts";
 
 const boot = (supply: Supply, size = 1_000) =>
@@ -13,7 +13,7 @@ function perInstance({ calls }: Awaited<ReturnType<typeof boot>>, size: number) 
 }
 
 describe("1,000 instances boot within ten seconds", () => {
-  it("each its own address: all have one within 1.10 of the time that the buckets take", async () => {
+  test("each its own address: all have one within 1.10 of the time that the buckets take", async () => {
     const result = await boot("own");
     expect(result.associatedAt).toHaveLength(1_000);
     expect(result.floorMs).toBe(190_000);
@@ -22,7 +22,7 @@ describe("1,000 instances boot within ten seconds", () => {
     expect(perInstance(result, 1_000).sent).toBeLessThan(13);
   });
 
-  it("a pool as large as the fleet: all have one, and nearly no request is in vain that EC2 carries out", async () => {
+  test("a pool as large as the fleet: all have one, and nearly no request is in vain that EC2 carries out", async () => {
     const result = await boot("pool");
     expect(result.associatedAt).toHaveLength(1_000);
     // What the free addresses of the pool tell makes it nearly as fast as can be.
@@ -33,7 +33,7 @@ describe("1,000 instances boot within ten seconds", () => {
     expect(result.failures).toEqual({});
   });
 
-  it("one address for all: the newest instance has it, and the others yield", async () => {
+  test("one address for all: the newest instance has it, and the others yield", async () => {
     const result = await boot("shared");
     expect(result.associatedAt).toHaveLength(1);
     expect(result.newestHolds).toBe(true);
@@ -41,7 +41,7 @@ describe("1,000 instances boot within ten seconds", () => {
   });
 });
 
-it("400 instances, a pool with one in ten missing: every address that is there is used", async () => {
+test("400 instances, a pool with one in ten missing: every address that is there is used", async () => {
   const result = await boot("short-pool", 400);
   expect(result.associatedAt).toHaveLength(360);
   expect(result.associatedAt.at(-1)).toBeLessThanOrEqual(1.1 * result.floorMs);

@@ -1,5 +1,5 @@
 /** Faults that last, on virtual time: what one instance asks of EC2 in the ten minutes of a run. */
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { ApiError } from "../../sim/errors.ts";
 import { Region } from "../../sim/region.ts";
 import { aWorld, type World } from "../../sim/world.ts";
@@ -143,7 +143,7 @@ const ROWS: Row[] = [
 ];
 
 describe("ten minutes of what does not end", () => {
-  it.each(ROWS)("$name", async (row) => {
+  test.each(ROWS)("$name", async (row) => {
     for (const seed of [1, 2, 3]) {
       const { calls, writes, status } = await play(row, seed);
       expect(status).toBe(row.status);

@@ -4,7 +4,7 @@
  * long as a run lasts the hook does not time out, however short its timeout is.
  */
 import fc from "fast-check";
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 import type { Outcome } from "../../src/model/outcome.ts";
 import { HOOK_ROLE } from "../../sim/iam.ts";
 import { Region } from "../../sim/region.ts";
@@ -42,7 +42,7 @@ const life = fc.record({
   seed: fc.integer(),
 });
 
-it.each(trials(300))(
+test.each(trials(300))(
   "the hook ends as the heal ends, and never by its timeout while the heal lasts (seed $seed)",
   async (trial) => {
     let heartbeats = 0;

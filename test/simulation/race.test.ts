@@ -3,7 +3,7 @@
  * request delayed, some lost, some agents killed; whatever the interleaving, the rule decides.
  */
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Outcome } from "../../src/model/outcome.ts";
 import { Region } from "../../sim/region.ts";
 import { aWorld, type BuiltInstance, type World } from "../../sim/world.ts";
@@ -224,7 +224,7 @@ const fixed =
   };
 
 describe("one fixed address, policy newest", () => {
-  it.each(trials(3_000))(
+  test.each(trials(3_000))(
     "the newest ends as its holder, and nobody has claimed what it did not have (seed $seed)",
     async (trial) => {
       await fc.assert(
@@ -271,7 +271,7 @@ describe("the next recheck puts right", () => {
     return newestOf(alive);
   };
 
-  it.each(trials(3_000, 1 / 4))(
+  test.each(trials(3_000, 1 / 4))(
     "answers that took up to two seconds each, and machines that were paused (seed $seed)",
     async (trial) => {
       await fc.assert(
@@ -289,7 +289,7 @@ describe("the next recheck puts right", () => {
     },
   );
 
-  it.each(trials(3_000, 1 / 4))(
+  test.each(trials(3_000, 1 / 4))(
     "writes that EC2 has carried out up to twenty seconds late (seed $seed)",
     async (trial) => {
       let late = 0;
@@ -313,7 +313,7 @@ describe("the next recheck puts right", () => {
     },
   );
 
-  it.each(trials(3_000))(
+  test.each(trials(3_000))(
     "instances that died at any moment, their address freed (seed $seed)",
     async (trial) => {
       const deaths = fc.array(
@@ -364,7 +364,7 @@ describe("a pool", () => {
       return { EIP_HEAL_POOL: "eip-pool=web", EIP_HEAL_DEADLINE: deadline };
     };
 
-  it.each(trials(3_000))(
+  test.each(trials(3_000))(
     "large enough: everyone ends with an address of its own, and none is taken from anybody (seed $seed)",
     async (trial) => {
       await fc.assert(
@@ -388,7 +388,7 @@ describe("a pool", () => {
     },
   );
 
-  it.each(trials(3_000))(
+  test.each(trials(3_000))(
     "partly held by stopped instances: taken from those, never from an instance that has settled (seed $seed)",
     async (trial) => {
       await fc.assert(
@@ -416,7 +416,7 @@ describe("a pool", () => {
     },
   );
 
-  it.each(trials(3_000, 1 / 4))(
+  test.each(trials(3_000, 1 / 4))(
     "too small: as many as there are get one, the others say so, and nobody loses what it has (seed $seed)",
     async (trial) => {
       await fc.assert(
@@ -482,7 +482,7 @@ describe("a pool", () => {
       return { ...ending, before };
     }
 
-    it.each(trials(3_000, 1 / 2))(
+    test.each(trials(3_000, 1 / 2))(
       "as many as boot, or more: each newest ends with an address of its own, taken from the oldest (seed $seed)",
       async (trial) => {
         await fc.assert(
@@ -500,7 +500,7 @@ describe("a pool", () => {
       },
     );
 
-    it.each(trials(3_000, 1 / 30))(
+    test.each(trials(3_000, 1 / 30))(
       "fewer than boot: the newest have them, and no older one takes one back (seed $seed)",
       async (trial) => {
         await fc.assert(

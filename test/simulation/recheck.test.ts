@@ -3,7 +3,7 @@
  * without a boot, clocks jump. It ends with the newest instance in service as the holder, and stays so.
  */
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { MAX_MOVES_PER_HOUR, NO_RECHECKS } from "../../src/reconcile/drift.ts";
 import { Region } from "../../sim/region.ts";
 import { aWorld } from "../../sim/world.ts";
@@ -130,7 +130,7 @@ async function play(
 }
 
 describe("a group that rechecks", () => {
-  it.each(trials(1_000))(
+  test.each(trials(1_000))(
     "ends with the newest instance in service as the holder, and stays so (seed $seed)",
     async (trial) => {
       await fc.assert(
@@ -153,7 +153,7 @@ describe("a group that rechecks", () => {
     },
   );
 
-  it("asks EC2 nothing while all is well", async () => {
+  test("asks EC2 nothing while all is well", async () => {
     const { calls } = await play(
       [{ launchedAt: -MINUTE, warmFor: undefined, diesAt: undefined, jump: undefined }],
       [],
@@ -169,7 +169,7 @@ describe("a group that rechecks", () => {
     ]);
   });
 
-  it("does not fight with somebody who moves the address every minute", async () => {
+  test("does not fight with somebody who moves the address every minute", async () => {
     const drifts = Array.from({ length: 100 }, (_, minute): Drift => ({
       at: minute * MINUTE,
       to: "nobody",

@@ -2,7 +2,7 @@
  * The table of who may have the address, row by row, with an EC2 that is as slow as it is in accounts with many
  * instances. Slowness delays a take and never prevents it. On virtual time; test/binary/slow.test.ts is the real thing.
  */
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { InstanceState } from "../../sim/model.ts";
 import { Region } from "../../sim/region.ts";
 import { aWorld, type BuiltInstance, type World } from "../../sim/world.ts";
@@ -112,7 +112,7 @@ const STATUS = { yielded: 69, refused: 78, held: 75 } as const;
 
 describe.each(ROWS)("held by $who", ({ hold, more = 0, ...ends }) => {
   describe.each(["full", "old"] as const)("with the %s role", (role) => {
-    it.each([...SLOWNESS, everyAnswerTakes(0.8)])(`$name: ${ends[role]}`, async (slowness) => {
+    test.each([...SLOWNESS, everyAnswerTakes(0.8)])(`$name: ${ends[role]}`, async (slowness) => {
       const world = aWorld();
       const address = world.address();
       const me = world.instance({

@@ -1,5 +1,5 @@
 /** Takes that meet each other, on virtual time: single stories that the races of race.test.ts do not tell. */
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { LastResult } from "../../src/reconcile/drift.ts";
 import { Region } from "../../sim/region.ts";
 import { aWorld, type World } from "../../sim/world.ts";
@@ -36,7 +36,7 @@ function stage(world: World) {
 }
 
 describe("takes", () => {
-  it("two that always take do so once each; then the newer one has it", async () => {
+  test("two that always take do so once each; then the newer one has it", async () => {
     const world = aWorld();
     const address = world.address();
     world.hold(address, world.instance());
@@ -59,7 +59,7 @@ describe("takes", () => {
     expect(region.holder(address.allocationId)?.instanceId).toBe(newer.instanceId);
   });
 
-  it("of a pool that hundreds hold, from the one among them that is gone", async () => {
+  test("of a pool that hundreds hold, from the one among them that is gone", async () => {
     const world = aWorld();
     for (let i = 0; i < 260; i++) {
       const state = i === 250 ? "stopped" : "running";
@@ -72,7 +72,7 @@ describe("takes", () => {
     expect(await end).toMatchObject({ end: "settled", from: { state: "stopped" } });
   });
 
-  it("a mapping that is made anew is no take: who is newer and came meanwhile keeps it", async () => {
+  test("a mapping that is made anew is no take: who is newer and came meanwhile keeps it", async () => {
     const world = aWorld();
     const address = world.address();
     const older = world.instance({ role: "full" });

@@ -1,5 +1,5 @@
 /** The zone of the holder has a disruption: EC2 then fails every question that names an instance there. On virtual time. */
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Takeover } from "../../src/reconcile/ownership.ts";
 import { Region } from "../../sim/region.ts";
 import { aWorld } from "../../sim/world.ts";
@@ -100,7 +100,7 @@ describe.each(["full", "old"] as const)("with the %s role", (role) => {
   // DescribeInstances by filter names no instance: while any zone is down the old role has no answer at all.
   const rows = role === "full" ? ROWS : ROWS.filter(({ until }) => until !== undefined);
 
-  it.each(rows)("$what (policy $takeover)", async (row) => {
+  test.each(rows)("$what (policy $takeover)", async (row) => {
     const { takeover, launched, holder, until, takes, ends, asks = true } = row;
     const world = aWorld();
     const address = world.address();

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 const files = (folder: string): string[] =>
@@ -33,14 +33,14 @@ const imports = (file: string): string[] =>
   });
 
 describe("arrows point one way", () => {
-  it("every folder has its own", () => {
+  test("every folder has its own", () => {
     const folders = readdirSync(join(ROOT, "src"), { withFileTypes: true })
       .filter((entry) => entry.isDirectory())
       .map(({ name }) => name);
     expect(Object.keys(ARROWS).toSorted()).toEqual(folders.toSorted());
   });
 
-  it.each(Object.entries(ARROWS))("%s/ imports from %j only", (folder, allowed) => {
+  test.each(Object.entries(ARROWS))("%s/ imports from %j only", (folder, allowed) => {
     const targets = new Set(
       files(join("src", folder))
         .flatMap(imports)
@@ -51,7 +51,7 @@ describe("arrows point one way", () => {
     expect([...targets].filter((target) => !allowed.includes(target ?? ""))).toEqual([]);
   });
 
-  it.each(["model", "reconcile"])("%s/ imports no package", (folder) => {
+  test.each(["model", "reconcile"])("%s/ imports no package", (folder) => {
     for (const file of files(join("src", folder))) {
       expect(
         imports(file).filter((target) => !target.startsWith("src/")),
@@ -61,7 +61,7 @@ describe("arrows point one way", () => {
   });
 });
 
-it("no file of src/ needs itself, by whatever way round", () => {
+test("no file of src/ needs itself, by whatever way round", () => {
   const needs = new Map(
     files("src").map((file) => [
       file,
@@ -78,7 +78,7 @@ it("no file of src/ needs itself, by whatever way round", () => {
   expect(reachedFrom("src/main.ts").has("src/reconcile/machine.ts")).toBe(true);
 });
 
-it("what decides asks neither the clock nor the dice nor the process, and waits for nobody", () => {
+test("what decides asks neither the clock nor the dice nor the process, and waits for nobody", () => {
   for (const file of PURE.flatMap((folder) => files(join("src", folder)))) {
     expect(readFileSync(join(ROOT, file), "utf8"), file).not.toMatch(
       /\bprocess\.|\bDate\.now\b|new Date\(\)|\bMath\.random\b|\bperformance\.|\bsetTimeout\b|\bfetch\(/,
@@ -91,7 +91,7 @@ it("what decides asks neither the clock nor the dice nor the process, and waits 
   }
 });
 
-it("no test replaces a module", () => {
+test("no test replaces a module", () => {
   const own = relative(ROOT, import.meta.filename);
   for (const file of files("test").filter((name) => name !== own)) {
     expect(readFileSync(join(ROOT, file), "utf8"), file).not.toMatch(

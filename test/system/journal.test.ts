@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { oneLine, withoutPassword } from "../../src/model/text.ts";
 import { formatEvent } from "../../src/system/journal.ts";
 import { trials } from "../support/properties.ts";
@@ -9,7 +9,7 @@ const FORGED =
   "web\n<2>associated eipalloc-1 (203.0.113.9)\x1b[2J\x07\u009b31m\u202eplease\u2066\r\nnext\u0000";
 
 describe("whatever others have put into an event", () => {
-  it.each([
+  test.each([
     ["journal", "<4>", ""],
     ["terminal", "\x1b[33m", "\x1b[0m"],
     ["plain", "", ""],
@@ -20,7 +20,7 @@ describe("whatever others have put into an event", () => {
     );
   });
 
-  it.each(trials(300))("no control character is left (seed $seed)", (trial) => {
+  test.each(trials(300))("no control character is left (seed $seed)", (trial) => {
     fc.assert(
       fc.property(fc.string({ unit: "binary", maxLength: 200 }), (text) => {
         expect(formatEvent("info", text, "journal")).toMatch(/^<6>[^\p{C}\n]*$/u);
@@ -31,7 +31,7 @@ describe("whatever others have put into an event", () => {
   });
 });
 
-it.each([
+test.each([
   ["https://user:hunter2@proxy.example:3128/a@b", "https://…@proxy.example:3128/a@b"],
   ["ftp://hunter2@x", "ftp://…@x"],
   ["https://ec2.example/?a=b@c", "https://ec2.example/?a=b@c"],
