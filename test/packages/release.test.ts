@@ -41,6 +41,7 @@ describe.skipIf(missing("git"))("release-check", () => {
     readonly packageVersion?: string;
     readonly lockVersion?: string;
     readonly heading?: string;
+    readonly forPackages?: string;
     readonly tag?: string;
     readonly dirt?: string;
   }
@@ -49,6 +50,7 @@ describe.skipIf(missing("git"))("release-check", () => {
     packageVersion = "1.2.3",
     lockVersion = "1.2.3",
     heading = "## [1.2.3] - 2026-11-23",
+    forPackages = "1.2.3",
     tag = "v1.2.3",
     dirt = "",
   }: Tree): { status: number | null; output: string } {
@@ -64,6 +66,10 @@ describe.skipIf(missing("git"))("release-check", () => {
     writeFileSync(
       join(folder, "CHANGELOG.md"),
       `# Changelog\n\n${heading}\n\n- New.\n\n## [1.0.0] - 2025-01-01\n`,
+    );
+    writeFileSync(
+      join(folder, "packaging/changelog.yaml"),
+      `# All\n- semver: ${forPackages}\n  date: x\n- semver: 1.0.0\n`,
     );
     git("init", "--quiet");
     git("add", ".");
@@ -89,6 +95,11 @@ describe.skipIf(missing("git"))("release-check", () => {
       "something unreleased on top of the changelog",
       { heading: "## [Unreleased]" },
       'CHANGELOG.md begins with "## [Unreleased]", not with "## [1.2.3] - YYYY-MM-DD"',
+    ],
+    [
+      "another version on top of the packages' changelog",
+      { forPackages: "1.2.2" },
+      "packaging/changelog.yaml begins with 1.2.2, package.json says 1.2.3",
     ],
     [
       "an old lock file",

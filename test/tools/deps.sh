@@ -48,6 +48,7 @@ rpmsign rpm
 rpmlint rpmlint
 createrepo_c createrepo-c
 apt-ftparchive apt-utils
+dpkg-parsechangelog dpkg-dev
 gpg gpg
 gpgv gpgv
 lintian lintian
