@@ -5,7 +5,7 @@ import type { CommandLine, Completion } from "./commands/command.ts";
 import { commandOf } from "./commands/index.ts";
 import { EXIT, type ExitStatus } from "./model/failure.ts";
 import { closeLog, say, setLevel } from "./system/journal.ts";
-import { contextOf, leave } from "./wiring.ts";
+import { contextOf, writeResult } from "./wiring.ts";
 
 // Until somebody says otherwise: an event loop that runs dry, with nobody left to answer, is a bug and never a success.
 process.exitCode = EXIT.SOFTWARE;
@@ -48,7 +48,7 @@ function publish(completion: Completion, { json }: CommandLine): ExitStatus {
   if (json && completion.json !== undefined) {
     process.stdout.write(`${JSON.stringify(completion.json)}\n`);
   }
-  if (completion.result !== undefined) leave(completion.result, say);
+  if (completion.result !== undefined) writeResult(completion.result, say);
   return completion.status;
 }
 

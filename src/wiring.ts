@@ -1,20 +1,20 @@
 /** What commands need of this machine and of AWS, put together. What few commands need is loaded when they ask for it. */
 import { basename } from "node:path";
 import manifest from "../package.json" with { type: "json" };
-import { footingOf } from "./aws/footing.ts";
+import { sessionsOf } from "./aws/session.ts";
 import type { CommandLine, Context, Name, Result, Runtime } from "./commands/command.ts";
 import { COMMANDS } from "./commands/index.ts";
 import type { Line } from "./report/report.ts";
 import { HEAL_UNIT, RECHECK_UNIT } from "./reconcile/drift.ts";
 import { systemClock } from "./system/clock.ts";
-import { readConfiguration } from "./system/configuration.ts";
+import { readConfiguration } from "./system/read-configuration.ts";
 import {
   lastWriteIn,
-  readMemory,
+  readRecheckState,
   readRecord,
   readResult,
-  rememberResults,
-  writeMemory,
+  snapshotResults,
+  writeRecheckState,
   writeResults,
 } from "./system/results.ts";
 
@@ -41,24 +41,24 @@ export function contextOf(
   say: (line: Line) => void,
 ): Context {
   const { version } = manifest;
-  const own = process.env;
-  const configuration = readConfiguration(commandLine, own);
+  const processEnvironment = process.env;
+  const configuration = readConfiguration(commandLine, processEnvironment);
   const log: Context["log"] = {
     warn: (text) => say({ level: "warn", text }),
     debug: (text) => say({ level: "debug", text }),
   };
-  const keep = keeper(log);
+  const writeOrWarn = resultWriter(log);
   const runtime: Runtime = {
     unit: OWN_FOLDER === undefined ? undefined : UNITS[commandLine.command],
     last: () => readResult(FOLDER),
     record: () => readRecord(FOLDER),
-    announce: ({ record, variables }) => {
-      const takeBack = rememberResults(FOLDER);
-      keep(() => writeResults(FOLDER, record, variables));
-      return () => keep(takeBack);
+    publishResult: ({ record, variables }) => {
+      const rollback = snapshotResults(FOLDER);
+      writeOrWarn(() => writeResults(FOLDER, record, variables));
+      return () => writeOrWarn(rollback);
     },
-    rechecks: () => readMemory(FOLDER),
-    rememberRechecks: (state) => keep(() => writeMemory(FOLDER, state)),
+    rechecks: () => readRecheckState(FOLDER),
+    saveRecheckState: (state) => writeOrWarn(() => writeRecheckState(FOLDER, state)),
   };
   return {
     commandLine,
@@ -71,7 +71,7 @@ export function contextOf(
     say,
     runtime,
     portsIn: (environment) => ({
-      ...footingOf(environment, version),
+      ...sessionsOf(environment, version),
       clock: systemClock,
       log,
       lastWrite: lastWriteIn(FOLDER),
@@ -79,28 +79,28 @@ export function contextOf(
     unit: async (name, signal) => (await import("./system/units.ts")).unitState(name, signal),
     endRetries: async (signal) => (await import("./system/units.ts")).endRetries(signal),
     doctorPorts: async () => {
-      const { doctorPortsOf } = await import("./system/doctor.ts");
+      const { doctorPortsOf } = await import("./system/doctor-ports.ts");
       const { partsOf } = await import("./aws/examination.ts");
-      const parts = (environment: typeof own) => partsOf(environment, version);
-      return doctorPortsOf({ commandLine, configuration, own, version, log, parts });
+      const parts = (environment: typeof processEnvironment) => partsOf(environment, version);
+      return doctorPortsOf({ commandLine, configuration, processEnvironment, version, log, parts });
     },
     screen: async () => {
       const { screenOf, writerTo } = await import("./system/terminal.ts");
-      const screen = screenOf(own);
+      const screen = screenOf(processEnvironment);
       return { screen, ...writerTo(screen) };
     },
   };
 }
 
 /** Leaves the result of a command for others. */
-export function leave({ record, variables }: Result, say: (line: Line) => void): void {
-  keeper({ warn: (text) => say({ level: "warn", text }) })(() =>
+export function writeResult({ record, variables }: Result, say: (line: Line) => void): void {
+  resultWriter({ warn: (text) => say({ level: "warn", text }) })(() =>
     writeResults(FOLDER, record, variables),
   );
 }
 
 /** Writes what others may read. By hand and without root that fails, and the address is where it is all the same. */
-function keeper({ warn }: { warn: (text: string) => void }) {
+function resultWriter({ warn }: { warn: (text: string) => void }) {
   return (write: () => void): void => {
     try {
       write();

@@ -17,8 +17,8 @@ import {
   type ConnectOptions,
   hostOf,
   type Limits,
-  noAnswer,
-} from "./service.ts";
+  foreignAnswer,
+} from "./client.ts";
 
 /** Opens a connection of its own; the first call connects. */
 export function connectAutoScaling(options: ConnectOptions) {
@@ -41,7 +41,7 @@ export function connectAutoScaling(options: ConnectOptions) {
     try {
       const { $metadata } = await call(action, (limits) => send(on, limits));
       // The answer has nothing in it but this: a page of somebody else lacks it.
-      if ($metadata.requestId === undefined) throw noAnswer("autoscaling", action, host);
+      if ($metadata.requestId === undefined) throw foreignAnswer("autoscaling", action, host);
       return true;
     } catch (error) {
       if (error instanceof Failure && isNoAction(error)) return false;
@@ -57,11 +57,11 @@ export function connectAutoScaling(options: ConnectOptions) {
       const action = "DescribeAutoScalingInstances";
       const command = new DescribeAutoScalingInstancesCommand({ InstanceIds: [instanceId] });
       const { AutoScalingInstances } = await call(action, (limits) => client.send(command, limits));
-      if (AutoScalingInstances === undefined) throw noAnswer("autoscaling", action, host);
+      if (AutoScalingInstances === undefined) throw foreignAnswer("autoscaling", action, host);
       const [found] = AutoScalingInstances;
       if (found === undefined) return undefined;
       const { AutoScalingGroupName: group = "", LifecycleState: state = "" } = found;
-      if (!isGroupName(group)) throw noAnswer("autoscaling", action, host);
+      if (!isGroupName(group)) throw foreignAnswer("autoscaling", action, host);
       return { group, ...(/^[A-Za-z]+(:[A-Za-z]+)*$/.test(state) && { lifecycleState: state }) };
     },
 

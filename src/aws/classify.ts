@@ -24,7 +24,7 @@ export interface ErrorAnswer {
   readonly requestId?: string | undefined;
 }
 
-type Meaning = readonly [kind: Kind, details?: Pick<FailureDetails, "cure" | "meaning">];
+type Meaning = readonly [kind: Kind, details?: Pick<FailureDetails, "remedy" | "permanentStatus">];
 
 const THROTTLED =
   /^(RequestLimitExceeded|Throttling.*|ThrottledException|RequestThrottled.*|TooManyRequests.*|SlowDown|BandwidthLimitExceeded|EC2ThrottledException|PriorRequestNotComplete|TransactionInProgressException)$/;
@@ -37,23 +37,26 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   IncorrectInstanceState: ["not-yet"],
   "InvalidAllocationID.NotFound": [
     "not-yet",
-    { meaning: EXIT.CONFIG, cure: "is it released, in another region or in another account?" },
+    {
+      permanentStatus: EXIT.CONFIG,
+      remedy: "is it released, in another region or in another account?",
+    },
   ],
   "Resource.AlreadyAssociated": ["held"],
   "Gateway.NotAttached": [
     "not-yet",
     {
-      meaning: EXIT.CONFIG,
-      cure: "attach an internet gateway to the VPC and route the subnet to it",
+      permanentStatus: EXIT.CONFIG,
+      remedy: "attach an internet gateway to the VPC and route the subnet to it",
     },
   ],
   RequestExpired: [
     "not-yet",
-    { meaning: EXIT.NOPERM, cure: "check the clock of this instance (chronyc tracking)" },
+    { permanentStatus: EXIT.NOPERM, remedy: "check the clock of this instance (chronyc tracking)" },
   ],
-  OptInRequired: ["denied", { cure: "this account may not use EC2 in this region" }],
-  Blocked: ["denied", { cure: "the account is blocked: ask AWS Support" }],
-  PendingVerification: ["denied", { cure: "the account is being verified by AWS" }],
+  OptInRequired: ["denied", { remedy: "this account may not use EC2 in this region" }],
+  Blocked: ["denied", { remedy: "the account is blocked: ask AWS Support" }],
+  PendingVerification: ["denied", { remedy: "the account is being verified by AWS" }],
 };
 
 /**
@@ -88,7 +91,7 @@ export function classify(answer: ErrorAnswer): Failure {
     return fail([
       "denied",
       {
-        cure:
+        remedy:
           action === "AssociateAddress" && code === "AuthFailure"
             ? "is the address this account's own, and not managed by a load balancer or NAT gateway?"
             : "check the credentials (the instance role, or the AWS_ variables) and the clock",
@@ -101,7 +104,7 @@ export function classify(answer: ErrorAnswer): Failure {
   if (PERMANENT.test(code)) return fail(["misconfigured"]);
   // Auto Scaling has this one code for all that it finds wrong.
   if (service === "autoscaling" && code === "ValidationError") {
-    return fail(["not-yet", { meaning: EXIT.CONFIG }]);
+    return fail(["not-yet", { permanentStatus: EXIT.CONFIG }]);
   }
   // What is not known may pass.
   return fail(["not-yet"]);
@@ -115,13 +118,13 @@ function refusal({
   service,
   action,
   message,
-}: ErrorAnswer): Pick<FailureDetails, "why" | "cure" | "beyondRole" | "encoded"> {
+}: ErrorAnswer): Pick<FailureDetails, "why" | "remedy" | "notFixableInRole" | "encoded"> {
   const [, permission = `${service}:${action}`, arn] =
     /perform: (\S+)(?: on resource: (\S+))?/.exec(message) ?? [];
   const [, because] = /(?:because|with) (.+?)\.?(?: Encoded authorization|$)/.exec(message) ?? [];
   const [, encoded] = /Encoded authorization failure message: ([\w+/=.-]+)/.exec(message) ?? [];
   const on = arn === undefined ? "" : ` on ${arn}`;
-  const told = {
+  const common = {
     why: `not allowed: ${permission}${on}${because === undefined ? "" : ` (${because})`}`,
     ...(encoded !== undefined && { encoded }),
   };
@@ -129,15 +132,15 @@ function refusal({
   // forbids or lacks it.
   const [, denying] = /^an explicit deny in (.+)$/.exec(because ?? "") ?? [];
   if (denying !== undefined) {
-    const cure = `have it taken out of what ${denying} denies: no other policy can allow it`;
-    return { ...told, cure, beyondRole: true };
+    const remedy = `have it taken out of what ${denying} denies: no other policy can allow it`;
+    return { ...common, remedy, notFixableInRole: true };
   }
   const [, lacking] = /^no (.+? policy|permissions boundary) allows /.exec(because ?? "") ?? [];
-  if (lacking === "identity-based policy") return { ...told, cure: allowing(permission) };
+  if (lacking === "identity-based policy") return { ...common, remedy: allowing(permission) };
   if (lacking !== undefined) {
-    const cure = `have ${permission} allowed by the ${lacking} as well: the policy of the role cannot do that`;
-    return { ...told, cure, beyondRole: true };
+    const remedy = `have ${permission} allowed by the ${lacking} as well: the policy of the role cannot do that`;
+    return { ...common, remedy, notFixableInRole: true };
   }
-  const cure = `the answer does not say which policy lacks or denies it; if it is that of the instance role, ${printing(permission)} prints one that allows it`;
-  return { ...told, cure };
+  const remedy = `the answer does not say which policy lacks or denies it; if it is that of the instance role, ${printing(permission)} prints one that allows it`;
+  return { ...common, remedy };
 }

@@ -32,7 +32,7 @@ export function environmentCredentials(
   if (!accessKeyId || !secretAccessKey) {
     throw new Failure("misconfigured", {
       why: `only one of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY is set`,
-      cure: "set both, or none to use the instance role",
+      remedy: "set both, or none to use the instance role",
     });
   }
   return { accessKeyId, secretAccessKey, ...(sessionToken && { sessionToken }) };
@@ -64,9 +64,9 @@ export async function roleCredentials(metadata: Metadata): Promise<Credentials> 
     throw new Failure("not-yet", {
       request: ROLES,
       why: "this instance has no role, or not yet",
-      cure: NO_ROLE_CURE,
+      remedy: NO_ROLE_CURE,
       code: "NoRole",
-      meaning: EXIT.NOPERM,
+      permanentStatus: EXIT.NOPERM,
       isLocal: true,
     });
   }
@@ -84,12 +84,12 @@ export async function roleCredentials(metadata: Metadata): Promise<Credentials> 
     throw new Failure("not-yet", {
       request,
       why: `no credentials for the role, or not yet: ${describe(code)}`,
-      cure:
+      remedy:
         code === "AssumeRoleUnauthorizedAccess"
           ? `let EC2 assume ${role} in the role's trust policy: eip-heal doctor has the statement`
           : NO_ROLE_CURE,
       code: describe(code),
-      meaning: EXIT.NOPERM,
+      permanentStatus: EXIT.NOPERM,
       isLocal: true,
     });
   }

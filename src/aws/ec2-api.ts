@@ -20,9 +20,9 @@ import {
   clientConfig,
   type ConnectOptions,
   type Limits,
-  noAnswer,
+  foreignAnswer,
   urlOf,
-} from "./service.ts";
+} from "./client.ts";
 
 /** The calls, and the question whether the role may make them, which changes nothing (`DryRun`). */
 export interface ConnectedApi extends Ec2Api {
@@ -49,18 +49,18 @@ export function connectApi(options: ConnectOptions): ConnectedApi {
   /** An answer without the list that was asked for is a page of somebody else: EC2 sends an empty one. */
   function listed<T>(action: string, list: T[] | undefined): T[] {
     if (list !== undefined) return list;
-    throw noAnswer("ec2", action, host);
+    throw foreignAnswer("ec2", action, host);
   }
 
   /** Asks whether this role may do it: EC2's yes is an error, DryRunOperation. */
-  async function tryOut(action: string, send: (limits: Limits) => Promise<unknown>): Promise<void> {
+  async function dryRun(action: string, send: (limits: Limits) => Promise<unknown>): Promise<void> {
     try {
       await call(action, send);
     } catch (error) {
       if (error instanceof Failure && error.code === "DryRunOperation") return;
       throw error;
     }
-    throw noAnswer("ec2", action, host);
+    throw foreignAnswer("ec2", action, host);
   }
 
   const instances = (input: DescribeInstancesCommandInput) =>
@@ -120,7 +120,7 @@ export function connectApi(options: ConnectOptions): ConnectedApi {
         });
         found.push(...page.rows);
         next = page.next;
-        if (++pages >= MAX_PAGES) throw noAnswer("ec2", "DescribeInstances", host);
+        if (++pages >= MAX_PAGES) throw foreignAnswer("ec2", "DescribeInstances", host);
       } while (next);
       return found;
     },
@@ -131,7 +131,7 @@ export function connectApi(options: ConnectOptions): ConnectedApi {
       try {
         const { rows, next } = await instances({ InstanceIds: [...ids] });
         // EC2 does not page what was asked for by id: whatever is missing then is not known to be missing.
-        if (next) throw noAnswer("ec2", "DescribeInstances", host);
+        if (next) throw foreignAnswer("ec2", "DescribeInstances", host);
         return rows;
       } catch (error) {
         if (!(error instanceof Failure) || error.code !== "InvalidInstanceID.NotFound") throw error;
@@ -153,33 +153,33 @@ export function connectApi(options: ConnectOptions): ConnectedApi {
     associateAddress: (input) =>
       call("AssociateAddress", async (limits) => {
         const { AssociationId } = await client.send(association(input, false), limits);
-        if (AssociationId === undefined) throw noAnswer("ec2", "AssociateAddress", host);
+        if (AssociationId === undefined) throw foreignAnswer("ec2", "AssociateAddress", host);
       }),
 
     tryDescribeAddresses: () =>
-      tryOut("DescribeAddresses", (limits) =>
+      dryRun("DescribeAddresses", (limits) =>
         client.send(new DescribeAddressesCommand({ DryRun: true }), limits),
       ),
 
     tryDescribeInstances: () =>
-      tryOut("DescribeInstances", (limits) =>
+      dryRun("DescribeInstances", (limits) =>
         client.send(new DescribeInstancesCommand({ DryRun: true }), limits),
       ),
 
     tryDescribeInterfaces: () =>
-      tryOut("DescribeNetworkInterfaces", (limits) =>
+      dryRun("DescribeNetworkInterfaces", (limits) =>
         client.send(new DescribeNetworkInterfacesCommand({ DryRun: true }), limits),
       ),
 
     tryAssociateAddress: (input) =>
-      tryOut("AssociateAddress", (limits) => client.send(association(input, true), limits)),
+      dryRun("AssociateAddress", (limits) => client.send(association(input, true), limits)),
 
     disassociateAddress: (associationId) =>
       call("DisassociateAddress", async (limits) => {
         const command = new DisassociateAddressCommand({ AssociationId: associationId });
         // The answer has nothing in it but this: a page of somebody else lacks it.
         const { requestId } = (await client.send(command, limits)).$metadata;
-        if (requestId === undefined) throw noAnswer("ec2", "DisassociateAddress", host);
+        if (requestId === undefined) throw foreignAnswer("ec2", "DisassociateAddress", host);
       }),
 
     close: () => client.destroy(),

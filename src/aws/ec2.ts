@@ -288,7 +288,7 @@ export function ec2Over(
       throw new Failure("denied", {
         request: `ec2:DescribeAddresses at ${api.host}`,
         why: "not allowed: ec2:DescribeAddresses, and without it the addresses of a pool cannot be found",
-        cure: allowing("ec2:DescribeAddresses"),
+        remedy: allowing("ec2:DescribeAddresses"),
         code: "UnauthorizedOperation",
       });
     }
@@ -309,9 +309,9 @@ export function ec2Over(
     return new Failure("not-yet", {
       request: `ec2:DescribeAddresses at ${api.host}`,
       why: `EC2 does not know ${allocationId} in ${self.region}`,
-      cure: "is it released, in another region or in another account?",
+      remedy: "is it released, in another region or in another account?",
       code: "InvalidAllocationID.NotFound",
-      meaning: EXIT.CONFIG,
+      permanentStatus: EXIT.CONFIG,
     });
   }
 

@@ -8,10 +8,10 @@ import { GROUP_TAG } from "../model/instance.ts";
 import { roleCredentials, roleName } from "./credentials.ts";
 import { connectApi } from "./ec2-api.ts";
 import { association, ec2Over } from "./ec2.ts";
-import { hasOnlyIpv6, surroundingsOf } from "./footing.ts";
+import { hasOnlyIpv6, readAwsEnvironment } from "./session.ts";
 import { openMetadata } from "./imds.ts";
-import { firstTag, readHome, readSelf } from "./self.ts";
-import { type ConnectOptions, wayOut } from "./service.ts";
+import { firstTag, readInstanceContext, readInstance } from "./self.ts";
+import { type ConnectOptions, egressHint } from "./client.ts";
 
 /** Who or what signs requests; the keys themselves stay in here. */
 export interface Signer {
@@ -31,7 +31,7 @@ export function partsOf(
   version: string,
 ) {
   const { metadataUrl, fixed, region, ec2Url, autoScalingUrl, dualStack, fips } =
-    surroundingsOf(environment);
+    readAwsEnvironment(environment);
   const keys = new WeakMap<Signer, Awaited<ReturnType<typeof roleCredentials>>>();
   const skew = { offsetMs: 0 };
 
@@ -47,13 +47,13 @@ export function partsOf(
         return text !== undefined && fits.test(text) ? text : undefined;
       };
       return {
-        self: (tags: readonly string[]) => readSelf(metadata, tags, region, true),
+        self: (tags: readonly string[]) => readInstance(metadata, tags, region, true),
         /** The region that the instance is in, whatever a variable says. */
         ownRegion: () => read("meta-data/placement/region", /^[a-z0-9-]{1,64}$/),
         group: async () => (await firstTag(metadata, [GROUP_TAG]))?.value,
         hasTags: async () => (await metadata.read("meta-data/tags/instance")) !== undefined,
         /** Where this instance belongs, for the ARNs of a policy. */
-        home: (self: Instance) => readHome(metadata, self.interfaces),
+        instanceContext: (self: Instance) => readInstanceContext(metadata, self.interfaces),
         role: () => roleName(metadata),
         async signer(role: string | undefined): Promise<Signer> {
           const credentials = fixed ?? (await roleCredentials(metadata));
@@ -99,7 +99,7 @@ export function partsOf(
       }
     },
 
-    wayOut: (self: Instance) => wayOut("ec2", self),
+    egressHint: (self: Instance) => egressHint("ec2", self),
   };
 
   function connect(

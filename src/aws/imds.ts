@@ -6,7 +6,7 @@
 import { Agent, request as send } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Failure, type FailureDetails } from "../model/failure.ts";
-import { errorCode, networkTrouble } from "../model/network.ts";
+import { errorCode, networkTrouble } from "../model/network-error.ts";
 import { withoutPassword } from "../model/text.ts";
 
 /** Milliseconds for one request, body included. The service answers in single milliseconds or not at all. */
@@ -16,7 +16,7 @@ const REQUEST_MS = 2_000;
 const TOKEN_TTL_S = 300;
 
 /** More bytes than any answer we ask for: user data is limited to 16 KiB, and that is the longest there is. */
-const LONGEST_BODY = 64 * 1024;
+const MAX_BODY_BYTES = 64 * 1024;
 
 const IPV4_ENDPOINT = "http://169.254.169.254";
 const IPV6_ENDPOINT = "http://[fd00:ec2::254]";
@@ -119,8 +119,8 @@ async function ask(
         response.on("data", (chunk: Buffer) => {
           chunks.push(chunk);
           bytes += chunk.length;
-          if (bytes > LONGEST_BODY)
-            giveUp({ why: `the answer is longer than ${LONGEST_BODY} bytes` });
+          if (bytes > MAX_BODY_BYTES)
+            giveUp({ why: `the answer is longer than ${MAX_BODY_BYTES} bytes` });
         });
         response.on("end", () =>
           resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString() }),
@@ -159,7 +159,7 @@ const REACH =
 
 const TOO_SLOW = {
   why: `no complete answer within ${REQUEST_MS / 1_000} s`,
-  cure: REACH,
+  remedy: REACH,
   code: SILENT,
 };
 
@@ -174,7 +174,7 @@ function failed(
   });
 }
 
-type Explanation = Pick<FailureDetails, "why" | "cure" | "code"> & {
+type Explanation = Pick<FailureDetails, "why" | "remedy" | "code"> & {
   readonly isThrottled?: boolean;
 };
 
@@ -187,7 +187,7 @@ function explainStatus(status: number): Explanation {
     case 405:
       return {
         why: `it is switched off or does not allow this (${status})`,
-        cure: "aws ec2 modify-instance-metadata-options --http-endpoint enabled",
+        remedy: "aws ec2 modify-instance-metadata-options --http-endpoint enabled",
         code: SWITCHED_OFF,
       };
     case 429:
@@ -199,5 +199,5 @@ function explainStatus(status: number): Explanation {
 
 function explainError(error: unknown): Explanation {
   const known = networkTrouble(errorCode(error) ?? "")?.why;
-  return { why: known ?? (error as Error).message.slice(0, 200), cure: REACH };
+  return { why: known ?? (error as Error).message.slice(0, 200), remedy: REACH };
 }

@@ -22,7 +22,7 @@ import type { Metadata } from "./imds.ts";
  * @param withIpv6 whether interfaces without public IPv4 are asked for IPv6, which few runs need
  * @throws Failure `unreachable`, or `not-yet` for a part that is not there yet
  */
-export async function readSelf(
+export async function readInstance(
   metadata: Metadata,
   tags: readonly string[],
   region: string | undefined,
@@ -53,7 +53,7 @@ export async function readSelf(
  *
  * @throws Failure as readSelf
  */
-export async function readHome(
+export async function readInstanceContext(
   metadata: Metadata,
   interfaces: readonly NetworkInterface[],
 ): Promise<InstanceContext> {

@@ -1,14 +1,14 @@
 /** What a command is given, and what it comes to. */
 import type { Configuration, Environment } from "../config/configuration.ts";
 import type { DoctorPorts } from "../doctor/ports.ts";
-import type { Scope } from "../iam/permit.ts";
+import type { Scope } from "../iam/policy-input.ts";
 import type { InstanceContext } from "../model/instance.ts";
 import type { ExitStatus } from "../model/failure.ts";
 import type { Unit } from "../model/unit.ts";
 import type { LastResult, RecheckState } from "../reconcile/drift.ts";
 import type { Line } from "../report/report.ts";
 import type { Screen } from "../report/screen.ts";
-import type { Footing, HealPorts } from "../run/ports.ts";
+import type { Session, HealPorts } from "../run/ports.ts";
 
 export type Name =
   | "heal"
@@ -70,16 +70,16 @@ export interface Runtime {
     | { readonly known: true; readonly result: Record<string, unknown> }
     | { readonly known: false; readonly because: string };
   /** Writes it at once; returns how to write back what was there before. */
-  readonly announce: (result: Result) => () => void;
+  readonly publishResult: (result: Result) => () => void;
   readonly rechecks: () => RecheckState;
-  readonly rememberRechecks: (state: RecheckState) => void;
+  readonly saveRecheckState: (state: RecheckState) => void;
 }
 
 export interface RunPorts extends HealPorts {
-  stand(
+  openSession(
     tags: readonly string[],
     signal: AbortSignal,
-  ): Promise<Footing & { home(): Promise<InstanceContext> }>;
+  ): Promise<Session & { instanceContext(): Promise<InstanceContext> }>;
 }
 
 /** What a command works with. What it needs of this machine and of AWS comes from wiring.ts. */
@@ -108,7 +108,7 @@ export interface Context {
     readonly screen: Screen;
     readonly lines: (lines: readonly string[]) => void;
     /** What is going on, where that can be taken back. */
-    readonly foot: (text: string) => void;
+    readonly progress: (text: string) => void;
   }>;
 }
 

@@ -1,14 +1,14 @@
 /** `eip-heal doctor`: each check is told as soon as it can be. */
-import { type Check, type CheckId, CHECKS, checkupRecord } from "../doctor/checkup.ts";
+import { type Check, type CheckId, CHECKS, doctorRecord } from "../doctor/catalog.ts";
 import { rowOf, rowOfSkipped } from "../doctor/rows.ts";
-import { doctor } from "../doctor/runner.ts";
+import { doctor } from "../doctor/doctor.ts";
 import { linesOf, paragraph } from "../report/screen.ts";
 import type { Completion, Context } from "./command.ts";
 
 export async function run(context: Context): Promise<Completion> {
   const { clock, commandLine, stop } = context;
   const { json } = commandLine;
-  const { screen, lines, foot } = await context.screen();
+  const { screen, lines, progress } = await context.screen();
   const width = Math.max(...CHECKS.map(([id]) => id.length));
   let skipped: Check[] = [];
   const told = new Map<string, CheckId>();
@@ -26,23 +26,23 @@ export async function run(context: Context): Promise<Completion> {
     (check, open) => {
       if (json) return;
       if (check !== undefined) tell(check);
-      foot(open.length === 0 ? "" : `  checking ${open.join(", ")} ...`);
+      progress(open.length === 0 ? "" : `  checking ${open.join(", ")} ...`);
     },
     stop,
   );
   const { status } = verdict;
-  if (json) return { status, json: checkupRecord(checks, clock.date()) };
+  if (json) return { status, json: doctorRecord(checks, clock.date()) };
   lines(["", ...paragraph(verdict.line, screen)]);
   return { status };
 }
 
 /** The check without the commands that an earlier one has shown: the policy of the role is long, and cures all that it lacks. */
 function toldOnce(check: Check, told: Map<string, CheckId>): Check {
-  const { id, cure = "", commands = [] } = check;
+  const { id, remedy = "", commands = [] } = check;
   const known = commands.find((command) => told.has(command));
   const fresh = commands.filter((command) => !told.has(command));
   for (const command of fresh) told.set(command, id);
   return known === undefined
     ? check
-    : { ...check, cure: `${cure} (command: see ${told.get(known)})`, commands: fresh };
+    : { ...check, remedy: `${remedy} (command: see ${told.get(known)})`, commands: fresh };
 }

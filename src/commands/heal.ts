@@ -1,6 +1,6 @@
 /** `eip-heal heal`, which a boot runs, with the launch hook where there is one. */
 import { HEAL_UNIT } from "../reconcile/drift.ts";
-import { heal } from "../run/heal.ts";
+import { heal, type HealOptions } from "../run/heal.ts";
 import type { Completion, Context } from "./command.ts";
 import { completionOf, hookLines, lineOf } from "./outcome.ts";
 import { begin, refusedHeal } from "./refusal.ts";
@@ -13,11 +13,11 @@ export async function run(context: Context): Promise<Completion> {
   const { dryRun } = context.commandLine;
   const { lifecycleHook: name, deadlineMs } = settings;
   const last = runtime.last();
-  const options = {
+  const options: HealOptions = {
     dryRun,
     // Under a launch hook a second run is the last chance of this instance: it waits as long as the first.
-    past: name === undefined ? last : undefined,
-    last: runtime.unit === HEAL_UNIT ? last : undefined,
+    lastOnBoot: name === undefined ? last : undefined,
+    lastOfUnit: runtime.unit === HEAL_UNIT ? last : undefined,
   };
   const work = () => heal(settings, ports, options, stop);
   if (name === undefined) {

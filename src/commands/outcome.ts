@@ -2,37 +2,42 @@
 import type { Failure } from "../model/failure.ts";
 import type { Outcome } from "../model/outcome.ts";
 import { HEAL_UNIT } from "../reconcile/drift.ts";
-import { toldConsole } from "../reconcile/news.ts";
+import { loggedToConsole } from "../reconcile/repeated.ts";
 import { type Line, report, reportHook, resultRecord, resultVariables } from "../report/report.ts";
 import type { Completion, Context, Result } from "./command.ts";
 
-type Needed = Pick<Context, "clock" | "commandLine" | "runtime">;
+type OutcomeContext = Pick<Context, "clock" | "commandLine" | "runtime">;
 
 /** The line about the outcome. */
-export function lineOf(outcome: Outcome, context: Needed): Line {
+export function lineOf(outcome: Outcome, context: OutcomeContext): Line {
   const { level, line: text } = report(outcome);
-  return { level, text, isAside: isToldAlready(outcome, context) };
+  return { level, text, journalOnly: isOnConsole(outcome, context) };
 }
 
 /** The line about the launch hook, if there was one. */
-export function hookLines(outcome: Outcome, context: Needed): Line[] {
+export function hookLines(outcome: Outcome, context: OutcomeContext): Line[] {
   if (outcome.hook === undefined) return [];
   const { level, line: text } = reportHook(outcome.hook);
-  return [{ level, text, isAside: isToldAlready(outcome, context) }];
+  return [{ level, text, journalOnly: isOnConsole(outcome, context) }];
 }
 
 /** Has the console heard of this cause within the hour? */
-export function isToldAlready(outcome: Outcome, context: Needed): boolean {
-  return outcome.end === "failed" && toldAt(outcome.failure, context) !== undefined;
+export function isOnConsole(outcome: Outcome, context: OutcomeContext): boolean {
+  return outcome.end === "failed" && consoleLoggedAt(outcome.failure, context) !== undefined;
 }
 
 /** Status, JSON and the result for others; without the lines. A dry run leaves nothing. */
-export function completionOf(outcome: Outcome, context: Needed): Completion & { result: Result } {
+export function completionOf(
+  outcome: Outcome,
+  context: OutcomeContext,
+): Completion & { result: Result } {
   const { clock, runtime } = context;
   const now = clock.date();
   const { unit } = runtime;
   const isTold = unit === HEAL_UNIT && outcome.end === "failed";
-  const told = isTold ? (toldAt(outcome.failure, context) ?? now.toISOString()) : undefined;
+  const told = isTold
+    ? (consoleLoggedAt(outcome.failure, context) ?? now.toISOString())
+    : undefined;
   const record = resultRecord(outcome, now, { unit, toldAt: told });
   return {
     status: report(outcome).status,
@@ -42,7 +47,7 @@ export function completionOf(outcome: Outcome, context: Needed): Completion & { 
 }
 
 /** When the console was told of this cause, if that need not be told again: only the unit of the heal tells it. */
-function toldAt(failure: Failure, { clock, runtime }: Needed): string | undefined {
+function consoleLoggedAt(failure: Failure, { clock, runtime }: OutcomeContext): string | undefined {
   const before = runtime.unit === HEAL_UNIT ? runtime.last() : undefined;
-  return toldConsole(failure, before, clock.date().getTime());
+  return loggedToConsole(failure, before, clock.date().getTime());
 }

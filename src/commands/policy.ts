@@ -6,14 +6,14 @@ import { resolveTarget } from "../model/target.ts";
 import type { InstanceContext } from "../model/instance.ts";
 import { EXIT, Failure } from "../model/failure.ts";
 import { statusOf } from "../reconcile/retry.ts";
-import { permitOf, type Scope, type Surroundings } from "../iam/permit.ts";
+import { policyInput, type Scope, type InstanceDetails } from "../iam/policy-input.ts";
 import {
   ANY,
-  type Clause,
-  clausesFor,
+  type ExplainedStatement,
+  statementsFor,
   documentOf,
   explanationOf,
-  type Permit,
+  type PolicyInput,
 } from "../iam/policy.ts";
 import type { Settings } from "../config/settings.ts";
 import { desiredAddress, tagsToRead } from "../run/desired.ts";
@@ -35,13 +35,13 @@ export async function policy(
   scope: Scope,
   ports: RunPorts,
   stop: AbortSignal,
-): Promise<readonly Clause[]> {
+): Promise<readonly ExplainedStatement[]> {
   const limit = deadlineSignal(ports.clock, DEADLINE_MS, stop);
   const { signal } = limit;
   const context: RunContext = { settings, ports, signal, step: "starting" };
   try {
-    const clauses = clausesFor(await permit(context, scope, ports));
-    return scope.required ? clauses.filter(({ isOptional }) => isOptional !== true) : clauses;
+    const statements = statementsFor(await readPolicyInput(context, scope, ports));
+    return scope.required ? statements.filter(({ isOptional }) => isOptional !== true) : statements;
   } catch (error) {
     if (error instanceof Failure || !signal.aborted) throw error;
     const why = stop.aborted ? (stop.reason as Error).message : "out of time";
@@ -51,50 +51,61 @@ export async function policy(
   }
 }
 
-async function permit(context: RunContext, scope: Scope, ports: RunPorts): Promise<Permit> {
+async function readPolicyInput(
+  context: RunContext,
+  scope: Scope,
+  ports: RunPorts,
+): Promise<PolicyInput> {
   const { settings } = context;
-  const found = await lookAround(context, scope, ports);
-  const addresses = scope.any ? { kind: "any" as const } : found?.wanted;
-  const permit = permitOf(settings, scope, found, addresses ?? namedAddresses(settings));
+  const found = await instanceDetails(context, scope, ports);
+  const addresses = scope.any ? { kind: "any" as const } : found?.desired;
+  const readPolicyInput = policyInput(
+    settings,
+    scope,
+    found,
+    addresses ?? namedAddresses(settings),
+  );
   const unknown = [
-    ...(permit.region === ANY ? ["--region"] : []),
-    ...(permit.account === ANY ? ["--account"] : []),
-    ...(permit.hook?.group === ANY ? ["--group"] : []),
+    ...(readPolicyInput.region === ANY ? ["--region"] : []),
+    ...(readPolicyInput.account === ANY ? ["--account"] : []),
+    ...(readPolicyInput.hook?.group === ANY ? ["--group"] : []),
   ];
   if (unknown.length > 0) {
     ports.log.warn(`* stands for what is not known here; smaller with ${unknown.join(", ")}`);
   }
-  return permit;
+  return readPolicyInput;
 }
 
 /** What this instance tells; undefined off EC2, and where the policy is said to be for somewhere else. */
-async function lookAround(
+async function instanceDetails(
   context: RunContext,
   { any, region, account }: Scope,
   ports: RunPorts,
-): Promise<(Surroundings & { wanted?: Permit["addresses"] }) | undefined> {
+): Promise<(InstanceDetails & { desired?: PolicyInput["addresses"] }) | undefined> {
   if (region !== undefined && account !== undefined) return undefined;
   const { settings, signal } = context;
-  let footing: Awaited<ReturnType<RunPorts["stand"]>>;
-  let home: InstanceContext;
+  let session: Awaited<ReturnType<RunPorts["openSession"]>>;
+  let instanceContext: InstanceContext;
   try {
-    footing = await withStep(context, "reading instance metadata", () =>
-      ports.stand(any ? [] : tagsToRead(settings), signal),
+    session = await withStep(context, "reading instance metadata", () =>
+      ports.openSession(any ? [] : tagsToRead(settings), signal),
     );
-    home = await withStep(context, "reading instance metadata", () => footing.home());
+    instanceContext = await withStep(context, "reading instance metadata", () =>
+      session.instanceContext(),
+    );
   } catch (error) {
     if (!(error instanceof Failure) || signal.aborted) throw error;
     ports.log.warn(`not on an EC2 instance, it seems: ${error.message}`);
     return undefined;
   }
-  const { self } = footing;
-  const here = resolveTarget(self, settings.interface, settings.privateIp);
-  const vpc = home.vpcs[here.interfaceId];
-  const around = { self, home, ...(vpc !== undefined && { vpc }) };
-  if (any) return around;
-  const ec2 = await footing.connect();
+  const { self } = session;
+  const target = resolveTarget(self, settings.interface, settings.privateIp);
+  const vpc = instanceContext.vpcs[target.interfaceId];
+  const details = { self, instanceContext, ...(vpc !== undefined && { vpc }) };
+  if (any) return details;
+  const ec2 = await session.connect();
   try {
-    return { ...around, wanted: await desiredAddress(context, self, ec2) };
+    return { ...details, desired: await desiredAddress(context, self, ec2) };
   } catch (error) {
     throw error instanceof Failure ? unnamed(error.message) : error;
   } finally {
@@ -102,7 +113,7 @@ async function lookAround(
   }
 }
 
-function namedAddresses({ allocationId, pool }: Settings): Permit["addresses"] {
+function namedAddresses({ allocationId, pool }: Settings): PolicyInput["addresses"] {
   if (allocationId !== undefined) return { kind: "address", allocationId };
   if (pool !== undefined) return { kind: "pool", ...pool };
   throw unnamed("the settings name no address");
@@ -112,7 +123,7 @@ function namedAddresses({ allocationId, pool }: Settings): Permit["addresses"] {
 function unnamed(why: string): Failure {
   return new Failure("misconfigured", {
     why: `for which address? ${why}`,
-    cure: "name it by --allocation-id or --pool, or take --any",
+    remedy: "name it by --allocation-id or --pool, or take --any",
   });
 }
 
@@ -125,11 +136,11 @@ export async function run(context: Context): Promise<Completion> {
   const region = environment["AWS_REGION"];
   const scope = { ...(region && { region }), ...commandLine.scope };
   try {
-    const clauses = await policy(settings, scope, ports, stop);
+    const statements = await policy(settings, scope, ports, stop);
     return {
       status: EXIT.OK,
-      output: documentOf(clauses),
-      ...(commandLine.explain && { explanation: explanationOf(clauses) }),
+      output: documentOf(statements),
+      ...(commandLine.explain && { explanation: explanationOf(statements) }),
     };
   } catch (error) {
     if (!(error instanceof Failure)) throw error;

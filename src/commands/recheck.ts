@@ -15,7 +15,7 @@ import {
   MAX_MOVES_PER_HOUR,
   recentMoves,
   RECHECK_UNIT,
-  untilRested,
+  restsUntil,
   whyLeft,
 } from "../reconcile/drift.ts";
 import type { Settings } from "../config/settings.ts";
@@ -38,7 +38,7 @@ export interface Recheck {
   /** What a heal has come to, if one was needed; or why there is none. */
   readonly outcome?: Outcome;
   /** Nothing was found out, so that the last result stays as it is. */
-  readonly keepsResult?: true;
+  readonly preserveResult?: true;
   /** To be remembered for the next one. */
   readonly memory: RecheckState;
 }
@@ -117,7 +117,7 @@ async function lookForDrift(
     if (!(error instanceof Failure)) {
       if (!stop.aborted) throw error;
       const because = `${(stop.reason as Error).message} while reading instance metadata`;
-      return { memory, keepsResult: true, outcome: ended({ end: "stopped", because }) };
+      return { memory, preserveResult: true, outcome: ended({ end: "stopped", because }) };
     }
     // A place that is not there any more may be back in a moment: the heal waits for it.
     if (isNoSuchPlace(error)) {
@@ -128,7 +128,7 @@ async function lookForDrift(
     // Who cannot tell whether there is drift leaves everything as it is; the next recheck is soon.
     return error.kind === "misconfigured"
       ? { memory, outcome }
-      : { memory, keepsResult: true, outcome };
+      : { memory, preserveResult: true, outcome };
   }
 }
 
@@ -142,7 +142,7 @@ async function healDrift(
 ): Promise<Recheck> {
   const limit = limitMoves(memory, isReleased, wallClock);
   const either = AbortSignal.any([stop, limit.signal]);
-  const work = () => heal(settings, ports, { force, moves: limit.moves, past: last }, either);
+  const work = () => heal(settings, ports, { force, moves: limit.moves, lastOnBoot: last }, either);
   const { lifecycleHook } = settings;
   let outcome: Outcome;
   // On the way from a warm pool into service hooks hold an instance back once more, and no boot's heal completes them.
@@ -187,7 +187,7 @@ function limitMoves(memory: RecheckState, isReleased: () => boolean, wallClock: 
       if (isReleased()) enough.abort(new Error("given up on purpose meanwhile"));
       else if (recent.length < MAX_MOVES_PER_HOUR) recent.push(wallClock());
       else {
-        const until = untilRested(recent[0] ?? 0);
+        const until = restsUntil(recent[0] ?? 0);
         const why = `others keep moving it away, so it is left alone until ${until} UTC: stopped`;
         enough.abort(new Error(why));
       }
@@ -207,24 +207,25 @@ export async function run(context: Context): Promise<Completion> {
   const isReleased = () => runtime.last()?.outcome === "released";
   const past = { last, memory: runtime.rechecks(), isReleased };
   const now = () => clock.date().getTime();
-  const { outcome, keepsResult, memory } = await recheck(settings, ports, past, now, stop);
-  runtime.rememberRechecks(memory);
+  const { outcome, preserveResult, memory } = await recheck(settings, ports, past, now, stop);
+  runtime.saveRecheckState(memory);
   if (outcome === undefined) return { status: EXIT.OK, ...(last && { json: last }) };
   const { result, status, json } = completionOf(outcome, context);
   const line = lineOf(outcome, context);
   // The console need not hear that nothing was found out, nor the journal what it has heard.
-  const isNews = keepsResult === true || !isAsBefore(outcome, result.record, last);
+  const isNew = preserveResult === true || !isAsBefore(outcome, result.record, last);
   const told: Line = {
     ...line,
-    ...(!isNews && { level: "debug" }),
-    isAside: runtime.unit === RECHECK_UNIT && outcome.end === "failed" && keepsResult === true,
+    ...(!isNew && { level: "debug" }),
+    journalOnly:
+      runtime.unit === RECHECK_UNIT && outcome.end === "failed" && preserveResult === true,
   };
   return {
     // A newer instance has the address: as it should be, minute by minute.
     status: status === EXIT.UNAVAILABLE ? EXIT.OK : status,
     json,
     lines: [told, ...hookLines(outcome, context)],
-    ...(keepsResult !== true && !context.commandLine.dryRun && { result }),
+    ...(preserveResult !== true && !context.commandLine.dryRun && { result }),
   };
 }
 

@@ -6,7 +6,7 @@ import { EXIT, type ExitStatus, Failure } from "../model/failure.ts";
 import { RECHECK_UNIT } from "../reconcile/drift.ts";
 import type { HookEnd, Outcome } from "../model/outcome.ts";
 import type { Completion, Context, RunPorts } from "./command.ts";
-import { completionOf, hookLines, isToldAlready } from "./outcome.ts";
+import { completionOf, hookLines, isOnConsole } from "./outcome.ts";
 
 /** What a run begins with, or why it cannot. */
 export type Beginning =
@@ -47,8 +47,8 @@ export function begin({ commandLine, configuration, log, portsIn }: Context): Be
 export function refused({ problems, status }: Refusal, context: Context): Completion {
   const { json } = completionOf(outcomeOf({ problems, status }), context);
   // Minute by minute the console would be full of it.
-  const isAside = context.runtime.unit === RECHECK_UNIT;
-  return { status, json, lines: problems.map((text) => ({ level: "error", text, isAside })) };
+  const journalOnly = context.runtime.unit === RECHECK_UNIT;
+  return { status, json, lines: problems.map((text) => ({ level: "error", text, journalOnly })) };
 }
 
 /**
@@ -59,8 +59,8 @@ export async function refusedHeal(refusal: Refusal, context: Context): Promise<C
   // A mistake on the command line is somebody's at a terminal, not this machine's.
   if (refusal.status === EXIT.USAGE) return refused(refusal, context);
   const failed = outcomeOf(refusal);
-  const isAside = isToldAlready(failed, context);
-  for (const text of refusal.problems) context.say({ level: "error", text, isAside });
+  const journalOnly = isOnConsole(failed, context);
+  for (const text of refusal.problems) context.say({ level: "error", text, journalOnly });
   const { hook } = refusal;
   const outcome =
     hook === undefined ? failed : { ...failed, hook: await abandon(failed, hook, context) };

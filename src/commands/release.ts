@@ -29,7 +29,7 @@ const DEADLINE_MS = 10_000;
 export async function release(
   settings: Settings,
   ports: Ports,
-  announce: (outcome: Outcome) => () => void,
+  publishResult: (outcome: Outcome) => () => void,
   stop: AbortSignal,
 ): Promise<Outcome> {
   const startedAt = ports.clock.now();
@@ -45,7 +45,7 @@ export async function release(
     ms: ports.clock.now() - startedAt,
   });
   try {
-    return end(await giveUp(context, learn, (how) => announce(end(how))));
+    return end(await giveUp(context, learn, (how) => publishResult(end(how))));
   } catch (error) {
     if (error instanceof Failure) return end(endBy(error));
     if (!signal.aborted) throw error;
@@ -59,16 +59,16 @@ export async function release(
 async function giveUp(
   context: RunContext,
   learn: (facts: Facts) => void,
-  announce: (how: End) => () => void,
+  publishResult: (how: End) => () => void,
 ): Promise<End> {
   const { settings, ports, signal } = context;
-  const footing = await withStep(context, "reading instance metadata", () =>
-    ports.stand(tagsToRead(settings), signal),
+  const session = await withStep(context, "reading instance metadata", () =>
+    ports.openSession(tagsToRead(settings), signal),
   );
-  const { self } = footing;
+  const { self } = session;
   learn({ instanceId: self.instanceId, region: self.region });
   const target = resolveTarget(self, settings.interface, settings.privateIp);
-  let ec2 = await footing.connect();
+  let ec2 = await session.connect();
   try {
     const desired = await desiredAddress(context, self, ec2);
     const { addresses } = await withStep(context, "looking for the address", () =>
@@ -83,24 +83,24 @@ async function giveUp(
       if (holder.associationId === undefined) {
         throw new Failure("denied", {
           why: `${name} is here, and by which association only ec2:DescribeAddresses tells`,
-          cure: allowing("ec2:DescribeAddresses"),
+          remedy: allowing("ec2:DescribeAddresses"),
         });
       }
       const { associationId } = holder;
-      const takeBack = announce({ end: "released", name });
+      const rollback = publishResult({ end: "released", name });
       try {
         await withStep(context, `releasing ${name}`, () => ec2.release(associationId));
       } catch (error) {
         if (!(error instanceof Failure)) throw error;
         if (error.kind !== "unreachable") {
-          takeBack();
+          rollback();
           // Somebody was quicker to move it.
           if (error.code === "InvalidAssociationID.NotFound") continue;
           throw error;
         }
         // The answer may have been lost because it travelled over the very address that was given up.
         ec2.close();
-        ec2 = await footing.connect();
+        ec2 = await session.connect();
         const now = await withStep(context, `looking for ${name}`, () =>
           ec2.observe({ kind: "address", allocationId }, target),
         );
@@ -108,7 +108,7 @@ async function giveUp(
           ({ holder: one }) => one.kind === "instance" && one.associationId === associationId,
         );
         if (isHeld) {
-          takeBack();
+          rollback();
           throw error;
         }
       }
@@ -127,14 +127,14 @@ export async function run(context: Context): Promise<Completion> {
   const { settings, ports } = beginning;
   const { runtime, stop } = context;
   const goOn = await context.endRetries(stop);
-  const announce = (intended: Outcome) => {
+  const publishResult = (intended: Outcome) => {
     const { record } = completionOf(intended, context).result;
-    return runtime.announce({ record, variables: undefined });
+    return runtime.publishResult({ record, variables: undefined });
   };
-  const outcome = await release(settings, ports, announce, stop);
+  const outcome = await release(settings, ports, publishResult, stop);
   // One that has failed has changed nothing of what was verified, or nobody knows, and then it was meant.
-  const keepsResult = outcome.end !== "released" && outcome.end !== "idle";
-  if (keepsResult) await goOn();
+  const preserveResult = outcome.end !== "released" && outcome.end !== "idle";
+  if (preserveResult) await goOn();
   const { result, ...completion } = completionOf(outcome, context);
-  return { ...completion, lines: [lineOf(outcome, context)], ...(!keepsResult && { result }) };
+  return { ...completion, lines: [lineOf(outcome, context)], ...(!preserveResult && { result }) };
 }

@@ -33,15 +33,15 @@ export interface StatusPorts extends Omit<Ports, "clock"> {
 }
 
 /** How things stand. Absent fields were not found out. */
-export interface Standing {
+export interface AddressStatus {
   /** Is the address here? */
   readonly here: boolean;
   readonly exitStatus: ExitStatus;
   /** Why it is not here, or why that is not known. */
   readonly message: string;
   readonly self?: Instance;
-  readonly place?: Target;
-  readonly view?: AddressState;
+  readonly target?: Target;
+  readonly address?: AddressState;
   /** Whether a holder that is no instance would have been seen. */
   readonly direct?: boolean;
   readonly lastRun: LastRun;
@@ -66,7 +66,7 @@ export async function status(
   settings: Settings,
   ports: StatusPorts,
   stop: AbortSignal,
-): Promise<Standing> {
+): Promise<AddressStatus> {
   const limit = deadlineSignal(ports.clock, LIMIT_MS, stop);
   const { signal } = limit;
   const context: RunContext = { settings, ports, signal, step: "starting" };
@@ -94,11 +94,11 @@ export async function status(
   }
 }
 
-type Found = Omit<Standing, "lastRun" | "retryInMs" | "recheckInMs">;
+type Found = Omit<AddressStatus, "lastRun" | "retryInMs" | "recheckInMs">;
 
 async function look(context: RunContext): Promise<Found> {
   const { settings, ports, signal } = context;
-  let known: Pick<Standing, "self" | "place" | "view" | "direct"> = {};
+  let known: Pick<AddressStatus, "self" | "target" | "address" | "direct"> = {};
   const away = (exitStatus: ExitStatus, message: string): Found => ({
     here: false,
     exitStatus,
@@ -106,36 +106,36 @@ async function look(context: RunContext): Promise<Found> {
     ...known,
   });
   try {
-    const footing = await withStep(context, "reading instance metadata", () =>
-      ports.stand(tagsToRead(settings), signal),
+    const session = await withStep(context, "reading instance metadata", () =>
+      ports.openSession(tagsToRead(settings), signal),
     );
-    const { self } = footing;
+    const { self } = session;
     known = { self };
-    const place = resolveTarget(self, settings.interface, settings.privateIp);
-    known = { self, place };
-    const ec2 = await footing.connect();
+    const target = resolveTarget(self, settings.interface, settings.privateIp);
+    known = { self, target };
+    const ec2 = await session.connect();
     try {
-      const wanted = await desiredAddress(context, self, ec2);
+      const desired = await desiredAddress(context, self, ec2);
       const { addresses, direct } = await withStep(context, "looking for the address", () =>
-        ec2.observe(wanted, place),
+        ec2.observe(desired, target),
       );
       const [first] = addresses;
       const choice: Choice =
-        wanted.kind === "pool" || first === undefined
-          ? choose(place, self.zone, addresses, settings.poolTakeover, [], () => UNKNOWN_FOR_MS)
+        desired.kind === "pool" || first === undefined
+          ? choose(target, self.zone, addresses, settings.poolTakeover, [], () => UNKNOWN_FOR_MS)
           : {
               address: first,
-              decision: decide(place, self.zone, first, settings.takeover, UNKNOWN_FOR_MS),
+              decision: decide(target, self.zone, first, settings.takeover, UNKNOWN_FOR_MS),
             };
       if (choice.address === undefined) return away(EXIT.TEMPFAIL, choice.why);
-      const { address: view, decision } = choice;
-      known = { self, place, view, direct };
+      const { address, decision } = choice;
+      known = { self, target, address, direct };
       const idle = whyNotInService(self);
       if (decision.do === "settled") {
         return { here: true, exitStatus: EXIT.OK, message: "the address is here", ...known };
       }
       return idle === undefined
-        ? away(...standingOf(decision, direct))
+        ? away(...whyNotHere(decision, direct))
         : away(EXIT.OK, `the address is not here, rightly: ${idle}`);
     } finally {
       ec2.close();
@@ -148,7 +148,7 @@ async function look(context: RunContext): Promise<Found> {
 }
 
 /** What it means that an address is not here, by what a heal would do. */
-function standingOf(
+function whyNotHere(
   decision: Exclude<Decision, { do: "settled" }>,
   direct: boolean,
 ): [ExitStatus, string] {
@@ -173,41 +173,41 @@ function standingOf(
     case "yield":
       return [EXIT.UNAVAILABLE, `the address is not here, rightly: ${decision.because}`];
     case "refuse":
-      return [EXIT.CONFIG, `${decision.because}; ${decision.cure}`];
+      return [EXIT.CONFIG, `${decision.because}; ${decision.remedy}`];
   }
 }
 
 /** The rows that tell it. @param now milliseconds since the epoch */
-export function rowsOf(standing: Standing, now: number): Row[] {
-  const { here, exitStatus, message, self, place, view, direct, lastRun } = standing;
-  const { retryInMs, recheckInMs } = standing;
+export function rowsOf(addressStatus: AddressStatus, now: number): Row[] {
+  const { here, exitStatus, message, self, target, address, direct, lastRun } = addressStatus;
+  const { retryInMs, recheckInMs } = addressStatus;
   const unknown = "not known";
   return [
     {
       mark: here ? "ok" : exitStatus === EXIT.OK ? "warning" : "failed",
-      label: "standing",
+      label: "status",
       text: message,
     },
     {
       label: "address",
-      text: view === undefined ? unknown : nameAddress(view.allocationId, view.publicIp),
+      text: address === undefined ? unknown : nameAddress(address.allocationId, address.publicIp),
     },
-    { label: "holder", text: view === undefined ? unknown : holderOf(view, self, direct) },
+    { label: "holder", text: address === undefined ? unknown : holderOf(address, self, direct) },
     {
       label: "association",
       text:
-        view?.holder.kind === "instance"
-          ? (view.holder.associationId ?? "not known without ec2:DescribeAddresses")
-          : view === undefined
+        address?.holder.kind === "instance"
+          ? (address.holder.associationId ?? "not known without ec2:DescribeAddresses")
+          : address === undefined
             ? unknown
             : "none",
     },
     {
       label: "public IPv4",
       text:
-        place === undefined
+        target === undefined
           ? unknown
-          : `${place.publicIp ?? "none"} at ${place.interfaceId} ${place.privateIp}, by instance metadata`,
+          : `${target.publicIp ?? "none"} at ${target.interfaceId} ${target.privateIp}, by instance metadata`,
     },
     { label: "last run", text: lastRunOf(lastRun, now) },
     ...(retryInMs === undefined ? [] : [{ label: "next try", text: `in ${seconds(retryInMs)}` }]),
@@ -249,9 +249,9 @@ function lastRunOf(lastRun: LastRun, now: number): string {
 export const STATUS_VERSION = 1;
 
 /** What `status --json` prints. */
-export function statusRecord(standing: Standing, at: Date): Record<string, unknown> {
-  const { here, exitStatus, message, self, place, view, lastRun } = standing;
-  const { retryInMs, recheckInMs } = standing;
+export function statusRecord(addressStatus: AddressStatus, at: Date): Record<string, unknown> {
+  const { here, exitStatus, message, self, target, address, lastRun } = addressStatus;
+  const { retryInMs, recheckInMs } = addressStatus;
   return {
     version: STATUS_VERSION,
     at: at.toISOString(),
@@ -259,15 +259,15 @@ export function statusRecord(standing: Standing, at: Date): Record<string, unkno
     exitStatus,
     message,
     ...(self && { instanceId: self.instanceId, region: self.region }),
-    ...(place && {
-      interfaceId: place.interfaceId,
-      privateIp: place.privateIp,
-      ...(place.publicIp !== undefined && { publicIpByMetadata: place.publicIp }),
+    ...(target && {
+      interfaceId: target.interfaceId,
+      privateIp: target.privateIp,
+      ...(target.publicIp !== undefined && { publicIpByMetadata: target.publicIp }),
     }),
-    ...(view && {
-      allocationId: view.allocationId,
-      ...(view.publicIp !== undefined && { publicIp: view.publicIp }),
-      holder: view.holder,
+    ...(address && {
+      allocationId: address.allocationId,
+      ...(address.publicIp !== undefined && { publicIp: address.publicIp }),
+      holder: address.holder,
     }),
     ...(lastRun.known && { lastRun: lastRun.result }),
     ...(retryInMs !== undefined && { retryInMs: Math.round(retryInMs) }),
@@ -280,7 +280,7 @@ export async function run(context: Context): Promise<Completion> {
   const { runtime, clock, commandLine, stop } = context;
   const lastRun = runtime.record() as LastRun;
   const beginning = begin(context);
-  const standing: Standing =
+  const addressStatus: AddressStatus =
     "problems" in beginning
       ? {
           here: false,
@@ -294,10 +294,10 @@ export async function run(context: Context): Promise<Completion> {
           stop,
         );
   const now = clock.date();
-  const { exitStatus } = standing;
-  if (commandLine.json) return { status: exitStatus, json: statusRecord(standing, now) };
+  const { exitStatus } = addressStatus;
+  if (commandLine.json) return { status: exitStatus, json: statusRecord(addressStatus, now) };
   const { screen, lines } = await context.screen();
-  const rows = rowsOf(standing, now.getTime());
+  const rows = rowsOf(addressStatus, now.getTime());
   const width = Math.max(...rows.map(({ label }) => label.length));
   for (const row of rows) lines(linesOf(row, screen, width));
   return { status: exitStatus };

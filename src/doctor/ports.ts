@@ -23,7 +23,7 @@ export interface OpenMetadata {
   /** The Auto Scaling group by its tag, which instance metadata shows if tags are on. */
   group(): Promise<string | undefined>;
   /** Where this instance belongs, for the ARNs of a policy. */
-  home(self: Instance): Promise<InstanceContext>;
+  instanceContext(self: Instance): Promise<InstanceContext>;
   role(): Promise<string | undefined>;
   signer(role: string | undefined): Promise<Signer>;
 }
@@ -34,7 +34,7 @@ export interface TryableEc2 extends Ec2 {
   mayDescribeInstances(): Promise<void>;
   mayDescribeInterfaces(): Promise<void>;
   /** Asks for exactly what `associate` would ask for. */
-  mayAssociate(allocationId: string, here: Target, reassociate: boolean): Promise<void>;
+  mayAssociate(allocationId: string, target: Target, reassociate: boolean): Promise<void>;
 }
 
 export interface Endpoint {
@@ -54,7 +54,7 @@ export interface Parts {
   /** The Auto Scaling group of this instance, asked of Auto Scaling; undefined if it is in none. */
   group(self: Instance, signer: Signer, signal: AbortSignal): Promise<string | undefined>;
   /** What an instance without a public IPv4 address lacks; undefined for one that has it. */
-  wayOut(self: Instance): string | undefined;
+  egressHint(self: Instance): string | undefined;
 }
 
 export interface Network {

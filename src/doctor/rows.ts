@@ -1,9 +1,9 @@
 /** Checks as rows of a table. Pure. */
 import type { Row } from "../report/screen.ts";
-import type { Check } from "./checkup.ts";
+import type { Check } from "./catalog.ts";
 
-export function rowOf({ id, mark, found, cure, commands }: Check): Row {
-  return { mark, label: id, text: found, cure, commands };
+export function rowOf({ id, mark, found, remedy, commands }: Check): Row {
+  return { mark, label: id, text: found, remedy, commands };
 }
 
 /** One row for checks that were skipped because of the same: one would hardly see the failure between them. */

@@ -1,52 +1,149 @@
 /**
- * The story of a checkup: everything that has to be true for a heal to work, looked at without changing
- * anything. What a heal would do is not guessed: the same functions decide. The checks are in checks/.
+ * Runs checks, each once, as many at a time as depend on nothing that is still open. A check says by `need`
+ * what it rests on; if that has failed, it is skipped, and says because of what.
  */
-import { type Check, type CheckId, CHECKS, judge, type Verdict } from "./checkup.ts";
-import { deadlineSignal } from "../run/retrying.ts";
-import { checkAddress } from "./checks/address.ts";
-import { checkConnection } from "./checks/connection.ts";
-import { enquire, type Values } from "./checks/enquiry.ts";
-import { checkInstance } from "./checks/instance.ts";
-import { checkPermissions } from "./checks/permissions.ts";
-import { checkProgram } from "./checks/program.ts";
-import { examine } from "./examination.ts";
-import type { DoctorPorts } from "./ports.ts";
+import type { Check, CheckId } from "./catalog.ts";
+import { Failure } from "../model/failure.ts";
+import { statusOf } from "../reconcile/retry.ts";
 
-/** Milliseconds that all checks together may take. */
-const LIMIT_MS = 12_000;
+/** What a check finds; `value` is for the checks that need it. A failed one has none. */
+export type Finding<T> =
+  | (Pick<Check, "found" | "remedy" | "commands" | "idle" | "unseen"> & {
+      readonly mark: "ok" | "warning";
+      readonly value: T;
+    })
+  | (Required<Pick<Check, "found" | "status">> &
+      Pick<Check, "remedy" | "commands"> & { readonly mark: "failed" });
 
-export interface Checkup {
-  readonly checks: readonly Check[];
-  readonly verdict: Verdict;
+/** All is as it should be. */
+export const ok = <T>(found: string, value: T): Finding<T> => ({ mark: "ok", found, value });
+
+export type ResultOf<CheckResults> = <Id extends keyof CheckResults>(
+  id: Id,
+) => Promise<CheckResults[Id]>;
+
+export type CheckFunctions<CheckResults> = {
+  readonly [Id in keyof CheckResults]: (
+    resultOf: ResultOf<CheckResults>,
+  ) => Promise<Finding<CheckResults[Id]>>;
+};
+
+/** Something that a check rests on has failed: it cannot be made. */
+export class Blocked extends Error {
+  readonly by: readonly CheckId[];
+
+  constructor(by: readonly CheckId[]) {
+    super(`blocked by ${by.join(", ")}`);
+    this.by = by;
+  }
 }
 
 /**
  * Makes all checks.
  *
- * @param tell is given each check in order as soon as it can be told, or undefined, with those that are still open
- * @param stop aborted when somebody wants it to end
+ * @param order in which they are told
+ * @param signal when it is aborted, what has not come to an end has failed
+ * @param tell is given each check in that order as soon as it and those before it are done, and the rest
  * @throws whatever is a bug
  */
-export async function doctor(
-  ports: DoctorPorts,
-  tell: (check: Check | undefined, open: readonly CheckId[]) => void,
-  stop: AbortSignal,
-): Promise<Checkup> {
-  const limit = deadlineSignal(ports.clock, LIMIT_MS, stop);
-  try {
-    const order = CHECKS.map(([id]) => id);
-    const enquiry = enquire(ports, limit.signal);
-    const examinations = {
-      ...checkProgram(enquiry),
-      ...checkInstance(enquiry),
-      ...checkConnection(enquiry),
-      ...checkPermissions(enquiry),
-      ...checkAddress(enquiry),
+export async function runChecks<CheckResults extends Record<CheckId, unknown>>(
+  order: readonly CheckId[],
+  checkFunctions: CheckFunctions<CheckResults>,
+  signal: AbortSignal,
+  report: (check: Check | undefined, open: readonly CheckId[]) => void,
+): Promise<Check[]> {
+  type Done = { readonly check: Check; readonly value?: CheckResults[keyof CheckResults] };
+  const begun = new Map<keyof CheckResults, Promise<Done>>();
+  const done = new Map<CheckId, Check>();
+
+  const begin = (id: CheckId): Promise<Done> => {
+    const known = begun.get(id);
+    if (known !== undefined) return known;
+    const fresh = make(id);
+    begun.set(id, fresh);
+    return fresh;
+  };
+  const resultOf: ResultOf<CheckResults> = async (id) => {
+    const { check, value } = await begin(id as CheckId);
+    if (check.mark === "failed" || check.mark === "skipped") {
+      throw new Blocked(check.blockedBy ?? [check.id]);
+    }
+    return value as CheckResults[typeof id];
+  };
+  const make = async (id: CheckId): Promise<Done> => {
+    try {
+      const finding = await orAborted(checkFunctions[id](resultOf), signal);
+      if (finding.mark === "failed") return { check: { id, ...finding } };
+      const { value, ...rest } = finding;
+      return { check: { id, ...rest }, value };
+    } catch (error) {
+      return { check: checkOf(id, error) };
+    }
+  };
+
+  const checks: Check[] = [];
+  const open = () => order.filter((id) => !done.has(id));
+  report(undefined, open());
+  await Promise.all(
+    order.map(async (id) => {
+      done.set(id, (await begin(id)).check);
+      for (const next of order.slice(checks.length).map((one) => done.get(one))) {
+        if (next === undefined) break;
+        checks.push(next);
+        report(next, open());
+      }
+      report(undefined, open());
+    }),
+  );
+  return checks;
+}
+
+function checkOf(id: CheckId, error: unknown): Check {
+  if (error instanceof Blocked) {
+    return {
+      id,
+      mark: "skipped",
+      found: `not checked, because of: ${error.by.join(", ")}`,
+      blockedBy: error.by,
     };
-    const checks = await examine<Values>(order, examinations, limit.signal, tell);
-    return { checks, verdict: judge(checks) };
+  }
+  if (!(error instanceof Failure)) throw error;
+  return { id, ...failing(error) };
+}
+
+/** What a failure comes to, with a cure and commands of the check's own where it has them. */
+export function failing(
+  failure: Failure,
+  remedy: string | undefined = failure.details.remedy,
+  commands: readonly string[] = [],
+): Finding<never> {
+  const { why } = failure.details;
+  // A refusal says itself what was asked.
+  const request = failure.code === "UnauthorizedOperation" ? undefined : failure.details.request;
+  return {
+    mark: "failed",
+    found: request === undefined ? why : `${request}: ${why}`,
+    remedy: remedy ?? "look again: eip-heal doctor",
+    ...(commands.length > 0 && { commands }),
+    status: statusOf(failure),
+  };
+}
+
+async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const late = () => new Failure("unreachable", { why: "this took too long and was given up" });
+  if (signal.aborted) throw late();
+  let stop = () => {};
+  const aborted = new Promise<never>((_, reject) => {
+    stop = () => reject(late());
+    signal.addEventListener("abort", stop, { once: true });
+  });
+  try {
+    return await Promise.race([work, aborted]);
+  } catch (error) {
+    // What was cut off throws the reason of the signal.
+    if (signal.aborted && !(error instanceof Failure) && !(error instanceof Blocked)) throw late();
+    throw error;
   } finally {
-    limit.release();
+    signal.removeEventListener("abort", stop);
   }
 }

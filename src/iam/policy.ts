@@ -8,7 +8,7 @@
 export const ANY = "*";
 
 /** What the policy is to allow, and where. */
-export interface Permit {
+export interface PolicyInput {
   /** `aws`, `aws-cn` … */
   readonly partition: string;
   /** Or ANY. */
@@ -43,7 +43,7 @@ export interface Statement {
 }
 
 /** A statement and why it is there, for people. */
-export interface Clause {
+export interface ExplainedStatement {
   readonly statement: Statement;
   readonly because: string;
   /** A heal works without it; OPTIONAL says what is worse then. */
@@ -62,32 +62,32 @@ export const OPTIONAL = {
  * One clause for each type of resource: a condition on a key that a resource lacks would refuse the whole
  * call (EC2 user guide, "Policy structure").
  */
-export function clausesFor(permit: Permit): Clause[] {
-  const { severalInterfaces, hook, release } = permit;
+export function statementsFor(input: PolicyInput): ExplainedStatement[] {
+  const { severalInterfaces, hook, release } = input;
   return [
-    look(permit),
-    addresses(permit),
-    ...(severalInterfaces ? [] : [ontoItself(permit)]),
-    ...(severalInterfaces || release ? [interfaces(permit)] : []),
-    ...(hook === undefined ? [] : [launchHook(permit, hook.group)]),
+    look(input),
+    addresses(input),
+    ...(severalInterfaces ? [] : [ontoItself(input)]),
+    ...(severalInterfaces || release ? [interfaces(input)] : []),
+    ...(hook === undefined ? [] : [launchHook(input, hook.group)]),
     lookUpGroup(hook?.lookUp === true),
-    lookAtInterfaces(permit),
+    lookAtInterfaces(input),
   ];
 }
 
 /** The policy as IAM knows it. */
-export function policyOf(clauses: readonly Clause[]) {
-  return { Version: "2012-10-17", Statement: clauses.map(({ statement }) => statement) };
+export function policyOf(statements: readonly ExplainedStatement[]) {
+  return { Version: "2012-10-17", Statement: statements.map(({ statement }) => statement) };
 }
 
 /** The policy as `aws iam put-role-policy` takes it. */
-export function documentOf(clauses: readonly Clause[]): string {
-  return `${JSON.stringify(policyOf(clauses), null, 2)}\n`;
+export function documentOf(statements: readonly ExplainedStatement[]): string {
+  return `${JSON.stringify(policyOf(statements), null, 2)}\n`;
 }
 
 /** Why each statement is there, for people, in lines of at most 79 characters. */
-export function explanationOf(clauses: readonly Clause[]): string {
-  return clauses
+export function explanationOf(statements: readonly ExplainedStatement[]): string {
+  return statements
     .map(({ statement: { Sid, Action, Resource }, because, isOptional }) =>
       [
         `${Sid}: ${list(Action)}`,
@@ -99,7 +99,7 @@ export function explanationOf(clauses: readonly Clause[]): string {
     .concat("\n");
 }
 
-function look({ addresses, region }: Permit): Clause {
+function look({ addresses, region }: PolicyInput): ExplainedStatement {
   return {
     statement: {
       Sid: "Look",
@@ -119,12 +119,12 @@ function look({ addresses, region }: Permit): Clause {
   };
 }
 
-function addresses(permit: Permit): Clause {
-  const { addresses: wanted, release } = permit;
+function addresses(input: PolicyInput): ExplainedStatement {
+  const { addresses: wanted, release } = input;
   const Action = release
     ? ["ec2:AssociateAddress", "ec2:DisassociateAddress"]
     : "ec2:AssociateAddress";
-  const everyone = ec2Arn(permit, "elastic-ip/*");
+  const everyone = ec2Arn(input, "elastic-ip/*");
   switch (wanted.kind) {
     case "address":
       return {
@@ -132,7 +132,7 @@ function addresses(permit: Permit): Clause {
           Sid: "ThisAddress",
           Effect: "Allow",
           Action,
-          Resource: ec2Arn(permit, `elastic-ip/${wanted.allocationId}`),
+          Resource: ec2Arn(input, `elastic-ip/${wanted.allocationId}`),
         },
         because: "The address, and no other.",
       };
@@ -160,13 +160,13 @@ function addresses(permit: Permit): Clause {
   }
 }
 
-function ontoItself(permit: Permit): Clause {
+function ontoItself(input: PolicyInput): ExplainedStatement {
   return {
     statement: {
       Sid: "OntoItself",
       Effect: "Allow",
       Action: "ec2:AssociateAddress",
-      Resource: ec2Arn(permit, "instance/*"),
+      Resource: ec2Arn(input, "instance/*"),
       Condition: { StringLike: { "aws:userid": "*:${ec2:InstanceID}" } },
     },
     because:
@@ -175,8 +175,8 @@ function ontoItself(permit: Permit): Clause {
   };
 }
 
-function interfaces(permit: Permit): Clause {
-  const { severalInterfaces, release, vpc } = permit;
+function interfaces(input: PolicyInput): ExplainedStatement {
+  const { severalInterfaces, release, vpc } = input;
   return {
     statement: {
       Sid: "InterfacesOfTheVpc",
@@ -187,10 +187,10 @@ function interfaces(permit: Permit): Clause {
           : severalInterfaces
             ? "ec2:AssociateAddress"
             : "ec2:DisassociateAddress",
-      Resource: ec2Arn(permit, "network-interface/*"),
+      Resource: ec2Arn(input, "network-interface/*"),
       ...(vpc !== ANY && {
         // Any account: a shared VPC is named by that of its owner, which nothing tells on the instance.
-        Condition: { ArnEquals: { "ec2:Vpc": ec2Arn({ ...permit, account: ANY }, `vpc/${vpc}`) } },
+        Condition: { ArnEquals: { "ec2:Vpc": ec2Arn({ ...input, account: ANY }, `vpc/${vpc}`) } },
       }),
     },
     because: severalInterfaces
@@ -202,7 +202,10 @@ function interfaces(permit: Permit): Clause {
   };
 }
 
-function launchHook({ partition, region, account }: Permit, group: string): Clause {
+function launchHook(
+  { partition, region, account }: PolicyInput,
+  group: string,
+): ExplainedStatement {
   const name = group === ANY ? ANY : literal(group);
   return {
     statement: {
@@ -217,7 +220,7 @@ function launchHook({ partition, region, account }: Permit, group: string): Clau
   };
 }
 
-function lookUpGroup(isForHook: boolean): Clause {
+function lookUpGroup(isForHook: boolean): ExplainedStatement {
   const Action = "autoscaling:DescribeAutoScalingInstances";
   return {
     statement: { Sid: "LookUpTheGroup", Effect: "Allow", Action, Resource: "*" },
@@ -231,7 +234,7 @@ function lookUpGroup(isForHook: boolean): Clause {
   };
 }
 
-function lookAtInterfaces({ region }: Permit): Clause {
+function lookAtInterfaces({ region }: PolicyInput): ExplainedStatement {
   const Action = "ec2:DescribeNetworkInterfaces";
   return {
     statement: { Sid: "LookAtInterfaces", Effect: "Allow", Action, ...everythingIn(region) },
@@ -250,7 +253,7 @@ function everythingIn(region: string): Pick<Statement, "Resource" | "Condition">
   };
 }
 
-function ec2Arn({ partition, region, account }: Permit, resource: string): string {
+function ec2Arn({ partition, region, account }: PolicyInput, resource: string): string {
   return `arn:${partition}:ec2:${region}:${account}:${resource}`;
 }
 

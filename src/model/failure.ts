@@ -39,7 +39,7 @@ export interface FailureDetails {
   /** Which request, if one was made: `GET http://…`, `ec2:AssociateAddress at https://…`. Never a secret. */
   readonly request?: string | undefined;
   /** What to do about it, where that is known. */
-  readonly cure?: string | undefined;
+  readonly remedy?: string | undefined;
   /** Which request it was, as EC2 and Auto Scaling name each of theirs. */
   readonly requestId?: string | undefined;
   /** The setting that has to be another one, and what it can be. */
@@ -51,11 +51,11 @@ export interface FailureDetails {
   /** It is a write that has come to nothing, or is not shown. */
   readonly isWrite?: boolean | undefined;
   /** For `not-yet`: the status it turns into once its patience is over. Without one it is waited for to the deadline. */
-  readonly meaning?: typeof EXIT.CONFIG | typeof EXIT.NOPERM | typeof EXIT.OK | undefined;
+  readonly permanentStatus?: typeof EXIT.CONFIG | typeof EXIT.NOPERM | typeof EXIT.OK | undefined;
   /** For `throttled`: how many requests there can be of those who want the same, this one among them, where that is known. */
   readonly contenders?: number | undefined;
   /** For `denied`: nothing that is added to the policy of the role can allow it. */
-  readonly beyondRole?: boolean | undefined;
+  readonly notFixableInRole?: boolean | undefined;
   /**
    * For `denied`: what AWS says about it in a form that only administrators can read, by `aws sts
    * decode-authorization-message`. Too long for the log.
@@ -110,19 +110,19 @@ export function inStep(failure: Failure, step: string): Failure {
 }
 
 function sentence(
-  { request, requestId, why, cure }: FailureDetails,
+  { request, requestId, why, remedy }: FailureDetails,
   step: string | undefined,
 ): string {
   const sent = requestId === undefined ? request : `${request} (request ${requestId})`;
   const what = [step, sent, shortened(why)].filter((part) => part !== undefined).join(": ");
-  return cure === undefined ? what : `${what}; ${cure}`;
+  return remedy === undefined ? what : `${what}; ${remedy}`;
 }
 
 /** Words of others as they stand in a message: on one line, and of a length that a log can hold. */
 export function shortened(text: string): string {
   const line = oneLine(text);
-  return line.length <= LONGEST_WHY ? line : `${line.slice(0, LONGEST_WHY)}…`;
+  return line.length <= MAX_WHY_LENGTH ? line : `${line.slice(0, MAX_WHY_LENGTH)}…`;
 }
 
 /** Characters; no message of EC2 comes near. */
-const LONGEST_WHY = 2_000;
+const MAX_WHY_LENGTH = 2_000;

@@ -39,7 +39,7 @@ export function resolveTarget(
       why: `${self.instanceId} has no network interface ${wanted}`,
       ...settingOf("EIP_HEAL_INTERFACE", self.interfaces.map(describe)),
       code: "NoInterface",
-      meaning: EXIT.CONFIG,
+      permanentStatus: EXIT.CONFIG,
       isLocal: true,
     });
   }
@@ -47,9 +47,10 @@ export function resolveTarget(
   if (primary === undefined) {
     throw new Failure("not-yet", {
       why: `${found.interfaceId} has no private IPv4 address, or not yet`,
-      cure: "an Elastic IP needs one: name another interface by EIP_HEAL_INTERFACE, or assign one to it",
+      remedy:
+        "an Elastic IP needs one: name another interface by EIP_HEAL_INTERFACE, or assign one to it",
       code: "NoPrivateIp",
-      meaning: EXIT.CONFIG,
+      permanentStatus: EXIT.CONFIG,
       isLocal: true,
     });
   }
@@ -59,7 +60,7 @@ export function resolveTarget(
       why: `${found.interfaceId} has no private address ${address}`,
       ...settingOf("EIP_HEAL_PRIVATE_IP", found.privateIps),
       code: "NoSuchPrivateIp",
-      meaning: EXIT.CONFIG,
+      permanentStatus: EXIT.CONFIG,
       isLocal: true,
     });
   }
@@ -88,7 +89,7 @@ function isMeant(networkInterface: NetworkInterface, wanted: number | string): b
 
 function settingOf(key: string, values: readonly string[]) {
   const accepted = values.join(", ");
-  return { cure: `set ${key} to one of: ${accepted}`, setting: { key, accepted } };
+  return { remedy: `set ${key} to one of: ${accepted}`, setting: { key, accepted } };
 }
 
 function describe({ interfaceId, mac, deviceIndex, cardIndex }: NetworkInterface): string {

@@ -39,7 +39,7 @@ interface Development {
 }
 
 /** The public address at the target, if associating an address with this public one may displace it. */
-export function standingAt(
+export function ipToDisplace(
   { publicIp: there }: Target,
   publicIp: string | undefined,
   { gone }: Displacement,
@@ -101,7 +101,8 @@ export function mayNotDisplace(target: Target, { allocationId, publicIp }: Elast
   const other = nameAddress(allocationId, publicIp);
   return new Failure("misconfigured", {
     why: `${target.interfaceId} ${target.privateIp} carries another Elastic IP, ${other}, and EIP_HEAL_DISPLACE is no`,
-    cure: "disassociate it, give another place by EIP_HEAL_INTERFACE or EIP_HEAL_PRIVATE_IP, or set EIP_HEAL_DISPLACE=yes",
+    remedy:
+      "disassociate it, give another place by EIP_HEAL_INTERFACE or EIP_HEAL_PRIVATE_IP, or set EIP_HEAL_DISPLACE=yes",
   });
 }
 

@@ -49,9 +49,9 @@ export const MAX_MOVES_PER_HOUR = 5;
 export const HOUR_MS = 3_600_000;
 
 /** Instance metadata follows EC2 within seconds; after so many rounds the mapping itself must be made again. */
-export const MOST_DISAGREEMENTS = 2;
+export const MAX_DISAGREEMENTS = 2;
 
-export type Finding =
+export type Assessment =
   /** Nothing to do, and nothing to ask EC2. */
   | { readonly find: "well"; readonly because: string }
   /** Something is not as it was verified: heal. `force` associates even if EC2 shows the address here. */
@@ -92,23 +92,23 @@ export function assess(
   target: Target,
   memory: RecheckState,
   now: number,
-): Finding {
+): Assessment {
   const because = reason(last, self, target);
   if (because === undefined) return { find: "well", because: "nothing has changed" };
   const recent = recentMoves(memory, now);
   const [oldest] = recent;
   if (oldest !== undefined && recent.length >= MAX_MOVES_PER_HOUR) {
-    const until = untilRested(oldest);
+    const until = restsUntil(oldest);
     return {
       find: "rest",
       because: `${because}; it was moved here ${recent.length} times within an hour, so it is left alone until ${until} UTC`,
     };
   }
-  return { find: "drift", because, force: memory.disagreements >= MOST_DISAGREEMENTS };
+  return { find: "drift", because, force: memory.disagreements >= MAX_DISAGREEMENTS };
 }
 
 /** Until when it is left alone, `21:07`, if this was the oldest of too many moves. */
-export function untilRested(oldest: number): string {
+export function restsUntil(oldest: number): string {
   return new Date(oldest + HOUR_MS).toISOString().slice(11, 16);
 }
 

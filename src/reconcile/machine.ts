@@ -27,7 +27,7 @@ import {
   displacedLine,
   mayNotDisplace,
   questionAbout,
-  standingAt,
+  ipToDisplace,
   wouldDisplaceLine,
 } from "./displacement.ts";
 import {
@@ -54,7 +54,7 @@ import {
   type Phase,
   type Question,
   remember,
-  type Seen,
+  type TimedObservation,
   sleep,
   type State,
   type Step,
@@ -191,7 +191,7 @@ function takeoverOf({ takeover }: Goal, { lastWriteAt }: Memory): Takeover {
   return takeover === "always" && lastWriteAt !== undefined ? "newest" : takeover;
 }
 
-function onObserved(before: State, answer: Seen, now: number): Step {
+function onObserved(before: State, answer: TimedObservation, now: number): Step {
   const { state, seen } = learn(before, answer);
   const { phase } = state;
   switch (phase.at) {
@@ -209,7 +209,7 @@ function onObserved(before: State, answer: Seen, now: number): Step {
 }
 
 /** What an observation tells about what this run has done before. */
-function learn(before: State, answer: Seen): { state: State; seen: Seen } {
+function learn(before: State, answer: TimedObservation): { state: State; seen: TimedObservation } {
   const { target } = before.goal;
   const { accepted: was, ...memory } = before.memory;
   const isElsewhere = answer.addresses.some(
@@ -219,14 +219,14 @@ function learn(before: State, answer: Seen): { state: State; seen: Seen } {
   const addresses = answer.addresses.map((address) =>
     address.allocationId === accepted ? locatedAt(target, address) : address,
   );
-  const seen: Seen = { ...answer, addresses };
+  const seen: TimedObservation = { ...answer, addresses };
   const { displacement, certain } = afterObservation(memory.displacement, seen, target);
   const [first] = addresses;
   const holder =
     first?.holder.kind === "instance" && !isOwn(first, target)
       ? first.holder.instanceId
       : memory.holder;
-  const told = Object.entries(answer.instances ?? {}).map(([id, facts]) => [
+  const described = Object.entries(answer.instances ?? {}).map(([id, facts]) => [
     id,
     { ...facts, askedAt: answer.askedAt },
   ]);
@@ -238,7 +238,7 @@ function learn(before: State, answer: Seen): { state: State; seen: Seen } {
       ...(answer.group !== undefined &&
         memory.group === undefined && { group: { name: answer.group, since: answer.askedAt } }),
       ...(holder !== undefined && { holder }),
-      facts: { ...memory.facts, ...(Object.fromEntries(told) as Memory["facts"]) },
+      facts: { ...memory.facts, ...(Object.fromEntries(described) as Memory["facts"]) },
       displacement,
     },
   };
@@ -247,7 +247,7 @@ function learn(before: State, answer: Seen): { state: State; seen: Seen } {
 
 // --- Deciding ---
 
-function decideOn(before: State, seen: Seen, now: number): Step {
+function decideOn(before: State, seen: TimedObservation, now: number): Step {
   const { goal, attempt } = before;
   if (attempt.decisions >= MAX_DECISIONS) {
     const why = `others keep moving ${nameDesired(goal.desired)}`;
@@ -284,7 +284,7 @@ function decideOn(before: State, seen: Seen, now: number): Step {
 /** The address that it is about, and what the rule says; or why there is none. */
 function choiceOf(
   { goal, memory, attempt }: State,
-  { addresses, date }: Seen,
+  { addresses, date }: TimedObservation,
   unknownSince: Memory["unknownSince"],
   now: number,
 ): Choice {
@@ -316,7 +316,7 @@ function choiceOf(
 function carryOut(
   state: State,
   decision: Decision,
-  seen: Seen,
+  seen: TimedObservation,
   address: AddressState,
   now: number,
 ): Step {
@@ -355,11 +355,14 @@ function carryOut(
         new Failure("yielded", { why: `${name} stays where it is: ${decision.because}` }),
       );
     case "refuse": {
-      const { because: why, cure } = decision;
+      const { because: why, remedy } = decision;
       // An interface is without an instance for a while when that is being terminated.
       return decision.isOrphan === true
-        ? fail(state, new Failure("not-yet", { why, cure, code: "Orphaned", meaning: EXIT.CONFIG }))
-        : fail(state, new Failure("misconfigured", { why, cure }));
+        ? fail(
+            state,
+            new Failure("not-yet", { why, remedy, code: "Orphaned", permanentStatus: EXIT.CONFIG }),
+          )
+        : fail(state, new Failure("misconfigured", { why, remedy }));
     }
   }
 }
@@ -383,7 +386,8 @@ function isPremature({ goal, memory }: State, from: Previous, now: number): bool
 function notShownInService(name: string, from: Previous): Failure {
   return new Failure("held", {
     why: `${name} is held by ${nameHolder(from)}, and instance metadata does not show yet whether this instance is in service`,
-    cure: "it is waited for a minute; allow autoscaling:DescribeAutoScalingInstances to have it at once",
+    remedy:
+      "it is waited for a minute; allow autoscaling:DescribeAutoScalingInstances to have it at once",
   });
 }
 
@@ -391,7 +395,7 @@ function notShownInService(name: string, from: Previous): Failure {
  * It is where it belongs. That is the end, unless a write of this boot may not have come to its end, or instance
  * metadata does not agree: then it has to be shown here again after the hold.
  */
-function onSettled(state: State, seen: Seen, address: AddressState, now: number): Step {
+function onSettled(state: State, seen: TimedObservation, address: AddressState, now: number): Step {
   const { goal, memory, attempt } = state;
   const { write, lastWriteAt, shown } = memory;
   const shownSince = shown?.since ?? now;
@@ -424,7 +428,7 @@ function prepare(state: State, intent: Intent, now: number): Step {
   const there =
     intent.write.change === "renewed"
       ? undefined
-      : standingAt(target, publicIp, memory.displacement);
+      : ipToDisplace(target, publicIp, memory.displacement);
   if (there === undefined) {
     return attempt.refusal ? fail(state, attempt.refusal) : commit(state, intent, undefined, now);
   }
@@ -584,7 +588,7 @@ function onWriteFailed(
   const isPool = goal.desired.kind === "pool";
   if (failure.kind === "held") {
     const { publicIp } = intent.address;
-    const there = standingAt(goal.target, publicIp, state.memory.displacement);
+    const there = ipToDisplace(goal.target, publicIp, state.memory.displacement);
     if (!isPool || (there !== undefined && attempt.refusal === undefined)) {
       return readBack(state, { at: "reading back", intent, failure, reads: 0 }, now);
     }
@@ -622,8 +626,8 @@ function afterWriting(
     ...(failure && { failure }),
     reads: 0,
   };
-  const told = certain ? warn(state, displacedLine(certain, state.goal.target)) : state;
-  return readBack(told, reading, now);
+  const described = certain ? warn(state, displacedLine(certain, state.goal.target)) : state;
+  return readBack(described, reading, now);
 }
 
 // --- Reading back ---
@@ -636,7 +640,7 @@ function readBack(state: State, phase: Phase & { at: "reading back" }, now: numb
 function onReadBack(
   state: State,
   phase: Phase & { at: "reading back" },
-  seen: Seen,
+  seen: TimedObservation,
   now: number,
 ): Step {
   const { intent, failure } = phase;
@@ -650,7 +654,7 @@ function onReadBack(
     if (ms !== undefined) {
       return sleep({ ...state, phase: { ...phase, reads: phase.reads + 1 } }, ms);
     }
-    const there = standingAt(target, shown.publicIp, state.memory.displacement);
+    const there = ipToDisplace(target, shown.publicIp, state.memory.displacement);
     const isRefusedAsFree = failure?.kind === "held" && isFree(shown);
     if (isRefusedAsFree && there !== undefined && state.attempt.refusal === undefined) {
       // Not the address may be taken, but the place: that is looked into, and it is associated on a fresh observation.
@@ -670,9 +674,9 @@ function onReadBack(
 function notShown(state: State, { intent, failure }: Phase & { at: "reading back" }): Failure {
   const step = writingStep(state, intent);
   if (failure?.kind === "held" && !intent.seen.direct) {
-    const cure =
+    const remedy =
       "something that this role may not see holds it: allow ec2:DescribeAddresses to find out what";
-    return new Failure("held", { ...failure.details, cure }, step);
+    return new Failure("held", { ...failure.details, remedy }, step);
   }
   const why = "EC2 has accepted it and does not show it";
   return failure ?? new Failure("not-yet", { why, code: "NotShown", isWrite: true }, step);
@@ -711,7 +715,7 @@ function probe(state: State, intent: Intent, elasticIpHere: string, now: number)
 function onReadProbe(
   before: State,
   phase: Phase & { at: "reading probe" },
-  seen: Seen,
+  seen: TimedObservation,
   now: number,
 ): Step {
   const { goal, memory } = before;
@@ -766,7 +770,7 @@ function writingStep({ goal }: State, { address }: Intent): string {
 /** Since when EC2 denies knowing each holder, or does not answer for it. */
 function unknownHolders(
   { unknownSince, lookedAt }: Memory,
-  { addresses }: Seen,
+  { addresses }: TimedObservation,
   now: number,
 ): Memory["unknownSince"] {
   // What was not looked at in between is not known to have been so all the time.

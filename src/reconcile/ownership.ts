@@ -43,7 +43,7 @@ export type Decision =
   | {
       readonly do: "refuse";
       readonly because: string;
-      readonly cure: string;
+      readonly remedy: string;
       readonly isOrphan?: boolean;
     };
 
@@ -82,7 +82,7 @@ export function decide(
       do: "refuse",
       because: `${address.allocationId} is held by ${holder.what}`,
       ...(holder.isOrphan === true && { isOrphan: true }),
-      cure:
+      remedy:
         holder.isOrphan === true
           ? "if it is an interface of this account that is left over, delete it, or allow ec2:DescribeNetworkInterfaces to have it taken; else give this group an Elastic IP of its own"
           : "give this group an Elastic IP of its own",
@@ -92,7 +92,7 @@ export function decide(
     return {
       do: "refuse",
       because: `${address.allocationId} belongs to the network border group ${address.borderGroup}, this instance in ${zone} to ${borderGroupOf(zone)}`,
-      cure: `allocate an Elastic IP in ${borderGroupOf(zone)}`,
+      remedy: `allocate an Elastic IP in ${borderGroupOf(zone)}`,
     };
   }
   if (holder.kind === "nobody") return { do: "associate" };

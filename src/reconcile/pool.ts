@@ -36,7 +36,7 @@ export function choose(
   zone: string,
   addresses: readonly AddressState[],
   poolTakeover: PoolTakeover,
-  lost: readonly string[],
+  lostClaims: readonly string[],
   unknownForMs: (address: AddressState) => number,
 ): Choice {
   const own = addresses.filter((address) => isOwn(address, target));
@@ -46,7 +46,7 @@ export function choose(
     return { address: kept, decision: decide(target, zone, kept, "if-gone", 0) };
 
   const usable = addresses.filter(
-    (address) => isUsableIn(address, zone) && !lost.includes(address.allocationId),
+    (address) => isUsableIn(address, zone) && !lostClaims.includes(address.allocationId),
   );
   // Of thousands only the free ones are put in order, mostly.
   const [free] = inOrder(usable.filter(isFree), target.instanceId, zone);
@@ -114,7 +114,7 @@ const NAMED = 6;
 
 function whyNone(addresses: readonly AddressState[], zone: string): string {
   if (addresses.length === 0) return "no address carries that tag";
-  const told = addresses.slice(0, NAMED).map((address) => {
+  const described = addresses.slice(0, NAMED).map((address) => {
     const { allocationId, publicIp, holder } = address;
     const name = nameAddress(allocationId, publicIp);
     if (!isUsableIn(address, zone)) return `${name} is for ${address.zone ?? address.borderGroup}`;
@@ -129,5 +129,5 @@ function whyNone(addresses: readonly AddressState[], zone: string): string {
     }
   });
   const more = addresses.length > NAMED ? ` and ${addresses.length - NAMED} more` : "";
-  return `no address is free for ${zone}: ${told.join(", ")}${more}`;
+  return `no address is free for ${zone}: ${described.join(", ")}${more}`;
 }

@@ -58,7 +58,7 @@ const ASSOCIATION_MS = 200;
 /** What a run remembers of its failures: clocks and counters, no facts. */
 export interface RetryState {
   /** By how tries are paced: failures in a row, and when the first and the last of them were, by the run's clock. */
-  readonly streaks: { readonly [M in Manner]?: Streak };
+  readonly streaks: { readonly [M in BackoffName]?: Streak };
   /** The cause that is being waited out, and since when (milliseconds of the run's clock). */
   readonly waitingFor?: { readonly cause: string; readonly since: number };
 }
@@ -69,7 +69,7 @@ interface Streak {
   readonly at: number;
 }
 
-type Manner = keyof typeof BACKOFFS;
+type BackoffName = keyof typeof BACKOFFS;
 
 export const NO_RETRIES: RetryState = { streaks: {} };
 
@@ -102,20 +102,20 @@ export function nextRetry(
   now: number,
   deadline: number,
   random: () => number,
-  isInVain = false,
+  wasWaitedOut = false,
 ): RetryDecision {
   if (failure.kind === "misconfigured") return { again: false, status: EXIT.CONFIG };
   if (failure.kind === "yielded") return { again: false, status: EXIT.UNAVAILABLE };
 
   // Trouble on the way says nothing about the cause that is being waited out, so it does not restart its clock.
-  const patient = failure.kind === "denied" || failure.details.meaning !== undefined;
+  const patient = failure.kind === "denied" || failure.details.permanentStatus !== undefined;
   const cause = `${failure.kind} ${failure.step ?? ""} ${failure.code ?? ""}`;
   const waitingFor = !patient
     ? state.waitingFor
     : state.waitingFor?.cause === cause
       ? state.waitingFor
       : { cause, since: now };
-  const patienceMs = isInVain ? 0 : patienceOf(failure);
+  const patienceMs = wasWaitedOut ? 0 : patienceOf(failure);
   const patienceLeft =
     patient && waitingFor !== undefined ? waitingFor.since + patienceMs - now : Infinity;
   if (patienceLeft <= 0) return { again: false, status: statusOf(failure), isWaitedOut: true };
@@ -123,15 +123,15 @@ export function nextRetry(
   const left = deadline - now - LAST_TRY_MS;
   if (left <= 0) return { again: false, status: statusOf(failure) };
 
-  const manner = mannerOf(failure, failure.kind);
-  const streak = continued(state.streaks[manner], now);
+  const backoff = backoffOf(failure, failure.kind);
+  const streak = continued(state.streaks[backoff], now);
   // Tries are so far apart from start to start: one that has waited for an answer has waited already.
-  const pause = delay(failure, manner, streak, left, random) - (now - triedAt);
+  const pause = delay(failure, backoff, streak, left, random) - (now - triedAt);
   return {
     again: true,
     // The last look is at the end of the patience, not some time after it.
     afterMs: Math.min(Math.max(FLOOR_MS, Math.min(pause, patienceLeft)), left),
-    state: { streaks: { ...state.streaks, [manner]: streak }, ...(waitingFor && { waitingFor }) },
+    state: { streaks: { ...state.streaks, [backoff]: streak }, ...(waitingFor && { waitingFor }) },
     ...(patient && waitingFor !== state.waitingFor && { patienceMs: Math.min(patienceMs, left) }),
   };
 }
@@ -146,12 +146,15 @@ function continued(streak: Streak | undefined, now: number): Streak {
   return { inARow: inARow + 1, since, at: now };
 }
 
-function mannerOf(failure: Failure, kind: Exclude<Kind, "misconfigured" | "yielded">): Manner {
-  const { isLocal, isWrite, meaning } = failure.details;
+function backoffOf(
+  failure: Failure,
+  kind: Exclude<Kind, "misconfigured" | "yielded">,
+): BackoffName {
+  const { isLocal, isWrite, permanentStatus } = failure.details;
   if (isLocal === true) return "local";
   // Throttled, it was not carried out, and whether a fleet comes to an end depends on how soon it is sent again.
   if (isWrite !== true || kind === "throttled") return kind;
-  return meaning === undefined && kind !== "denied" ? "write" : "denied";
+  return permanentStatus === undefined && kind !== "denied" ? "write" : "denied";
 }
 
 /** The exit status of a run that ends with this failure: the cause counts, even if the deadline came first. */
@@ -164,7 +167,7 @@ export function statusOf(failure: Failure): ExitStatus {
     case "denied":
       return EXIT.NOPERM;
     case "not-yet":
-      return failure.details.meaning ?? EXIT.TEMPFAIL;
+      return failure.details.permanentStatus ?? EXIT.TEMPFAIL;
     case "held":
     case "throttled":
     case "unreachable":
@@ -194,12 +197,12 @@ export function causeAtDeadline(
 
 function delay(
   { details: { contenders } }: Failure,
-  manner: Manner,
+  backoff: BackoffName,
   { inARow, since, at }: Streak,
   left: number,
   random: () => number,
 ): number {
-  const { firstMs, growth, capMs, longMs, jitter }: Backoff = BACKOFFS[manner];
+  const { firstMs, growth, capMs, longMs, jitter }: Backoff = BACKOFFS[backoff];
   const isLong = longMs !== undefined && at - since >= LONG_MS;
   const grown = firstMs * growth ** Math.min(inARow - 1, 16);
   const bound =

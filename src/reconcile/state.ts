@@ -88,7 +88,7 @@ export const NOTHING_DONE: Memory = {
 };
 
 /** An observation, and when it was asked for. */
-export interface Seen extends Observation {
+export interface TimedObservation extends Observation {
   readonly askedAt: number;
   /** Wall-clock time, in milliseconds since the epoch. */
   readonly date: number;
@@ -96,7 +96,7 @@ export interface Seen extends Observation {
 
 /** A write that was decided on, and what it rests on. */
 export interface Intent {
-  readonly seen: Seen;
+  readonly seen: TimedObservation;
   readonly address: AddressState;
   readonly write: Write;
 }

@@ -12,7 +12,7 @@ export interface Line {
   readonly level: "error" | "warn" | "info" | "debug";
   readonly text: string;
   /** For the journal alone: the console, which is read by whoever cannot reach the machine, need not be told again. */
-  readonly isAside?: boolean;
+  readonly journalOnly?: boolean;
 }
 
 /** Has the run changed who holds the address? */

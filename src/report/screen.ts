@@ -21,7 +21,7 @@ export interface Row {
   readonly label: string;
   readonly text: string;
   /** What to do, and commands that do it. */
-  readonly cure?: string | undefined;
+  readonly remedy?: string | undefined;
   readonly commands?: readonly string[] | undefined;
 }
 
@@ -45,14 +45,14 @@ const NARROWEST = 20;
 export function linesOf(row: Row, screen: Screen, labelWidth: number): string[] {
   const { columns } = screen;
   const text = printable(row.text, screen);
-  const cure = row.cure && printable(row.cure, screen);
+  const remedy = row.remedy && printable(row.remedy, screen);
   // Not as much as a space of a command is changed, except for what would change the screen.
   const commands = (row.commands ?? []).map((command) => command.replace(/\p{C}/gu, "?"));
   if (columns === undefined) {
     const word = row.mark === undefined ? "" : `${SIGNS[row.mark].ascii.padEnd(7)} `;
     return [
       `${word}${row.label}: ${text}`,
-      ...(cure ? [`        cure: ${cure}`] : []),
+      ...(remedy ? [`        cure: ${remedy}`] : []),
       ...commands.map((command) => `        run: ${command}`),
     ];
   }
@@ -68,8 +68,8 @@ export function linesOf(row: Row, screen: Screen, labelWidth: number): string[] 
     ? [head, ...body.map(pad)]
     : [`${head}${body[0] ?? ""}`, ...body.slice(1).map(pad)];
   const arrow = screen.unicode ? "→ " : "-> ";
-  if (cure) {
-    const [first = "", ...more] = wrap(cure, width - arrow.length);
+  if (remedy) {
+    const [first = "", ...more] = wrap(remedy, width - arrow.length);
     lines.push(
       pad(`${arrow}${first}`),
       ...more.map((line) => pad(" ".repeat(arrow.length) + line)),

@@ -39,9 +39,9 @@ export async function desiredAddress(
       "not-yet",
       {
         why: `${self.instanceId} has no tag ${tag} or ${poolTag}, or not yet`,
-        cure: `tag the Auto Scaling group with ${tag}=eipalloc-… (propagated to instances), or set EIP_HEAL_ALLOCATION_ID`,
+        remedy: `tag the Auto Scaling group with ${tag}=eipalloc-… (propagated to instances), or set EIP_HEAL_ALLOCATION_ID`,
         code: "NoTag",
-        meaning: optional ? EXIT.OK : EXIT.CONFIG,
+        permanentStatus: optional ? EXIT.OK : EXIT.CONFIG,
       },
       step,
     );
@@ -50,7 +50,7 @@ export async function desiredAddress(
   if (!isAllocationId(found.value)) {
     throw new Failure("misconfigured", {
       why: `the tag ${tag} of ${self.instanceId} is ${JSON.stringify(found.value)}`,
-      cure: `it takes ${allocationIdHint(found.value)}`,
+      remedy: `it takes ${allocationIdHint(found.value)}`,
     });
   }
   return { kind: "address", allocationId: found.value };

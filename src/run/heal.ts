@@ -7,12 +7,12 @@ import type { Settings } from "../config/settings.ts";
 import type { End, Facts, Outcome } from "../model/outcome.ts";
 import { resolveTarget } from "../model/target.ts";
 import type { LastResult } from "../reconcile/drift.ts";
-import { isInVain } from "../reconcile/news.ts";
+import { wasWaitedOut } from "../reconcile/repeated.ts";
 import { type Memory, NOTHING_DONE } from "../reconcile/state.ts";
 import { desiredAddress, tagsToRead } from "./desired.ts";
 import { reconcile } from "./loop.ts";
 import type { HealPorts, Moves } from "./ports.ts";
-import { serviceOf } from "./service.ts";
+import { serviceState } from "./in-service.ts";
 import { deadlineSignal, endBy, type Ended, retry, withStep } from "./retrying.ts";
 
 export interface HealOptions {
@@ -23,9 +23,9 @@ export interface HealOptions {
   /** Told of each request that moves the address here. */
   readonly moves?: Moves;
   /** How the last run on this boot has ended: what it has waited for in vain is not waited for again. */
-  readonly past?: LastResult | undefined;
+  readonly lastOnBoot?: LastResult | undefined;
   /** How the last run of the same unit has ended: what has been told of it is debug now. */
-  readonly last?: LastResult | undefined;
+  readonly lastOfUnit?: LastResult | undefined;
 }
 
 /**
@@ -37,7 +37,7 @@ export interface HealOptions {
 export async function heal(
   settings: Settings,
   ports: HealPorts,
-  { dryRun = false, force = false, moves, past, last }: HealOptions,
+  { dryRun = false, force = false, moves, lastOnBoot, lastOfUnit }: HealOptions,
   stop: AbortSignal,
 ): Promise<Outcome> {
   const { clock } = ports;
@@ -45,7 +45,16 @@ export async function heal(
   const limit = deadlineSignal(clock, settings.deadlineMs, stop);
   const { signal, defer } = limit;
   const deadline = startedAt + settings.deadlineMs;
-  const context = { settings, ports, signal, stop, deadline, defer, last, step: "starting" };
+  const context = {
+    settings,
+    ports,
+    signal,
+    stop,
+    deadline,
+    defer,
+    last: lastOfUnit,
+    step: "starting",
+  };
   let facts: Facts = {};
   const { lastWrite } = ports;
   const sent = lastWrite.read();
@@ -59,10 +68,10 @@ export async function heal(
 
   async function attempt(): Promise<End> {
     memory = { ...memory, written: "no" };
-    const footing = await withStep(context, "reading instance metadata", () =>
-      ports.stand(tagsToRead(settings), signal),
+    const session = await withStep(context, "reading instance metadata", () =>
+      ports.openSession(tagsToRead(settings), signal),
     );
-    const { self } = footing;
+    const { self } = session;
     const { instanceId, region, lifecycleState } = self;
     facts = {
       ...facts,
@@ -70,7 +79,7 @@ export async function heal(
       region,
       ...(lifecycleState !== undefined && { lifecycleState }),
     };
-    const service = await serviceOf(context, footing, memory.group?.name, mayAsk, () => {
+    const service = await serviceState(context, session, memory.group?.name, mayAsk, () => {
       mayAsk = false;
     });
     if (service.is === "out of service") {
@@ -84,10 +93,10 @@ export async function heal(
     const target = resolveTarget(self, settings.interface, settings.privateIp);
     facts = { ...facts, interfaceId: target.interfaceId, privateIp: target.privateIp };
     const connection = {
-      ec2: await footing.connect(),
+      ec2: await session.connect(),
       async reconnect() {
         connection.ec2.close();
-        connection.ec2 = await footing.connect();
+        connection.ec2 = await session.connect();
       },
     };
     try {
@@ -108,7 +117,7 @@ export async function heal(
       context,
       attempt,
       () => memory.written,
-      (failure) => isInVain(failure, past, facts.instanceId),
+      (failure) => wasWaitedOut(failure, lastOnBoot, facts.instanceId),
     );
     return {
       ...endOf(ended, memory),

@@ -24,7 +24,7 @@ const FIRST_HEARTBEAT_MS = 8_000;
 const NOT_BEGUN = {
   why: "this instance does not wait under it, or not yet: instance metadata shows no target state",
   code: "NotBegun",
-  meaning: EXIT.OK,
+  permanentStatus: EXIT.OK,
 } as const;
 /** After one that may not have arrived. */
 const NEXT_HEARTBEAT_MS = 2_000;
@@ -130,7 +130,7 @@ async function keepAlive(name: string, ports: Ports, signal: AbortSignal): Promi
   const { clock, log } = ports;
   const context = { ports, signal, step: "starting" };
   const step = `keeping the launch hook ${name} from timing out`;
-  let said: string | undefined;
+  let lastLogged: string | undefined;
   let wait = FIRST_HEARTBEAT_MS;
   try {
     for (;;) {
@@ -150,8 +150,8 @@ async function keepAlive(name: string, ports: Ports, signal: AbortSignal): Promi
         }
       } catch (error) {
         if (!(error instanceof Failure)) throw error;
-        log[error.message === said ? "debug" : "warn"](error.message);
-        said = error.message;
+        log[error.message === lastLogged ? "debug" : "warn"](error.message);
+        lastLogged = error.message;
         if (error.kind === "unreachable" || error.kind === "throttled") wait = NEXT_HEARTBEAT_MS;
       }
     }
@@ -166,11 +166,11 @@ async function withGroup<T>(
   work: (autoScaling: AutoScaling, group: string | undefined, hasBegun: boolean) => Promise<T>,
 ): Promise<T> {
   const { ports, signal } = context;
-  const footing = await withStep(context, "reading instance metadata", () =>
-    ports.stand([GROUP_TAG], signal),
+  const session = await withStep(context, "reading instance metadata", () =>
+    ports.openSession([GROUP_TAG], signal),
   );
-  const { instanceId, tag, lifecycleState } = footing.self;
-  const autoScaling = await footing.autoScaling();
+  const { instanceId, tag, lifecycleState } = session.self;
+  const autoScaling = await session.autoScaling();
   try {
     const group =
       tag?.value ??

@@ -14,7 +14,7 @@ export interface Connection {
 }
 
 /** What a run keeps of an attempt, what is kept of it on this boot, and who counts its moves. */
-export interface Keeper {
+export interface Recorders {
   readonly moves?: Moves | undefined;
   readonly lastWrite: LastWrite;
   /** Told what the machine remembers, before each of its effects. */
@@ -31,7 +31,7 @@ export async function reconcile(
   memory: Memory,
   context: RetryContext,
   connection: Connection,
-  { moves, lastWrite, remember }: Keeper,
+  { moves, lastWrite, remember }: Recorders,
 ): Promise<End> {
   const { target } = goal;
   const { signal, ports } = context;

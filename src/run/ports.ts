@@ -36,7 +36,7 @@ export interface AutoScaling {
 }
 
 /** What one try stands on: this instance, read afresh, and connections to AWS in its name. */
-export interface Footing {
+export interface Session {
   readonly self: Instance;
   connect(): Promise<Ec2>;
   autoScaling(): Promise<AutoScaling>;
@@ -73,7 +73,7 @@ export interface Ports {
   /** Reads who this instance is, for those who ask AWS for nothing: no tags, no credentials. */
   identify(signal: AbortSignal): Promise<Instance>;
   /** Reads who this instance is, and the first of these tags that it has; `signal` ends whatever is done on this footing. */
-  stand(tags: readonly string[], signal: AbortSignal): Promise<Footing>;
+  openSession(tags: readonly string[], signal: AbortSignal): Promise<Session>;
   readonly clock: {
     now: () => number;
     /** Wall-clock time. */

@@ -4,7 +4,7 @@ import { seconds } from "../model/duration.ts";
 import { EXIT, type ExitStatus, Failure, inStep } from "../model/failure.ts";
 import type { End } from "../model/outcome.ts";
 import type { LastResult } from "../reconcile/drift.ts";
-import { isKnown } from "../reconcile/news.ts";
+import { isSameCause } from "../reconcile/repeated.ts";
 import { causeAtDeadline, nextRetry, NO_RETRIES, statusOf } from "../reconcile/retry.ts";
 import type { Written } from "../reconcile/state.ts";
 import type { Ports } from "./ports.ts";
@@ -60,7 +60,7 @@ export async function retry<T>(
   context: RetryContext,
   attempt: () => Promise<T>,
   written: () => Written = () => "no",
-  isInVain: (failure: Failure) => boolean = () => false,
+  wasWaitedOut: (failure: Failure) => boolean = () => false,
 ): Promise<Ended<T> & { readonly tries: number }> {
   const { ports, signal, stop, deadline } = context;
   const { clock, log } = ports;
@@ -89,22 +89,22 @@ export async function retry<T>(
 
     const now = clock.now();
     const { random } = clock;
-    const decision = nextRetry(last, state, triedAt, now, deadline, random, isInVain(last));
+    const decision = nextRetry(last, state, triedAt, now, deadline, random, wasWaitedOut(last));
     if (!decision.again) {
       const { status, isWaitedOut } = decision;
       return { failure: last, status, tries, ...(isWaitedOut && { isWaitedOut }) };
     }
     state = decision.state;
-    const isNews =
-      !isKnown(last, context.last) &&
+    const isNew =
+      !isSameCause(last, context.last) &&
       (logged?.failure.isLike(last) !== true || now - logged.at >= QUIET_MS);
-    if (isNews) logged = { failure: last, at: now };
+    if (isNew) logged = { failure: last, at: now };
     const { afterMs, patienceMs } = decision;
     const patience =
       patienceMs === undefined
         ? ""
         : `; it may only be late, and is waited for up to ${seconds(patienceMs)}`;
-    log[isNews ? "warn" : "debug"](`${last.message}${patience}; next try in ${seconds(afterMs)}`);
+    log[isNew ? "warn" : "debug"](`${last.message}${patience}; next try in ${seconds(afterMs)}`);
     context.step = `waiting after: ${last.message}`;
     try {
       await clock.sleep(afterMs, signal);

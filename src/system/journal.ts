@@ -21,7 +21,7 @@ const PRIORITY: Readonly<Record<LogLevel, number>> = {
 const COLOUR: Partial<Record<LogLevel, string>> = { error: "\x1b[31m", warn: "\x1b[33m" };
 const PLAIN = "\x1b[0m";
 
-export type Manner = "journal" | "terminal" | "plain";
+export type LogFormat = "journal" | "terminal" | "plain";
 
 export type Log = Record<"error" | "warn" | "info" | "debug", (message: string) => void> & {
   /** Resolves when everything has been written. */
@@ -29,9 +29,9 @@ export type Log = Record<"error" | "warn" | "info" | "debug", (message: string) 
 };
 
 /** One event as it is written: one line, whatever others have put into it, and marked as the manner wants it. */
-export function formatEvent(level: LogLevel, message: string, manner: Manner): string {
+export function formatEvent(level: LogLevel, message: string, logFormat: LogFormat): string {
   const line = oneLine(message);
-  switch (manner) {
+  switch (logFormat) {
     case "journal":
       return `<${PRIORITY[level]}>${line}`;
     case "terminal": {
@@ -47,7 +47,7 @@ export function formatEvent(level: LogLevel, message: string, manner: Manner): s
  * How stderr wants its lines. systemd tells by JOURNAL_STREAM which file it has connected to the journal
  * (device:inode); the variable is inherited, so it only counts if stderr still is that file.
  */
-export function mannerOf(environment: Readonly<Record<string, string | undefined>>): Manner {
+export function logFormatOf(environment: Readonly<Record<string, string | undefined>>): LogFormat {
   const journal = environment["JOURNAL_STREAM"];
   if (journal !== undefined) {
     try {
@@ -64,12 +64,14 @@ export function mannerOf(environment: Readonly<Record<string, string | undefined
 /** @param stream where its lines go: the units have the journal at stdout, and at stderr the console too */
 export function openLog(
   level: LogLevel,
-  manner: Manner,
+  logFormat: LogFormat,
   stream: "stdout" | "stderr" = "stderr",
 ): Log {
   const logger = createLogger({
     level,
-    format: printf((event) => formatEvent(event.level as LogLevel, String(event.message), manner)),
+    format: printf((event) =>
+      formatEvent(event.level as LogLevel, String(event.message), logFormat),
+    ),
     transports: [new Console({ stderrLevels: stream === "stderr" ? [...LOG_LEVELS] : [] })],
   });
   return {
@@ -85,27 +87,27 @@ export function openLog(
   };
 }
 
-const manner = mannerOf(process.env);
+const logFormat = logFormatOf(process.env);
 let level: LogLevel = "info";
-let log = openLog(level, manner);
+let log = openLog(level, logFormat);
 /** Opened when it is needed. */
-let aside: Log | undefined;
+let journalLog: Log | undefined;
 
 /** From which level on lines are written. */
 export function setLevel(next: LogLevel): void {
   level = next;
-  log = openLog(level, manner);
+  log = openLog(level, logFormat);
 }
 
 /** Writes a line to the log of this process. */
-export function say({ level: of, text, isAside = false }: Line): void {
-  const isForJournalAlone = isAside && manner === "journal";
-  if (isForJournalAlone) aside ??= openLog(level, manner, "stdout");
-  (isForJournalAlone ? aside : log)?.[of](text);
+export function say({ level: of, text, journalOnly = false }: Line): void {
+  const isForJournalAlone = journalOnly && logFormat === "journal";
+  if (isForJournalAlone) journalLog ??= openLog(level, logFormat, "stdout");
+  (isForJournalAlone ? journalLog : log)?.[of](text);
 }
 
 /** Resolves when everything has been written. */
 export async function closeLog(): Promise<void> {
   await log.close();
-  await aside?.close();
+  await journalLog?.close();
 }

@@ -30,7 +30,7 @@ export function writeResults(
 }
 
 /** Remembers both files as they are; returns how to write them back. */
-export function rememberResults(folder: string): () => void {
+export function snapshotResults(folder: string): () => void {
   const texts = ["env", "result.json"].map((name) => {
     try {
       return [name, readFileSync(join(folder, name), "utf8")] as const;
@@ -79,17 +79,17 @@ export function readRecord(
 }
 
 /** What rechecks remember. */
-export function readMemory(folder: string): RecheckState {
+export function readRecheckState(folder: string): RecheckState {
   const record = readJson(join(folder, "recheck.json"));
   const { moves, disagreements } = record ?? {};
-  const isMemory =
+  const isState =
     Array.isArray(moves) &&
     moves.every((at) => typeof at === "number") &&
     typeof disagreements === "number";
-  return isMemory ? { moves, disagreements } : NO_RECHECKS;
+  return isState ? { moves, disagreements } : NO_RECHECKS;
 }
 
-export function writeMemory(folder: string, memory: RecheckState): void {
+export function writeRecheckState(folder: string, memory: RecheckState): void {
   mkdirSync(folder, { recursive: true, mode: 0o755 });
   replace(join(folder, "recheck.json"), `${JSON.stringify(memory)}\n`);
 }

@@ -27,10 +27,10 @@ export function writerTo(screen: Screen & { readonly live: boolean }) {
   const clear = "\r\x1b[K";
   // `eip-heal doctor | head -1`: the checks go on, and the exit status stays theirs.
   process.stdout.on("error", () => {});
-  let hasFoot = false;
+  let hasProgress = false;
   const wipe = () => {
-    if (hasFoot) process.stdout.write(clear);
-    hasFoot = false;
+    if (hasProgress) process.stdout.write(clear);
+    hasProgress = false;
   };
   return {
     lines(lines: readonly string[]): void {
@@ -38,12 +38,12 @@ export function writerTo(screen: Screen & { readonly live: boolean }) {
       process.stdout.write(lines.map((line) => `${line}\n`).join(""));
     },
     /** Shows what is going on, where that can be taken back; an empty text takes it back. */
-    foot(text: string): void {
+    progress(text: string): void {
       if (!screen.live) return;
       wipe();
       if (text === "") return;
       process.stdout.write(text.slice(0, (screen.columns ?? 80) - 1));
-      hasFoot = true;
+      hasProgress = true;
     },
   };
 }

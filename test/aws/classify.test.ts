@@ -51,10 +51,10 @@ describe("kinds by code", () => {
     ["InternalFailure", "", 400, "not-yet", undefined],
     ["constructor", "", 400, "not-yet", undefined],
     ["WhateverEc2ThinksOf.Next", "", 418, "not-yet", undefined],
-  ])("%s %s (%d) is %s", (code, message, status, kind, meaning) => {
+  ])("%s %s (%d) is %s", (code, message, status, kind, permanentStatus) => {
     const failure = answer(code, message, status);
     expect(failure.kind).toBe(kind);
-    expect(failure.details.meaning).toBe(meaning);
+    expect(failure.details.permanentStatus).toBe(permanentStatus);
     expect(failure.message).toContain(code === "UnauthorizedOperation" ? "not allowed" : code);
   });
 });
@@ -79,8 +79,8 @@ describe("a refusal", () => {
     expect(message).toBe(
       `ec2:AssociateAddress at ec2.example: not allowed: ec2:AssociateAddress on ${INSTANCE} (no identity-based policy allows the ec2:AssociateAddress action); allow ec2:AssociateAddress in the policy of the instance role: eip-heal policy prints it`,
     );
-    expect(details.cure).not.toMatch(/arn:|i-0/);
-    expect(details.beyondRole).toBeUndefined();
+    expect(details.remedy).not.toMatch(/arn:|i-0/);
+    expect(details.notFixableInRole).toBeUndefined();
   });
 
   test.each([
@@ -88,7 +88,7 @@ describe("a refusal", () => {
     ["DescribeNetworkInterfaces", ""],
   ])("ec2:%s: which option of policy prints it", (action, option) => {
     const reason = `because no identity-based policy allows the ec2:${action} action`;
-    expect(because(reason, action).details.cure).toBe(
+    expect(because(reason, action).details.remedy).toBe(
       `allow ec2:${action} in the policy of the instance role: eip-heal policy${option} prints it`,
     );
   });
@@ -114,8 +114,8 @@ describe("a refusal", () => {
       "because no permissions boundary allows the ec2:AssociateAddress action",
       "have ec2:AssociateAddress allowed by the permissions boundary as well: the policy of the role cannot do that",
     ],
-  ])("%s: nothing in the policy of the role helps", (reason, cure) => {
-    expect(because(reason).details).toMatchObject({ cure, beyondRole: true });
+  ])("%s: nothing in the policy of the role helps", (reason, remedy) => {
+    expect(because(reason).details).toMatchObject({ remedy, notFixableInRole: true });
   });
 
   test.each([
@@ -127,7 +127,7 @@ describe("a refusal", () => {
     expect(message).toBe(
       "ec2:AssociateAddress at ec2.example: not allowed: ec2:AssociateAddress; the answer does not say which policy lacks or denies it; if it is that of the instance role, eip-heal policy prints one that allows it",
     );
-    expect(details.beyondRole).toBeUndefined();
+    expect(details.notFixableInRole).toBeUndefined();
   });
 
   test("keeps what is encoded, and not in its message", () => {

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
-import { CHECKS } from "../../src/doctor/checkup.ts";
+import { CHECKS } from "../../src/doctor/catalog.ts";
 import { allow } from "../../sim/iam.ts";
 import type { InstanceSpec } from "../../sim/build.ts";
 import { makeAuthority } from "../boot/certificates.ts";

@@ -166,7 +166,7 @@ describe("the address is", () => {
       expect(plain.status).toBe(status);
       expect(plain.stdout).toMatch(/^[ -~\n]+$/);
       expect(withoutId(plain.stdout)).toContain(
-        `standing: ${withoutId(String(record["message"])).replaceAll("…", "...")}\n`,
+        `status: ${withoutId(String(record["message"])).replaceAll("…", "...")}\n`,
       );
       const writes = setUp.region.calls.filter(({ action }) => !action.startsWith("Describe"));
       expect(writes).toEqual([]);
@@ -270,7 +270,7 @@ test.each([40, 80])("on a terminal of %d columns", async (columns) =>
       LANG: "C.UTF-8",
       NO_COLOR: "1",
     });
-    expect(output).toMatch(/^✓ standing/m);
+    expect(output).toMatch(/^✓ status/m);
     expect(output.split("\r\n").filter((line) => line.length > columns)).toEqual([]);
   }),
 );

@@ -167,14 +167,14 @@ describe("a machine with eip-heal", () => {
 
   test("status tells root all, and others what they may see", async () => {
     const told = await machine.must(["eip-heal", "status"]);
-    expect(told).toMatch(/^ok +standing: the address is here$/m);
+    expect(told).toMatch(/^ok +status: the address is here$/m);
     expect(told).toMatch(/^last run: .* ago: associated .*\(exit status 0\)$/m);
     // That of the heal, until it has been.
     expect(told).toMatch(/^next recheck: (?:in \d.* s|none, the timer is off)$/m);
 
     const nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
     const asNobody = await machine.must([...nobody, "eip-heal", "status"]);
-    expect(asNobody).toMatch(/^ok +standing: the address is here$/m);
+    expect(asNobody).toMatch(/^ok +status: the address is here$/m);
     expect(asNobody).toMatch(/^last run: .* can be read by root only$/m);
     await machine.must([...nobody, "eip-heal", "doctor"]);
   });

@@ -157,7 +157,7 @@ test("moved by a newer instance: yielded, said once, and left alone for ten peri
 });
 
 test("when the newer one is gone, it comes back", async () => {
-  await expectBack({ isNews: false }, () => {
+  await expectBack({ isNew: false }, () => {
     cloud.region.region.terminate(newer.instanceId);
     cloud.region.region.terminated(newer.instanceId);
   });
@@ -251,7 +251,7 @@ function another(spec: Parameters<typeof world.instance>[0]) {
  * @param isNews whether it has been here at the last look; if so, its absence is warned of
  */
 async function expectBack(
-  { takenFrom, isNews = true }: { takenFrom?: BuiltInstance; isNews?: boolean },
+  { takenFrom, isNew = true }: { takenFrom?: BuiltInstance; isNew?: boolean },
   goes: () => void | Promise<void>,
 ): Promise<void> {
   const lines = (await machine.said(RECHECK)).length;
@@ -270,10 +270,10 @@ async function expectBack(
   expect(more).toEqual([]);
   const how = takenFrom ? `taken from ${takenFrom.instanceId} (running), ` : "1 try, ";
   expect((await machine.said(RECHECK)).slice(lines)).toEqual([
-    ...(isNews ? [FOUND] : []),
+    ...(isNew ? [FOUND] : []),
     expect.stringContaining(`associated ${NAMED} with ${HERE}, ${how}`),
   ]);
-  if (isNews) expect((await machine.said(RECHECK, "warning")).at(-1)).toBe(FOUND);
+  if (isNew) expect((await machine.said(RECHECK, "warning")).at(-1)).toBe(FOUND);
 }
 
 /** Instance metadata takes the questions of the deaf machine, and answers none. */

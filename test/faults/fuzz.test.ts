@@ -10,9 +10,9 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { roleCredentials } from "../../src/aws/credentials.ts";
 import { connectApi } from "../../src/aws/ec2-api.ts";
 import { ec2Over } from "../../src/aws/ec2.ts";
-import { footingOf } from "../../src/aws/footing.ts";
+import { sessionsOf } from "../../src/aws/session.ts";
 import { type Metadata, openMetadata } from "../../src/aws/imds.ts";
-import { readSelf } from "../../src/aws/self.ts";
+import { readInstance } from "../../src/aws/self.ts";
 import { HOLD_MS } from "../../src/reconcile/bounds.ts";
 import { decide, TAKEOVERS } from "../../src/reconcile/ownership.ts";
 import { Failure } from "../../src/model/failure.ts";
@@ -171,7 +171,9 @@ describe("instance metadata", () => {
           };
         };
         if (at < 24) {
-          const self = await tried((signal) => readSelf(metadata(signal), TAGS, undefined, true));
+          const self = await tried((signal) =>
+            readInstance(metadata(signal), TAGS, undefined, true),
+          );
           if (self === undefined) return;
           expectValid(self);
           try {
@@ -208,7 +210,7 @@ describe("EC2", () => {
           lane.begin(holder, plan);
           const { region, credentials, me, allocationId } = lane.scene;
           const tree = imdsTree(region, credentials, me);
-          const self = await readSelf(
+          const self = await readInstance(
             { read: async (path) => lookUp(tree, path.replace(/\/$/, "")) },
             [],
             undefined,
@@ -311,7 +313,7 @@ describe("whole runs", () => {
           const startedAt = performance.now();
           const outcome = await heal(
             read.settings,
-            { ...footingOf(environment, "0"), clock, log, lastWrite: NO_WRITES },
+            { ...sessionsOf(environment, "0"), clock, log, lastWrite: NO_WRITES },
             {},
             new AbortController().signal,
           );

@@ -4,12 +4,12 @@ import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { COMMANDS, OPTIONS } from "../../src/commands/index.ts";
 import { statusRecord } from "../../src/commands/status.ts";
-import { CHECKS, checkupRecord } from "../../src/doctor/checkup.ts";
+import { CHECKS, doctorRecord } from "../../src/doctor/catalog.ts";
 import { decide, TAKEOVERS } from "../../src/reconcile/ownership.ts";
 import { parseEnvironmentFile } from "../../src/config/environment-file.ts";
 import { EXIT, Failure, type Kind } from "../../src/model/failure.ts";
 import type { Change, End, Facts, HookEnd, Idle, Outcome } from "../../src/model/outcome.ts";
-import { clausesFor, documentOf, type Permit } from "../../src/iam/policy.ts";
+import { statementsFor, documentOf, type PolicyInput } from "../../src/iam/policy.ts";
 import { RESULT_VERSION, resultRecord } from "../../src/report/report.ts";
 import { readSettings, RESULT_KEYS } from "../../src/config/read.ts";
 import { SETTINGS } from "../../src/config/settings.ts";
@@ -166,7 +166,7 @@ describe("the man page", () => {
     const [check] = [
       { id: "role", mark: "failed", found: "f", cure: "c", commands: ["d"], blockedBy: ["ec2"] },
     ] as const;
-    const checkup = checkupRecord([check], new Date(0));
+    const checkup = doctorRecord([check], new Date(0));
     const [told = {}] = checkup["checks"] as object[];
     expect(fields("doctor")).toEqual(
       expect.arrayContaining([...Object.keys(checkup), ...Object.keys(told)]),
@@ -448,7 +448,7 @@ describe.skipIf(missing("bash"))("bash completion", () => {
 
 describe("the IAM policies", () => {
   const policy = (name: string): unknown => JSON.parse(read(`packaging/${name}.json`));
-  const EXAMPLE: Permit = {
+  const EXAMPLE: PolicyInput = {
     partition: "aws",
     region: "us-east-1",
     account: "123456789012",
@@ -458,13 +458,13 @@ describe("the IAM policies", () => {
     release: false,
   };
 
-  test.each<[string, Permit]>([
+  test.each<[string, PolicyInput]>([
     ["iam-policy", EXAMPLE],
     ["iam-policy-interfaces", { ...EXAMPLE, severalInterfaces: true }],
     ["iam-policy-pool", { ...EXAMPLE, addresses: { kind: "pool", key: "eip-pool", value: "web" } }],
     ["iam-policy-launch-hook", { ...EXAMPLE, hook: { group: "web", lookUp: true } }],
   ])("%s is what eip-heal policy prints", (name, permit) => {
-    expect(policy(name)).toEqual(JSON.parse(documentOf(clausesFor(permit))));
+    expect(policy(name)).toEqual(JSON.parse(documentOf(statementsFor(permit))));
   });
 
   test("the minimal one is what the user-data script needed", () => {

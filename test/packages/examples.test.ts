@@ -3,7 +3,12 @@ import { cpSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { clausesFor, documentOf, type Permit, type Statement } from "../../src/iam/policy.ts";
+import {
+  statementsFor,
+  documentOf,
+  type PolicyInput,
+  type Statement,
+} from "../../src/iam/policy.ts";
 import { attempt, missing, read, ROOT, run, SLOW } from "./tools.ts";
 
 const LINT = `${ROOT}.tools/lint/bin/`;
@@ -22,9 +27,9 @@ const TEMPLATE = "examples/cloudformation.yaml";
 const MODULE = "examples/terraform";
 
 /** The policy of one address, with these words in the places that an example fills in. */
-function printed(words: Partial<Permit> & { allocationId: string }): Statement[] {
+function printed(words: Partial<PolicyInput> & { allocationId: string }): Statement[] {
   const { allocationId, ...rest } = words;
-  const clauses = clausesFor({
+  const clauses = statementsFor({
     partition: "aws",
     region: "us-east-1",
     account: "123456789012",
@@ -211,7 +216,7 @@ test.skipIf(missing(PYTHON, CLOUD_INIT))(
 );
 
 describe.skipIf(missing(PARLIAMENT))("parliament finds nothing", { timeout: SLOW }, () => {
-  const judge = (policy: string) => attempt(PARLIAMENT, "--string", policy);
+  const summarize = (policy: string) => attempt(PARLIAMENT, "--string", policy);
 
   test("in the policies of the package", () => {
     const names = readdirSync(`${ROOT}packaging`).filter((name) =>
@@ -219,12 +224,12 @@ describe.skipIf(missing(PARLIAMENT))("parliament finds nothing", { timeout: SLOW
     );
     expect(names.length).toBeGreaterThan(3);
     for (const name of names) {
-      expect(judge(read(`packaging/${name}`)), name).toEqual({ status: 0, output: "" });
+      expect(summarize(read(`packaging/${name}`)), name).toEqual({ status: 0, output: "" });
     }
   });
 
   test("in what eip-heal prints, and much in a policy that IAM would not understand", () => {
-    const everything: Partial<Permit> & { allocationId: string } = {
+    const everything: Partial<PolicyInput> & { allocationId: string } = {
       allocationId: "eipalloc-0123456789abcdef0",
       hook: { group: "web", lookUp: true },
       release: true,
@@ -232,9 +237,9 @@ describe.skipIf(missing(PARLIAMENT))("parliament finds nothing", { timeout: SLOW
     for (const severalInterfaces of [false, true]) {
       const Statement = printed({ ...everything, severalInterfaces });
       const policy = JSON.stringify({ Version: "2012-10-17", Statement });
-      expect(judge(policy)).toEqual({ status: 0, output: "" });
+      expect(summarize(policy)).toEqual({ status: 0, output: "" });
       const broken = policy.replace("ec2:AssociateAddress", "ec2:AssociateAdress");
-      expect(judge(broken).output).toContain("Unknown action ec2:AssociateAdress");
+      expect(summarize(broken).output).toContain("Unknown action ec2:AssociateAdress");
     }
   });
 });

@@ -7,7 +7,7 @@ import {
   type Displacement,
   NOTHING_DISPLACED,
   questionAbout,
-  standingAt,
+  ipToDisplace,
 } from "../../src/reconcile/displacement.ts";
 import { address, ALLOCATION, HERE, NOBODY, observation, PUBLIC_IP, TARGET } from "./fixtures.ts";
 
@@ -23,11 +23,11 @@ const pending = (one: Displaced, gone: string[] = []): Displacement => ({ pendin
 describe("what stands at the target", () => {
   const occupied = { ...TARGET, publicIp: OTHER };
 
-  test("a public address, unless it is the very one, or gone already", () => {
-    expect(standingAt(occupied, PUBLIC_IP, NOTHING_DISPLACED)).toBe(OTHER);
-    expect(standingAt(occupied, OTHER, NOTHING_DISPLACED)).toBeUndefined();
-    expect(standingAt(TARGET, PUBLIC_IP, NOTHING_DISPLACED)).toBeUndefined();
-    expect(standingAt(occupied, PUBLIC_IP, { gone: [OTHER] })).toBeUndefined();
+  test("a public address, unless test is the very one, or gone already", () => {
+    expect(ipToDisplace(occupied, PUBLIC_IP, NOTHING_DISPLACED)).toBe(OTHER);
+    expect(ipToDisplace(occupied, OTHER, NOTHING_DISPLACED)).toBeUndefined();
+    expect(ipToDisplace(TARGET, PUBLIC_IP, NOTHING_DISPLACED)).toBeUndefined();
+    expect(ipToDisplace(occupied, PUBLIC_IP, { gone: [OTHER] })).toBeUndefined();
   });
 });
 

@@ -12,8 +12,8 @@ import {
 } from "../../src/reconcile/retry.ts";
 import type { Written } from "../../src/reconcile/state.ts";
 
-const failure = (kind: Kind, meaning?: 77 | 78, more: Partial<FailureDetails> = {}) =>
-  new Failure(kind, { why: "x", code: "C", meaning, ...more });
+const failure = (kind: Kind, permanentStatus?: 77 | 78, more: Partial<FailureDetails> = {}) =>
+  new Failure(kind, { why: "x", code: "C", permanentStatus, ...more });
 const local = failure("unreachable", undefined, { isLocal: true });
 const write = (kind: Kind) => failure(kind, undefined, { isWrite: true });
 /** The dice at their highest. */
@@ -139,12 +139,15 @@ describe("when a run ends, and how", () => {
     ["held", undefined, 599_000, EXIT.TEMPFAIL],
     ["throttled", undefined, 599_000, EXIT.TEMPFAIL],
     ["unreachable", undefined, 599_000, EXIT.TEMPFAIL],
-  ] as const)("%s meaning %s: not before %d ms, with %d", (kind, meaning, earliest, status) => {
-    const end = run(failure(kind, meaning));
-    expect(end.status).toBe(status);
-    expect(end.endedAt).toBeGreaterThanOrEqual(earliest);
-    expect(end.endedAt).toBeLessThanOrEqual(Math.max(earliest, 1) + 15_000);
-  });
+  ] as const)(
+    "%s meaning %s: not before %d ms, with %d",
+    (kind, permanentStatus, earliest, status) => {
+      const end = run(failure(kind, permanentStatus));
+      expect(end.status).toBe(status);
+      expect(end.endedAt).toBeGreaterThanOrEqual(earliest);
+      expect(end.endedAt).toBeLessThanOrEqual(Math.max(earliest, 1) + 15_000);
+    },
+  );
 
   test("an allocation id that EC2 does not know is waited for half a minute", () => {
     const { endedAt, status } = run(

@@ -51,7 +51,7 @@ async function play({ shown, refusal, moves, stop = new AbortController() }: Scr
   const context = {
     ports: {
       identify: () => Promise.reject(new Error("not asked")),
-      stand: () => Promise.reject(new Error("not asked")),
+      openSession: () => Promise.reject(new Error("not asked")),
       clock: {
         now: () => now,
         date: () => new Date(LAUNCHED),

@@ -50,7 +50,7 @@ export interface AgentOptions {
   readonly killed?: AbortSignal;
 }
 
-/** Milliseconds after which the agent gives up on an answer, as aws/service.ts does; on one to a write sooner. */
+/** Milliseconds after which the agent gives up on an answer, as aws/client.ts does; on one to a write sooner. */
 const LIMIT_MS = { ec2: 15_000, autoscaling: 6_000 };
 
 /** One run of the agent. A killed one never resolves. */
@@ -124,7 +124,7 @@ function portsOf(options: AgentOptions): HealPorts {
       await sleep(2, signal);
       return selfOf(region.instance(instanceId), region, []);
     },
-    async stand(tags, signal) {
+    async openSession(tags, signal) {
       await sleep(2, signal);
       const self = selfOf(region.instance(instanceId), region, tags);
       const denied = new Set<string>();
@@ -161,18 +161,18 @@ function wireOf(service: Service, options: AgentOptions, sleep: Sleep, signal: A
       return answer;
     };
     const limitMs = action === "AssociateAddress" ? FLIGHT_MS : LIMIT_MS[service];
-    const noAnswer = new Failure("unreachable", { request, why: "no complete answer" });
+    const foreignAnswer = new Failure("unreachable", { request, why: "no complete answer" });
     // Its connection is reset then, so that it does not arrive later.
     if (lose === "request" || thereMs > limitMs) {
       if (lose === undefined && isLate) void options.time.sleep(thereMs).then(() => carryOut());
       await sleep(limitMs, signal);
-      throw noAnswer;
+      throw foreignAnswer;
     }
     await sleep(thereMs, signal);
     const answer = carryOut();
     if (lose === "answer" || thereMs + backMs > limitMs) {
       await sleep(limitMs - thereMs, signal);
-      throw noAnswer;
+      throw foreignAnswer;
     }
     await sleep(backMs, signal);
     if ("value" in answer) return answer.value;

@@ -13,9 +13,9 @@ describe("whatever others have put into an event", () => {
     ["journal", "<4>", ""],
     ["terminal", "\x1b[33m", "\x1b[0m"],
     ["plain", "", ""],
-  ] as const)("it is one line: %s", (manner, before, after) => {
+  ] as const)("it is one line: %s", (logFormat, before, after) => {
     const cleaned = "web <2>associated eipalloc-1 (203.0.113.9) [2J 31m please next : none";
-    expect(formatEvent("warn", `the pool eip-pool=${FORGED}: none`, manner)).toBe(
+    expect(formatEvent("warn", `the pool eip-pool=${FORGED}: none`, logFormat)).toBe(
       `${before}the pool eip-pool=${cleaned}${after}`,
     );
   });

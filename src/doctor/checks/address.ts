@@ -16,22 +16,22 @@ import * as remedies from "../remedies.ts";
 import type { Settings } from "../../config/settings.ts";
 import { mayNotDisplace } from "../../reconcile/displacement.ts";
 import { withStep } from "../../run/retrying.ts";
-import { Blocked, failing, ok } from "../examination.ts";
-import { type Checks, type Enquiry, isRefusal, nameOf } from "./enquiry.ts";
+import { Blocked, failing, ok } from "../runner.ts";
+import { type Checks, type CheckContext, isRefusal, nameOf } from "../context.ts";
 
 /** The checks of the address, by the rules that decide in a heal. */
 export function checkAddress({
   ports,
-  want,
+  findDesired,
   observe,
   nameAnother,
-}: Enquiry): Checks<"wanted" | "address" | "holder" | "displaced"> {
+}: CheckContext): Checks<"wanted" | "address" | "holder" | "displaced"> {
   return {
-    async wanted(need) {
-      const { settings } = await need("settings");
-      const self = await need("identity");
+    async wanted(resultOf) {
+      const { settings } = await resultOf("settings");
+      const self = await resultOf("identity");
       try {
-        const wanted = await want(need);
+        const wanted = await findDesired(resultOf);
         const by =
           settings.allocationId !== undefined
             ? "EIP_HEAL_ALLOCATION_ID"
@@ -61,23 +61,23 @@ export function checkAddress({
       }
     },
 
-    async address(need) {
-      const { settings } = await need("settings");
-      const self = await need("identity");
-      const here = await need("interface");
-      const wanted = await need("wanted");
+    async address(resultOf) {
+      const { settings } = await resultOf("settings");
+      const self = await resultOf("identity");
+      const target = await resultOf("interface");
+      const wanted = await resultOf("wanted");
       if (wanted === undefined) throw new Blocked(["wanted"]);
       const borderGroup = borderGroupOf(self.zone);
-      let seen: Observation;
+      let observation: Observation;
       try {
-        seen = await observe(need);
+        observation = await observe(resultOf);
       } catch (error) {
         if (!(error instanceof Failure)) throw error;
         if (isRefusal(error)) {
           throw new Blocked([wanted.kind === "pool" ? "describe-addresses" : "describe-instances"]);
         }
         if (error.code !== "InvalidAllocationID.NotFound") throw error;
-        const { say, commands } = await nameAnother(need);
+        const { say, commands } = await nameAnother(resultOf);
         return failing(
           error,
           `it was released, or is in another region or account: choose one that is here, then ${say}`,
@@ -87,7 +87,7 @@ export function checkAddress({
 
       if (wanted.kind === "pool") {
         const under = (poolTakeover: Settings["poolTakeover"]) =>
-          choose(here, self.zone, seen.addresses, poolTakeover, [], () => UNKNOWN_FOR_MS);
+          choose(target, self.zone, observation.addresses, poolTakeover, [], () => UNKNOWN_FOR_MS);
         const choice = under(settings.poolTakeover);
         if (choice.address === undefined) {
           const policy = POOL_TAKEOVERS.find((one) => under(one).address !== undefined);
@@ -95,7 +95,7 @@ export function checkAddress({
           return {
             mark: "failed",
             found: `${nameOf(wanted)}: ${choice.why}`,
-            cure:
+            remedy:
               policy === undefined
                 ? "add an address to the pool, or let another instance go"
                 : `add an address to the pool, let another instance go, or set EIP_HEAL_POOL_TAKEOVER=${policy} in ${place}`,
@@ -103,10 +103,12 @@ export function checkAddress({
             status: EXIT.TEMPFAIL,
           };
         }
-        const { address: view, decision } = choice;
-        const value = { view, choice: decision, seen };
-        const found = `${nameAddress(view.allocationId, view.publicIp)}, one of ${seen.addresses.length} in the pool`;
-        const free = seen.addresses.filter((one) => isFree(one) && isUsableIn(one, self.zone));
+        const { address, decision } = choice;
+        const value = { address, choice: decision, observation };
+        const found = `${nameAddress(address.allocationId, address.publicIp)}, one of ${observation.addresses.length} in the pool`;
+        const free = observation.addresses.filter(
+          (one) => isFree(one) && isUsableIn(one, self.zone),
+        );
         const spare = free.length - (decision.do === "associate" ? 1 : 0);
         const { lifecycleHook, poolTakeover } = settings;
         if (lifecycleHook === undefined || poolTakeover !== "no" || spare > 0) {
@@ -116,72 +118,78 @@ export function checkAddress({
         return {
           mark: "warning",
           found: `${found}, with none to spare for ${self.zone}: the next instance waits under ${lifecycleHook} until an old one lets its address go, and is abandoned if Auto Scaling keeps those until the new one is in service`,
-          cure: `have an address more in the pool than instances in the group, or set EIP_HEAL_POOL_TAKEOVER=oldest in ${place}`,
+          remedy: `have an address more in the pool than instances in the group, or set EIP_HEAL_POOL_TAKEOVER=oldest in ${place}`,
           value,
         };
       }
 
-      const [view] = seen.addresses;
-      if (view === undefined) throw new Error("an observation of an address without it");
+      const [address] = observation.addresses;
+      if (address === undefined) throw new Error("an observation of an address without it");
       // The rule itself says whether the place is out of the question whoever holds it.
       const free = decide(
-        here,
+        target,
         self.zone,
-        { ...view, holder: { kind: "nobody" } },
+        { ...address, holder: { kind: "nobody" } },
         settings.takeover,
         0,
       );
       if (free.do === "refuse") {
-        const { say, commands } = await nameAnother(need);
+        const { say, commands } = await nameAnother(resultOf);
         return {
           mark: "failed",
           found: free.because,
-          cure: `${free.cure}, then ${say}`,
+          remedy: `${free.remedy}, then ${say}`,
           commands: [remedies.allocate(self.region, borderGroup), ...commands],
           status: EXIT.CONFIG,
         };
       }
-      if (!seen.direct && view.holder.kind === "nobody") {
+      if (!observation.direct && address.holder.kind === "nobody") {
         return {
           mark: "warning",
-          found: `${view.allocationId}: no instance holds it; whether it exists, in ${borderGroup}, and whether a NAT gateway or a load balancer holds it only ec2:DescribeAddresses tells`,
-          cure: "compare with what aws ec2 describe-addresses shows, or let the role ask",
+          found: `${address.allocationId}: no instance holds it; whether it exists, in ${borderGroup}, and whether a NAT gateway or a load balancer holds it only ec2:DescribeAddresses tells`,
+          remedy: "compare with what aws ec2 describe-addresses shows, or let the role ask",
           commands: [remedies.listAddresses(self.region)],
           unseen: true,
-          value: { view, seen },
+          value: { address, observation },
         };
       }
-      const group = view.borderGroup === undefined ? "" : `, in ${view.borderGroup}`;
-      return ok(`${nameAddress(view.allocationId, view.publicIp)}${group}`, { view, seen });
+      const group = address.borderGroup === undefined ? "" : `, in ${address.borderGroup}`;
+      return ok(`${nameAddress(address.allocationId, address.publicIp)}${group}`, {
+        address,
+        observation,
+      });
     },
 
-    async holder(need) {
-      const { settings } = await need("settings");
-      const self = await need("identity");
-      const here = await need("interface");
-      const { view, choice, seen } = await need("address");
+    async holder(resultOf) {
+      const { settings } = await resultOf("settings");
+      const self = await resultOf("identity");
+      const target = await resultOf("interface");
+      const { address, choice, observation } = await resultOf("address");
       const rule = (takeover: Settings["takeover"]) =>
-        decide(here, self.zone, view, takeover, UNKNOWN_FOR_MS);
+        decide(target, self.zone, address, takeover, UNKNOWN_FOR_MS);
       const decision = choice ?? rule(settings.takeover);
-      const value = { view, decision };
+      const value = { address, decision };
       switch (decision.do) {
         case "settled":
           return ok("this instance, in the right place: a heal changes nothing", value);
         case "probe":
           return ok(`${nameOf(decision.holder)}, this one: a heal makes sure of the place`, value);
         case "associate":
-          return ok(`${seen.direct ? "nobody" : "no instance"}: a heal associates it`, value);
+          return ok(
+            `${observation.direct ? "nobody" : "no instance"}: a heal associates it`,
+            value,
+          );
         case "take":
           return ok(
             `${nameOf(decision.from)}: a heal takes it, because ${decision.because}`,
             value,
           );
         case "refuse": {
-          const { say, commands } = await nameAnother(need);
+          const { say, commands } = await nameAnother(resultOf);
           return {
             mark: "failed",
             found: decision.because,
-            cure: `${decision.cure}, then ${say}`,
+            remedy: `${decision.remedy}, then ${say}`,
             commands: [remedies.allocate(self.region, borderGroupOf(self.zone)), ...commands],
             status: EXIT.CONFIG,
           };
@@ -195,7 +203,7 @@ export function checkAddress({
             mark: "failed",
             found:
               decision.do === "yield" ? decision.because : `${nameOf(holder)}: ${decision.because}`,
-            cure:
+            remedy:
               policy === undefined
                 ? "look again in a minute"
                 : decision.do === "yield"
@@ -207,18 +215,18 @@ export function checkAddress({
       }
     },
 
-    async displaced(need) {
-      const { settings } = await need("settings");
-      const here = await need("interface");
-      const ec2 = await need("ec2");
-      const { view, decision } = await need("holder");
-      const { publicIp } = here;
-      if (publicIp === undefined || publicIp === view.publicIp || decision.do === "settled") {
+    async displaced(resultOf) {
+      const { settings } = await resultOf("settings");
+      const target = await resultOf("interface");
+      const ec2 = await resultOf("ec2");
+      const { address, decision } = await resultOf("holder");
+      const { publicIp } = target;
+      if (publicIp === undefined || publicIp === address.publicIp || decision.do === "settled") {
         return ok("nothing", undefined);
       }
       const context = { ports, step: "checking" };
       const elasticIp = await withStep(context, `looking at ${publicIp}`, () =>
-        ec2.elasticIpAt({ ...here, publicIp }),
+        ec2.elasticIpAt({ ...target, publicIp }),
       );
       if (elasticIp === undefined) {
         return ok(`${publicIp}, which EC2 has assigned by itself and takes back`, undefined);
@@ -226,14 +234,14 @@ export function checkAddress({
       if (!settings.displace) {
         const place = ports.placeOfSetting("EIP_HEAL_DISPLACE");
         return failing(
-          mayNotDisplace(here, elasticIp),
+          mayNotDisplace(target, elasticIp),
           `set EIP_HEAL_DISPLACE=yes in ${place}, or give another place by EIP_HEAL_INTERFACE or EIP_HEAL_PRIVATE_IP`,
         );
       }
       return {
         mark: "warning",
-        found: `another Elastic IP, ${nameAddress(elasticIp.allocationId, elasticIp.publicIp)}, is on ${here.interfaceId} ${here.privateIp}; a heal pushes it off, and it stays allocated`,
-        cure: "nothing, if that is meant; else set EIP_HEAL_DISPLACE=no",
+        found: `another Elastic IP, ${nameAddress(elasticIp.allocationId, elasticIp.publicIp)}, is on ${target.interfaceId} ${target.privateIp}; a heal pushes it off, and it stays allocated`,
+        remedy: "nothing, if that is meant; else set EIP_HEAL_DISPLACE=no",
         value: undefined,
       };
     },

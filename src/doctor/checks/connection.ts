@@ -2,8 +2,8 @@
 import { seconds } from "../../model/duration.ts";
 import { Failure, NOT_OF_AWS } from "../../model/failure.ts";
 import { isIpv4 } from "../../model/ids.ts";
-import { failing, ok } from "../examination.ts";
-import { answerOf, type Checks, type Enquiry, isRefusal } from "./enquiry.ts";
+import { failing, ok } from "../runner.ts";
+import { permissionOf, type Checks, type CheckContext, isRefusal } from "../context.ts";
 
 /** A clock that is wrong by this much, in milliseconds, is worth a warning: EC2 refuses signatures from 15 min on. */
 const CLOCK_WARNING_MS = 60_000;
@@ -12,14 +12,14 @@ const CLOCK_WARNING_MS = 60_000;
 export function checkConnection({
   ports,
   signal,
-  ask,
+  firstCall,
   endpointVariable,
   correct,
-}: Enquiry): Checks<"endpoint" | "route" | "tls" | "clock" | "ec2"> {
+}: CheckContext): Checks<"endpoint" | "route" | "tls" | "clock" | "ec2"> {
   return {
-    async endpoint(need) {
-      const { parts } = await need("settings");
-      const self = await need("identity");
+    async endpoint(resultOf) {
+      const { parts } = await resultOf("settings");
+      const self = await resultOf("identity");
       const endpoints = parts.endpoints(self);
       const results = await Promise.allSettled(
         endpoints.map(async (endpoint) => {
@@ -57,15 +57,15 @@ export function checkConnection({
       );
     },
 
-    async route(need) {
-      const { parts } = await need("settings");
-      const self = await need("identity");
-      const endpoints = await need("endpoint");
+    async route(resultOf) {
+      const { parts } = await resultOf("settings");
+      const self = await resultOf("identity");
+      const endpoints = await resultOf("endpoint");
       let last: unknown;
       for (const endpoint of endpoints) {
         try {
           const address = await ports.network.connect(endpoint.url, signal);
-          const lack = parts.wayOut(self);
+          const lack = parts.egressHint(self);
           const by = isPrivate(address)
             ? "by a private address, such as an interface endpoint's"
             : lack === undefined
@@ -82,16 +82,16 @@ export function checkConnection({
       const variable = endpointVariable();
       return failing(
         last,
-        parts.wayOut(self) !== undefined && variable === undefined
-          ? parts.wayOut(self)
+        parts.egressHint(self) !== undefined && variable === undefined
+          ? parts.egressHint(self)
           : variable === undefined
             ? "let the security group, the network ACL and the route table of the subnet pass HTTPS (443) to it"
             : correct(variable),
       );
     },
 
-    async tls(need) {
-      const endpoint = await need("route");
+    async tls(resultOf) {
+      const endpoint = await resultOf("route");
       const askedAt = ports.clock.date().getTime();
       let greeting: Awaited<ReturnType<typeof ports.network.greet>>;
       try {
@@ -100,7 +100,7 @@ export function checkConnection({
         if (!(error instanceof Failure)) throw error;
         const variable = endpointVariable();
         // Something speaks there, and not what the variable says: https:// to a plain port, for one.
-        return failing(error, error.details.cure ?? (variable && correct(variable)));
+        return failing(error, error.details.remedy ?? (variable && correct(variable)));
       }
       const { protocol, date } = greeting;
       // The header has whole seconds; half of the time of the question is the network's.
@@ -115,8 +115,8 @@ export function checkConnection({
       });
     },
 
-    async clock(need) {
-      const { date, offsetMs } = await need("tls");
+    async clock(resultOf) {
+      const { date, offsetMs } = await resultOf("tls");
       if (date === undefined) {
         return { mark: "warning", found: "EC2 has not told the time", value: undefined };
       }
@@ -125,21 +125,21 @@ export function checkConnection({
       if (off < CLOCK_WARNING_MS) {
         return ok(off < 2_000 ? "it agrees with EC2's to the second" : told, undefined);
       }
-      const cure = "let chrony set it from the Amazon Time Sync Service (169.254.169.123)";
+      const remedy = "let chrony set it from the Amazon Time Sync Service (169.254.169.123)";
       const commands = ["systemctl restart chronyd", "chronyc makestep"];
       return {
         mark: "warning",
         found: `${told}; a heal corrects its signatures`,
-        cure,
+        remedy,
         commands,
         value: undefined,
       };
     },
 
-    async ec2(need) {
-      await Promise.all([need("credentials"), need("clock")]);
-      const { ec2, refusal } = await ask(need);
-      if (refusal !== undefined && !isRefusal(refusal) && answerOf(refusal) !== "allowed") {
+    async ec2(resultOf) {
+      await Promise.all([resultOf("credentials"), resultOf("clock")]);
+      const { ec2, refusal } = await firstCall(resultOf);
+      if (refusal !== undefined && !isRefusal(refusal) && permissionOf(refusal) !== "allowed") {
         return failing(
           refusal,
           refusal.kind === "throttled"

@@ -3,24 +3,24 @@ import { type Target, resolveTarget } from "../../model/target.ts";
 import { whyNotInService } from "../../reconcile/ownership.ts";
 import { EXIT, Failure } from "../../model/failure.ts";
 import * as remedies from "../remedies.ts";
-import { failing, ok } from "../examination.ts";
+import { failing, ok } from "../runner.ts";
 import type { Signer } from "../ports.ts";
-import { type Checks, type Enquiry, isRefusal, unlessBlocked } from "./enquiry.ts";
+import { type Checks, type CheckContext, isRefusal, unlessBlocked } from "../context.ts";
 
 /** The checks that rest on instance metadata alone. */
 export function checkInstance({
   ports,
   signal,
   sign,
-  ask,
+  firstCall,
   endpointVariable,
   correct,
-}: Enquiry): Checks<
+}: CheckContext): Checks<
   "metadata" | "identity" | "in-service" | "interface" | "tags" | "role" | "credentials"
 > {
   return {
-    async metadata(need) {
-      const { parts } = await need("settings");
+    async metadata(resultOf) {
+      const { parts } = await resultOf("settings");
       try {
         const metadata = await parts.metadata(signal);
         return ok(`${parts.metadataUrl.host} answers, version 2`, metadata);
@@ -46,9 +46,9 @@ export function checkInstance({
       }
     },
 
-    async identity(need) {
-      const { settings } = await need("settings");
-      const metadata = await need("metadata");
+    async identity(resultOf) {
+      const { settings } = await resultOf("settings");
+      const metadata = await resultOf("metadata");
       const named = settings.allocationId !== undefined || settings.pool !== undefined;
       const [self, ownRegion] = await Promise.all([
         metadata.self(named ? [] : [settings.tag, settings.poolTag]),
@@ -58,7 +58,7 @@ export function checkInstance({
         return {
           mark: "failed",
           found: `AWS_REGION is ${self.region}, and ${self.instanceId} is in ${ownRegion}`,
-          cure: `remove AWS_REGION from ${ports.placeOfSetting("AWS_REGION")}`,
+          remedy: `remove AWS_REGION from ${ports.placeOfSetting("AWS_REGION")}`,
           // Another region's own endpoint does not know the address; a given one refuses the signature.
           status: endpointVariable() === undefined ? EXIT.CONFIG : EXIT.NOPERM,
         };
@@ -66,14 +66,14 @@ export function checkInstance({
       return ok(`${self.instanceId} in ${self.zone}`, self);
     },
 
-    async "in-service"(need) {
-      const self = await need("identity");
+    async "in-service"(resultOf) {
+      const self = await resultOf("identity");
       const because = whyNotInService(self);
       if (because !== undefined) {
         return {
           mark: "warning",
           found: `${because}: a heal leaves the address alone`,
-          cure: "nothing, if that is meant; a heal is due once it is in service",
+          remedy: "nothing, if that is meant; a heal is due once it is in service",
           idle: true,
           value: undefined,
         };
@@ -87,69 +87,70 @@ export function checkInstance({
       );
     },
 
-    async interface(need) {
-      const { settings } = await need("settings");
-      const self = await need("identity");
-      let here: Target;
+    async interface(resultOf) {
+      const { settings } = await resultOf("settings");
+      const self = await resultOf("identity");
+      let target: Target;
       try {
-        here = resolveTarget(self, settings.interface, settings.privateIp);
+        target = resolveTarget(self, settings.interface, settings.privateIp);
       } catch (error) {
         if (!(error instanceof Failure)) throw error;
-        const { cure, setting } = error.details;
+        const { remedy, setting } = error.details;
         return failing(
           error,
           setting === undefined
-            ? cure
+            ? remedy
             : `set ${setting.key} in ${ports.placeOfSetting(setting.key)} to one of: ${setting.accepted}`,
         );
       }
       const others = self.interfaces.length - 1;
       const more = others === 0 ? "" : `, one of ${others + 1} interfaces`;
-      return ok(`${here.interfaceId} ${here.privateIp}${more}`, here);
+      return ok(`${target.interfaceId} ${target.privateIp}${more}`, target);
     },
 
-    async tags(need) {
-      const { settings } = await need("settings");
-      const metadata = await need("metadata");
+    async tags(resultOf) {
+      const { settings } = await resultOf("settings");
+      const metadata = await resultOf("metadata");
       if (settings.allocationId !== undefined || settings.pool !== undefined) {
         return ok("not needed: a setting names what is wanted", undefined);
       }
       if (await metadata.hasTags()) return ok("instance metadata shows them", undefined);
-      const self = await need("identity");
+      const self = await resultOf("identity");
       return {
         mark: "warning",
         found: "instance metadata shows none, so that EC2 has to be asked (ec2:DescribeInstances)",
-        cure: "turn them on, here and in the launch template",
+        remedy: "turn them on, here and in the launch template",
         commands: [remedies.modifyMetadata(self, "--instance-metadata-tags enabled")],
         value: undefined,
       };
     },
 
-    async role(need) {
-      const { parts } = await need("settings");
+    async role(resultOf) {
+      const { parts } = await resultOf("settings");
       if (parts.hasKeys) return ok("not needed: keys are set in the environment", undefined);
-      const metadata = await need("metadata");
+      const metadata = await resultOf("metadata");
       const role = await metadata.role();
       if (role !== undefined) return ok(role, role);
-      const self = await need("identity");
+      const self = await resultOf("identity");
       return {
         mark: "failed",
         found: "this instance has no role",
-        cure: "attach an instance profile whose role allows the calls (eip-heal policy prints them)",
+        remedy:
+          "attach an instance profile whose role allows the calls (eip-heal policy prints them)",
         commands: [remedies.attachProfile(self)],
         status: EXIT.NOPERM,
       };
     },
 
-    async credentials(need) {
-      const role = await need("role");
+    async credentials(resultOf) {
+      const role = await resultOf("role");
       let signer: Signer;
       try {
-        signer = await sign(need);
+        signer = await sign(resultOf);
       } catch (error) {
         if (!(error instanceof Failure) || error.code !== "AssumeRoleUnauthorizedAccess")
           throw error;
-        const { region } = await need("identity");
+        const { region } = await resultOf("identity");
         return failing(
           error,
           `let EC2 assume the role: add ${remedies.trustStatement(region)} to the statements of its trust policy; aws iam update-assume-role-policy takes the whole policy and replaces the one that is there`,
@@ -159,13 +160,13 @@ export function checkInstance({
       const { source, expiresAt } = signer;
       const until =
         expiresAt === undefined ? "" : `, until ${expiresAt.toISOString().replace(".000Z", "Z")}`;
-      const answer = await unlessBlocked(ask(need));
+      const answer = await unlessBlocked(firstCall(resultOf));
       if (answer === undefined) return ok(`of ${source}${until}; EC2 was not asked`, signer);
       const { refusal } = answer;
       if (refusal?.kind === "denied" && !isRefusal(refusal)) {
         return failing(
           refusal,
-          (await need("settings")).parts.hasKeys
+          (await resultOf("settings")).parts.hasKeys
             ? `correct AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN in ${ports.placeOfSetting("AWS_ACCESS_KEY_ID")}, or remove them there to use the instance role`
             : undefined,
         );

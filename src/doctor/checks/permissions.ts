@@ -2,18 +2,18 @@
 import { Failure } from "../../model/failure.ts";
 import { OPTIONAL } from "../../iam/policy.ts";
 import { deadlineSignal } from "../../run/retrying.ts";
-import { failing, type Need, ok } from "../examination.ts";
+import { failing, type ResultOf, ok } from "../runner.ts";
 import {
-  answerOf,
+  permissionOf,
   type Checks,
-  type Enquiry,
+  type CheckContext,
   isRefusal,
   notKnown,
-  quietly,
+  valueOrFailure,
   refusalOf,
   unlessBlocked,
-  type Values,
-} from "./enquiry.ts";
+  type CheckResults,
+} from "../context.ts";
 
 /** Milliseconds that Auto Scaling has to answer, which only a note depends on. */
 const AUTO_SCALING_MS = 3_000;
@@ -23,21 +23,22 @@ export function checkPermissions({
   ports,
   signal,
   sign,
-  ask,
+  firstCall,
   mayDescribeInstances,
-  want,
+  findDesired,
   observe,
   remedyFor,
-}: Enquiry): Checks<
+}: CheckContext): Checks<
   "describe-addresses" | "describe-instances" | "associate" | "launch-hook" | "optional"
 > {
   return {
-    async "describe-addresses"(need) {
-      await need("ec2");
-      const { refusal } = await ask(need);
-      if (refusal === undefined || answerOf(refusal) === "allowed") return ok("allowed", undefined);
-      const wanted = await quietly(want(need));
-      const remedy = await remedyFor(need, refusal);
+    async "describe-addresses"(resultOf) {
+      await resultOf("ec2");
+      const { refusal } = await firstCall(resultOf);
+      if (refusal === undefined || permissionOf(refusal) === "allowed")
+        return ok("allowed", undefined);
+      const wanted = await valueOrFailure(findDesired(resultOf));
+      const remedy = await remedyFor(resultOf, refusal);
       if (wanted instanceof Failure || wanted?.kind !== "pool") {
         return {
           mark: "warning",
@@ -46,18 +47,22 @@ export function checkPermissions({
           value: undefined,
         };
       }
-      return failing(refusal, remedy.cure, remedy.commands);
+      return failing(refusal, remedy.remedy, remedy.commands);
     },
 
-    async "describe-instances"(need) {
-      const refusal = await mayDescribeInstances(need);
-      if (refusal === undefined || answerOf(refusal) === "allowed") return ok("allowed", undefined);
-      if (answerOf(refusal) === "not known") return notKnown(refusal);
+    async "describe-instances"(resultOf) {
+      const refusal = await mayDescribeInstances(resultOf);
+      if (refusal === undefined || permissionOf(refusal) === "allowed")
+        return ok("allowed", undefined);
+      if (permissionOf(refusal) === "not known") return notKnown(refusal);
       if (!isRefusal(refusal)) return failing(refusal);
-      const remedy = await remedyFor(need, refusal);
-      const uses = [await quietly(want(need)), await quietly(observe(need))];
+      const remedy = await remedyFor(resultOf, refusal);
+      const uses = [
+        await valueOrFailure(findDesired(resultOf)),
+        await valueOrFailure(observe(resultOf)),
+      ];
       if (uses.some((use) => use instanceof Failure && isRefusal(use))) {
-        return failing(refusal, remedy.cure, remedy.commands);
+        return failing(refusal, remedy.remedy, remedy.commands);
       }
       return {
         mark: "warning",
@@ -67,18 +72,19 @@ export function checkPermissions({
       };
     },
 
-    async associate(need) {
-      const here = await need("interface");
-      const ec2 = await need("ec2");
-      const { view } = await need("address");
-      const held = await unlessBlocked(need("holder"));
+    async associate(resultOf) {
+      const target = await resultOf("interface");
+      const ec2 = await resultOf("ec2");
+      const { address } = await resultOf("address");
+      const held = await unlessBlocked(resultOf("holder"));
       const decided = held?.decision.do;
       const reassociate = decided === "take" || decided === "probe";
-      const refusal = await refusalOf(ec2.mayAssociate(view.allocationId, here, reassociate));
-      if (refusal === undefined || answerOf(refusal) === "allowed") return ok("allowed", undefined);
-      if (answerOf(refusal) === "not known") return notKnown(refusal);
+      const refusal = await refusalOf(ec2.mayAssociate(address.allocationId, target, reassociate));
+      if (refusal === undefined || permissionOf(refusal) === "allowed")
+        return ok("allowed", undefined);
+      if (permissionOf(refusal) === "not known") return notKnown(refusal);
       if (!isRefusal(refusal)) return failing(refusal);
-      const remedy = await remedyFor(need, refusal);
+      const remedy = await remedyFor(resultOf, refusal);
       return decided === "settled"
         ? {
             mark: "warning",
@@ -86,29 +92,29 @@ export function checkPermissions({
             ...remedy,
             value: undefined,
           }
-        : failing(refusal, remedy.cure, remedy.commands);
+        : failing(refusal, remedy.remedy, remedy.commands);
     },
 
-    async "launch-hook"(need) {
-      const { settings, parts } = await need("settings");
+    async "launch-hook"(resultOf) {
+      const { settings, parts } = await resultOf("settings");
       const { lifecycleHook: hook } = settings;
       if (hook === undefined) return ok("none is set", undefined);
-      const self = await need("identity");
-      const metadata = await need("metadata");
-      await need("credentials");
+      const self = await resultOf("identity");
+      const metadata = await resultOf("metadata");
+      await resultOf("credentials");
       let group: string | undefined;
       try {
-        group = (await metadata.group()) ?? (await parts.group(self, await sign(need), signal));
+        group = (await metadata.group()) ?? (await parts.group(self, await sign(resultOf), signal));
       } catch (error) {
         if (!(error instanceof Failure) || !isRefusal(error)) throw error;
-        const { cure, commands } = await remedyFor(need, error);
-        return failing(error, cure, commands);
+        const { remedy, commands } = await remedyFor(resultOf, error);
+        return failing(error, remedy, commands);
       }
       if (group === undefined) {
         return {
           mark: "warning",
           found: `${self.instanceId} is in no Auto Scaling group: it waits under no ${hook}`,
-          cure: `nothing, if that is meant; else remove EIP_HEAL_LIFECYCLE_HOOK from ${ports.placeOfSetting("EIP_HEAL_LIFECYCLE_HOOK")}`,
+          remedy: `nothing, if that is meant; else remove EIP_HEAL_LIFECYCLE_HOOK from ${ports.placeOfSetting("EIP_HEAL_LIFECYCLE_HOOK")}`,
           value: undefined,
         };
       }
@@ -116,21 +122,22 @@ export function checkPermissions({
       return {
         mark: "warning",
         found: `${hook} of ${group}: whether the role may complete it shows only when it does`,
-        cure: "compare the role with eip-heal policy (autoscaling:CompleteLifecycleAction, autoscaling:RecordLifecycleActionHeartbeat)",
+        remedy:
+          "compare the role with eip-heal policy (autoscaling:CompleteLifecycleAction, autoscaling:RecordLifecycleActionHeartbeat)",
         unseen: true,
         value: undefined,
       };
     },
 
     // A note, whatever comes out: a heal does without them.
-    async optional(need) {
-      const self = await need("identity");
-      const [ec2, metadata] = await Promise.all([need("ec2"), need("metadata")]);
+    async optional(resultOf) {
+      const self = await resultOf("identity");
+      const [ec2, metadata] = await Promise.all([resultOf("ec2"), resultOf("metadata")]);
       const isInGroup =
-        self.lifecycleState !== undefined || (await quietly(metadata.group())) !== undefined;
+        self.lifecycleState !== undefined || (await valueOrFailure(metadata.group())) !== undefined;
       const [ofInterfaces, ofGroup] = await Promise.all([
         refusalOf(ec2.mayDescribeInterfaces()),
-        isInGroup ? refusalOfAutoScaling(need) : undefined,
+        isInGroup ? refusalOfAutoScaling(resultOf) : undefined,
       ]);
       const aboutGroup = "autoscaling:DescribeAutoScalingInstances";
       const notes = [
@@ -144,11 +151,13 @@ export function checkPermissions({
   };
 
   /** Auto Scaling has no dry run: what it refuses to tell, it refuses. */
-  async function refusalOfAutoScaling(need: Need<Values>): Promise<Failure | undefined> {
-    const [{ parts }, self] = await Promise.all([need("settings"), need("identity")]);
+  async function refusalOfAutoScaling(
+    resultOf: ResultOf<CheckResults>,
+  ): Promise<Failure | undefined> {
+    const [{ parts }, self] = await Promise.all([resultOf("settings"), resultOf("identity")]);
     const limit = deadlineSignal(ports.clock, AUTO_SCALING_MS, signal);
     try {
-      await parts.group(self, await sign(need), limit.signal);
+      await parts.group(self, await sign(resultOf), limit.signal);
       return undefined;
     } catch (error) {
       if (error instanceof Failure) return error;
@@ -161,7 +170,7 @@ export function checkPermissions({
 }
 
 function note(permission: keyof typeof OPTIONAL, refusal: Failure | undefined): string {
-  switch (answerOf(refusal)) {
+  switch (permissionOf(refusal)) {
     case "allowed":
       return `${permission} is allowed`;
     case "refused":

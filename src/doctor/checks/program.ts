@@ -7,16 +7,16 @@ import {
   sentenceOf,
 } from "../../config/problem.ts";
 import { EXIT, Failure } from "../../model/failure.ts";
-import { failing, ok } from "../examination.ts";
+import { failing, ok } from "../runner.ts";
 import type { Parts } from "../ports.ts";
-import type { Checks, Enquiry } from "./enquiry.ts";
+import type { Checks, CheckContext } from "../context.ts";
 import { findingOfTimer, findingOfUnit } from "./units.ts";
 
 /** The checks that need neither network nor AWS. */
 export function checkProgram({
   ports,
   signal,
-}: Enquiry): Checks<"settings" | "unit" | "recheck" | "versions"> {
+}: CheckContext): Checks<"settings" | "unit" | "recheck" | "versions"> {
   return {
     async settings() {
       const { configured, settingsFile, hiddenFile } = ports;
@@ -29,7 +29,7 @@ export function checkProgram({
         return {
           mark: "failed",
           found: `${foundIn(first)}${also}`,
-          cure: remedyFor(first, ports.placeOfSetting),
+          remedy: remedyFor(first, ports.placeOfSetting),
           status,
         };
       }
@@ -37,7 +37,7 @@ export function checkProgram({
         return {
           mark: "failed",
           found: `${hiddenFile} is not readable by everybody, and eip-heal.service runs as a user of its own`,
-          cure: makeReadable(hiddenFile),
+          remedy: makeReadable(hiddenFile),
           status: EXIT.CONFIG,
         };
       }
@@ -47,10 +47,10 @@ export function checkProgram({
         parts = configured.parts();
       } catch (error) {
         if (!(error instanceof Failure)) throw error;
-        const { cure, variable } = error.details;
+        const { remedy, variable } = error.details;
         return failing(
           error,
-          cure ?? (variable && correctOrRemove(variable, ports.placeOfSetting)),
+          remedy ?? (variable && correctOrRemove(variable, ports.placeOfSetting)),
         );
       }
       return ok(`${settingsFile}, environment and flags are in order`, { settings, parts });

@@ -1,7 +1,7 @@
 /** What the state of our units means for the next boot, and for the hours until then. */
 import { seconds } from "../../model/duration.ts";
 import type { Unit } from "../../model/unit.ts";
-import { type Finding, ok } from "../examination.ts";
+import { type Finding, ok } from "../runner.ts";
 
 /** What systemd ends a service with that cannot become what User= and PrivateUsers= say: systemd.exec(5). */
 const EXIT_USER = 217;
@@ -19,10 +19,10 @@ export function findingOfUnit(unit: Unit, isGiven: (key: string) => boolean): Fi
       : result === "success"
         ? `${activity}, its last run succeeded`
         : `${activity}, its last run ended with exit status ${exitStatus} (${result})`;
-  const warn = (found: string, cure: string, ...commands: string[]): Finding<undefined> => ({
+  const warn = (found: string, remedy: string, ...commands: string[]): Finding<undefined> => ({
     mark: "warning",
     found: `eip-heal.service is ${found}`,
-    cure,
+    remedy,
     ...(commands.length > 0 && { commands }),
     value: undefined,
   });
@@ -88,10 +88,10 @@ export function findingOfTimer(timer: Unit | undefined): Finding<undefined> {
       timer.nextMs === undefined ? "" : `, next in ${seconds(Math.max(0, timer.nextMs))}`;
     return ok(`the timer runs${next}`, undefined);
   }
-  const warn = (found: string, cure: string, command: string): Finding<undefined> => ({
+  const warn = (found: string, remedy: string, command: string): Finding<undefined> => ({
     mark: "warning",
     found: `the timer is ${found}: ${STAYS_AWAY}`,
-    cure,
+    remedy,
     commands: [command],
     value: undefined,
   });

@@ -18,7 +18,7 @@ export const configFile = ({ config }: { config?: string }): string => config ??
  */
 export function readConfiguration(
   { config, flags }: { config?: string; flags: Readonly<Record<string, string>> },
-  own: Environment,
+  processEnvironment: Environment,
 ): Configuration {
   const path = configFile(config === undefined ? {} : { config });
   let text: string;
@@ -28,20 +28,24 @@ export function readConfiguration(
     const { code, message } = error as NodeJS.ErrnoException;
     // Everything has a default: only a file that was asked for has to be there.
     if (code !== "ENOENT" || config !== undefined) {
-      const read = readSettings({ flags, environment: own, file: { path, variables: {} } });
+      const read = readSettings({
+        flags,
+        environment: processEnvironment,
+        file: { path, variables: {} },
+      });
       return {
         problems: [{ problem: "unreadable file", file: path, why: hintOnReading(code, message) }],
         status: EXIT.CONFIG,
-        ...hookOf(read, own),
+        ...hookOf(read, processEnvironment),
       };
     }
     text = "";
   }
   const file = parseEnvironmentFile(text);
-  const environment = { ...file.variables, ...own };
+  const environment = { ...file.variables, ...processEnvironment };
   const read = readSettings({
     flags,
-    environment: own,
+    environment: processEnvironment,
     file: { path, variables: file.variables },
   });
   const problems: Problem[] = [
@@ -60,7 +64,7 @@ export function readConfiguration(
   }
 
   const extra = file.variables["NODE_EXTRA_CA_CERTS"];
-  if (extra && !own["NODE_EXTRA_CA_CERTS"]) {
+  if (extra && !processEnvironment["NODE_EXTRA_CA_CERTS"]) {
     // From the environment Node has read it before we began.
     try {
       // To import it is to load OpenSSL's half of Node, which a recheck that finds nothing wrong does without.

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { Failure } from "../../src/model/failure.ts";
 import { HOUR_MS, type LastResult } from "../../src/reconcile/drift.ts";
 import { oneLine } from "../../src/model/text.ts";
-import { isKnown, toldConsole } from "../../src/reconcile/news.ts";
+import { isSameCause, loggedToConsole } from "../../src/reconcile/repeated.ts";
 
 const NOW = Date.UTC(2026, 10, 23, 12);
 const DENIED = new Failure(
@@ -30,7 +30,7 @@ describe("a cause is known", () => {
     ["another code", { ...BEFORE, code: "AuthFailure" }, false],
     ["a success before", { outcome: "settled", exitStatus: 0 }, false],
   ])("%s: %o %s", (_, last, expected) => {
-    expect(isKnown(DENIED, last)).toBe(expected);
+    expect(isSameCause(DENIED, last)).toBe(expected);
   });
 
   test("by its words, where nothing was begun yet", () => {
@@ -40,9 +40,9 @@ describe("a cause is known", () => {
       ...last,
       message: `${text}; gave up after 0 tries, 0.0 s`,
     });
-    expect(isKnown(failure, message(failure.message))).toBe(true);
-    expect(isKnown(failure, message('EIP_HEAL_TAKEOVER is "y"'))).toBe(false);
-    expect(isKnown(failure, last)).toBe(false);
+    expect(isSameCause(failure, message(failure.message))).toBe(true);
+    expect(isSameCause(failure, message('EIP_HEAL_TAKEOVER is "y"'))).toBe(false);
+    expect(isSameCause(failure, last)).toBe(false);
   });
 
   test.each([
@@ -52,7 +52,7 @@ describe("a cause is known", () => {
     const failure = new Failure("misconfigured", { why });
     const told = `${oneLine(failure.message)}; gave up after 1 try, 0.1 s`;
     expect(
-      isKnown(failure, {
+      isSameCause(failure, {
         outcome: "failed",
         failure: "misconfigured",
         exitStatus: 78,
@@ -64,7 +64,7 @@ describe("a cause is known", () => {
 
 describe("the console is told of a cause once an hour", () => {
   const told = (ago: number, last = BEFORE) =>
-    toldConsole(DENIED, { ...last, toldAt: new Date(NOW - ago).toISOString() }, NOW);
+    loggedToConsole(DENIED, { ...last, toldAt: new Date(NOW - ago).toISOString() }, NOW);
 
   test("not again within it", () => {
     expect(told(0)).toBe(new Date(NOW).toISOString());
@@ -75,7 +75,7 @@ describe("the console is told of a cause once an hour", () => {
     expect(told(HOUR_MS)).toBeUndefined();
     expect(told(-1)).toBeUndefined();
     expect(told(0, { ...BEFORE, code: "AuthFailure" })).toBeUndefined();
-    expect(toldConsole(DENIED, BEFORE, NOW)).toBeUndefined();
-    expect(toldConsole(DENIED, undefined, NOW)).toBeUndefined();
+    expect(loggedToConsole(DENIED, BEFORE, NOW)).toBeUndefined();
+    expect(loggedToConsole(DENIED, undefined, NOW)).toBeUndefined();
   });
 });

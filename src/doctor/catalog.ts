@@ -42,7 +42,7 @@ export interface Check {
   /** What was found, one sentence with the ids. */
   readonly found: string;
   /** What to do, where something is to be done. */
-  readonly cure?: string;
+  readonly remedy?: string;
   /** Commands that do it; words in capitals are to be filled in. */
   readonly commands?: readonly string[];
   /** For `skipped`: the checks that made it pointless. */
@@ -67,7 +67,7 @@ export interface Verdict {
 }
 
 /** @param checks in the order of CHECKS */
-export function judge(checks: readonly Check[]): Verdict {
+export function summarize(checks: readonly Check[]): Verdict {
   const failed = checks.filter(({ mark }) => mark === "failed");
   const warnings = checks.filter(({ mark }) => mark === "warning").length;
   const idle = checks.find((check) => check.idle === true);
@@ -106,23 +106,23 @@ export function judge(checks: readonly Check[]): Verdict {
 }
 
 /** Version of the schema of `doctor --json`; it changes when a field changes its meaning or goes. */
-export const CHECKUP_VERSION = 1;
+export const DOCTOR_VERSION = 1;
 
 /** What `doctor --json` prints. */
-export function checkupRecord(checks: readonly Check[], at: Date): Record<string, unknown> {
-  const { healthy, status, line, first } = judge(checks);
+export function doctorRecord(checks: readonly Check[], at: Date): Record<string, unknown> {
+  const { healthy, status, line, first } = summarize(checks);
   return {
-    version: CHECKUP_VERSION,
+    version: DOCTOR_VERSION,
     at: at.toISOString(),
     healthy,
     exitStatus: status,
     message: line,
     ...(first !== undefined && { first }),
-    checks: checks.map(({ id, mark, found, cure, commands, blockedBy }) => ({
+    checks: checks.map(({ id, mark, found, remedy, commands, blockedBy }) => ({
       id,
       mark,
       found,
-      ...(cure !== undefined && { cure }),
+      ...(remedy !== undefined && { cure: remedy }),
       ...(commands !== undefined && { commands }),
       ...(blockedBy !== undefined && { blockedBy }),
     })),

@@ -5,29 +5,29 @@ import { SETTINGS } from "../config/settings.ts";
 import type { Configured, DoctorPorts, Parts } from "../doctor/ports.ts";
 import type { Ports } from "../run/ports.ts";
 import { systemClock } from "./clock.ts";
-import { configFile } from "./configuration.ts";
-import { network } from "./network.ts";
+import { configFile } from "./read-configuration.ts";
+import { network } from "./probe.ts";
 import { firmwareInstanceId, unitState } from "./units.ts";
 
 /** What was asked for, and what there is. */
-interface Given {
+interface DoctorRequest {
   readonly commandLine: {
     readonly config?: string;
     readonly flags: Readonly<Record<string, string>>;
   };
   readonly configuration: Configuration;
   /** The environment of this process. */
-  readonly own: Environment;
+  readonly processEnvironment: Environment;
   readonly version: string;
   readonly log: Ports["log"];
   /** AWS with these variables. @throws Failure `misconfigured` for those that make no sense */
   readonly parts: (environment: Environment) => Parts;
 }
 
-export function doctorPortsOf(request: Given): DoctorPorts {
-  const { commandLine, configuration, own, version, log, parts } = request;
+export function doctorPortsOf(request: DoctorRequest): DoctorPorts {
+  const { commandLine, configuration, processEnvironment, version, log, parts } = request;
   const path = configFile(commandLine);
-  const environment = "problems" in configuration ? own : configuration.environment;
+  const environment = "problems" in configuration ? processEnvironment : configuration.environment;
   const configured: Configured =
     "problems" in configuration
       ? configuration
@@ -38,7 +38,7 @@ export function doctorPortsOf(request: Given): DoctorPorts {
   const given = (key: string) => {
     const flag = SETTINGS.find((row) => row.key === key)?.flag;
     if (flag !== undefined && commandLine.flags[flag] !== undefined) return `the flag --${flag}`;
-    return own[key] ? "the environment" : undefined;
+    return processEnvironment[key] ? "the environment" : undefined;
   };
   return {
     configured,

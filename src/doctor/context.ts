@@ -5,22 +5,22 @@ import {
   type Previous,
   type Observation,
   nameHolder,
-} from "../../model/address.ts";
-import type { Target } from "../../model/target.ts";
-import type { Instance } from "../../model/instance.ts";
-import type { CheckId } from "../checkup.ts";
-import { type Decision } from "../../reconcile/ownership.ts";
-import { EXIT, Failure } from "../../model/failure.ts";
-import { clausesFor, policyOf } from "../../iam/policy.ts";
-import * as remedies from "../remedies.ts";
-import type { Settings } from "../../config/settings.ts";
-import { desiredAddress } from "../../run/desired.ts";
-import { Blocked, type Examinations, type Finding, type Need } from "../examination.ts";
-import { permitOf, PLAIN } from "../../iam/permit.ts";
-import type { DoctorPorts, Endpoint, OpenMetadata, Parts, Signer, TryableEc2 } from "../ports.ts";
+} from "../model/address.ts";
+import type { Target } from "../model/target.ts";
+import type { Instance } from "../model/instance.ts";
+import type { CheckId } from "./catalog.ts";
+import { type Decision } from "../reconcile/ownership.ts";
+import { EXIT, Failure } from "../model/failure.ts";
+import { statementsFor, policyOf } from "../iam/policy.ts";
+import * as remedies from "./remedies.ts";
+import type { Settings } from "../config/settings.ts";
+import { desiredAddress } from "../run/desired.ts";
+import { Blocked, type CheckFunctions, type Finding, type ResultOf } from "./runner.ts";
+import { policyInput, DEFAULT_SCOPE } from "../iam/policy-input.ts";
+import type { DoctorPorts, Endpoint, OpenMetadata, Parts, Signer, TryableEc2 } from "./ports.ts";
 
 /** What the checks learn for each other. */
-export interface Values extends Record<CheckId, unknown> {
+export interface CheckResults extends Record<CheckId, unknown> {
   settings: { settings: Settings; parts: Parts };
   metadata: OpenMetadata;
   identity: Instance;
@@ -38,8 +38,8 @@ export interface Values extends Record<CheckId, unknown> {
   "describe-instances": undefined;
   /** undefined: nothing is wanted, and that is in order. */
   wanted: DesiredAddress | undefined;
-  address: { view: AddressState; choice?: Decision; seen: Observation };
-  holder: { view: AddressState; decision: Decision };
+  address: { address: AddressState; choice?: Decision; observation: Observation };
+  holder: { address: AddressState; decision: Decision };
   displaced: undefined;
   associate: undefined;
   "launch-hook": undefined;
@@ -50,57 +50,59 @@ export interface Values extends Record<CheckId, unknown> {
 }
 
 /** The examinations of these checks. */
-export type Checks<Id extends CheckId> = Pick<Examinations<Values>, Id>;
+export type Checks<Id extends CheckId> = Pick<CheckFunctions<CheckResults>, Id>;
 
-export type Enquiry = ReturnType<typeof enquire>;
+export type CheckContext = ReturnType<typeof checkContext>;
 
 /**
  * Prepares what the checks share; whatever is asked for is asked once.
  *
  * @param signal ends all of it
  */
-export function enquire(ports: DoctorPorts, signal: AbortSignal) {
-  const once = <T>(work: (need: Need<Values>) => Promise<T>) => {
+export function checkContext(ports: DoctorPorts, signal: AbortSignal) {
+  const once = <T>(work: (resultOf: ResultOf<CheckResults>) => Promise<T>) => {
     let result: Promise<T> | undefined;
-    return (need: Need<Values>) => (result ??= work(need));
+    return (resultOf: ResultOf<CheckResults>) => (result ??= work(resultOf));
   };
   /** The credentials. */
-  const sign = once(async (need) => {
-    const metadata = await need("metadata");
-    const role = await need("role");
+  const sign = once(async (resultOf) => {
+    const metadata = await resultOf("metadata");
+    const role = await resultOf("role");
     return metadata.signer(role);
   });
   /** EC2, and its answer to a first signed request. */
-  const ask = once(async (need) => {
+  const firstCall = once(async (resultOf) => {
     const [{ parts }, self, { endpoint }] = await Promise.all([
-      need("settings"),
-      need("identity"),
-      need("tls"),
+      resultOf("settings"),
+      resultOf("identity"),
+      resultOf("tls"),
     ]);
-    const ec2 = parts.connect(self, await sign(need), endpoint.dualStack, signal);
+    const ec2 = parts.connect(self, await sign(resultOf), endpoint.dualStack, signal);
     return { ec2, refusal: await refusalOf(ec2.mayDescribeAddresses()) };
   });
-  const mayDescribeInstances = once(async (need) =>
-    refusalOf((await need("ec2")).mayDescribeInstances()),
+  const mayDescribeInstances = once(async (resultOf) =>
+    refusalOf((await resultOf("ec2")).mayDescribeInstances()),
   );
-  const want = once(async (need) => {
-    const { settings } = await need("settings");
-    const self = await need("identity");
+  const findDesired = once(async (resultOf) => {
+    const { settings } = await resultOf("settings");
+    const self = await resultOf("identity");
     const isKnown = (settings.allocationId ?? settings.pool ?? self.tag) !== undefined;
-    const ec2 = isKnown ? NO_EC2 : await need("ec2");
+    const ec2 = isKnown ? NO_EC2 : await resultOf("ec2");
     return desiredAddress({ settings, ports, step: "checking" }, self, ec2);
   });
-  const observe = once(async (need) => {
-    const wanted = await need("wanted");
+  const observe = once(async (resultOf) => {
+    const wanted = await resultOf("wanted");
     if (wanted === undefined) throw new Blocked(["wanted"]);
-    const [ec2, here] = await Promise.all([need("ec2"), need("interface")]);
-    return ec2.observe(wanted, here);
+    const [ec2, target] = await Promise.all([resultOf("ec2"), resultOf("interface")]);
+    return ec2.observe(wanted, target);
   });
 
   /** What is to be done so that another address is wanted. */
-  async function nameAnother(need: Need<Values>): Promise<{ say: string; commands: string[] }> {
-    const { settings } = await need("settings");
-    const self = await need("identity");
+  async function nameAnother(
+    resultOf: ResultOf<CheckResults>,
+  ): Promise<{ say: string; commands: string[] }> {
+    const { settings } = await resultOf("settings");
+    const self = await resultOf("identity");
     if (settings.allocationId !== undefined) {
       const place = ports.placeOfSetting("EIP_HEAL_ALLOCATION_ID");
       return {
@@ -119,38 +121,42 @@ export function enquire(ports: DoctorPorts, signal: AbortSignal) {
    * prints, which fits the next instance as well. For keys there is no command: we do not know their owner.
    */
   async function remedyFor(
-    need: Need<Values>,
-    { details: { cure = "", beyondRole = false, encoded } }: Failure,
-  ): Promise<{ cure: string; commands: readonly string[] }> {
-    const { region } = await need("identity");
+    resultOf: ResultOf<CheckResults>,
+    { details: { remedy = "", notFixableInRole = false, encoded } }: Failure,
+  ): Promise<{ remedy: string; commands: readonly string[] }> {
+    const { region } = await resultOf("identity");
     const decode = encoded === undefined ? [] : [remedies.decode(region, encoded)];
-    const role = await need("role");
-    if (beyondRole || role === undefined) return { cure, commands: decode };
-    const policy = await policyFor(need);
+    const role = await resultOf("role");
+    if (notFixableInRole || role === undefined) return { remedy, commands: decode };
+    const policy = await policyFor(resultOf);
     const blank = JSON.stringify(policy).includes(remedies.ALLOCATION_ID)
       ? `; ${remedies.ALLOCATION_ID} is that of the address`
       : "";
     return {
-      cure: `${cure}; put-role-policy replaces what the role has under the name ${remedies.POLICY_NAME}${blank}`,
+      remedy: `${remedy}; put-role-policy replaces what the role has under the name ${remedies.POLICY_NAME}${blank}`,
       commands: [remedies.grant(role, policy), ...decode],
     };
   }
 
   /** What `eip-heal policy` prints here; a word in capitals stands for an address that is not known. */
-  const policyFor = once(async (need) => {
-    const { settings } = await need("settings");
-    const [self, metadata] = await Promise.all([need("identity"), need("metadata")]);
-    const home = await quietly(metadata.home(self));
-    const known = home instanceof Failure ? undefined : home;
-    const here = await unlessBlocked(need("interface"));
-    const vpc = here && known?.vpcs[here.interfaceId];
-    const wanted = await quietly(want(need));
+  const policyFor = once(async (resultOf) => {
+    const { settings } = await resultOf("settings");
+    const [self, metadata] = await Promise.all([resultOf("identity"), resultOf("metadata")]);
+    const instanceContext = await valueOrFailure(metadata.instanceContext(self));
+    const known = instanceContext instanceof Failure ? undefined : instanceContext;
+    const target = await unlessBlocked(resultOf("interface"));
+    const vpc = target && known?.vpcs[target.interfaceId];
+    const wanted = await valueOrFailure(findDesired(resultOf));
     const addresses =
       wanted === undefined || wanted instanceof Failure
         ? ({ kind: "address", allocationId: remedies.ALLOCATION_ID } as const)
         : wanted;
-    const found = { self, ...(known && { home: known }), ...(vpc !== undefined && { vpc }) };
-    return policyOf(clausesFor(permitOf(settings, PLAIN, found, addresses)));
+    const found = {
+      self,
+      ...(known && { instanceContext: known }),
+      ...(vpc !== undefined && { vpc }),
+    };
+    return policyOf(statementsFor(policyInput(settings, DEFAULT_SCOPE, found, addresses)));
   });
 
   /** The variable that the EC2 endpoint is set by, if it is. */
@@ -166,9 +172,9 @@ export function enquire(ports: DoctorPorts, signal: AbortSignal) {
     ports,
     signal,
     sign,
-    ask,
+    firstCall,
     mayDescribeInstances,
-    want,
+    findDesired,
     observe,
     nameAnother,
     remedyFor,
@@ -181,7 +187,7 @@ export function enquire(ports: DoctorPorts, signal: AbortSignal) {
 const NO_EC2 = { tags: () => Promise.reject(new Error("EC2 was asked for what is known")) };
 
 /** What somebody else's failure comes to, without failing of it. */
-export async function quietly<T>(work: Promise<T>): Promise<T | Failure | undefined> {
+export async function valueOrFailure<T>(work: Promise<T>): Promise<T | Failure | undefined> {
   try {
     return await work;
   } catch (error) {
@@ -217,11 +223,11 @@ export async function refusalOf(work: Promise<void>): Promise<Failure | undefine
  *
  * @param failure of the dry run; undefined if EC2 would do it
  */
-export function answerOf(failure: Failure | undefined): "allowed" | "refused" | "not known" {
+export function permissionOf(failure: Failure | undefined): "allowed" | "refused" | "not known" {
   if (failure === undefined) return "allowed";
   const { kind, details } = failure;
   if (kind === "unreachable" || kind === "throttled") return "not known";
-  return kind === "denied" || details.meaning === EXIT.NOPERM ? "refused" : "allowed";
+  return kind === "denied" || details.permanentStatus === EXIT.NOPERM ? "refused" : "allowed";
 }
 
 /** It could not be asked whether the role may do it. */
@@ -229,7 +235,7 @@ export function notKnown({ details: { request, why } }: Failure): Finding<undefi
   return {
     mark: "warning",
     found: `whether it is allowed is not known: ${request === undefined ? "" : `${request}: `}${why}`,
-    cure: "look again: eip-heal doctor",
+    remedy: "look again: eip-heal doctor",
     unseen: true,
     value: undefined,
   };

@@ -6,10 +6,10 @@
 import { Failure } from "../model/failure.ts";
 import type { Instance } from "../model/instance.ts";
 import { whyNotInService } from "../reconcile/ownership.ts";
-import type { AutoScaling, Footing } from "./ports.ts";
+import type { AutoScaling, Session } from "./ports.ts";
 import { type StepContext, withStep } from "./retrying.ts";
 
-export type Service =
+export type ServiceState =
   | { readonly is: "in service" }
   /** Nothing is to be done, for this reason. */
   | { readonly is: "out of service"; readonly because: string }
@@ -21,20 +21,20 @@ export type Service =
  * @param mayAsk whether Auto Scaling is worth asking: it has not refused yet
  * @param onRefusal told when Auto Scaling refuses
  */
-export async function serviceOf(
+export async function serviceState(
   context: StepContext,
-  footing: Footing,
+  session: Session,
   group: string | undefined,
   mayAsk: boolean,
   onRefusal: () => void,
-): Promise<Service> {
-  const { self } = footing;
+): Promise<ServiceState> {
+  const { self } = session;
   const because = whyNotInService(self);
   if (because !== undefined) return { is: "out of service", because };
   if (self.lifecycleState !== undefined) return { is: "in service" };
   const inGroup = self.group ?? group;
   if (inGroup === undefined || !mayAsk) return { is: "not shown", group: inGroup };
-  const api = await footing.autoScaling();
+  const api = await session.autoScaling();
   try {
     return await ask(context, self, api, inGroup);
   } catch (error) {
@@ -51,7 +51,7 @@ async function ask(
   self: Instance,
   api: AutoScaling,
   group: string,
-): Promise<Service> {
+): Promise<ServiceState> {
   const step = `looking up the lifecycle state of ${self.instanceId} in ${group}`;
   const member = await withStep(context, step, () => api.member());
   if (member?.lifecycleState === undefined) return { is: "not shown", group };

@@ -2,7 +2,7 @@
 import type { Settings } from "../config/settings.ts";
 import { partitionOf } from "../model/ids.ts";
 import type { Instance, InstanceContext } from "../model/instance.ts";
-import { ANY, type Permit } from "./policy.ts";
+import { ANY, type PolicyInput } from "./policy.ts";
 
 /** What the command line says about the policy. */
 export interface Scope {
@@ -23,36 +23,36 @@ export interface Scope {
 }
 
 /** What an instance tells about itself, as far as it was found out. */
-export interface Surroundings {
+export interface InstanceDetails {
   readonly self: Instance;
-  readonly home?: InstanceContext;
+  readonly instanceContext?: InstanceContext;
   /** VPC of the interface that the address is to be on. */
   readonly vpc?: string;
 }
 
 /** For what the settings say, and nothing besides. */
-export const PLAIN: Scope = { required: false, any: false, hook: false, release: false };
+export const DEFAULT_SCOPE: Scope = { required: false, any: false, hook: false, release: false };
 
 /** What the policy is to allow, by what was asked for and what is known of the instance. */
-export function permitOf(
+export function policyInput(
   settings: Settings,
   scope: Scope,
-  found: Surroundings | undefined,
-  addresses: Permit["addresses"],
-): Permit {
-  const { self, home } = found ?? {};
+  found: InstanceDetails | undefined,
+  addresses: PolicyInput["addresses"],
+): PolicyInput {
+  const { self, instanceContext } = found ?? {};
   const region = scope.region ?? self?.region ?? ANY;
-  const { group = home?.group ?? ANY } = scope;
+  const { group = instanceContext?.group ?? ANY } = scope;
   const hook = scope.hook || scope.group !== undefined || settings.lifecycleHook !== undefined;
   return {
-    partition: (scope.region === undefined && home?.partition) || partitionOf(region),
+    partition: (scope.region === undefined && instanceContext?.partition) || partitionOf(region),
     region,
-    account: scope.account ?? home?.account ?? ANY,
+    account: scope.account ?? instanceContext?.account ?? ANY,
     addresses,
     severalInterfaces: scope.vpc !== undefined || (self?.interfaces.length ?? 1) > 1,
     vpc: scope.vpc ?? found?.vpc ?? ANY,
     // Off EC2 nothing tells whether instance metadata will show the group.
-    ...(hook && { hook: { group, lookUp: home?.group === undefined } }),
+    ...(hook && { hook: { group, lookUp: instanceContext?.group === undefined } }),
     release: scope.release,
   };
 }

@@ -23,7 +23,7 @@ const LOCAL = /^(ENOTFOUND|EAI_AGAIN|ENETUNREACH|EHOSTUNREACH|EADDRNOTAVAIL|EACC
 
 export interface NetworkTrouble {
   readonly why: string;
-  readonly cure?: string;
+  readonly remedy?: string;
   /** Was nothing reached but this machine and its name servers? */
   readonly isLocal?: boolean;
 }
@@ -33,7 +33,8 @@ export function networkTrouble(code: string): NetworkTrouble | undefined {
   if (CERTIFICATE.test(code)) {
     return {
       why: `its certificate is not trusted (${code})`,
-      cure: "is TLS intercepted here? name the CA's file in NODE_EXTRA_CA_CERTS; is the clock right?",
+      remedy:
+        "is TLS intercepted here? name the CA's file in NODE_EXTRA_CA_CERTS; is the clock right?",
     };
   }
   if (code.startsWith("HPE_")) return { why: `what it answers is not HTTP (${code})` };

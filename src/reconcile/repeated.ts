@@ -6,7 +6,7 @@ import { type Failure, shortened } from "../model/failure.ts";
 import { HOUR_MS, type LastResult } from "./drift.ts";
 
 /** Has the last run on this boot ended with this cause? */
-export function isKnown(failure: Failure, last: LastResult | undefined): boolean {
+export function isSameCause(failure: Failure, last: LastResult | undefined): boolean {
   if (last?.failure !== failure.kind || last.step !== failure.step) return false;
   // What has no code, such as a bad setting or trouble on the way, has nothing but its words.
   return failure.code === undefined
@@ -15,7 +15,7 @@ export function isKnown(failure: Failure, last: LastResult | undefined): boolean
 }
 
 /** Has the last run on this boot waited for it until its patience was over, on this instance? */
-export function isInVain(
+export function wasWaitedOut(
   failure: Failure,
   last: LastResult | undefined,
   instanceId: string | undefined,
@@ -24,7 +24,7 @@ export function isInVain(
     last?.waitedOut === true &&
     instanceId !== undefined &&
     last.instanceId === instanceId &&
-    isKnown(failure, last) &&
+    isSameCause(failure, last) &&
     // A setting that was corrected meanwhile is another cause under the same code.
     last.message?.includes(shortened(failure.details.why)) === true
   );
@@ -35,12 +35,12 @@ export function isInVain(
  *
  * @param now milliseconds since the epoch
  */
-export function toldConsole(
+export function loggedToConsole(
   failure: Failure,
   last: LastResult | undefined,
   now: number,
 ): string | undefined {
-  if (!isKnown(failure, last)) return undefined;
+  if (!isSameCause(failure, last)) return undefined;
   const age = now - Date.parse(last?.toldAt ?? "");
   // One that lies in the future is of a clock that was wrong.
   return age >= 0 && age < HOUR_MS ? last?.toldAt : undefined;

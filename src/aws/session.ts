@@ -9,8 +9,8 @@ import { withoutPassword } from "../model/text.ts";
 import { environmentCredentials, roleCredentials } from "./credentials.ts";
 import { ec2Over } from "./ec2.ts";
 import { metadataEndpoint, openMetadata } from "./imds.ts";
-import { firstTag, readHome, readSelf } from "./self.ts";
-import type { ConnectOptions } from "./service.ts";
+import { firstTag, readInstanceContext, readInstance } from "./self.ts";
+import type { ConnectOptions } from "./client.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -20,9 +20,9 @@ type Environment = Readonly<Record<string, string | undefined>>;
  * @param version of this program, for the user agent
  * @throws Failure `misconfigured` for variables that make no sense
  */
-export function footingOf(environment: Environment, version: string) {
+export function sessionsOf(environment: Environment, version: string) {
   const { metadataUrl, fixed, region, ec2Url, autoScalingUrl, dualStack, fips } =
-    surroundingsOf(environment);
+    readAwsEnvironment(environment);
   const skew = { offsetMs: 0 };
   const outage = { isOn: false };
   let tries = 0;
@@ -30,16 +30,16 @@ export function footingOf(environment: Environment, version: string) {
 
   /** See Ports. @throws Failure */
   const identify = async (signal: AbortSignal) =>
-    readSelf(await openMetadata(metadataUrl, signal), [], region, false);
+    readInstance(await openMetadata(metadataUrl, signal), [], region, false);
 
   /** See Ports. @throws Failure */
-  const stand = async (tags: readonly string[], signal: AbortSignal) => {
+  const openSession = async (tags: readonly string[], signal: AbortSignal) => {
     const metadata = await openMetadata(metadataUrl, signal);
     // Asked for at once with the rest; who needs them waits for them.
     const credentials = fixed ? Promise.resolve(fixed) : roleCredentials(metadata);
     credentials.catch(() => {});
     // Whether there is IPv6 matters to those who did not get through at first.
-    const known = await readSelf(metadata, tags, region, tries++ > 0);
+    const known = await readInstance(metadata, tags, region, tries++ > 0);
     // A state that is not shown means in no group, or not yet.
     const group = known.lifecycleState ? undefined : await firstTag(metadata, [GROUP_TAG]);
     const self = { ...known, ...(group && { group: group.value }) };
@@ -60,7 +60,7 @@ export function footingOf(environment: Environment, version: string) {
     return {
       self,
       /** Where this instance belongs, which a heal does not ask. */
-      home: () => readHome(metadata, self.interfaces),
+      instanceContext: () => readInstanceContext(metadata, self.interfaces),
       connect: async () => {
         // Loaded only here, as the largest part of all: a recheck that finds nothing wrong does without it.
         const { connectApi } = await import("./ec2-api.ts");
@@ -75,7 +75,7 @@ export function footingOf(environment: Environment, version: string) {
     };
   };
 
-  return { identify, stand };
+  return { identify, openSession };
 }
 
 /**
@@ -83,7 +83,7 @@ export function footingOf(environment: Environment, version: string) {
  *
  * @throws Failure `misconfigured` for variables that make no sense
  */
-export function surroundingsOf(environment: Environment) {
+export function readAwsEnvironment(environment: Environment) {
   const isOn = (name: string) => /^true$/i.test(environment[name] ?? "");
   return {
     metadataUrl: metadataEndpoint(environment),

@@ -5,7 +5,7 @@ import { request as requestHttp } from "node:http";
 import { request as requestHttps } from "node:https";
 import { connect as connectTo } from "node:net";
 import { Failure } from "../model/failure.ts";
-import { errorCode, networkTrouble } from "../model/network.ts";
+import { errorCode, networkTrouble } from "../model/network-error.ts";
 
 /** Milliseconds for each step. */
 const STEP_MS = 3_000;
@@ -119,7 +119,7 @@ async function limited<T>(
     const why = limit.aborted
       ? `no answer within ${STEP_MS / 1_000} s`
       : (trouble?.why ?? (error as Error).message);
-    throw new Failure("unreachable", { request, why, cure: trouble?.cure, cause: error });
+    throw new Failure("unreachable", { request, why, remedy: trouble?.remedy, cause: error });
   } finally {
     limit.removeEventListener("abort", stop);
   }

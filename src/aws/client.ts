@@ -5,7 +5,7 @@
 import type { Instance } from "../model/instance.ts";
 import { classify, type Service } from "./classify.ts";
 import { Failure, type FailureDetails, NOT_OF_AWS } from "../model/failure.ts";
-import { errorCode, networkTrouble } from "../model/network.ts";
+import { errorCode, networkTrouble } from "../model/network-error.ts";
 import { FLIGHT_MS } from "../reconcile/bounds.ts";
 import type { Credentials } from "./credentials.ts";
 import type { ResettableAgents } from "./sockets.ts";
@@ -138,7 +138,7 @@ export function callsOf(
         return await send(limits);
       } catch (error) {
         // A refusal because of a wrong clock tells the right time: signed with that, the request is another one.
-        if (!isClockNews(error)) throw error;
+        if (!hasClockSkewCorrected(error)) throw error;
         return await send(limits);
       } finally {
         limits.abortSignal.removeEventListener("abort", onAbort);
@@ -156,7 +156,7 @@ export function callsOf(
 }
 
 /** An answer with status 200 that is somebody else's page. */
-export function noAnswer(service: Service, action: string, host: string): Failure {
+export function foreignAnswer(service: Service, action: string, host: string): Failure {
   return notOfAws(service, `${service}:${action} at ${host}`, 200);
 }
 
@@ -173,12 +173,12 @@ function notOfAws(
 const NAMES: Readonly<Record<Service, string>> = { ec2: "EC2", autoscaling: "Auto Scaling" };
 
 /** Has the SDK learnt from this error answer that the clock is off by minutes? */
-function isClockNews(error: unknown): boolean {
+function hasClockSkewCorrected(error: unknown): boolean {
   const { $metadata } = error as { $metadata?: { clockSkewCorrected?: boolean } };
   return $metadata?.clockSkewCorrected === true;
 }
 
-interface Context {
+interface CallContext {
   readonly service: Service;
   readonly action: string;
   readonly request: string;
@@ -204,7 +204,7 @@ const isRequestId = (id: unknown): id is string =>
 /** The failure that an exception of the SDK is: an answer of the service, or none. */
 function translate(
   error: unknown,
-  { service, action, request, timedOut, limitMs, self }: Context,
+  { service, action, request, timedOut, limitMs, self }: CallContext,
 ): Failure {
   const { name, message, code, Code, $metadata } = error as SdkError;
   const status = $metadata?.httpStatusCode;
@@ -214,8 +214,8 @@ function translate(
     if (typeof Code !== "string") {
       return notOfAws(service, request, status, { requestId, cause: error });
     }
-    const told = { code: Code, message: message ?? "", status, requestId };
-    return classify({ service, action, request, ...told });
+    const common = { code: Code, message: message ?? "", status, requestId };
+    return classify({ service, action, request, ...common });
   }
   // The SDK calls a connection that was reset a TimeoutError too, and one that was never made as well.
   const trouble = networkTrouble(errorCode(error) ?? "");
@@ -230,14 +230,14 @@ function translate(
         ? `no complete answer within ${limitMs / 1_000} s`
         : (trouble?.why ?? message ?? "no answer"),
     // What has connected has a way out.
-    cure: trouble?.cure ?? (wasSlow && !isUnconnected ? undefined : wayOut(service, self)),
+    remedy: trouble?.remedy ?? (wasSlow && !isUnconnected ? undefined : egressHint(service, self)),
     isLocal: trouble?.isLocal,
     cause: error,
   });
 }
 
 /** What people whose instance cannot reach AWS lack most often; undefined for one with a public IPv4 address. */
-export function wayOut(service: Service, self: Instance): string | undefined {
+export function egressHint(service: Service, self: Instance): string | undefined {
   if (self.interfaces.some(({ publicIps }) => Object.keys(publicIps).length > 0)) return undefined;
   return `this instance has no public IPv4 address: let its subnet assign one, add an interface endpoint for ${NAMES[service]} to the VPC, or give it IPv6`;
 }
