@@ -95,6 +95,10 @@ check: node_modules/.installed ## type check, lint, formatting
 	oxlint --type-aware --deny-warnings
 	oxfmt --check
 
+.PHONY: docs
+docs: node_modules/.installed ## write what is made from the tables in the code: settings file, completions, tables of the manual and the README
+	@$(NODE) docs/generate/main.ts
+
 .PHONY: format
 format: node_modules/.installed ## format the sources
 	oxfmt

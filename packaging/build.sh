@@ -66,7 +66,9 @@ export SOURCE_DATE_EPOCH
 
 rm -rf "$STAGING"
 mkdir -p "$STAGING"
-gzip -9 -n -c packaging/eip-heal.8 >"$STAGING/eip-heal.8.gz"
+for page in eip-heal.8 eip-heal.conf.5; do
+	gzip -9 -n -c "packaging/$page" >"$STAGING/$page.gz"
+done
 "$node" packaging/copyright.ts >"$STAGING/copyright"
 
 deb=dist/eip-heal_${VERSION}_${ARCH}.deb

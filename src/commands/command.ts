@@ -119,6 +119,8 @@ export interface Option {
   readonly short?: string;
   readonly placeholder?: string;
   readonly meaning: string;
+  /** Further sentences for the manual, in the markup of docs/generate/text.ts. */
+  readonly explanation?: string;
   /** What a value has to be: what is accepted, and whether this one is. */
   readonly accepts?: readonly [accepted: string, fits: (text: string) => boolean];
 }
@@ -126,6 +128,10 @@ export interface Option {
 export interface CommandRow {
   readonly name: Name;
   readonly summary: string;
+  /** Further sentences for the manual, in the markup of docs/generate/text.ts. */
+  readonly explanation?: string;
+  /** Name of what may follow the command. */
+  readonly argument?: string;
   /** Options that are no settings. */
   readonly options: Readonly<Record<string, Option>>;
   /** Does it read the settings, which are options of it then? */

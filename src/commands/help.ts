@@ -1,6 +1,8 @@
 /** `eip-heal help`, and what `--help` prints. */
 import { SETTINGS } from "../config/settings.ts";
+import { STATUSES } from "../model/exit-status.ts";
 import { EXIT } from "../model/failure.ts";
+import { fill } from "../model/text.ts";
 import {
   type CommandRow,
   type Completion,
@@ -30,16 +32,20 @@ export function overview(commands: readonly CommandRow[]): string {
     "",
     "eip-heal COMMAND --help has the options of a command.",
     "",
-    "Exit status: 0 the address is here or there is nothing to do; 64 bad command",
-    "line; 69 a newer instance holds the address; 70 bug; 75 try again later;",
-    "77 permission missing; 78 misconfigured. See eip-heal(8).",
+    "Exit status:",
+    ...Object.entries(STATUSES).flatMap(([name, { meaning }]) =>
+      entry(`${EXIT[name as keyof typeof EXIT]} ${name}`, meaning),
+    ),
+    "",
+    "See eip-heal(8).",
   ]);
 }
 
 /** One command with its options. */
-export function helpOf({ name, summary, options, hasSettings }: CommandRow): string {
+export function helpOf({ name, argument, summary, options, hasSettings }: CommandRow): string {
+  const takes = hasSettings ? "[OPTION]..." : argument === undefined ? "" : `[${argument}]`;
   return text([
-    `Usage: eip-heal ${name} ${hasSettings ? "[OPTION]..." : name === "help" ? "[COMMAND]" : ""}`.trimEnd(),
+    `Usage: eip-heal ${name} ${takes}`.trimEnd(),
     ...wrap(`${summary.charAt(0).toUpperCase()}${summary.slice(1)}.`, WIDTH),
     "",
     "Options:",
@@ -83,16 +89,6 @@ function entry(name: string, meaning: string): string[] {
     : [head, ...[first, ...more].map((line) => pad + line)];
 }
 
-function wrap(words: string, width: number): string[] {
-  const lines: string[] = [];
-  let line = "";
-  for (const word of words.split(" ")) {
-    if (line !== "" && line.length + 1 + word.length > width) {
-      lines.push(line);
-      line = word;
-    } else line = line === "" ? word : `${line} ${word}`;
-  }
-  return [...lines, line];
-}
+const wrap = (line: string, width: number) => fill(line.split(" "), width);
 
 const text = (lines: readonly string[]): string => lines.map((line) => `${line}\n`).join("");

@@ -73,8 +73,17 @@ export const COMMANDS: readonly CommandRow[] = [
         meaning: "say on standard error why each statement is there",
       },
       required: { type: "boolean", meaning: "only what a heal cannot do without" },
-      any: { type: "boolean", meaning: "for any address of the account" },
-      hook: { type: "boolean", meaning: "with a launch hook of this instance's group" },
+      any: {
+        type: "boolean",
+        meaning: "for any address of the account",
+        explanation: "So it is for a role that several groups share.",
+      },
+      hook: {
+        type: "boolean",
+        meaning: "with a launch hook of this instance's group",
+        explanation:
+          "The group is the one that the tags in instance metadata name. With `EIP_HEAL_LIFECYCLE_HOOK` it is so without this option.",
+      },
       release: { type: "boolean", meaning: "with eip-heal release" },
       region: {
         type: "string",
@@ -92,6 +101,8 @@ export const COMMANDS: readonly CommandRow[] = [
         type: "string",
         placeholder: "VPC",
         meaning: "for instances with several interfaces, in this VPC",
+        explanation:
+          "On an instance that has several it is the default, with the VPC of the interface that the settings name.",
         accepts: ["a VPC id such as vpc-0123456789abcdef0", isVpc],
       },
       group: {
@@ -107,6 +118,8 @@ export const COMMANDS: readonly CommandRow[] = [
   {
     name: "check-config",
     summary: "say whether flags, environment and settings file are in order",
+    explanation:
+      "What is wrong with them is told as by a heal. Nobody is asked and nothing is changed; the exit status is 0, 64 or 78.",
     options: { ...CONFIG, ...VERBOSE },
     hasSettings: true,
     load: () => import("./check-config.ts"),
@@ -114,6 +127,7 @@ export const COMMANDS: readonly CommandRow[] = [
   {
     name: "help",
     summary: "print this help, or that of a command",
+    argument: "COMMAND",
     options: {},
     hasSettings: false,
     load: () => import("./help.ts"),

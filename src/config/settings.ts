@@ -119,7 +119,7 @@ const ROWS: { readonly [F in keyof Settings]-?: RowOf<F> } = {
     default: "newest",
     meaning: "when to take the address from another instance",
     explanation:
-      "When to take the address from another instance. `never`. `if-gone`: when that one is stopping, stopped, terminated or unknown to EC2. `newest`: also when that one was launched before this one. `always`. See “Who may hold the address” in eip-heal(8).",
+      "When to take the address from another instance. `never`: not at all. `if-gone`: when that one is stopping, stopped, terminated or unknown to EC2. `newest`: also when that one was launched before this one. `always`: whoever has it. See “Who may hold the address” in eip-heal(8).",
   },
   displace: {
     key: "EIP_HEAL_DISPLACE",

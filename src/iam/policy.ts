@@ -3,6 +3,7 @@
  * condition keys: Service Authorization Reference, "Actions, resources, and condition keys for Amazon EC2"
  * and "… for Amazon EC2 Auto Scaling".
  */
+import { fill } from "../model/text.ts";
 
 /** What stands in an ARN where it is not known: IAM reads it as "any". */
 export const ANY = "*";
@@ -92,7 +93,7 @@ export function explanationOf(statements: readonly ExplainedStatement[]): string
       [
         `${Sid}: ${list(Action)}`,
         `  on ${Resource}${isOptional === true ? ", optional" : ""}`,
-        ...wrapped(because, "    "),
+        ...fill(because.split(" "), 75).map((line) => `    ${line}`),
       ].join("\n"),
     )
     .join("\n")
@@ -264,15 +265,4 @@ function literal(text: string): string {
 
 function list(actions: string | readonly string[]): string {
   return typeof actions === "string" ? actions : actions.join(", ");
-}
-
-function wrapped(text: string, indent: string): string[] {
-  const lines: string[] = [];
-  for (const word of text.split(" ")) {
-    const last = lines.at(-1);
-    if (last !== undefined && last.length + 1 + word.length <= 79) {
-      lines[lines.length - 1] = `${last} ${word}`;
-    } else lines.push(`${indent}${word}`);
-  }
-  return lines;
 }

@@ -2,6 +2,7 @@
  * How findings look: marks and words, colours, and lines that fit. Pure. Without a terminal each finding is
  * one plain line that begins with a word, so that a log, grep and a screen reader get the same as the eye.
  */
+import { fill } from "../model/text.ts";
 
 /** How a finding is marked. */
 export type Mark = "ok" | "warning" | "failed" | "skipped";
@@ -138,19 +139,6 @@ function wrapCommand(command: string, width: number): string[] {
 
 /** Up to a comma or an opening bracket, strings in one piece. */
 const JSON_PARTS = /(?:"(?:[^"\\]|\\.)*"|[^",[{])*[,[{]|.+$/g;
-
-/** Puts words into lines of at most `width` characters; a longer word has a line of its own. */
-function fill(words: readonly string[], width: number, space = " "): string[] {
-  const [first = "", ...others] = words;
-  const lines = [first];
-  for (const word of others) {
-    const line = lines.at(-1) ?? "";
-    if (line.length + space.length + word.length <= width) {
-      lines[lines.length - 1] = `${line}${space}${word}`;
-    } else lines.push(word);
-  }
-  return lines;
-}
 
 /** Where a word that is too long is broken: after the last `:`, `/` or `,` that fits, if that leaves more than half a line. */
 function breakIn(word: string, width: number): number {

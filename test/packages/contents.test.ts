@@ -59,6 +59,8 @@ const IN_BOTH: Listing = {
   [`${DOC}/examples/packer`]: FOLDER,
   [`${DOC}/examples/terraform`]: FOLDER,
   "/usr/share/doc/eip-heal/copyright": FILE,
+  "/usr/share/fish/vendor_completions.d/eip-heal.fish": FILE,
+  "/usr/share/man/man5/eip-heal.conf.5.gz": FILE,
   "/usr/share/man/man8/eip-heal.8.gz": FILE,
   ...Object.fromEntries(Object.keys(PAPERS).map((path) => [path, FILE])),
 };
@@ -72,12 +74,21 @@ const VERBATIM: Record<string, string> = {
   "/usr/lib/systemd/system/eip-heal-recheck.timer": "systemd/eip-heal-recheck.timer",
   "/usr/lib/systemd/system/eip-heal-retry.timer": "systemd/eip-heal-retry.timer",
   "/usr/lib/systemd/system/eip-heal.service": "systemd/eip-heal.service",
-  "/usr/share/bash-completion/completions/eip-heal": "packaging/completion.bash",
+  "/usr/share/bash-completion/completions/eip-heal": "packaging/completion/eip-heal.bash",
+  "/usr/share/fish/vendor_completions.d/eip-heal.fish": "packaging/completion/eip-heal.fish",
   ...PAPERS,
 };
 
+/** Each family has a folder of its own for the completions of packages. */
+const ZSH_DEB = "/usr/share/zsh/vendor-completions/_eip-heal";
+const ZSH_RPM = "/usr/share/zsh/site-functions/_eip-heal";
+
 const built = ALL_BUILT.map((each) => [each.arch, each] as const);
-const sourcesOf = ({ binary }: Built) => ({ ...VERBATIM, "/usr/bin/eip-heal": binary });
+const sourcesOf = ({ binary }: Built, zsh: string) => ({
+  ...VERBATIM,
+  "/usr/bin/eip-heal": binary,
+  [zsh]: "packaging/completion/_eip-heal",
+});
 
 describe.each(built)("deb for %s", (_, all) => {
   const { deb: DEB, binary: BINARY, debArch } = all;
@@ -104,6 +115,7 @@ describe.each(built)("deb for %s", (_, all) => {
       "/usr/share/doc/eip-heal/CHANGELOG.md": FILE,
       "/usr/share/doc/eip-heal/changelog.Debian.gz": FILE,
       "/usr/share/lintian/overrides/eip-heal": FILE,
+      [ZSH_DEB]: FILE,
     });
   });
 
@@ -114,7 +126,7 @@ describe.each(built)("deb for %s", (_, all) => {
         .split("\n")
         .map((line) => line.split(/ +/).toReversed() as [string, string]),
     );
-    for (const [path, source] of Object.entries(sourcesOf(all))) {
+    for (const [path, source] of Object.entries(sourcesOf(all, ZSH_DEB))) {
       if (path === "/etc/eip-heal.conf") continue; // dpkg keeps the sums of conffiles elsewhere
       expect(sums.get(path.slice(1)), path).toBe(digest("md5", source));
     }
@@ -226,12 +238,13 @@ describe.each(built)("rpm for %s", (_, all) => {
       "/usr/share/doc/eip-heal/CHANGELOG.md": FILE,
       "/usr/share/licenses/eip-heal": FOLDER,
       "/usr/share/licenses/eip-heal/LICENSE": FILE,
+      [ZSH_RPM]: FILE,
     });
   });
 
   test("ships the bytes of the repository, the binary unstripped", () => {
     const sums = Object.fromEntries(files().map(({ path, sum }) => [path, sum]));
-    for (const [path, source] of Object.entries(sourcesOf(all))) {
+    for (const [path, source] of Object.entries(sourcesOf(all, ZSH_RPM))) {
       expect(sums[path], path).toBe(digest("sha256", source));
     }
   });
@@ -243,6 +256,7 @@ describe.each(built)("rpm for %s", (_, all) => {
       "/usr/share/licenses/eip-heal/LICENSE": "l",
       "/usr/share/doc/eip-heal/CHANGELOG.md": "d",
       "/usr/share/doc/eip-heal/copyright": "d",
+      "/usr/share/man/man5/eip-heal.conf.5.gz": "d",
       "/usr/share/man/man8/eip-heal.8.gz": "d",
       ...Object.fromEntries(Object.keys(PAPERS).map((path) => [path, "d"])),
     });

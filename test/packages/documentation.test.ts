@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { COMMANDS, OPTIONS } from "../../src/commands/index.ts";
 import { statusRecord } from "../../src/commands/status.ts";
-import { CHECKS, doctorRecord } from "../../src/doctor/catalog.ts";
+import { doctorRecord } from "../../src/doctor/catalog.ts";
 import { decide, TAKEOVERS } from "../../src/reconcile/ownership.ts";
 import { parseEnvironmentFile } from "../../src/config/environment-file.ts";
 import { EXIT, Failure, type Kind } from "../../src/model/failure.ts";
@@ -13,14 +13,13 @@ import { statementsFor, documentOf, type PolicyInput } from "../../src/iam/polic
 import { RESULT_VERSION, resultRecord } from "../../src/report/report.ts";
 import { readSettings, RESULT_KEYS } from "../../src/config/read.ts";
 import { SETTINGS } from "../../src/config/settings.ts";
+import { VARIABLES } from "../../src/config/variables.ts";
 import { OLD_ROLE } from "../../sim/iam.ts";
-import { attempt, missing, read, ROOT, run } from "./tools.ts";
+import { attempt, missing, read, ROOT } from "./tools.ts";
 
 /** The flags that are not settings. */
 const GENERAL = Object.keys(OPTIONS);
 const NAMES: readonly string[] = COMMANDS.map(({ name }) => name);
-/** What every program has: nobody looks for it in the README. */
-const OF_EVERY_PROGRAM = ["help", "version"];
 
 describe("eip-heal.conf", () => {
   const conf = read("packaging/eip-heal.conf");
@@ -33,40 +32,44 @@ describe("eip-heal.conf", () => {
     expect(parseEnvironmentFile(conf)).toEqual({ variables: {}, problems: [] });
   });
 
-  test("has every setting, in the order of --help", () => {
-    expect([...lines.keys()]).toEqual(SETTINGS.map(({ key }) => key));
-  });
-
-  test("shows the defaults, and examples that are accepted", () => {
-    for (const { key, default: fallback } of SETTINGS) {
-      const value = lines.get(key) ?? "";
-      if (fallback !== undefined) expect(value, key).toBe(fallback);
+  test("shows values that are accepted", () => {
+    expect(lines.size).toBeGreaterThan(10);
+    for (const [key, value] of lines) {
       const file = { path: "/etc/eip-heal.conf", variables: { [key]: value } };
       expect(readSettings({ flags: {}, environment: {}, file }), key).toHaveProperty("settings");
     }
   });
 });
 
-test("README names every command", () => {
-  const text = read("README.md");
-  for (const name of NAMES.filter((one) => one !== "heal" && !OF_EVERY_PROGRAM.includes(one))) {
-    expect(text).toContain(`eip-heal ${name}`);
-  }
+describe.skipIf(missing("mandoc"))("the man pages", () => {
+  test.each(["eip-heal.8", "eip-heal.conf.5"])("%s has no lint", (page) => {
+    // Which other pages this machine has is not the page's business.
+    const { output } = attempt("mandoc", "-T", "lint", `packaging/${page}`);
+    const lint = output
+      .split("\n")
+      .filter((line) => !/^$|referenced manual not found|outdated mandoc\.db/.test(line));
+    expect(lint).toEqual([]);
+  });
+});
+
+test("what is said of variables of others is said of those that are read", () => {
+  const sources = globSync("src/**/*.ts", { cwd: ROOT, exclude: ["src/config/variables.ts"] });
+  const code = sources.map(read).join("\n");
+  const literals = [...code.matchAll(/["`]((?:AWS|NODE)_[A-Z0-9_]*[A-Z0-9])(?:_\$\{\w+\})?["`]/g)];
+  const named = new Set(literals.map(([, name = ""]) => name));
+  // The SDK's, which are taken away from it.
+  for (const name of ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"]) named.delete(name);
+  const told = VARIABLES.flatMap(({ keys }) => keys);
+  expect([...named].filter((name) => !told.includes(name))).toEqual([]);
+  // The code puts the name of the service behind AWS_ENDPOINT_URL.
+  const whole = told.filter((name) => !name.startsWith("AWS_ENDPOINT_URL_"));
+  expect(whole.filter((name) => !named.has(name))).toEqual([]);
 });
 
 describe("the man page", () => {
   const page = read("packaging/eip-heal.8");
   const section = (name: string) =>
     page.split(/^\.Sh /m).find((text) => text.startsWith(`${name}\n`)) ?? "";
-
-  test.skipIf(missing("mandoc"))("has no lint", () => {
-    // Which other pages this machine has is not the page's business.
-    const { output } = attempt("mandoc", "-T", "lint", "packaging/eip-heal.8");
-    const lint = output
-      .split("\n")
-      .filter((line) => !/^$|referenced manual not found|outdated mandoc\.db/.test(line));
-    expect(lint).toEqual([]);
-  });
 
   test("has the sections of a program's page", () => {
     expect([...page.matchAll(/^\.Sh (.+)$/gm)].map(([, name]) => name)).toEqual([
@@ -75,7 +78,6 @@ describe("the man page", () => {
       "DESCRIPTION",
       "COMMANDS",
       "OPTIONS",
-      "SETTINGS",
       "ENVIRONMENT",
       "FILES",
       "JSON",
@@ -87,51 +89,11 @@ describe("the man page", () => {
     ]);
   });
 
-  test("has every setting with its flag and its default", () => {
-    const entries = section("SETTINGS")
-      .split(/^\.It /m)
-      .slice(1);
-    expect(entries.map((entry) => /^Ev (\w+) , Fl -(\S+)/.exec(entry)?.slice(1))).toEqual(
-      SETTINGS.map(({ key, flag }) => [key, flag]),
-    );
-    for (const [at, { key, default: fallback }] of SETTINGS.entries()) {
-      if (fallback === undefined) continue;
-      const text = (entries[at] ?? "").replaceAll(/^\.\w\w /gm, "").replaceAll(/\s+/g, " ");
-      expect(text.replaceAll(" .", "."), key).toContain(`Default: ${fallback}.`);
-    }
-  });
-
-  test("has every command and every other flag", () => {
-    const commands = [...section("COMMANDS").matchAll(/^\.It Cm (\S+)/gm)].map(([, name]) => name);
-    expect(commands).toEqual(NAMES);
-    const items = [...section("OPTIONS").matchAll(/^\.It (Fl .+)/gm)].map(([, item]) => item);
-    const flags = items.flatMap((item = "") =>
-      [...item.matchAll(/Fl -(\S+)/g)].map(([, flag]) => flag),
-    );
-    expect(flags).toEqual(GENERAL);
-    const synopsis = [...section("SYNOPSIS").matchAll(/\bFl -([a-z-]+)/g)].map(([, flag]) => flag);
-    expect(GENERAL.filter((flag) => !synopsis.includes(flag))).toEqual([]);
-    const named = [...section("SYNOPSIS").matchAll(/\bCm ([a-z| -]+)/g)].flatMap(([, names = ""]) =>
-      names.trim().split(" | "),
-    );
-    expect(named.toSorted()).toEqual(NAMES.toSorted());
-  });
-
   test("has every unit among its files", () => {
     const named = [...section("FILES").matchAll(/^\.It Pa \/usr\/lib\/systemd\/system\/(.+)$/gm)];
     expect(named.map(([, name = ""]) => name).toSorted()).toEqual(
       globSync("*.{service,timer}", { cwd: `${ROOT}systemd` }).toSorted(),
     );
-  });
-
-  test("has every check of doctor, in its order and with its meaning", () => {
-    const text = section("DIAGNOSTICS")
-      .split(".Ss The checks of doctor\n")[1]
-      ?.split(/^\.El$/m)[0];
-    const told = [...(text ?? "").matchAll(/^\.It Li (\S+)\n(.+)\.$/gm)];
-    expect(
-      told.map(([, id, meaning = ""]) => [id, meaning[0]?.toLowerCase() + meaning.slice(1)]),
-    ).toEqual(CHECKS.map(([id, meaning]) => [id, meaning[0]?.toLowerCase() + meaning.slice(1)]));
   });
 
   test("has every field of the JSON that doctor, status and a run print", () => {
@@ -170,13 +132,6 @@ describe("the man page", () => {
     const [told = {}] = checkup["checks"] as object[];
     expect(fields("doctor")).toEqual(
       expect.arrayContaining([...Object.keys(checkup), ...Object.keys(told)]),
-    );
-  });
-
-  test("has every exit status, by its name", () => {
-    const statuses = [...section("EXIT STATUS").matchAll(/^\.It (\d+)(?: Pq (\w+))?/gm)];
-    expect(statuses.map(([, status, name = "OK"]) => [name, Number(status)])).toEqual(
-      Object.entries(EXIT),
     );
   });
 });
@@ -268,33 +223,10 @@ describe("the man page, on result.json", () => {
 
 describe("the README", () => {
   const readme = read("README.md");
-  const rows = (heading: string) =>
-    readme
-      .slice(readme.indexOf(`## ${heading}\n`))
-      .split(/^## /m)[1]
-      ?.split("\n")
-      .filter((line) => line.startsWith("|"))
-      .slice(2)
-      .map((line) => line.split("|").map((cell) => cell.trim().replaceAll("`", ""))) ?? [];
-
-  test("has every setting with its default", () => {
-    expect(rows("Settings").map(([, key, value]) => [key, value])).toEqual(
-      SETTINGS.map(({ key, default: fallback }) => [
-        key,
-        fallback ?? (key === "EIP_HEAL_PRIVATE_IP" ? "primary" : "-"),
-      ]),
-    );
-  });
-
-  test("has every exit status", () => {
-    expect(rows("Exit status").map(([, status]) => status)).toEqual(
-      Object.entries(EXIT).map(([name, status]) => (status === 0 ? "0" : `${status} ${name}`)),
-    );
-  });
 
   test("is read within ten minutes, at 150 words a minute", () => {
-    // Tables of figures are looked at, not read.
-    const prose = readme.replaceAll(/<!-- (\w+) -->[^]*?<!-- \/\1 -->/g, "");
+    // Tables are looked at, not read.
+    const prose = readme.replaceAll(/<!-- (\w+)(?: \(make docs\))? -->[^]*?<!-- \/\1 -->/g, "");
     expect(prose.split(/\s+/).length).toBeLessThan(1_500);
   });
 });
@@ -404,45 +336,6 @@ describe("the table of the ownership rule", () => {
     const words = expected.map((row) => row.map((word) => (word === "move" ? "take" : word)));
     const told = words.filter((row) => !["associate", "settled"].includes(row[0] ?? ""));
     expect(table).toEqual(told);
-  });
-});
-
-describe.skipIf(missing("bash"))("bash completion", () => {
-  /** What is offered after these words; the last one is being typed. */
-  const offered = (...words: string[]) =>
-    run(
-      "bash",
-      "-c",
-      `. packaging/completion.bash
-       COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
-       _eip_heal "$1" "\${COMP_WORDS[COMP_CWORD]}" "\${COMP_WORDS[COMP_CWORD - 1]}"
-       printf '%s\\n' "\${COMPREPLY[@]}"`,
-      "bash",
-      "eip-heal",
-      ...words,
-    )
-      .split("\n")
-      .filter((word) => word !== "");
-
-  test("offers the command and every flag", () => {
-    const flags = [...GENERAL, ...SETTINGS.map(({ flag }) => flag)].map((flag) => `--${flag}`);
-    expect(offered("--")).toEqual(flags);
-    expect(offered("")).toEqual([...NAMES, ...flags]);
-    expect(offered("heal", "--dry")).toEqual(["--dry-run"]);
-  });
-
-  test("offers every value of a setting that has a choice", () => {
-    for (const { flag, placeholder } of SETTINGS) {
-      if (!/^[a-z|-]+$/.test(placeholder)) continue;
-      expect(offered(`--${flag}`, ""), flag).toEqual(placeholder.split("|"));
-      // bash splits --flag=value at the =.
-      expect(offered(`--${flag}`, "="), flag).toEqual(placeholder.split("|"));
-    }
-    expect(offered("--takeover", "=", "n")).toEqual(["never", "newest"]);
-  });
-
-  test("offers files for --config", () => {
-    expect(offered("--config", "packaging/eip-heal.c")).toEqual(["packaging/eip-heal.conf"]);
   });
 });
 

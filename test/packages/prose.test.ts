@@ -41,7 +41,10 @@ const TEXTS: Record<string, string> = Object.fromEntries([
     path,
     proseOfMarkdown(read(path)),
   ]),
-  ["packaging/eip-heal.8", proseOfPage(read("packaging/eip-heal.8"))],
+  ...["packaging/eip-heal.8", "packaging/eip-heal.conf.5"].map((path) => [
+    path,
+    proseOfPage(read(path)),
+  ]),
   ...[
     "packaging/eip-heal.conf",
     ...globSync(["examples/*.yaml", "examples/*/*"], { cwd: ROOT, exclude: ["**/versions.tf"] }),

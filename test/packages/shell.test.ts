@@ -24,7 +24,7 @@ test("finds the scripts", () => {
   expect(shellFiles()).toEqual(
     expect.arrayContaining([
       "packaging/build.sh",
-      "packaging/completion.bash",
+      "packaging/completion/eip-heal.bash",
       "packaging/deb/postinst",
       "packaging/rpm/post.sh",
     ]),

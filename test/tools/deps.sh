@@ -54,6 +54,8 @@ gpgv gpgv
 lintian lintian
 shellcheck shellcheck
 mandoc mandoc
+zsh zsh
+fish fish
 aspell aspell
 /usr/lib/aspell/en_GB.multi aspell-en
 readelf binutils

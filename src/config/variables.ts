@@ -1,0 +1,45 @@
+/**
+ * The variables of others that are read, in the environment and in the settings file, with what they mean here: what the AWS
+ * SDKs read, and one of Node's. The manual and the settings file are made of this table (make docs).
+ */
+
+export interface VariableRow {
+  /** More than one where they are told together. */
+  readonly keys: readonly string[];
+  /** In the markup of docs/generate/text.ts. */
+  readonly explanation: string;
+  /** For the settings file. */
+  readonly example?: string;
+  /** Not for a file that everybody may read. */
+  readonly isSecret?: boolean;
+}
+
+export const VARIABLES: readonly VariableRow[] = [
+  {
+    keys: ["AWS_REGION"],
+    explanation: "The region, instead of the one that instance metadata gives.",
+  },
+  {
+    keys: ["AWS_ENDPOINT_URL_EC2", "AWS_ENDPOINT_URL_AUTO_SCALING", "AWS_ENDPOINT_URL"],
+    explanation: "Where the EC2 and Auto Scaling APIs are, such as the URL of a VPC endpoint.",
+    example: "https://vpce-0123456789abcdef0-01234567.ec2.us-east-1.vpce.amazonaws.com",
+  },
+  {
+    keys: ["AWS_USE_DUALSTACK_ENDPOINT", "AWS_USE_FIPS_ENDPOINT"],
+    explanation: "`true` selects the dual-stack (IPv6) or the FIPS endpoint of these APIs.",
+  },
+  {
+    keys: ["AWS_EC2_METADATA_SERVICE_ENDPOINT", "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE"],
+    explanation: "Where instance metadata is: a URL, or a mode, `IPv4` or `IPv6`.",
+  },
+  {
+    keys: ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"],
+    explanation: "Credentials, instead of those of the instance role.",
+    isSecret: true,
+  },
+  {
+    keys: ["NODE_EXTRA_CA_CERTS"],
+    explanation: "A file of further CA certificates, in PEM, for networks that inspect TLS.",
+    example: "/etc/ssl/certs/inspection.pem",
+  },
+];

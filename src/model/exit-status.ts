@@ -1,0 +1,37 @@
+/** What the exit statuses mean, in words: `--help`, the manual and the README are made of this table (make docs). */
+import type { EXIT } from "./failure.ts";
+
+export interface StatusRow {
+  /** Half a line, for `--help` and the README. */
+  readonly meaning: string;
+  /** Sentences for the manual. */
+  readonly explanation: string;
+}
+
+export const STATUSES: Readonly<Record<keyof typeof EXIT, StatusRow>> = {
+  OK: {
+    meaning: "the address is here, or there is rightly nothing to do",
+    explanation:
+      "The address is here, or rightly nothing was to be done; and the launch hook, if there is one, is completed.",
+  },
+  USAGE: { meaning: "bad command line", explanation: "The command line is wrong." },
+  UNAVAILABLE: {
+    meaning: "a newer instance holds the address",
+    explanation: "A newer instance holds the address, which was left to it.",
+  },
+  SOFTWARE: { meaning: "a bug", explanation: "A bug. Please report it with the log." },
+  TEMPFAIL: {
+    meaning: "out of time, out of reach, or stopped",
+    explanation:
+      "Out of time: EC2 or instance metadata could not be reached, throttled, or another instance kept the address. Or somebody stopped the run.",
+  },
+  NOPERM: {
+    meaning: "a permission or the role is missing; the log names which",
+    explanation: "A permission or the instance role is missing.",
+  },
+  CONFIG: {
+    meaning: "a setting, the tag or the address has to be corrected",
+    explanation:
+      "A setting or a tag is missing or wrong, or the address cannot be associated with this instance at all.",
+  },
+};
