@@ -42,9 +42,9 @@ export async function answer(
   const instead = insteadOfWork(verdict.effect);
   if (instead === "nothing") return NO_ANSWER;
   if (instead === "reset" || instead === "hang-up") return breakOff(response, instead);
-  if (instead === "overlong") {
-    const bytes = verdict.effect?.do === "overlong" ? (verdict.effect.bytes ?? OVERLONG) : OVERLONG;
-    return flood(response, bytes);
+  if (verdict.effect?.do === "overlong") {
+    const { bytes = OVERLONG, of = "x" } = verdict.effect;
+    return flood(response, bytes, of);
   }
   const right = instead ?? work();
   await pause(verdict.afterMs);
@@ -67,13 +67,12 @@ export async function answer(
 
 function insteadOfWork(
   effect: Verdict["effect"],
-): Answer | "nothing" | "reset" | "hang-up" | "overlong" | undefined {
+): Answer | "nothing" | "reset" | "hang-up" | undefined {
   switch (effect?.do) {
     case "silence":
       return "nothing";
     case "reset":
     case "hang-up":
-    case "overlong":
       return effect.do;
     case "status":
       return {
@@ -101,14 +100,14 @@ function breakOff(response: ServerResponse, how: "reset" | "hang-up"): number {
 }
 
 /** A body without end for anybody who reads it whole; it stops when the reader hangs up. */
-async function flood(response: ServerResponse, bytes: number): Promise<number> {
+async function flood(response: ServerResponse, bytes: number, of: string): Promise<number> {
   response.writeHead(200, { "content-type": "text/plain" });
-  await pipeline(Readable.from(filler(bytes)), response).catch(() => undefined);
+  await pipeline(Readable.from(filler(bytes, of)), response).catch(() => undefined);
   return 200;
 }
 
-function* filler(bytes: number): Iterable<string> {
-  const chunk = "x".repeat(64 * 1024);
+function* filler(bytes: number, of: string): Iterable<string> {
+  const chunk = of.repeat(Math.ceil((64 * 1024) / of.length));
   for (let left = bytes; left > 0; left -= chunk.length)
     yield left < chunk.length ? chunk.slice(0, left) : chunk;
 }

@@ -34,8 +34,8 @@ export type Effect =
   | { readonly do: "html" }
   /** 200 with bytes that mean nothing. Not applied. */
   | { readonly do: "garbage" }
-  /** 200 with a body of so many bytes (64 MiB). Not applied. */
-  | { readonly do: "overlong"; readonly bytes?: number }
+  /** 200 with a body of so many bytes (64 MiB), of a text over and over ("x"). Not applied. */
+  | { readonly do: "overlong"; readonly bytes?: number; readonly of?: string }
   /** Applied; the answer to AssociateAddress is 200 but has no association id. */
   | { readonly do: "no-association-id" }
   /** A flawless 200, but nothing was applied. */

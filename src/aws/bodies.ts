@@ -10,7 +10,15 @@ export const ONE_MAX_BYTES = 256 * 1024;
 /** For each further instance. */
 export const INSTANCE_MAX_BYTES = 64 * 1024;
 /** For a pool: 10,000 addresses have about 8 MB. */
-export const POOL_MAX_BYTES = 16 * 1024 * 1024;
+export const POOL_MAX_BYTES = 10 * 1024 * 1024;
+
+/**
+ * What makes a body dear to parse, whatever its length: elements (10,000 addresses have 360,000 tags), entities, which
+ * stand in the tags of people, and a text in one piece, of which a denial encoded by AWS is the longest, with some KB.
+ */
+const MAX_TAGS = 500_000;
+const MAX_ENTITIES = 100_000;
+const MAX_TEXT_BYTES = 64 * 1024;
 
 /** The part of the SDK's HTTP handlers that matters here. */
 interface Handler<Request, Options> {
@@ -20,8 +28,8 @@ interface Handler<Request, Options> {
 /**
  * Reads the bodies for the handler, of which `maxBytes` in the options of a request is the limit.
  *
- * The requests then throw Failure `unreachable` for a body that is longer. One with a document type is empty: AWS sends
- * none, and the parser takes quadratic time for them.
+ * The requests then throw Failure `unreachable` for a body that is longer. One with a document type is empty, since
+ * AWS sends none and the parser takes quadratic time for them, and so is one that is dear to parse in another way.
  */
 export function boundBodies<Request, Options>(handler: Handler<Request, Options>): void {
   const handle = handler.handle.bind(handler);
@@ -39,12 +47,29 @@ async function readBounded(body: Readable, maxBytes: number): Promise<Uint8Array
   let bytes = 0;
   for await (const chunk of body as AsyncIterable<Buffer>) {
     bytes += chunk.length;
-    if (bytes > maxBytes) {
-      const why = `the answer is longer than ${maxBytes / 1024} KB`;
-      throw new Failure("unreachable", { why, code: NOT_OF_AWS });
-    }
+    if (bytes > maxBytes) throw tooLong(maxBytes);
     chunks.push(chunk);
   }
   const all = Buffer.concat(chunks);
-  return /<!doctype/i.test(all.toString("latin1")) ? new Uint8Array() : all;
+  const text = all.toString("latin1");
+  return /<!doctype/i.test(text) || isDear(text) ? new Uint8Array() : all;
+}
+
+/** Would it take the parser seconds, or hundreds of megabytes? */
+function isDear(text: string): boolean {
+  const parts = text.split("<", MAX_TAGS + 1);
+  return (
+    parts.length > MAX_TAGS ||
+    parts.some((part) => part.length > MAX_TEXT_BYTES) ||
+    text.split("&", MAX_ENTITIES + 1).length > MAX_ENTITIES
+  );
+}
+
+function tooLong(maxBytes: number): Failure {
+  const why = `the answer is longer than ${maxBytes / 1024} KB, which no answer of AWS to this is`;
+  const isPool = maxBytes === POOL_MAX_BYTES;
+  const remedy = isPool
+    ? "does something else answer in its place, or has the pool more than 10,000 addresses?"
+    : "does something else answer in its place (a proxy, a portal, another endpoint)?";
+  return new Failure("unreachable", { why, remedy, code: NOT_OF_AWS });
 }

@@ -18,6 +18,15 @@ const TOKEN_TTL_S = 300;
 /** More bytes than any answer we ask for: user data is limited to 16 KiB, and that is the longest there is. */
 const MAX_BODY_BYTES = 64 * 1024;
 
+/**
+ * More reads than one try needs: an instance with 15 interfaces (most types; EC2 user guide) that have 50 addresses
+ * each, all of them with an Elastic IP, needs 850.
+ */
+const MAX_READS = 2_000;
+
+/** Requests at once: the files that a process may have open are limited (1,024). */
+const MAX_SOCKETS = 64;
+
 const IPV4_ENDPOINT = "http://169.254.169.254";
 const IPV6_ENDPOINT = "http://[fd00:ec2::254]";
 
@@ -25,7 +34,7 @@ export interface Metadata {
   /**
    * Reads `/latest/<path>`: the text, or undefined if there is no such thing (404).
    *
-   * @throws Failure `unreachable` for whatever else is not an answer
+   * @throws Failure `unreachable` for whatever else is not an answer, and after more reads than a try can need
    */
   read(path: string): Promise<string | undefined>;
 }
@@ -74,8 +83,10 @@ export async function openMetadata(endpoint: string, signal: AbortSignal): Promi
   if (!/^[\w+/=.-]{1,1024}$/.test(token))
     throw failed(put, { why: "what was answered is not a token" });
 
+  let reads = 0;
   return {
     async read(path) {
+      if (++reads > MAX_READS) throw new Failure("unreachable", ENDLESS);
       const get = { method: "GET", url: `${endpoint}/latest/${path}` };
       const answer = await askTwice(get, { "x-aws-ec2-metadata-token": token }, signal);
       if (answer.status === 404) return undefined;
@@ -101,7 +112,7 @@ interface Request {
 }
 
 /** The service ends every connection after one answer, whatever it is asked for. */
-const agent = new Agent({ keepAlive: false });
+const agent = new Agent({ keepAlive: false, maxSockets: MAX_SOCKETS });
 
 /** One request and the whole of its answer. */
 async function ask(
@@ -120,7 +131,10 @@ async function ask(
           chunks.push(chunk);
           bytes += chunk.length;
           if (bytes > MAX_BODY_BYTES)
-            giveUp({ why: `the answer is longer than ${MAX_BODY_BYTES} bytes` });
+            giveUp({
+              why: `the answer is longer than ${MAX_BODY_BYTES / 1024} KB, which none of instance metadata is`,
+              remedy: IMPOSTOR,
+            });
         });
         response.on("end", () =>
           resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString() }),
@@ -156,6 +170,15 @@ export const SWITCHED_OFF = "MetadataOff";
 
 const REACH =
   "is this an EC2 instance, is its metadata service on, and may this user reach it (firewall rules on 169.254.169.254)?";
+
+/** For answers that no instance has. */
+export const IMPOSTOR = "does something else answer in its place (a proxy, an emulator)?";
+
+const ENDLESS = {
+  why: "instance metadata lists more interfaces and addresses than an instance can have",
+  remedy: IMPOSTOR,
+  isLocal: true,
+};
 
 const TOO_SLOW = {
   why: `no complete answer within ${REQUEST_MS / 1_000} s`,

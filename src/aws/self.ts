@@ -12,7 +12,7 @@ import {
   isZone,
 } from "../model/ids.ts";
 import { GROUP_TAG } from "../model/instance.ts";
-import type { Metadata } from "./imds.ts";
+import { IMPOSTOR, type Metadata } from "./imds.ts";
 
 /**
  * Reads the identity of this instance; everything that does not depend on something else at once.
@@ -93,16 +93,21 @@ function pathOf(key: string): string {
 
 /** More than any instance type has (64, EC2 user guide); each is several requests. */
 const MAX_INTERFACES = 128;
+const MACS = "meta-data/network/interfaces/macs/";
 
 async function readInterfaces(metadata: Metadata, withIpv6: boolean): Promise<NetworkInterface[]> {
-  const macs = await required(
-    metadata,
-    "meta-data/network/interfaces/macs/",
-    (text) =>
-      lines(text).length <= MAX_INTERFACES &&
-      lines(text).every((line) => isMac(line.replace(/\/$/, ""))),
+  const macs = await required(metadata, MACS, (text) =>
+    lines(text).every((line) => isMac(line.replace(/\/$/, ""))),
   );
   const [only, ...more] = lines(macs).map((line) => line.replace(/\/$/, ""));
+  if (more.length >= MAX_INTERFACES) {
+    throw new Failure("unreachable", {
+      request: MACS,
+      why: `instance metadata lists ${more.length + 1} network interfaces, more than any instance has`,
+      remedy: IMPOSTOR,
+      isLocal: true,
+    });
+  }
   // The primary interface cannot be detached: what is alone has both indices 0.
   const isOnly = more.length === 0;
   const interfaces = await Promise.all(

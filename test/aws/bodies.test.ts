@@ -1,7 +1,7 @@
 /** Bodies that are too long or not AWS's, over real sockets: they end a request, not the process. */
 import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
 import { connectApi } from "../../src/aws/ec2-api.ts";
 import { Failure } from "../../src/model/failure.ts";
 
@@ -93,4 +93,22 @@ test("the answer about a pool may have all of its addresses", async () => {
   const failure = await failureOf(api.describeAddresses("allocation-id", ["eipalloc-1"]));
   expect((failure as Failure).message).toContain("longer than 256 KB");
   api.close();
+});
+
+describe("a body of a pool's length that is dear to parse is not parsed", () => {
+  test.each([
+    ["tags", "<a/>"],
+    ["entities", "&amp;"],
+    ["one text", "x"],
+    ["line ends", "\r"],
+  ])("%s", async (_, of) => {
+    const body = `<DescribeAddressesResponse><addressesSet>${of.repeat(9e6 / of.length)}</addressesSet></DescribeAddressesResponse>`;
+    const api = await answering((response) => {
+      response.writeHead(200, { "content-type": "text/xml" });
+      response.end(body);
+    });
+    const failure = await failureOf(api.describeAddresses("tag:eip-pool", ["web"]));
+    expect((failure as Failure).message).toContain("status 200 without an answer of EC2 in it");
+    api.close();
+  });
 });

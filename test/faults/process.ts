@@ -19,6 +19,7 @@ export interface Ended {
 }
 
 export interface Running {
+  readonly pid: number | undefined;
   /** What it has logged so far. */
   readonly logged: () => string;
   readonly kill: (signal: NodeJS.Signals) => void;
@@ -62,6 +63,7 @@ export function start(
     return existsSync(path) ? readFileSync(path, "utf8") : undefined;
   };
   return {
+    pid: child.pid,
     logged: () => log,
     kill: (signal) => child.kill(signal),
     ended: new Promise((resolve, reject) => {
