@@ -1,7 +1,8 @@
 /** What commands need of this machine and of AWS, put together. What few commands need is loaded when they ask for it. */
 import { basename } from "node:path";
 import manifest from "../package.json" with { type: "json" };
-import { sessionsOf } from "./aws/session.ts";
+import { awsIn } from "./aws/session.ts";
+import type { Environment } from "./config/configuration.ts";
 import type { CommandLine, Context, Name, Result, Runtime } from "./commands/command.ts";
 import { COMMANDS } from "./commands/index.ts";
 import type { Line } from "./report/report.ts";
@@ -71,7 +72,7 @@ export function contextOf(
     say,
     runtime,
     portsIn: (environment) => ({
-      ...sessionsOf(environment, version),
+      ...awsIn(environment, version),
       clock: systemClock,
       log,
       lastWrite: lastWriteIn(FOLDER),
@@ -80,9 +81,8 @@ export function contextOf(
     endRetries: async (signal) => (await import("./system/units.ts")).endRetries(signal),
     doctorPorts: async () => {
       const { doctorPortsOf } = await import("./system/doctor-ports.ts");
-      const { partsOf } = await import("./aws/examination.ts");
-      const parts = (environment: typeof processEnvironment) => partsOf(environment, version);
-      return doctorPortsOf({ commandLine, configuration, processEnvironment, version, log, parts });
+      const aws = (environment: Environment) => awsIn(environment, version);
+      return doctorPortsOf({ commandLine, configuration, processEnvironment, version, log, aws });
     },
     screen: async () => {
       const { screenOf, writerTo } = await import("./system/terminal.ts");

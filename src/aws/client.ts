@@ -5,9 +5,9 @@
 import type { Instance } from "../model/instance.ts";
 import { classify, type Service } from "./classify.ts";
 import { Failure, type FailureDetails, NOT_OF_AWS } from "../model/failure.ts";
-import { errorCode, networkTrouble } from "../model/network-error.ts";
+import { egressHint, errorCode, networkTrouble } from "../model/network-error.ts";
 import { FLIGHT_MS } from "../reconcile/bounds.ts";
-import type { Credentials } from "./credentials.ts";
+import type { Keys } from "./credentials.ts";
 import type { ResettableAgents } from "./sockets.ts";
 
 /** Milliseconds to connect. */
@@ -21,7 +21,7 @@ const LIMIT_MS: Readonly<Record<Service, number>> = { ec2: 15_000, autoscaling: 
 
 export interface ConnectOptions {
   readonly self: Instance;
-  readonly credentials: () => Promise<Credentials>;
+  readonly credentials: () => Promise<Keys>;
   /** Another endpoint than the region's own. */
   readonly endpoint?: string;
   readonly dualStack: boolean;
@@ -230,14 +230,9 @@ function translate(
         ? `no complete answer within ${limitMs / 1_000} s`
         : (trouble?.why ?? message ?? "no answer"),
     // What has connected has a way out.
-    remedy: trouble?.remedy ?? (wasSlow && !isUnconnected ? undefined : egressHint(service, self)),
+    remedy:
+      trouble?.remedy ?? (wasSlow && !isUnconnected ? undefined : egressHint(NAMES[service], self)),
     isLocal: trouble?.isLocal,
     cause: error,
   });
-}
-
-/** What people whose instance cannot reach AWS lack most often; undefined for one with a public IPv4 address. */
-export function egressHint(service: Service, self: Instance): string | undefined {
-  if (self.interfaces.some(({ publicIps }) => Object.keys(publicIps).length > 0)) return undefined;
-  return `this instance has no public IPv4 address: let its subnet assign one, add an interface endpoint for ${NAMES[service]} to the VPC, or give it IPv6`;
 }

@@ -5,10 +5,16 @@
 import { Failure, EXIT } from "../model/failure.ts";
 import type { Metadata } from "./imds.ts";
 
-export interface Credentials {
+/** What requests are signed with. */
+export interface Keys {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
   readonly sessionToken?: string;
+}
+
+export interface Credentials extends Keys {
+  /** For people: `the environment`, or `the role web`. */
+  readonly source: string;
   /** Of the instance role's; absent where the metadata service does not say. */
   readonly expiresAt?: Date;
 }
@@ -35,7 +41,8 @@ export function environmentCredentials(
       remedy: "set both, or none to use the instance role",
     });
   }
-  return { accessKeyId, secretAccessKey, ...(sessionToken && { sessionToken }) };
+  const source = "the environment";
+  return { source, accessKeyId, secretAccessKey, ...(sessionToken && { sessionToken }) };
 }
 
 /**
@@ -99,6 +106,7 @@ export async function roleCredentials(metadata: Metadata): Promise<Credentials> 
   // What looks expired is used all the same: the clock of this machine may be wrong, and EC2 has the last word.
   const expiresAt = typeof expires === "string" ? new Date(expires) : undefined;
   return {
+    source: `the role ${role}`,
     accessKeyId: id,
     secretAccessKey: secret,
     sessionToken: token,

@@ -1,81 +1,150 @@
 /**
- * What one try stands on: this instance as its metadata shows it now, and connections to AWS in its name.
- * The standard AWS variables are read here, and mean what they mean to the AWS CLI.
+ * AWS as this instance reaches it, opened step by step: instance metadata, who this instance is, credentials, and connections
+ * to EC2 and Auto Scaling in its name. The standard AWS variables are read here, and mean what they mean to the AWS CLI.
  */
 import { GROUP_TAG, type Instance } from "../model/instance.ts";
 import { Failure } from "../model/failure.ts";
 import { isRegion } from "../model/ids.ts";
 import { withoutPassword } from "../model/text.ts";
-import { environmentCredentials, roleCredentials } from "./credentials.ts";
-import { ec2Over } from "./ec2.ts";
-import { metadataEndpoint, openMetadata } from "./imds.ts";
-import { firstTag, readInstanceContext, readInstance } from "./self.ts";
+import {
+  type Credentials,
+  environmentCredentials,
+  roleCredentials,
+  roleName,
+} from "./credentials.ts";
+import { association, ec2Over } from "./ec2.ts";
+import { type Metadata, metadataEndpoint, openMetadata } from "./imds.ts";
+import { firstTag, readInstance, readInstanceContext } from "./self.ts";
 import type { ConnectOptions } from "./client.ts";
+import type { Target } from "../model/target.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * Prepares the footing of all tries of a run: two of the story's ports.
+ * AWS, for all attempts of a run.
  *
  * @param version of this program, for the user agent
  * @throws Failure `misconfigured` for variables that make no sense
  */
-export function sessionsOf(environment: Environment, version: string) {
-  const { metadataUrl, fixed, region, ec2Url, autoScalingUrl, dualStack, fips } =
-    readAwsEnvironment(environment);
+export function awsIn(environment: Environment, version: string) {
+  const variables = readAwsEnvironment(environment);
+  const { metadataUrl, keys, region, ec2Url, autoScalingUrl, dualStack, fips } = variables;
+  // Kept from one session to the next.
   const skew = { offsetMs: 0 };
   const outage = { isOn: false };
-  let tries = 0;
-  const takeTurns = { ec2: turns(), autoScaling: turns() };
+  const alternate = { ec2: alternation(), autoScaling: alternation() };
+  let hasConnected = false;
 
-  /** See Ports. @throws Failure */
-  const identify = async (signal: AbortSignal) =>
-    readInstance(await openMetadata(metadataUrl, signal), [], region, false);
+  /** Opens a session: a token of instance metadata. `signal` ends whatever is done in it. @throws Failure */
+  const open = async (signal: AbortSignal) =>
+    sessionOver(await openMetadata(metadataUrl, signal), signal);
 
-  /** See Ports. @throws Failure */
-  const openSession = async (tags: readonly string[], signal: AbortSignal) => {
-    const metadata = await openMetadata(metadataUrl, signal);
-    // Asked for at once with the rest; who needs them waits for them.
-    const credentials = fixed ? Promise.resolve(fixed) : roleCredentials(metadata);
-    credentials.catch(() => {});
-    // Whether there is IPv6 matters to those who did not get through at first.
-    const known = await readInstance(metadata, tags, region, tries++ > 0);
-    // A state that is not shown means in no group, or not yet.
-    const group = known.lifecycleState ? undefined : await firstTag(metadata, [GROUP_TAG]);
-    const self = { ...known, ...(group && { group: group.value }) };
+  function sessionOver(metadata: Metadata, signal: AbortSignal) {
+    let fetched: Promise<Credentials> | undefined;
+    const credentials = () =>
+      (fetched ??= keys === undefined ? roleCredentials(metadata) : Promise.resolve(keys));
     const denied = new Set<string>();
-    const options = (endpoint: string | undefined, isSecond: boolean): ConnectOptions => ({
+    let isSecondEc2: boolean | undefined;
+    let isSecondAutoScaling: boolean | undefined;
+
+    const options = (
+      self: Instance,
+      endpoint: string | undefined,
+      toDualStack: boolean,
+      ends = signal,
+    ): ConnectOptions => ({
       self,
-      credentials: () => credentials,
+      credentials,
       ...(endpoint !== undefined && { endpoint }),
-      // An instance without public IPv4 may have a way to AWS all the same, or else only one over IPv6,
-      // which the ordinary endpoint does not speak. Not every region has the other one: take turns.
-      dualStack: dualStack || (isSecond && hasOnlyIpv6(self)),
+      dualStack: toDualStack,
       fips,
-      signal,
+      signal: ends,
       version,
       skew,
     });
-    let ec2Turn: boolean | undefined;
+    /**
+     * An instance without public IPv4 may have a way to AWS all the same, or else only one over IPv6, which the ordinary
+     * endpoint does not speak. Not every region has the other one: sessions take turns.
+     */
+    const isDualStack = (self: Instance, isSecond: boolean) =>
+      dualStack || (isSecond && hasOnlyIpv6(self));
+
     return {
-      self,
-      /** Where this instance belongs, which a heal does not ask. */
-      instanceContext: () => readInstanceContext(metadata, self.interfaces),
-      connect: async () => {
-        // Loaded only here, as the largest part of all: a recheck that finds nothing wrong does without it.
-        const { connectApi } = await import("./ec2-api.ts");
-        ec2Turn ??= takeTurns.ec2();
-        return ec2Over(connectApi(options(ec2Url, ec2Turn)), self, denied, outage);
+      /**
+       * Reads who this instance is, and the first of these tags that it has.
+       *
+       * @param also `group`: its Auto Scaling group, where no lifecycle state is shown; `ipv6`: whether it has IPv6, which
+       *   matters to the second endpoint only
+       */
+      async instance(
+        tags: readonly string[],
+        { group = false, ipv6 = hasConnected }: { group?: boolean; ipv6?: boolean } = {},
+      ): Promise<Instance> {
+        const self = await readInstance(metadata, tags, region, ipv6);
+        if (!group || self.lifecycleState !== undefined) return self;
+        const tag = await firstTag(metadata, [GROUP_TAG]);
+        return { ...self, ...(tag && { group: tag.value }) };
       },
-      autoScaling: async () => {
-        // Whoever has no launch hook does without this one.
+
+      /** The region that the instance is in, whatever a variable says. */
+      async ownRegion(): Promise<string | undefined> {
+        const text = (await metadata.read("meta-data/placement/region"))?.trim();
+        return text !== undefined && /^[a-z0-9-]{1,64}$/.test(text) ? text : undefined;
+      },
+      hasTags: async () => (await metadata.read("meta-data/tags/instance")) !== undefined,
+      group: async () => (await firstTag(metadata, [GROUP_TAG]))?.value,
+      instanceContext: (self: Instance) => readInstanceContext(metadata, self.interfaces),
+      role: () => roleName(metadata),
+
+      /** Fetches credentials, once for the session. */
+      async credentials(): Promise<Pick<Credentials, "source" | "expiresAt">> {
+        const { source, expiresAt } = await credentials();
+        return { source, ...(expiresAt && { expiresAt }) };
+      },
+
+      async endpoints(self: Instance): Promise<{ url: URL; dualStack: boolean }[]> {
+        const { connectApi } = await import("./ec2-api.ts");
+        const both = !dualStack && ec2Url === undefined && hasOnlyIpv6(self);
+        return [dualStack, ...(both ? [true] : [])].map((which) => {
+          const api = connectApi(options(self, ec2Url, which));
+          api.close();
+          return { url: api.url, dualStack: which };
+        });
+      },
+
+      /** Opens a connection to EC2. */
+      async ec2(self: Instance, toDualStack?: boolean) {
+        // Loaded only here, as the largest part of all: a recheck that finds nothing wrong needs none of it.
+        const { connectApi } = await import("./ec2-api.ts");
+        hasConnected = true;
+        isSecondEc2 ??= alternate.ec2();
+        const api = connectApi(
+          options(self, ec2Url, toDualStack ?? isDualStack(self, isSecondEc2)),
+        );
+        return {
+          ...ec2Over(api, self, denied, outage),
+          mayDescribeAddresses: () => api.tryDescribeAddresses(),
+          mayDescribeInstances: () => api.tryDescribeInstances(),
+          mayDescribeInterfaces: () => api.tryDescribeInterfaces(),
+          mayAssociate: (allocationId: string, target: Target, reassociate: boolean) =>
+            api.tryAssociateAddress(association(allocationId, target, reassociate)),
+        };
+      },
+
+      /** Opens a connection to Auto Scaling; `ends` ends its requests, in place of the signal of the session. */
+      async autoScaling(self: Instance, ends?: AbortSignal) {
+        // A run without a launch hook needs none of it.
         const { connectAutoScaling } = await import("./auto-scaling-api.ts");
-        return connectAutoScaling(options(autoScalingUrl, takeTurns.autoScaling()));
+        hasConnected = true;
+        isSecondAutoScaling ??= alternate.autoScaling();
+        return connectAutoScaling(
+          options(self, autoScalingUrl, isDualStack(self, isSecondAutoScaling), ends),
+        );
       },
     };
-  };
+  }
 
-  return { identify, openSession };
+  return { metadataUrl: new URL(metadataUrl), hasKeys: keys !== undefined, open };
 }
 
 /**
@@ -83,11 +152,11 @@ export function sessionsOf(environment: Environment, version: string) {
  *
  * @throws Failure `misconfigured` for variables that make no sense
  */
-export function readAwsEnvironment(environment: Environment) {
+function readAwsEnvironment(environment: Environment) {
   const isOn = (name: string) => /^true$/i.test(environment[name] ?? "");
   return {
     metadataUrl: metadataEndpoint(environment),
-    fixed: environmentCredentials(environment),
+    keys: environmentCredentials(environment),
     region: regionOf(environment),
     ec2Url: endpointOf("EC2", environment),
     autoScalingUrl: endpointOf("AUTO_SCALING", environment),
@@ -97,7 +166,7 @@ export function readAwsEnvironment(environment: Environment) {
 }
 
 /** False, true, false, true … */
-function turns(): () => boolean {
+function alternation(): () => boolean {
   let isSecond = true;
   return () => (isSecond = !isSecond);
 }
@@ -125,7 +194,7 @@ function endpointOf(service: "EC2" | "AUTO_SCALING", environment: Environment): 
 }
 
 /** Has it IPv6 and no public IPv4 address on any interface? */
-export function hasOnlyIpv6({ interfaces }: Instance): boolean {
+function hasOnlyIpv6({ interfaces }: Instance): boolean {
   return (
     interfaces.every(({ publicIps }) => Object.keys(publicIps).length === 0) &&
     interfaces.some(({ hasIpv6 }) => hasIpv6)

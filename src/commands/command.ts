@@ -2,13 +2,12 @@
 import type { Configuration, Environment } from "../config/configuration.ts";
 import type { DoctorPorts } from "../doctor/ports.ts";
 import type { Scope } from "../iam/policy-input.ts";
-import type { InstanceContext } from "../model/instance.ts";
 import type { ExitStatus } from "../model/failure.ts";
 import type { Unit } from "../model/unit.ts";
 import type { LastResult, RecheckState } from "../reconcile/drift.ts";
 import type { Line } from "../report/report.ts";
 import type { Screen } from "../report/screen.ts";
-import type { Session, HealPorts } from "../run/ports.ts";
+import type { Aws, HealPorts } from "../run/ports.ts";
 
 export type Name =
   | "heal"
@@ -75,12 +74,8 @@ export interface Runtime {
   readonly saveRecheckState: (state: RecheckState) => void;
 }
 
-export interface RunPorts extends HealPorts {
-  openSession(
-    tags: readonly string[],
-    signal: AbortSignal,
-  ): Promise<Session & { instanceContext(): Promise<InstanceContext> }>;
-}
+/** What a heal needs, with sessions that tell `policy` more. */
+export type RunPorts = HealPorts & Pick<Aws, "open">;
 
 /** What a command works with. What it needs of this machine and of AWS comes from wiring.ts. */
 export interface Context {

@@ -3,7 +3,7 @@
  * follows for the role. Off an EC2 instance it does with what the command line says.
  */
 import { resolveTarget } from "../model/target.ts";
-import type { InstanceContext } from "../model/instance.ts";
+import type { Instance, InstanceContext } from "../model/instance.ts";
 import { EXIT, Failure } from "../model/failure.ts";
 import { statusOf } from "../reconcile/retry.ts";
 import { policyInput, type Scope, type InstanceDetails } from "../iam/policy-input.ts";
@@ -18,6 +18,8 @@ import {
 import type { Settings } from "../config/settings.ts";
 import { desiredAddress, tagsToRead } from "../run/desired.ts";
 import { withStep, deadlineSignal, type RunContext } from "../run/retrying.ts";
+import type { Session } from "../run/ports.ts";
+import { openSession } from "../run/session.ts";
 import type { Completion, Context, RunPorts } from "./command.ts";
 import { begin, refused } from "./refusal.ts";
 
@@ -84,26 +86,25 @@ async function instanceDetails(
 ): Promise<(InstanceDetails & { desired?: PolicyInput["addresses"] }) | undefined> {
   if (region !== undefined && account !== undefined) return undefined;
   const { settings, signal } = context;
-  let session: Awaited<ReturnType<RunPorts["openSession"]>>;
+  let opened: { session: Session; self: Instance };
   let instanceContext: InstanceContext;
   try {
-    session = await withStep(context, "reading instance metadata", () =>
-      ports.openSession(any ? [] : tagsToRead(settings), signal),
-    );
+    opened = await openSession(context, ports, any ? [] : tagsToRead(settings));
+    const { session, self } = opened;
     instanceContext = await withStep(context, "reading instance metadata", () =>
-      session.instanceContext(),
+      session.instanceContext(self),
     );
   } catch (error) {
     if (!(error instanceof Failure) || signal.aborted) throw error;
     ports.log.warn(`not on an EC2 instance, it seems: ${error.message}`);
     return undefined;
   }
-  const { self } = session;
+  const { session, self } = opened;
   const target = resolveTarget(self, settings.interface, settings.privateIp);
   const vpc = instanceContext.vpcs[target.interfaceId];
   const details = { self, instanceContext, ...(vpc !== undefined && { vpc }) };
   if (any) return details;
-  const ec2 = await session.connect();
+  const ec2 = await session.ec2(self);
   try {
     return { ...details, desired: await desiredAddress(context, self, ec2) };
   } catch (error) {

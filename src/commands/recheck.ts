@@ -80,7 +80,8 @@ async function lookForDrift(
   let facts: Drift["drift"] = {};
   const ended = (end: End): Outcome => ({ ...end, facts, tries: 1, ms: clock.now() - startedAt });
   try {
-    const self = await ports.identify(stop);
+    const session = await ports.open(stop);
+    const self = await session.instance([]);
     facts = { instanceId: self.instanceId, region: self.region };
     const left = whyLeft(last, self);
     const idle = whyNotInService(self);

@@ -10,6 +10,7 @@ import { allowing } from "../model/permission.ts";
 import { resolveTarget } from "../model/target.ts";
 import { desiredAddress, tagsToRead } from "../run/desired.ts";
 import type { Ports } from "../run/ports.ts";
+import { openSession } from "../run/session.ts";
 import { deadlineSignal, endBy, type RunContext, withStep } from "../run/retrying.ts";
 import type { Completion, Context } from "./command.ts";
 import { completionOf, lineOf } from "./outcome.ts";
@@ -61,14 +62,11 @@ async function giveUp(
   learn: (facts: Facts) => void,
   publishResult: (how: End) => () => void,
 ): Promise<End> {
-  const { settings, ports, signal } = context;
-  const session = await withStep(context, "reading instance metadata", () =>
-    ports.openSession(tagsToRead(settings), signal),
-  );
-  const { self } = session;
+  const { settings, ports } = context;
+  const { session, self } = await openSession(context, ports, tagsToRead(settings));
   learn({ instanceId: self.instanceId, region: self.region });
   const target = resolveTarget(self, settings.interface, settings.privateIp);
-  let ec2 = await session.connect();
+  let ec2 = await session.ec2(self);
   try {
     const desired = await desiredAddress(context, self, ec2);
     const { addresses } = await withStep(context, "looking for the address", () =>
@@ -100,7 +98,7 @@ async function giveUp(
         }
         // The answer may have been lost because it travelled over the very address that was given up.
         ec2.close();
-        ec2 = await session.connect();
+        ec2 = await session.ec2(self);
         const now = await withStep(context, `looking for ${name}`, () =>
           ec2.observe({ kind: "address", allocationId }, target),
         );

@@ -13,6 +13,7 @@ import { linesOf, type Row } from "../report/screen.ts";
 import type { Settings } from "../config/settings.ts";
 import { desiredAddress, tagsToRead } from "../run/desired.ts";
 import type { Ports } from "../run/ports.ts";
+import { openSession } from "../run/session.ts";
 import { withStep, deadlineSignal, type RunContext } from "../run/retrying.ts";
 import type { Machine } from "../doctor/ports.ts";
 import type { Completion, Context } from "./command.ts";
@@ -106,14 +107,11 @@ async function look(context: RunContext): Promise<Found> {
     ...known,
   });
   try {
-    const session = await withStep(context, "reading instance metadata", () =>
-      ports.openSession(tagsToRead(settings), signal),
-    );
-    const { self } = session;
+    const { session, self } = await openSession(context, ports, tagsToRead(settings));
     known = { self };
     const target = resolveTarget(self, settings.interface, settings.privateIp);
     known = { self, target };
-    const ec2 = await session.connect();
+    const ec2 = await session.ec2(self);
     try {
       const desired = await desiredAddress(context, self, ec2);
       const { addresses, direct } = await withStep(context, "looking for the address", () =>

@@ -17,12 +17,13 @@ import type { Settings } from "../config/settings.ts";
 import { desiredAddress } from "../run/desired.ts";
 import { Blocked, type CheckFunctions, type Finding, type ResultOf } from "./runner.ts";
 import { policyInput, DEFAULT_SCOPE } from "../iam/policy-input.ts";
-import type { DoctorPorts, Endpoint, OpenMetadata, Parts, Signer, TryableEc2 } from "./ports.ts";
+import type { Aws, DryRunEc2, Endpoint, Session, Signer } from "../run/ports.ts";
+import type { DoctorPorts } from "./ports.ts";
 
 /** What the checks learn for each other. */
 export interface CheckResults extends Record<CheckId, unknown> {
-  settings: { settings: Settings; parts: Parts };
-  metadata: OpenMetadata;
+  settings: { settings: Settings; aws: Aws };
+  metadata: Session;
   identity: Instance;
   "in-service": undefined;
   interface: Target;
@@ -33,7 +34,7 @@ export interface CheckResults extends Record<CheckId, unknown> {
   clock: undefined;
   role: string | undefined;
   credentials: Signer;
-  ec2: TryableEc2;
+  ec2: DryRunEc2;
   "describe-addresses": undefined;
   "describe-instances": undefined;
   /** undefined: nothing is wanted, and that is in order. */
@@ -66,18 +67,19 @@ export function checkContext(ports: DoctorPorts, signal: AbortSignal) {
   };
   /** The credentials. */
   const sign = once(async (resultOf) => {
-    const metadata = await resultOf("metadata");
-    const role = await resultOf("role");
-    return metadata.signer(role);
+    const session = await resultOf("metadata");
+    await resultOf("role");
+    return session.credentials();
   });
   /** EC2, and its answer to a first signed request. */
   const firstCall = once(async (resultOf) => {
-    const [{ parts }, self, { endpoint }] = await Promise.all([
-      resultOf("settings"),
+    const [session, self, { endpoint }] = await Promise.all([
+      resultOf("metadata"),
       resultOf("identity"),
       resultOf("tls"),
     ]);
-    const ec2 = parts.connect(self, await sign(resultOf), endpoint.dualStack, signal);
+    await sign(resultOf);
+    const ec2 = await session.ec2(self, endpoint.dualStack);
     return { ec2, refusal: await refusalOf(ec2.mayDescribeAddresses()) };
   });
   const mayDescribeInstances = once(async (resultOf) =>
@@ -141,8 +143,8 @@ export function checkContext(ports: DoctorPorts, signal: AbortSignal) {
   /** What `eip-heal policy` prints here; a word in capitals stands for an address that is not known. */
   const policyFor = once(async (resultOf) => {
     const { settings } = await resultOf("settings");
-    const [self, metadata] = await Promise.all([resultOf("identity"), resultOf("metadata")]);
-    const instanceContext = await valueOrFailure(metadata.instanceContext(self));
+    const [self, session] = await Promise.all([resultOf("identity"), resultOf("metadata")]);
+    const instanceContext = await valueOrFailure(session.instanceContext(self));
     const known = instanceContext instanceof Failure ? undefined : instanceContext;
     const target = await unlessBlocked(resultOf("interface"));
     const vpc = target && known?.vpcs[target.interfaceId];

@@ -1,4 +1,5 @@
 /** What the system's and TLS's error codes mean in words, and what can be done about them. */
+import type { Instance } from "./instance.ts";
 
 const WORDS: Readonly<Record<string, string>> = {
   ECONNREFUSED: "connection refused",
@@ -55,4 +56,14 @@ export function errorCode(error: unknown, depth = 4): string | undefined {
     if (found !== undefined) return found;
   }
   return undefined;
+}
+
+/**
+ * What an instance that cannot reach AWS lacks most often; undefined for one with a public IPv4 address.
+ *
+ * @param service for people: `EC2`
+ */
+export function egressHint(service: string, self: Instance): string | undefined {
+  if (self.interfaces.some(({ publicIps }) => Object.keys(publicIps).length > 0)) return undefined;
+  return `this instance has no public IPv4 address: let its subnet assign one, add an interface endpoint for ${service} to the VPC, or give it IPv6`;
 }

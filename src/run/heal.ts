@@ -13,7 +13,8 @@ import { desiredAddress, tagsToRead } from "./desired.ts";
 import { reconcile } from "./loop.ts";
 import type { HealPorts, Moves } from "./ports.ts";
 import { serviceState } from "./in-service.ts";
-import { deadlineSignal, endBy, type Ended, retry, withStep } from "./retrying.ts";
+import { openSession } from "./session.ts";
+import { deadlineSignal, endBy, type Ended, retry } from "./retrying.ts";
 
 export interface HealOptions {
   /** Do everything but the write. */
@@ -68,10 +69,7 @@ export async function heal(
 
   async function attempt(): Promise<End> {
     memory = { ...memory, written: "no" };
-    const session = await withStep(context, "reading instance metadata", () =>
-      ports.openSession(tagsToRead(settings), signal),
-    );
-    const { self } = session;
+    const { session, self } = await openSession(context, ports, tagsToRead(settings));
     const { instanceId, region, lifecycleState } = self;
     facts = {
       ...facts,
@@ -79,7 +77,7 @@ export async function heal(
       region,
       ...(lifecycleState !== undefined && { lifecycleState }),
     };
-    const service = await serviceState(context, session, memory.group?.name, mayAsk, () => {
+    const service = await serviceState(context, session, self, memory.group?.name, mayAsk, () => {
       mayAsk = false;
     });
     if (service.is === "out of service") {
@@ -93,10 +91,10 @@ export async function heal(
     const target = resolveTarget(self, settings.interface, settings.privateIp);
     facts = { ...facts, interfaceId: target.interfaceId, privateIp: target.privateIp };
     const connection = {
-      ec2: await session.connect(),
+      ec2: await session.ec2(self),
       async reconnect() {
         connection.ec2.close();
-        connection.ec2 = await session.connect();
+        connection.ec2 = await session.ec2(self);
       },
     };
     try {

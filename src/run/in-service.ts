@@ -6,7 +6,7 @@
 import { Failure } from "../model/failure.ts";
 import type { Instance } from "../model/instance.ts";
 import { whyNotInService } from "../reconcile/ownership.ts";
-import type { AutoScaling, Session } from "./ports.ts";
+import type { AutoScaling, RunSession } from "./ports.ts";
 import { type StepContext, withStep } from "./retrying.ts";
 
 export type ServiceState =
@@ -23,18 +23,18 @@ export type ServiceState =
  */
 export async function serviceState(
   context: StepContext,
-  session: Session,
+  session: RunSession,
+  self: Instance,
   group: string | undefined,
   mayAsk: boolean,
   onRefusal: () => void,
 ): Promise<ServiceState> {
-  const { self } = session;
   const because = whyNotInService(self);
   if (because !== undefined) return { is: "out of service", because };
   if (self.lifecycleState !== undefined) return { is: "in service" };
   const inGroup = self.group ?? group;
   if (inGroup === undefined || !mayAsk) return { is: "not shown", group: inGroup };
-  const api = await session.autoScaling();
+  const api = await session.autoScaling(self);
   try {
     return await ask(context, self, api, inGroup);
   } catch (error) {

@@ -8,6 +8,7 @@ import { conclude } from "../reconcile/hook.ts";
 import type { End, Facts, HookEnd, Outcome } from "../model/outcome.ts";
 import type { AutoScaling, Ports } from "./ports.ts";
 import { withStep, deadlineSignal, retry, type RetryContext } from "./retrying.ts";
+import { openSession } from "./session.ts";
 
 /**
  * Milliseconds between heartbeats: a hook times out after 30 s at the earliest (HeartbeatTimeout, API
@@ -165,12 +166,10 @@ async function withGroup<T>(
   context: Pick<RetryContext, "ports" | "signal" | "step">,
   work: (autoScaling: AutoScaling, group: string | undefined, hasBegun: boolean) => Promise<T>,
 ): Promise<T> {
-  const { ports, signal } = context;
-  const session = await withStep(context, "reading instance metadata", () =>
-    ports.openSession([GROUP_TAG], signal),
-  );
-  const { instanceId, tag, lifecycleState } = session.self;
-  const autoScaling = await session.autoScaling();
+  const { ports } = context;
+  const { session, self } = await openSession(context, ports, [GROUP_TAG]);
+  const { instanceId, tag, lifecycleState } = self;
+  const autoScaling = await session.autoScaling(self);
   try {
     const group =
       tag?.value ??

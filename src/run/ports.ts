@@ -2,7 +2,7 @@
 import type { DesiredAddress, ElasticIp, Observation } from "../model/address.ts";
 import type { Target } from "../model/target.ts";
 import type { Question } from "../reconcile/state.ts";
-import type { Instance } from "../model/instance.ts";
+import type { Instance, InstanceContext } from "../model/instance.ts";
 import type { HookResult } from "../model/outcome.ts";
 
 /** EC2, over one connection. Every method throws Failures. */
@@ -35,11 +35,72 @@ export interface AutoScaling {
   close(): void;
 }
 
-/** What one try stands on: this instance, read afresh, and connections to AWS in its name. */
-export interface Session {
-  readonly self: Instance;
-  connect(): Promise<Ec2>;
-  autoScaling(): Promise<AutoScaling>;
+/** EC2, and whether the role may call it (`DryRun`); whatever EC2 answers but yes is a Failure. */
+export interface DryRunEc2 extends Ec2 {
+  mayDescribeAddresses(): Promise<void>;
+  mayDescribeInstances(): Promise<void>;
+  mayDescribeInterfaces(): Promise<void>;
+  /** Asks for exactly what `associate` would ask for. */
+  mayAssociate(allocationId: string, target: Target, reassociate: boolean): Promise<void>;
+}
+
+/** What signs requests. The keys themselves stay in aws/. */
+export interface Signer {
+  /** For people: `the role web`, `the environment`. */
+  readonly source: string;
+  readonly expiresAt?: Date;
+}
+
+export interface Endpoint {
+  readonly url: URL;
+  readonly dualStack: boolean;
+}
+
+/** What an attempt of a run works with. Every method throws Failures. */
+export interface RunSession {
+  /**
+   * Reads who this instance is, and the first of these tags that it has.
+   *
+   * @param also `group`: its Auto Scaling group, where no lifecycle state is shown; `ipv6`: whether it has IPv6, which is
+   *   read anyhow once a connection of an earlier session has come to nothing
+   */
+  instance(
+    tags: readonly string[],
+    also?: { readonly group?: boolean; readonly ipv6?: boolean },
+  ): Promise<Instance>;
+  /** Fetches credentials, once for the session: the first one who asks makes the requests. */
+  credentials(): Promise<Signer>;
+  /** Opens a connection to EC2. */
+  ec2(self: Instance): Promise<Ec2>;
+  /** Opens a connection to Auto Scaling. */
+  autoScaling(self: Instance): Promise<AutoScaling>;
+}
+
+/** The same, and what only `doctor` and `policy` ask. */
+export interface Session extends RunSession {
+  /** The region the instance is in, whatever a variable says. */
+  ownRegion(): Promise<string | undefined>;
+  hasTags(): Promise<boolean>;
+  /** The Auto Scaling group by its tag, which instance metadata shows if tags are on. */
+  group(): Promise<string | undefined>;
+  /** Account, partition and VPCs, for the ARNs of a policy. */
+  instanceContext(self: Instance): Promise<InstanceContext>;
+  /** The name of the instance role. */
+  role(): Promise<string | undefined>;
+  /** Those of EC2, in the order in which sessions take turns with them. */
+  endpoints(self: Instance): Promise<readonly Endpoint[]>;
+  ec2(self: Instance, dualStack?: boolean): Promise<DryRunEc2>;
+  /** `ends` ends its requests, in place of the signal of the session. */
+  autoScaling(self: Instance, ends?: AbortSignal): Promise<AutoScaling>;
+}
+
+/** AWS as the standard variables describe it. */
+export interface Aws {
+  readonly metadataUrl: URL;
+  /** Are keys set in the environment? */
+  readonly hasKeys: boolean;
+  /** Opens a session: a token of instance metadata. `signal` ends whatever is done in it. @throws Failure */
+  open(signal: AbortSignal): Promise<Session>;
 }
 
 /** The last write of this boot. */
@@ -70,10 +131,8 @@ export interface HealPorts extends Ports {
 }
 
 export interface Ports {
-  /** Reads who this instance is, for those who ask AWS for nothing: no tags, no credentials. */
-  identify(signal: AbortSignal): Promise<Instance>;
-  /** Reads who this instance is, and the first of these tags that it has; `signal` ends whatever is done on this footing. */
-  openSession(tags: readonly string[], signal: AbortSignal): Promise<Session>;
+  /** Opens a session: a token of instance metadata. `signal` ends whatever is done in it. @throws Failure */
+  open(signal: AbortSignal): Promise<RunSession>;
   readonly clock: {
     now: () => number;
     /** Wall-clock time. */

@@ -2,8 +2,8 @@
 import { existsSync, realpathSync, statSync } from "node:fs";
 import type { Configuration, Environment } from "../config/configuration.ts";
 import { SETTINGS } from "../config/settings.ts";
-import type { Configured, DoctorPorts, Parts } from "../doctor/ports.ts";
-import type { Ports } from "../run/ports.ts";
+import type { Configured, DoctorPorts } from "../doctor/ports.ts";
+import type { Aws, Ports } from "../run/ports.ts";
 import { systemClock } from "./clock.ts";
 import { configFile } from "./read-configuration.ts";
 import { network } from "./probe.ts";
@@ -21,11 +21,11 @@ interface DoctorRequest {
   readonly version: string;
   readonly log: Ports["log"];
   /** AWS with these variables. @throws Failure `misconfigured` for those that make no sense */
-  readonly parts: (environment: Environment) => Parts;
+  readonly aws: (environment: Environment) => Aws;
 }
 
 export function doctorPortsOf(request: DoctorRequest): DoctorPorts {
-  const { commandLine, configuration, processEnvironment, version, log, parts } = request;
+  const { commandLine, configuration, processEnvironment, version, log, aws } = request;
   const path = configFile(commandLine);
   const environment = "problems" in configuration ? processEnvironment : configuration.environment;
   const configured: Configured =
@@ -33,7 +33,7 @@ export function doctorPortsOf(request: DoctorRequest): DoctorPorts {
       ? configuration
       : {
           settings: configuration.settings,
-          parts: () => parts(environment),
+          aws: () => aws(environment),
         };
   const given = (key: string) => {
     const flag = SETTINGS.find((row) => row.key === key)?.flag;

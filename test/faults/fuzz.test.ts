@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { roleCredentials } from "../../src/aws/credentials.ts";
 import { connectApi } from "../../src/aws/ec2-api.ts";
 import { ec2Over } from "../../src/aws/ec2.ts";
-import { sessionsOf } from "../../src/aws/session.ts";
+import { awsIn } from "../../src/aws/session.ts";
 import { type Metadata, openMetadata } from "../../src/aws/imds.ts";
 import { readInstance } from "../../src/aws/self.ts";
 import { HOLD_MS } from "../../src/reconcile/bounds.ts";
@@ -313,7 +313,7 @@ describe("whole runs", () => {
           const startedAt = performance.now();
           const outcome = await heal(
             read.settings,
-            { ...sessionsOf(environment, "0"), clock, log, lastWrite: NO_WRITES },
+            { ...awsIn(environment, "0"), clock, log, lastWrite: NO_WRITES },
             {},
             new AbortController().signal,
           );

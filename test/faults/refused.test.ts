@@ -4,7 +4,7 @@
  * clock that is twenty times as fast.
  */
 import { beforeAll, describe, expect, test } from "vitest";
-import { sessionsOf } from "../../src/aws/session.ts";
+import { awsIn } from "../../src/aws/session.ts";
 import { resultRecord } from "../../src/report/report.ts";
 import { readSettings } from "../../src/config/read.ts";
 import { heal } from "../../src/run/heal.ts";
@@ -211,7 +211,7 @@ function run(environment: Readonly<Record<string, string>>, hasHook: boolean): P
   const { settings } = read;
   const log = { warn: () => {}, debug: () => {} };
   const lastWrite = { read: () => undefined, record: () => {} };
-  const ports = { ...sessionsOf(environment, "0"), clock, log, lastWrite };
+  const ports = { ...awsIn(environment, "0"), clock, log, lastWrite };
   const stop = new AbortController().signal;
   const work = () => heal(settings, ports, {}, stop);
   const hook = { name: HOOK, deadlineMs: settings.deadlineMs, dryRun: false };

@@ -50,8 +50,7 @@ async function play({ shown, refusal, moves, stop = new AbortController() }: Scr
   };
   const context = {
     ports: {
-      identify: () => Promise.reject(new Error("not asked")),
-      openSession: () => Promise.reject(new Error("not asked")),
+      open: () => Promise.reject(new Error("not asked")),
       clock: {
         now: () => now,
         date: () => new Date(LAUNCHED),

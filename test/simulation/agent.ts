@@ -120,18 +120,13 @@ function portsOf(options: AgentOptions): HealPorts {
     },
     clock: { now: time.now, date: () => new Date(time.now()), random, sleep },
     log: { warn: () => {}, debug: () => {} },
-    async identify(signal) {
+    async open(signal) {
       await sleep(2, signal);
-      return selfOf(region.instance(instanceId), region, []);
-    },
-    async openSession(tags, signal) {
-      await sleep(2, signal);
-      const self = selfOf(region.instance(instanceId), region, tags);
       const denied = new Set<string>();
       return {
-        self,
-        connect: () =>
-          Promise.resolve(ec2Over(apiOf(options, self, sleep, signal), self, denied, outage)),
+        instance: async (tags) => selfOf(region.instance(instanceId), region, tags),
+        credentials: async () => ({ source: "the role" }),
+        ec2: async (self) => ec2Over(apiOf(options, self, sleep, signal), self, denied, outage),
         autoScaling: async () => autoScalingOf(options, sleep, signal),
       };
     },
@@ -161,18 +156,18 @@ function wireOf(service: Service, options: AgentOptions, sleep: Sleep, signal: A
       return answer;
     };
     const limitMs = action === "AssociateAddress" ? FLIGHT_MS : LIMIT_MS[service];
-    const foreignAnswer = new Failure("unreachable", { request, why: "no complete answer" });
+    const noAnswer = new Failure("unreachable", { request, why: "no complete answer" });
     // Its connection is reset then, so that it does not arrive later.
     if (lose === "request" || thereMs > limitMs) {
       if (lose === undefined && isLate) void options.time.sleep(thereMs).then(() => carryOut());
       await sleep(limitMs, signal);
-      throw foreignAnswer;
+      throw noAnswer;
     }
     await sleep(thereMs, signal);
     const answer = carryOut();
     if (lose === "answer" || thereMs + backMs > limitMs) {
       await sleep(limitMs - thereMs, signal);
-      throw foreignAnswer;
+      throw noAnswer;
     }
     await sleep(backMs, signal);
     if ("value" in answer) return answer.value;

@@ -2,6 +2,7 @@
 import { seconds } from "../../model/duration.ts";
 import { Failure, NOT_OF_AWS } from "../../model/failure.ts";
 import { isIpv4 } from "../../model/ids.ts";
+import { egressHint } from "../../model/network-error.ts";
 import { failing, ok } from "../runner.ts";
 import { permissionOf, type Checks, type CheckContext, isRefusal } from "../context.ts";
 
@@ -18,9 +19,9 @@ export function checkConnection({
 }: CheckContext): Checks<"endpoint" | "route" | "tls" | "clock" | "ec2"> {
   return {
     async endpoint(resultOf) {
-      const { parts } = await resultOf("settings");
+      const session = await resultOf("metadata");
       const self = await resultOf("identity");
-      const endpoints = parts.endpoints(self);
+      const endpoints = await session.endpoints(self);
       const results = await Promise.allSettled(
         endpoints.map(async (endpoint) => {
           const host = endpoint.url.hostname.replace(/^\[|\]$/g, "");
@@ -58,17 +59,16 @@ export function checkConnection({
     },
 
     async route(resultOf) {
-      const { parts } = await resultOf("settings");
       const self = await resultOf("identity");
       const endpoints = await resultOf("endpoint");
+      const hint = egressHint("EC2", self);
       let last: unknown;
       for (const endpoint of endpoints) {
         try {
           const address = await ports.network.connect(endpoint.url, signal);
-          const lack = parts.egressHint(self);
           const by = isPrivate(address)
             ? "by a private address, such as an interface endpoint's"
-            : lack === undefined
+            : hint === undefined
               ? "by the public IPv4 address of this instance"
               : address.includes(":")
                 ? "by IPv6"
@@ -82,8 +82,8 @@ export function checkConnection({
       const variable = endpointVariable();
       return failing(
         last,
-        parts.egressHint(self) !== undefined && variable === undefined
-          ? parts.egressHint(self)
+        hint !== undefined && variable === undefined
+          ? hint
           : variable === undefined
             ? "let the security group, the network ACL and the route table of the subnet pass HTTPS (443) to it"
             : correct(variable),

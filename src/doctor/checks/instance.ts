@@ -4,7 +4,7 @@ import { whyNotInService } from "../../reconcile/ownership.ts";
 import { EXIT, Failure } from "../../model/failure.ts";
 import * as remedies from "../remedies.ts";
 import { failing, ok } from "../runner.ts";
-import type { Signer } from "../ports.ts";
+import type { Signer } from "../../run/ports.ts";
 import { type Checks, type CheckContext, isRefusal, unlessBlocked } from "../context.ts";
 
 /** The checks that rest on instance metadata alone. */
@@ -20,10 +20,10 @@ export function checkInstance({
 > {
   return {
     async metadata(resultOf) {
-      const { parts } = await resultOf("settings");
+      const { aws } = await resultOf("settings");
       try {
-        const metadata = await parts.metadata(signal);
-        return ok(`${parts.metadataUrl.host} answers, version 2`, metadata);
+        const session = await aws.open(signal);
+        return ok(`${aws.metadataUrl.host} answers, version 2`, session);
       } catch (error) {
         if (!(error instanceof Failure)) throw error;
         const { code } = error;
@@ -34,7 +34,7 @@ export function checkInstance({
             remedies.modifyMetadata(self, "--http-endpoint enabled"),
           ]);
         }
-        const reached = code === "MetadataSilent" && (await isReached(parts.metadataUrl));
+        const reached = code === "MetadataSilent" && (await isReached(aws.metadataUrl));
         if (reached) {
           return failing(
             error,
@@ -48,11 +48,11 @@ export function checkInstance({
 
     async identity(resultOf) {
       const { settings } = await resultOf("settings");
-      const metadata = await resultOf("metadata");
+      const session = await resultOf("metadata");
       const named = settings.allocationId !== undefined || settings.pool !== undefined;
       const [self, ownRegion] = await Promise.all([
-        metadata.self(named ? [] : [settings.tag, settings.poolTag]),
-        metadata.ownRegion(),
+        session.instance(named ? [] : [settings.tag, settings.poolTag], { ipv6: true }),
+        session.ownRegion(),
       ]);
       if (ownRegion !== undefined && ownRegion !== self.region) {
         return {
@@ -110,11 +110,11 @@ export function checkInstance({
 
     async tags(resultOf) {
       const { settings } = await resultOf("settings");
-      const metadata = await resultOf("metadata");
+      const session = await resultOf("metadata");
       if (settings.allocationId !== undefined || settings.pool !== undefined) {
         return ok("not needed: a setting names what is wanted", undefined);
       }
-      if (await metadata.hasTags()) return ok("instance metadata shows them", undefined);
+      if (await session.hasTags()) return ok("instance metadata shows them", undefined);
       const self = await resultOf("identity");
       return {
         mark: "warning",
@@ -126,10 +126,10 @@ export function checkInstance({
     },
 
     async role(resultOf) {
-      const { parts } = await resultOf("settings");
-      if (parts.hasKeys) return ok("not needed: keys are set in the environment", undefined);
-      const metadata = await resultOf("metadata");
-      const role = await metadata.role();
+      const { aws } = await resultOf("settings");
+      if (aws.hasKeys) return ok("not needed: keys are set in the environment", undefined);
+      const session = await resultOf("metadata");
+      const role = await session.role();
       if (role !== undefined) return ok(role, role);
       const self = await resultOf("identity");
       return {
@@ -166,7 +166,7 @@ export function checkInstance({
       if (refusal?.kind === "denied" && !isRefusal(refusal)) {
         return failing(
           refusal,
-          (await resultOf("settings")).parts.hasKeys
+          (await resultOf("settings")).aws.hasKeys
             ? `correct AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN in ${ports.placeOfSetting("AWS_ACCESS_KEY_ID")}, or remove them there to use the instance role`
             : undefined,
         );

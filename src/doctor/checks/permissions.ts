@@ -96,15 +96,15 @@ export function checkPermissions({
     },
 
     async "launch-hook"(resultOf) {
-      const { settings, parts } = await resultOf("settings");
+      const { settings } = await resultOf("settings");
       const { lifecycleHook: hook } = settings;
       if (hook === undefined) return ok("none is set", undefined);
       const self = await resultOf("identity");
-      const metadata = await resultOf("metadata");
+      const session = await resultOf("metadata");
       await resultOf("credentials");
       let group: string | undefined;
       try {
-        group = (await metadata.group()) ?? (await parts.group(self, await sign(resultOf), signal));
+        group = (await session.group()) ?? (await groupByAutoScaling(resultOf, signal));
       } catch (error) {
         if (!(error instanceof Failure) || !isRefusal(error)) throw error;
         const { remedy, commands } = await remedyFor(resultOf, error);
@@ -132,9 +132,9 @@ export function checkPermissions({
     // A note, whatever comes out: a heal does without them.
     async optional(resultOf) {
       const self = await resultOf("identity");
-      const [ec2, metadata] = await Promise.all([resultOf("ec2"), resultOf("metadata")]);
+      const [ec2, session] = await Promise.all([resultOf("ec2"), resultOf("metadata")]);
       const isInGroup =
-        self.lifecycleState !== undefined || (await valueOrFailure(metadata.group())) !== undefined;
+        self.lifecycleState !== undefined || (await valueOrFailure(session.group())) !== undefined;
       const [ofInterfaces, ofGroup] = await Promise.all([
         refusalOf(ec2.mayDescribeInterfaces()),
         isInGroup ? refusalOfAutoScaling(resultOf) : undefined,
@@ -150,14 +150,27 @@ export function checkPermissions({
     },
   };
 
+  async function groupByAutoScaling(
+    resultOf: ResultOf<CheckResults>,
+    ends: AbortSignal,
+  ): Promise<string | undefined> {
+    const [session, self] = await Promise.all([resultOf("metadata"), resultOf("identity")]);
+    await sign(resultOf);
+    const api = await session.autoScaling(self, ends);
+    try {
+      return (await api.member())?.group;
+    } finally {
+      api.close();
+    }
+  }
+
   /** Auto Scaling has no dry run: what it refuses to tell, it refuses. */
   async function refusalOfAutoScaling(
     resultOf: ResultOf<CheckResults>,
   ): Promise<Failure | undefined> {
-    const [{ parts }, self] = await Promise.all([resultOf("settings"), resultOf("identity")]);
     const limit = deadlineSignal(ports.clock, AUTO_SCALING_MS, signal);
     try {
-      await parts.group(self, await sign(resultOf), limit.signal);
+      await groupByAutoScaling(resultOf, limit.signal);
       return undefined;
     } catch (error) {
       if (error instanceof Failure) return error;

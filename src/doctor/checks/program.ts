@@ -8,7 +8,7 @@ import {
 } from "../../config/problem.ts";
 import { EXIT, Failure } from "../../model/failure.ts";
 import { failing, ok } from "../runner.ts";
-import type { Parts } from "../ports.ts";
+import type { Aws } from "../../run/ports.ts";
 import type { Checks, CheckContext } from "../context.ts";
 import { findingOfTimer, findingOfUnit } from "./units.ts";
 
@@ -42,9 +42,9 @@ export function checkProgram({
         };
       }
       const { settings } = configured;
-      let parts: Parts;
+      let aws: Aws;
       try {
-        parts = configured.parts();
+        aws = configured.aws();
       } catch (error) {
         if (!(error instanceof Failure)) throw error;
         const { remedy, variable } = error.details;
@@ -53,7 +53,7 @@ export function checkProgram({
           remedy ?? (variable && correctOrRemove(variable, ports.placeOfSetting)),
         );
       }
-      return ok(`${settingsFile}, environment and flags are in order`, { settings, parts });
+      return ok(`${settingsFile}, environment and flags are in order`, { settings, aws });
     },
 
     async unit() {
