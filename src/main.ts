@@ -4,6 +4,7 @@ import { parseCommandLine, UsageError } from "./cli.ts";
 import type { CommandLine, Completion } from "./commands/command.ts";
 import { commandOf } from "./commands/index.ts";
 import { EXIT, type ExitStatus } from "./model/failure.ts";
+import { jsonOf } from "./model/text.ts";
 import { closeLog, say, setLevel } from "./system/journal.ts";
 import { contextOf, writeResult } from "./wiring.ts";
 
@@ -46,7 +47,7 @@ function publish(completion: Completion, { json }: CommandLine): ExitStatus {
   if (completion.explanation !== undefined) process.stderr.write(completion.explanation);
   if (completion.output !== undefined) process.stdout.write(completion.output);
   if (json && completion.json !== undefined) {
-    process.stdout.write(`${JSON.stringify(completion.json)}\n`);
+    process.stdout.write(`${jsonOf(completion.json)}\n`);
   }
   if (completion.result !== undefined) writeResult(completion.result, say);
   return completion.status;
@@ -55,7 +56,8 @@ function publish(completion: Completion, { json }: CommandLine): ExitStatus {
 function reportBug(error: unknown): ExitStatus {
   const told = (error instanceof Error && error.stack) || String(error);
   const text = `this is a bug in eip-heal ${manifest.version}, please report it: ${told}`;
-  for (const line of text.split("\n")) say({ level: "error", text: line });
+  // A line of its own for each frame only: the message may hold what others have written.
+  for (const line of text.split(/\n(?= +at )/)) say({ level: "error", text: line });
   return EXIT.SOFTWARE;
 }
 

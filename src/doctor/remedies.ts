@@ -4,6 +4,7 @@
  */
 import type { Instance } from "../model/instance.ts";
 import { partitionOf } from "../model/ids.ts";
+import { jsonOf } from "../model/text.ts";
 
 /** What stands for the allocation id of an address that somebody has to choose. */
 export const ALLOCATION_ID = "ALLOCATION_ID";
@@ -39,7 +40,7 @@ export function showTrust(role: string): string {
 /** Gives the role this policy, in the place of what it has under the same name. */
 export function grant(role: string, policy: object): string {
   // A shell ends its quotation at a ', whatever JSON makes of it.
-  const document = JSON.stringify(policy).replaceAll("'", String.raw`\u0027`);
+  const document = jsonOf(policy).replaceAll("'", String.raw`\u0027`);
   return `aws iam put-role-policy --role-name ${role} --policy-name ${POLICY_NAME} --policy-document ${quoted(document)}`;
 }
 

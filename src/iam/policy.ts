@@ -3,7 +3,7 @@
  * condition keys: Service Authorization Reference, "Actions, resources, and condition keys for Amazon EC2"
  * and "… for Amazon EC2 Auto Scaling".
  */
-import { fill } from "../model/text.ts";
+import { fill, jsonOf, oneLine } from "../model/text.ts";
 
 /** What stands in an ARN where it is not known: IAM reads it as "any". */
 export const ANY = "*";
@@ -83,7 +83,7 @@ export function policyOf(statements: readonly ExplainedStatement[]) {
 
 /** The policy as `aws iam put-role-policy` takes it. */
 export function documentOf(statements: readonly ExplainedStatement[]): string {
-  return `${JSON.stringify(policyOf(statements), null, 2)}\n`;
+  return `${jsonOf(policyOf(statements), 2)}\n`;
 }
 
 /** Why each statement is there, for people, in lines of at most 79 characters. */
@@ -92,7 +92,7 @@ export function explanationOf(statements: readonly ExplainedStatement[]): string
     .map(({ statement: { Sid, Action, Resource }, because, isOptional }) =>
       [
         `${Sid}: ${list(Action)}`,
-        `  on ${Resource}${isOptional === true ? ", optional" : ""}`,
+        `  on ${oneLine(Resource)}${isOptional === true ? ", optional" : ""}`,
         ...fill(because.split(" "), 75).map((line) => `    ${line}`),
       ].join("\n"),
     )

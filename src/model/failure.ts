@@ -3,7 +3,7 @@
  * another try is worth it (reconcile/retry.ts) and how the run ends if it is not. Whatever else is thrown is a bug.
  */
 
-import { oneLine } from "./text.ts";
+import { shortened } from "./text.ts";
 
 /** Exit statuses, from sysexits(3), so that `systemctl status` prints their names. */
 export const EXIT = {
@@ -117,12 +117,3 @@ function sentence(
   const what = [step, sent, shortened(why)].filter((part) => part !== undefined).join(": ");
   return remedy === undefined ? what : `${what}; ${remedy}`;
 }
-
-/** Words of others as they stand in a message: on one line, and of a length that a log can hold. */
-export function shortened(text: string): string {
-  const line = oneLine(text);
-  return line.length <= MAX_WHY_LENGTH ? line : `${line.slice(0, MAX_WHY_LENGTH)}…`;
-}
-
-/** Characters; no message of EC2 comes near. */
-const MAX_WHY_LENGTH = 2_000;

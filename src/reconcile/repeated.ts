@@ -2,7 +2,8 @@
  * What is news in a run that begins where the last one has ended without the address: what that one has told already
  * is none. Pure.
  */
-import { type Failure, shortened } from "../model/failure.ts";
+import type { Failure } from "../model/failure.ts";
+import { shortened } from "../model/text.ts";
 import { HOUR_MS, type LastResult } from "./drift.ts";
 
 /** Has the last run on this boot ended with this cause? */

@@ -3,7 +3,7 @@
  */
 import { type Previous, nameAddress, nameHolder } from "../model/address.ts";
 import { seconds } from "../model/duration.ts";
-import { oneLine } from "../model/text.ts";
+import { MAX_LINE, shortened } from "../model/text.ts";
 import { EXIT, type ExitStatus, type Failure } from "../model/failure.ts";
 import type { Change, Facts, HookEnd, Outcome } from "../model/outcome.ts";
 
@@ -133,7 +133,7 @@ export function resultRecord(
     ...(outcome.end === "failed" && outcome.isWaitedOut && { waitedOut: true }),
     ...(outcome.end === "idle" && { idle: outcome.why }),
     exitStatus: status,
-    message: oneLine(line),
+    message: shortened(line, MAX_LINE),
     tries: outcome.tries,
     durationMs: Math.round(outcome.ms),
     ...(by.unit !== undefined && { unit: by.unit }),
@@ -167,7 +167,7 @@ export function hookRecord(hook: HookEnd): Record<string, unknown> {
     outcome: hook.end,
     ...("result" in hook && { result: hook.result }),
     ...(hook.end === "failed" && { failure: hook.failure.kind }),
-    message: oneLine(reportHook(hook).line),
+    message: shortened(reportHook(hook).line, MAX_LINE),
   };
 }
 

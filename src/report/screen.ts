@@ -2,7 +2,7 @@
  * How findings look: marks and words, colours, and lines that fit. Pure. Without a terminal each finding is
  * one plain line that begins with a word, so that a log, grep and a screen reader get the same as the eye.
  */
-import { fill } from "../model/text.ts";
+import { fill, oneLine } from "../model/text.ts";
 
 /** How a finding is marked. */
 export type Mark = "ok" | "warning" | "failed" | "skipped";
@@ -48,7 +48,9 @@ export function linesOf(row: Row, screen: Screen, labelWidth: number): string[] 
   const text = printable(row.text, screen);
   const remedy = row.remedy && printable(row.remedy, screen);
   // Not as much as a space of a command is changed, except for what would change the screen.
-  const commands = (row.commands ?? []).map((command) => command.replace(/\p{C}/gu, "?"));
+  const commands = (row.commands ?? []).map((command) =>
+    command.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, "?"),
+  );
   if (columns === undefined) {
     const word = row.mark === undefined ? "" : `${SIGNS[row.mark].ascii.padEnd(7)} `;
     return [
@@ -102,7 +104,7 @@ function sign(mark: Mark | undefined, { unicode, colour }: Screen): string {
 
 /** What others have written may hold anything; a terminal obeys some of it. */
 function printable(text: string, { unicode }: Screen): string {
-  const line = text.replace(/[\s\p{C}]+/gu, " ").trim();
+  const line = oneLine(text);
   return unicode ? line : line.replace(/…/g, "...").replace(/[^ -~]/gu, "?");
 }
 

@@ -7,7 +7,7 @@ import printf from "logform/printf.js";
 import createLogger from "winston/lib/winston/create-logger.js";
 import Console from "winston/lib/winston/transports/console.js";
 import { LOG_LEVELS, type LogLevel } from "../config/settings.ts";
-import { oneLine } from "../model/text.ts";
+import { MAX_LINE, shortened } from "../model/text.ts";
 import type { Line } from "../report/report.ts";
 
 /** syslog(3) priorities of winston's levels. */
@@ -30,7 +30,7 @@ export type Log = Record<"error" | "warn" | "info" | "debug", (message: string) 
 
 /** One event as it is written: one line, whatever others have put into it, and marked as the manner wants it. */
 export function formatEvent(level: LogLevel, message: string, logFormat: LogFormat): string {
-  const line = oneLine(message);
+  const line = shortened(message, MAX_LINE);
   switch (logFormat) {
     case "journal":
       return `<${PRIORITY[level]}>${line}`;

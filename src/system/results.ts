@@ -4,6 +4,7 @@
  */
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { jsonOf } from "../model/text.ts";
 import type { LastWrite } from "../run/ports.ts";
 import { type LastResult, type RecheckState, NO_RECHECKS } from "../reconcile/drift.ts";
 
@@ -26,7 +27,7 @@ export function writeResults(
     const lines = Object.entries(variables).map(([name, value]) => `${name}=${value}\n`);
     replace(env, lines.join(""));
   }
-  replace(join(folder, "result.json"), `${JSON.stringify(record, null, 2)}\n`);
+  replace(join(folder, "result.json"), `${jsonOf(record, 2)}\n`);
 }
 
 /** Remembers both files as they are; returns how to write them back. */
