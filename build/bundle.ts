@@ -4,56 +4,27 @@
  * is not read before. rolldown, because it can shake the SDK's schemas without a plugin.
  */
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
-import { dirname, join, relative } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { rolldown, type Plugin } from "rolldown";
+import { type Plugin, rolldown } from "rolldown";
+import plugin, { type Dependency } from "rollup-plugin-license";
+import { standIns } from "./stand-ins.ts";
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 
-/** A package that is in the bundle. */
+/** A package that is in the bundle, with what has to be passed on with it. */
 export interface BundledPackage {
-  /** Its folder in the repository, which is its key in package-lock.json too. */
-  readonly folder: string;
   readonly name: string;
   readonly version: string;
   readonly license: string;
+  /** Its authors, as package.json names them. */
+  readonly author?: string;
+  readonly licenseText?: string;
+  readonly noticeText?: string;
 }
 
-/** What is imported and never runs, or does the same with more, with what stands in for it. */
-const STAND_INS: Readonly<Record<string, string>> = {
-  // The default chain of credential providers (profiles, SSO, processes …): ours are passed explicitly.
-  "@aws-sdk/credential-provider-node":
-    'export const defaultProvider = () => () => Promise.reject(new Error("no credential chain in eip-heal"));',
-  // Profile files, which every setting would be looked for in: on an image they are somebody else's business. Without
-  // them the promises of node:fs and its pool of threads are not loaded either.
-  "../shared-ini-file-loader/loadSharedConfigFiles":
-    "export const loadSharedConfigFiles = async () => ({ configFile: {}, credentialsFile: {} });",
-  // EC2 has no operation with a stream of events. Brings checksums and node:zlib.
-  "@smithy/core/event-streams": "export {};",
-  // Of this winston wants the colours of its levels; the formatter that is used is imported by itself.
-  logform: "module.exports = { levels: (config) => config };",
-  // Numbers the SDK's requests by the global `crypto`, and to ask for that is to load all of Web Cryptography.
-  "./uuid/v4": 'import { randomUUID } from "node:crypto"; export const bindV4 = () => randomUUID;',
-  // winston's own debugging output, in colour, and what it logs when a program crashes, which we do ourselves.
-  "@dabh/diagnostics": "module.exports = () => () => {};",
-  "./exception-handler": "module.exports = class {};",
-  "./rejection-handler": "module.exports = class {};",
-  // The format of those who give none.
-  "logform/json": "module.exports = () => {};",
-  // With one transport to wait for at the end, there is nothing to take turns.
-  "async/forEach":
-    "module.exports = (all, each, done) => all.length === 1 ? each(all[0], done) : done(new Error('one transport'));",
-  // A copy of Node's own streams for old Nodes.
-  "readable-stream": 'module.exports = require("node:stream");',
-  "readable-stream/lib/_stream_writable.js": 'module.exports = require("node:stream").Writable;',
-};
-
-const standIns: Plugin = {
-  name: "stand-ins",
-  resolveId: (id) => (Object.hasOwn(STAND_INS, id) ? `\0stand-in:${id}` : undefined),
-  load: (id) =>
-    id.startsWith("\0stand-in:") ? STAND_INS[id.slice("\0stand-in:".length)] : undefined,
-};
+/** CommonJS whose types tell of an ES module. */
+const license = plugin as unknown as typeof plugin.default;
 
 /** The file that the program starts with. */
 const MAIN = "eip-heal.cjs";
@@ -66,12 +37,19 @@ export async function bundle(): Promise<{ folder: string; files: string[] }> {
   const folder = join(ROOT, "dist/bundle");
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true });
+  let found: readonly Dependency[] = [];
   const build = await rolldown({
     input: join(ROOT, "src/main.ts"),
     platform: "node",
     // The SDK's ES modules can be shaken, its CommonJS cannot.
     resolve: { mainFields: ["module", "main"] },
-    plugins: [standIns],
+    plugins: [
+      standIns(),
+      license({
+        cwd: ROOT,
+        thirdParty: { multipleVersions: true, output: (dependencies) => (found = dependencies) },
+      }) as unknown as Plugin,
+    ],
     preserveEntrySignatures: "allow-extension",
   });
   const { output } = await build.generate({
@@ -98,17 +76,13 @@ export async function bundle(): Promise<{ folder: string; files: string[] }> {
     files.push(chunk.fileName);
   }
 
-  const modules = output.flatMap((chunk) => (chunk.type === "chunk" ? chunk.moduleIds : []));
-  const folders = new Set(
-    modules.flatMap(
-      (id) => /^.*\/node_modules\/(?:@[^/]+\/)?[^/]+/.exec(id.replace(/^\0/, "")) ?? [],
-    ),
-  );
+  const packages = found.map(describe);
   // What it writes itself to hold the files together.
-  if (modules.some((id) => id.startsWith("\0rolldown/")))
-    folders.add(join(ROOT, "node_modules/rolldown"));
-  const packages = await Promise.all([...folders].map(describePackage));
-  packages.sort((a, b) => a.folder.localeCompare(b.folder, "en"));
+  if (output.some((chunk) => chunk.type === "chunk" && chunk.moduleIds.some(isRuntime))) {
+    packages.push(await describeBundler());
+  }
+  const key = ({ name, version }: BundledPackage) => `${name} ${version}`;
+  packages.sort((a, b) => (key(a) < key(b) ? -1 : 1));
   await writeFile(
     join(ROOT, "dist/bundled-packages.json"),
     `${JSON.stringify(packages, null, 2)}\n`,
@@ -116,9 +90,32 @@ export async function bundle(): Promise<{ folder: string; files: string[] }> {
   return { folder, files };
 }
 
-async function describePackage(folder: string): Promise<BundledPackage> {
-  const { name, version, license } = JSON.parse(
-    await readFile(join(folder, "package.json"), "utf8"),
-  ) as BundledPackage;
-  return { folder: relative(ROOT, folder), name, version, license };
+function describe(dependency: Dependency): BundledPackage {
+  const { name, version, license: spdx, author, licenseText, noticeText } = dependency;
+  if (!name || !version || !spdx) throw new Error(`${dependency.text()}: without a licence`);
+  return {
+    name,
+    version,
+    license: spdx,
+    ...(author && { author: author.name }),
+    ...(licenseText && { licenseText }),
+    ...(noticeText && { noticeText }),
+  };
+}
+
+const isRuntime = (id: string): boolean => id.startsWith("\0rolldown/");
+
+async function describeBundler(): Promise<BundledPackage> {
+  const folder = join(ROOT, "node_modules/rolldown");
+  const {
+    name,
+    version,
+    license: spdx,
+  } = JSON.parse(await readFile(join(folder, "package.json"), "utf8")) as BundledPackage;
+  return {
+    name,
+    version,
+    license: spdx,
+    licenseText: await readFile(join(folder, "LICENSE"), "utf8"),
+  };
 }

@@ -2,15 +2,9 @@
  * Writes the copyright file of the packages to standard output, in Debian's machine-readable form: the program itself,
  * the npm packages that the bundler put into it (dist/bundled-packages.json), and the Node.js runtime around them.
  */
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-
-interface Bundled {
-  readonly folder: string;
-  readonly name: string;
-  readonly version: string;
-  readonly license: string;
-}
+import type { BundledPackage } from "../build/bundle.ts";
 
 const LIST = "dist/bundled-packages.json";
 const APACHE = `License: Apache-2.0
@@ -33,29 +27,26 @@ for (const bundled of readList()) stanzas.push(ofPackage(bundled));
 stanzas.push(ofNode());
 process.stdout.write(`${stanzas.join("\n\n")}\n`);
 
-function readList(): Bundled[] {
+function readList(): BundledPackage[] {
   if (!existsSync(LIST)) throw new Error(`${LIST} is missing: build the bundle first`);
-  const list = JSON.parse(readFileSync(LIST, "utf8")) as Bundled[];
-  return list.toSorted((a, b) => (a.folder < b.folder ? -1 : a.folder > b.folder ? 1 : 0));
+  return JSON.parse(readFileSync(LIST, "utf8")) as BundledPackage[];
 }
 
-function ofPackage({ folder, name, version, license }: Bundled): string {
-  const text = texts(folder, /^(licen[sc]e|copying)/i);
-  const notice = texts(folder, /^notice/i);
-  if (text === undefined && license !== "Apache-2.0") {
+function ofPackage({ name, version, license, author, ...texts }: BundledPackage): string {
+  const { licenseText = "", noticeText } = texts;
+  if (licenseText === "" && license !== "Apache-2.0") {
     // MIT, BSD and ISC ask for their very text, with the copyright notice in it.
-    throw new Error(`${folder} says ${license} and has no licence file to pass on`);
+    throw new Error(`${name} says ${license} and has no licence file to pass on`);
   }
-  const apache = license === "Apache-2.0";
   return [
-    `Files: ${folder}/*`,
-    `Copyright: ${copyrights(text ?? "").join("\n           ") || author(folder)}`,
+    `Files: node_modules/${name}/*`,
+    `Copyright: ${copyrights(licenseText).join("\n           ") || (author ?? "its authors")}`,
     // Apache-2.0 is the same text for all; the others differ in their copyright lines at least.
-    ...(apache
+    ...(license === "Apache-2.0"
       ? ["License: Apache-2.0"]
-      : [`License: ${shortName(`${name}-${version}`, license)}`, indent(text ?? "")]),
+      : [`License: ${shortName(`${name}-${version}`, license)}`, indent(licenseText)]),
     `Comment: version ${version}`,
-    ...(notice === undefined ? [] : [indent(notice)]),
+    ...(noticeText === undefined ? [] : [indent(noticeText)]),
   ].join("\n");
 }
 
@@ -72,15 +63,6 @@ License: Node.js
 ${indent(readFileSync(join(folder, "LICENSE"), "utf8"))}`;
 }
 
-function texts(folder: string, file: RegExp): string | undefined {
-  const names = readdirSync(folder).filter((name) => file.test(name));
-  if (names.length === 0) return undefined;
-  return names
-    .toSorted()
-    .map((name) => readFileSync(join(folder, name), "utf8"))
-    .join("\n");
-}
-
 /** The lines that name a holder, not those of the licence that speak of copyright. */
 function copyrights(text: string): string[] {
   const found = text
@@ -92,13 +74,6 @@ function copyrights(text: string): string[] {
     )
     .filter((holder) => holder !== undefined && holder !== "");
   return [...new Set(found as string[])];
-}
-
-function author(folder: string): string {
-  const { author: who } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as {
-    author?: string | { name: string };
-  };
-  return (typeof who === "string" ? who : who?.name) ?? "its authors";
 }
 
 /** Two packages under one licence have different texts, so each text gets a name of its own. */
