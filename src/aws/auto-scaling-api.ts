@@ -8,7 +8,7 @@ import {
   DescribeAutoScalingInstancesCommand,
   RecordLifecycleActionHeartbeatCommand,
 } from "@aws-sdk/client-auto-scaling";
-import { Failure } from "../model/failure.ts";
+import { AWS_CODE, Failure } from "../model/failure.ts";
 import { isGroupName } from "../model/ids.ts";
 import { boundBodies } from "./bodies.ts";
 import {
@@ -93,5 +93,8 @@ export function connectAutoScaling(options: ConnectOptions) {
 
 /** Auto Scaling has no code of its own for it, only these words. */
 function isNoAction({ code, details }: Failure): boolean {
-  return code === "ValidationError" && /No active Lifecycle Action found/i.test(details.why);
+  return (
+    code === AWS_CODE.validation &&
+    /No active Lifecycle Action found/i.test(details.serviceMessage ?? "")
+  );
 }

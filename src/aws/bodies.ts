@@ -3,7 +3,7 @@
  * and while it does neither the deadline nor SIGTERM is heard.
  */
 import type { Readable } from "node:stream";
-import { Failure, NOT_OF_AWS } from "../model/failure.ts";
+import { OWN_CODE, Failure } from "../model/failure.ts";
 
 /** Bytes that the answer about one thing is far below: an instance with 50 tags and 15 interfaces has about 60 KB. */
 export const ONE_MAX_BYTES = 256 * 1024;
@@ -71,5 +71,5 @@ function tooLong(maxBytes: number): Failure {
   const remedy = isPool
     ? "does something else answer in its place, or has the pool more than 10,000 addresses?"
     : "does something else answer in its place (a proxy, a portal, another endpoint)?";
-  return new Failure("unreachable", { why, remedy, code: NOT_OF_AWS });
+  return new Failure("unreachable", { why, remedy, code: OWN_CODE.notOfAws });
 }

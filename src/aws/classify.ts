@@ -3,7 +3,15 @@
  * one code is used for several things, the message decides. Codes: EC2 API reference, "Error codes for the
  * Amazon EC2 API"; Auto Scaling API reference, "Common Errors".
  */
-import { EXIT, Failure, type FailureDetails, type Kind } from "../model/failure.ts";
+import {
+  AWS_CODE,
+  codeOf,
+  EXIT,
+  Failure,
+  type FailureDetails,
+  type Kind,
+  lacksPermission,
+} from "../model/failure.ts";
 import { allowing, printing } from "../model/permission.ts";
 
 /** The services that are called, by their names in IAM. */
@@ -73,18 +81,13 @@ const BAD_CREDENTIALS =
 export function classify(answer: ErrorAnswer): Failure {
   const { service, code, message, status, action, request, requestId } = answer;
   const why = message === "" ? `${code} (${status})` : `${code}: ${message}`;
+  const common = { request, requestId, code: codeOf(code), serviceMessage: message };
   const fail = ([kind, details]: Meaning) =>
-    new Failure(kind, { why, request, requestId, code, status, ...details });
+    new Failure(kind, { why, status, ...common, ...details });
 
-  if (
-    code === "UnauthorizedOperation" ||
-    code === "AccessDenied" ||
-    code === "AccessDeniedException"
-  ) {
-    return new Failure("denied", { request, requestId, code, ...refusal(answer) });
-  }
+  if (lacksPermission(common)) return new Failure("denied", { ...common, ...refusal(answer) });
   // Whatever the status, usually 503: EC2 says that it has not carried it out.
-  if (THROTTLED.test(code)) return new Failure("throttled", { why, request, requestId, code });
+  if (THROTTLED.test(code)) return new Failure("throttled", { why, ...common });
   const known = Object.hasOwn(MEANINGS, code) ? MEANINGS[code] : undefined;
   if (known !== undefined) return fail(known);
   if (BAD_CREDENTIALS.test(code)) {
@@ -92,7 +95,7 @@ export function classify(answer: ErrorAnswer): Failure {
       "denied",
       {
         remedy:
-          action === "AssociateAddress" && code === "AuthFailure"
+          action === "AssociateAddress" && code === AWS_CODE.authFailure
             ? "is the address this account's own, and not managed by a load balancer or NAT gateway?"
             : "check the credentials (the instance role, or the AWS_ variables) and the clock",
       },
@@ -103,7 +106,7 @@ export function classify(answer: ErrorAnswer): Failure {
   if (status >= 500 || status < 400) return fail(["unreachable"]);
   if (PERMANENT.test(code)) return fail(["misconfigured"]);
   // Auto Scaling has this one code for all that it finds wrong.
-  if (service === "autoscaling" && code === "ValidationError") {
+  if (service === "autoscaling" && code === AWS_CODE.validation) {
     return fail(["not-yet", { permanentStatus: EXIT.CONFIG }]);
   }
   // What is not known may pass.

@@ -4,7 +4,7 @@
  */
 import type { Instance } from "../model/instance.ts";
 import { classify, type Service } from "./classify.ts";
-import { Failure, type FailureDetails, NOT_OF_AWS } from "../model/failure.ts";
+import { OWN_CODE, Failure, type FailureDetails } from "../model/failure.ts";
 import { egressHint, errorCode, networkTrouble } from "../model/network-error.ts";
 import { FLIGHT_MS } from "../reconcile/bounds.ts";
 import type { Keys } from "./credentials.ts";
@@ -167,7 +167,7 @@ function notOfAws(
   details: Pick<FailureDetails, "requestId" | "cause"> = {},
 ): Failure {
   const why = `status ${status} without an answer of ${NAMES[service]} in it`;
-  return new Failure("unreachable", { request, why, code: NOT_OF_AWS, ...details });
+  return new Failure("unreachable", { request, why, code: OWN_CODE.notOfAws, ...details });
 }
 
 const NAMES: Readonly<Record<Service, string>> = { ec2: "EC2", autoscaling: "Auto Scaling" };

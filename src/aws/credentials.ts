@@ -2,7 +2,7 @@
  * Credentials from the environment if they are set there, else from the instance role; from nothing else,
  * so that a profile file which lies on an image can never act in the role's place.
  */
-import { Failure, EXIT } from "../model/failure.ts";
+import { AWS_CODE, OWN_CODE, codeOf, Failure, EXIT } from "../model/failure.ts";
 import type { Metadata } from "./imds.ts";
 
 /** What requests are signed with. */
@@ -72,7 +72,7 @@ export async function roleCredentials(metadata: Metadata): Promise<Credentials> 
       request: ROLES,
       why: "this instance has no role, or not yet",
       remedy: NO_ROLE_CURE,
-      code: "NoRole",
+      code: OWN_CODE.noRole,
       permanentStatus: EXIT.NOPERM,
       isLocal: true,
     });
@@ -92,10 +92,10 @@ export async function roleCredentials(metadata: Metadata): Promise<Credentials> 
       request,
       why: `no credentials for the role, or not yet: ${describe(code)}`,
       remedy:
-        code === "AssumeRoleUnauthorizedAccess"
+        code === AWS_CODE.assumeRoleUnauthorized
           ? `let EC2 assume ${role} in the role's trust policy: eip-heal doctor has the statement`
           : NO_ROLE_CURE,
-      code: describe(code),
+      code: codeOf(describe(code)),
       permanentStatus: EXIT.NOPERM,
       isLocal: true,
     });

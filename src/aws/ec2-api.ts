@@ -11,7 +11,7 @@ import {
   DisassociateAddressCommand,
   EC2Client,
 } from "@aws-sdk/client-ec2";
-import { Failure } from "../model/failure.ts";
+import { AWS_CODE, Failure } from "../model/failure.ts";
 import type { DescribedInstance, Ec2Api } from "./ec2.ts";
 import { resettableAgents } from "./sockets.ts";
 import { INSTANCE_MAX_BYTES, boundBodies, ONE_MAX_BYTES, POOL_MAX_BYTES } from "./bodies.ts";
@@ -57,7 +57,7 @@ export function connectApi(options: ConnectOptions): ConnectedApi {
     try {
       await call(action, send);
     } catch (error) {
-      if (error instanceof Failure && error.code === "DryRunOperation") return;
+      if (error instanceof Failure && error.code === AWS_CODE.dryRun) return;
       throw error;
     }
     throw foreignAnswer("ec2", action, host);
@@ -134,9 +134,10 @@ export function connectApi(options: ConnectOptions): ConnectedApi {
         if (next) throw foreignAnswer("ec2", "DescribeInstances", host);
         return rows;
       } catch (error) {
-        if (!(error instanceof Failure) || error.code !== "InvalidInstanceID.NotFound") throw error;
+        if (!(error instanceof Failure) || error.code !== AWS_CODE.unknownInstance) throw error;
         // One id that EC2 does not know, and it tells nothing of the others.
-        const unknown: readonly string[] = error.details.why.match(/\bi-[0-9a-f]{8,32}\b/g) ?? [];
+        const unknown: readonly string[] =
+          error.details.serviceMessage?.match(/\bi-[0-9a-f]{8,32}\b/g) ?? [];
         const known = ids.filter((id) => !unknown.includes(id));
         if (known.length === ids.length) throw error;
         return known.length === 0 ? [] : this.describeInstancesById(known);

@@ -17,7 +17,7 @@ import type { Target } from "../model/target.ts";
 import type { Question } from "../reconcile/state.ts";
 import { GROUP_TAG, type Instance } from "../model/instance.ts";
 import type { Address, Instance as Ec2Instance, NetworkInterface } from "@aws-sdk/client-ec2";
-import { EXIT, Failure } from "../model/failure.ts";
+import { AWS_CODE, EXIT, Failure } from "../model/failure.ts";
 import { isAllocationId, isInstanceId, isInterfaceId, isIpv4, isZone } from "../model/ids.ts";
 import { allowing } from "../model/permission.ts";
 
@@ -93,7 +93,7 @@ export function ec2Over(
     try {
       return await api.describeAddresses(filter, values);
     } catch (error) {
-      if (!(error instanceof Failure) || error.code !== "UnauthorizedOperation") throw error;
+      if (!(error instanceof Failure) || error.code !== AWS_CODE.unauthorized) throw error;
       denied.add("DescribeAddresses");
       return undefined;
     }
@@ -175,7 +175,7 @@ export function ec2Over(
       rows = await api.describeNetworkInterfaces([...ids, own.interfaceId]);
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
-      if (error.code === "UnauthorizedOperation") denied.add("DescribeNetworkInterfaces");
+      if (error.code === AWS_CODE.unauthorized) denied.add("DescribeNetworkInterfaces");
       return addresses;
     }
     const account = rows.find((one) => one.NetworkInterfaceId === own.interfaceId)?.OwnerId;
@@ -289,7 +289,7 @@ export function ec2Over(
         request: `ec2:DescribeAddresses at ${api.host}`,
         why: "not allowed: ec2:DescribeAddresses, and without it the addresses of a pool cannot be found",
         remedy: allowing("ec2:DescribeAddresses"),
-        code: "UnauthorizedOperation",
+        code: AWS_CODE.unauthorized,
       });
     }
     // EC2 takes * and ? in the value of a filter for any characters.
@@ -310,7 +310,7 @@ export function ec2Over(
       request: `ec2:DescribeAddresses at ${api.host}`,
       why: `EC2 does not know ${allocationId} in ${self.region}`,
       remedy: "is it released, in another region or in another account?",
-      code: "InvalidAllocationID.NotFound",
+      code: AWS_CODE.unknownAllocation,
       permanentStatus: EXIT.CONFIG,
     });
   }

@@ -5,7 +5,7 @@
  */
 import { Agent, request as send } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Failure, type FailureDetails } from "../model/failure.ts";
+import { OWN_CODE, Failure, type FailureDetails } from "../model/failure.ts";
 import { errorCode, networkTrouble } from "../model/network-error.ts";
 import { withoutPassword } from "../model/text.ts";
 
@@ -164,10 +164,6 @@ async function ask(
  */
 const THROTTLED_MS = 500;
 
-/** Codes of failures that mean something to those who look for the cause. */
-export const SILENT = "MetadataSilent";
-export const SWITCHED_OFF = "MetadataOff";
-
 const REACH =
   "is this an EC2 instance, is its metadata service on, and may this user reach it (firewall rules on 169.254.169.254)?";
 
@@ -183,7 +179,7 @@ const ENDLESS = {
 const TOO_SLOW = {
   why: `no complete answer within ${REQUEST_MS / 1_000} s`,
   remedy: REACH,
-  code: SILENT,
+  code: OWN_CODE.metadataSilent,
 };
 
 function failed(
@@ -211,7 +207,7 @@ function explainStatus(status: number): Explanation {
       return {
         why: `it is switched off or does not allow this (${status})`,
         remedy: "aws ec2 modify-instance-metadata-options --http-endpoint enabled",
-        code: SWITCHED_OFF,
+        code: OWN_CODE.metadataOff,
       };
     case 429:
       return { isThrottled: true, why: `it is asked too often (${status})` };

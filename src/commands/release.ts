@@ -4,7 +4,7 @@
  */
 import type { Settings } from "../config/settings.ts";
 import { isAt, nameAddress } from "../model/address.ts";
-import { Failure } from "../model/failure.ts";
+import { AWS_CODE, Failure } from "../model/failure.ts";
 import type { End, Facts, Outcome } from "../model/outcome.ts";
 import { allowing } from "../model/permission.ts";
 import { resolveTarget } from "../model/target.ts";
@@ -93,7 +93,7 @@ async function giveUp(
         if (error.kind !== "unreachable") {
           rollback();
           // Somebody was quicker to move it.
-          if (error.code === "InvalidAssociationID.NotFound") continue;
+          if (error.code === AWS_CODE.unknownAssociation) continue;
           throw error;
         }
         // The answer may have been lost because it travelled over the very address that was given up.

@@ -243,14 +243,6 @@ export function notKnown({ details: { request, why } }: Failure): Finding<undefi
   };
 }
 
-/** Does a policy lack this, or is something else wrong? */
-export function isRefusal({ kind, code }: Failure): boolean {
-  return (
-    kind === "denied" &&
-    (code === "UnauthorizedOperation" || code?.startsWith("AccessDenied") === true)
-  );
-}
-
 export function nameOf(what: DesiredAddress | Previous): string {
   switch (what.kind) {
     case "address":

@@ -3,7 +3,7 @@
  * what it rests on; if that has failed, it is skipped, and says because of what.
  */
 import type { Check, CheckId } from "./catalog.ts";
-import { Failure } from "../model/failure.ts";
+import { AWS_CODE, Failure } from "../model/failure.ts";
 import { statusOf } from "../reconcile/retry.ts";
 
 /** What a check finds; `value` is for the checks that need it. A failed one has none. */
@@ -119,7 +119,7 @@ export function failing(
 ): Finding<never> {
   const { why } = failure.details;
   // A refusal says itself what was asked.
-  const request = failure.code === "UnauthorizedOperation" ? undefined : failure.details.request;
+  const request = failure.code === AWS_CODE.unauthorized ? undefined : failure.details.request;
   return {
     mark: "failed",
     found: request === undefined ? why : `${request}: ${why}`,

@@ -33,6 +33,52 @@ export type Kind =
   | "misconfigured"
   | "yielded";
 
+/** Codes of our own, for causes that no service has a code for. They stand in result.json. */
+export const OWN_CODE = {
+  noTag: "NoTag",
+  noRole: "NoRole",
+  noInterface: "NoInterface",
+  noPrivateIp: "NoPrivateIp",
+  noSuchPrivateIp: "NoSuchPrivateIp",
+  /** EC2 has accepted a write and does not show it. */
+  notShown: "NotShown",
+  /** The address is on an interface without an instance. */
+  orphaned: "Orphaned",
+  /** The lifecycle action of the launch hook has not begun yet. */
+  notBegun: "NotBegun",
+  /** Something answers in place of EC2 or Auto Scaling. */
+  notOfAws: "NotOfAws",
+  metadataSilent: "MetadataSilent",
+  metadataOff: "MetadataOff",
+} as const;
+export type OwnCode = (typeof OWN_CODE)[keyof typeof OWN_CODE];
+
+/** Codes of AWS on which something depends beyond their kind: those of EC2 and Auto Scaling, and one of instance metadata. */
+export const AWS_CODE = {
+  unauthorized: "UnauthorizedOperation",
+  accessDenied: "AccessDenied",
+  accessDeniedException: "AccessDeniedException",
+  authFailure: "AuthFailure",
+  dryRun: "DryRunOperation",
+  unknownAllocation: "InvalidAllocationID.NotFound",
+  unknownAssociation: "InvalidAssociationID.NotFound",
+  unknownInstance: "InvalidInstanceID.NotFound",
+  validation: "ValidationError",
+  assumeRoleUnauthorized: "AssumeRoleUnauthorizedAccess",
+} as const;
+export type AwsCode = (typeof AWS_CODE)[keyof typeof AWS_CODE];
+
+declare const other: unique symbol;
+/** Any other code of AWS: a string, and for the compiler none, so that a comparison with a misspelt code is an error. */
+export interface OtherCode {
+  readonly [other]: true;
+}
+
+export type Code = OwnCode | AwsCode | OtherCode;
+
+/** The code that a service has answered with. */
+export const codeOf = (text: string): Code => text as unknown as OtherCode;
+
 export interface FailureDetails {
   /** What went wrong, lower case, with the ids. */
   readonly why: string;
@@ -61,8 +107,10 @@ export interface FailureDetails {
    * decode-authorization-message`. Too long for the log.
    */
   readonly encoded?: string | undefined;
-  /** The error code of the service, for those who catch it. */
-  readonly code?: string | undefined;
+  /** The error code of the service, or our own, for those who catch it. */
+  readonly code?: Code | undefined;
+  /** What the service has said, in its own words. */
+  readonly serviceMessage?: string | undefined;
   /** The HTTP status that the service has answered with, unless that says that nothing was done (throttling). */
   readonly status?: number | undefined;
   readonly cause?: unknown;
@@ -86,7 +134,7 @@ export class Failure extends Error {
     this.step = step;
   }
 
-  get code(): string | undefined {
+  get code(): Code | undefined {
     return this.details.code;
   }
 
@@ -96,8 +144,16 @@ export class Failure extends Error {
   }
 }
 
-/** Code of the failure that something answers in EC2's or Auto Scaling's place. */
-export const NOT_OF_AWS = "NotOfAws";
+const DENIALS: readonly (Code | undefined)[] = [
+  AWS_CODE.unauthorized,
+  AWS_CODE.accessDenied,
+  AWS_CODE.accessDeniedException,
+];
+
+/** Has a policy refused it, and nothing else? */
+export function lacksPermission({ code }: Pick<Failure, "code">): boolean {
+  return DENIALS.includes(code);
+}
 
 /** Is it open whether the request was carried out: no answer, or one of a server that has failed? */
 export function isUnanswered({ kind, details: { status = 0 } }: Failure): boolean {

@@ -1,5 +1,5 @@
 /** Where on this instance the address is to be. */
-import { EXIT, Failure } from "./failure.ts";
+import { OWN_CODE, EXIT, Failure } from "./failure.ts";
 import type { Instance, NetworkInterface } from "./instance.ts";
 
 /** One private IPv4 address of one interface of this instance. */
@@ -38,7 +38,7 @@ export function resolveTarget(
     throw new Failure("not-yet", {
       why: `${self.instanceId} has no network interface ${wanted}`,
       ...settingOf("EIP_HEAL_INTERFACE", self.interfaces.map(describe)),
-      code: "NoInterface",
+      code: OWN_CODE.noInterface,
       permanentStatus: EXIT.CONFIG,
       isLocal: true,
     });
@@ -49,7 +49,7 @@ export function resolveTarget(
       why: `${found.interfaceId} has no private IPv4 address, or not yet`,
       remedy:
         "an Elastic IP needs one: name another interface by EIP_HEAL_INTERFACE, or assign one to it",
-      code: "NoPrivateIp",
+      code: OWN_CODE.noPrivateIp,
       permanentStatus: EXIT.CONFIG,
       isLocal: true,
     });
@@ -59,7 +59,7 @@ export function resolveTarget(
     throw new Failure("not-yet", {
       why: `${found.interfaceId} has no private address ${address}`,
       ...settingOf("EIP_HEAL_PRIVATE_IP", found.privateIps),
-      code: "NoSuchPrivateIp",
+      code: OWN_CODE.noSuchPrivateIp,
       permanentStatus: EXIT.CONFIG,
       isLocal: true,
     });
@@ -77,7 +77,11 @@ export function resolveTarget(
 
 /** Is it that the settings name an interface or a private address that the instance does not have? */
 export function isNoSuchPlace({ code }: Failure): boolean {
-  return code === "NoInterface" || code === "NoPrivateIp" || code === "NoSuchPrivateIp";
+  return (
+    code === OWN_CODE.noInterface ||
+    code === OWN_CODE.noPrivateIp ||
+    code === OWN_CODE.noSuchPrivateIp
+  );
 }
 
 /** A device index is one of network card 0: the other cards count their own from 0 too. */

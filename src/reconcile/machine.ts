@@ -18,7 +18,7 @@ import {
   nameHolder,
 } from "../model/address.ts";
 import { seconds } from "../model/duration.ts";
-import { EXIT, Failure, isUnanswered } from "../model/failure.ts";
+import { OWN_CODE, EXIT, Failure, isUnanswered } from "../model/failure.ts";
 import type { Target } from "../model/target.ts";
 import {
   afterObservation,
@@ -360,7 +360,12 @@ function carryOut(
       return decision.isOrphan === true
         ? fail(
             state,
-            new Failure("not-yet", { why, remedy, code: "Orphaned", permanentStatus: EXIT.CONFIG }),
+            new Failure("not-yet", {
+              why,
+              remedy,
+              code: OWN_CODE.orphaned,
+              permanentStatus: EXIT.CONFIG,
+            }),
           )
         : fail(state, new Failure("misconfigured", { why, remedy }));
     }
@@ -679,7 +684,7 @@ function notShown(state: State, { intent, failure }: Phase & { at: "reading back
     return new Failure("held", { ...failure.details, remedy }, step);
   }
   const why = "EC2 has accepted it and does not show it";
-  return failure ?? new Failure("not-yet", { why, code: "NotShown", isWrite: true }, step);
+  return failure ?? new Failure("not-yet", { why, code: OWN_CODE.notShown, isWrite: true }, step);
 }
 
 /** What EC2 refuses, loses or does not show is not asked for again at once: see reconcile/retry.ts. */

@@ -5,7 +5,7 @@
  * which drains a throttled fleet with the fewest requests (AWS Architecture Blog, "Exponential Backoff and Jitter"); else
  * they are of the bound's last fifth, so that a lasting fault costs EC2 few requests.
  */
-import { EXIT, type ExitStatus, Failure, type Kind } from "../model/failure.ts";
+import { AWS_CODE, EXIT, type ExitStatus, Failure, type Kind } from "../model/failure.ts";
 import type { Written } from "./state.ts";
 
 /** Milliseconds that a refusal or a missing piece may last before it counts as meant: IAM and tags propagate within seconds to a minute. */
@@ -109,7 +109,7 @@ export function nextRetry(
 
   // Trouble on the way says nothing about the cause that is being waited out, so it does not restart its clock.
   const patient = failure.kind === "denied" || failure.details.permanentStatus !== undefined;
-  const cause = `${failure.kind} ${failure.step ?? ""} ${failure.code ?? ""}`;
+  const cause = JSON.stringify([failure.kind, failure.step, failure.code]);
   const waitingFor = !patient
     ? state.waitingFor
     : state.waitingFor?.cause === cause
@@ -137,7 +137,7 @@ export function nextRetry(
 }
 
 function patienceOf({ code }: Failure): number {
-  return code === "InvalidAllocationID.NotFound" ? UNKNOWN_ADDRESS_MS : PATIENCE_MS;
+  return code === AWS_CODE.unknownAllocation ? UNKNOWN_ADDRESS_MS : PATIENCE_MS;
 }
 
 /** Other failures in between do not end it: they are of the same run, which has not succeeded. */

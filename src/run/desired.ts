@@ -2,7 +2,7 @@
 import type { Settings } from "../config/settings.ts";
 import { allocationIdHint } from "../config/values.ts";
 import type { DesiredAddress } from "../model/address.ts";
-import { EXIT, Failure } from "../model/failure.ts";
+import { OWN_CODE, EXIT, Failure } from "../model/failure.ts";
 import { isAllocationId } from "../model/ids.ts";
 import type { Instance } from "../model/instance.ts";
 import type { Ec2 } from "./ports.ts";
@@ -40,7 +40,7 @@ export async function desiredAddress(
       {
         why: `${self.instanceId} has no tag ${tag} or ${poolTag}, or not yet`,
         remedy: `tag the Auto Scaling group with ${tag}=eipalloc-… (propagated to instances), or set EIP_HEAL_ALLOCATION_ID`,
-        code: "NoTag",
+        code: OWN_CODE.noTag,
         permanentStatus: optional ? EXIT.OK : EXIT.CONFIG,
       },
       step,

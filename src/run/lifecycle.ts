@@ -2,7 +2,7 @@
  * The story of a launch hook, which holds a new instance back from service until it is completed: while the
  * run lasts, the hook is kept from timing out; once the heal has ended, it is completed with what follows.
  */
-import { EXIT, Failure } from "../model/failure.ts";
+import { OWN_CODE, EXIT, Failure } from "../model/failure.ts";
 import { GROUP_TAG } from "../model/instance.ts";
 import { conclude } from "../reconcile/hook.ts";
 import type { End, Facts, HookEnd, Outcome } from "../model/outcome.ts";
@@ -24,7 +24,7 @@ const FIRST_HEARTBEAT_MS = 8_000;
  */
 const NOT_BEGUN = {
   why: "this instance does not wait under it, or not yet: instance metadata shows no target state",
-  code: "NotBegun",
+  code: OWN_CODE.notBegun,
   permanentStatus: EXIT.OK,
 } as const;
 /** After one that may not have arrived. */
@@ -116,7 +116,7 @@ export async function completeHook(
       }),
     );
     if ("done" in ended) return ended.done;
-    if ("failure" in ended && ended.failure.code === NOT_BEGUN.code) {
+    if ("failure" in ended && ended.failure.code === OWN_CODE.notBegun) {
       return { name, end: "not-waiting" };
     }
     if ("stopped" in ended) return { name, end: "stopped", result, because: ended.stopped };

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { EXIT, Failure, type FailureDetails, type Kind } from "../../src/model/failure.ts";
+import { codeOf, EXIT, Failure, type FailureDetails, type Kind } from "../../src/model/failure.ts";
 import { trials } from "../support/properties.ts";
 import {
   causeAtDeadline,
@@ -13,7 +13,7 @@ import {
 import type { Written } from "../../src/reconcile/state.ts";
 
 const failure = (kind: Kind, permanentStatus?: 77 | 78, more: Partial<FailureDetails> = {}) =>
-  new Failure(kind, { why: "x", code: "C", permanentStatus, ...more });
+  new Failure(kind, { why: "x", code: codeOf("C"), permanentStatus, ...more });
 const local = failure("unreachable", undefined, { isLocal: true });
 const write = (kind: Kind) => failure(kind, undefined, { isWrite: true });
 /** The dice at their highest. */

@@ -8,7 +8,7 @@ import {
 } from "../../model/address.ts";
 import { decide, TAKEOVERS } from "../../reconcile/ownership.ts";
 import { UNKNOWN_FOR_MS } from "../../reconcile/bounds.ts";
-import { EXIT, Failure } from "../../model/failure.ts";
+import { AWS_CODE, OWN_CODE, EXIT, Failure, lacksPermission } from "../../model/failure.ts";
 import { borderGroupOf } from "../../model/ids.ts";
 import { statusOf } from "../../reconcile/retry.ts";
 import { choose, POOL_TAKEOVERS } from "../../reconcile/pool.ts";
@@ -17,7 +17,7 @@ import type { Settings } from "../../config/settings.ts";
 import { mayNotDisplace } from "../../reconcile/displacement.ts";
 import { withStep } from "../../run/retrying.ts";
 import { Blocked, failing, ok } from "../runner.ts";
-import { type Checks, type CheckContext, isRefusal, nameOf } from "../context.ts";
+import { type Checks, type CheckContext, nameOf } from "../context.ts";
 
 /** The checks of the address, by the rules that decide in a heal. */
 export function checkAddress({
@@ -41,7 +41,7 @@ export function checkAddress({
         return ok(`${nameOf(wanted)}, by ${by}`, wanted);
       } catch (error) {
         if (!(error instanceof Failure)) throw error;
-        if (isRefusal(error)) throw new Blocked(["describe-instances"]);
+        if (lacksPermission(error)) throw new Blocked(["describe-instances"]);
         if (statusOf(error) === EXIT.OK) {
           return {
             mark: "warning",
@@ -50,10 +50,10 @@ export function checkAddress({
             value: undefined,
           };
         }
-        const hasNoValue = error.code === "NoTag" || error.kind === "misconfigured";
+        const hasNoValue = error.code === OWN_CODE.noTag || error.kind === "misconfigured";
         return failing(
           error,
-          error.code === "NoTag"
+          error.code === OWN_CODE.noTag
             ? `tag this instance, and its Auto Scaling group for those to come; or set EIP_HEAL_ALLOCATION_ID`
             : undefined,
           hasNoValue ? [remedies.tagInstance(self, settings.tag)] : [],
@@ -73,10 +73,10 @@ export function checkAddress({
         observation = await observe(resultOf);
       } catch (error) {
         if (!(error instanceof Failure)) throw error;
-        if (isRefusal(error)) {
+        if (lacksPermission(error)) {
           throw new Blocked([wanted.kind === "pool" ? "describe-addresses" : "describe-instances"]);
         }
-        if (error.code !== "InvalidAllocationID.NotFound") throw error;
+        if (error.code !== AWS_CODE.unknownAllocation) throw error;
         const { say, commands } = await nameAnother(resultOf);
         return failing(
           error,

@@ -1,10 +1,10 @@
 /** The way to EC2, from the name of its endpoint to an answer. */
 import { seconds } from "../../model/duration.ts";
-import { Failure, NOT_OF_AWS } from "../../model/failure.ts";
+import { OWN_CODE, Failure, lacksPermission } from "../../model/failure.ts";
 import { isIpv4 } from "../../model/ids.ts";
 import { egressHint } from "../../model/network-error.ts";
 import { failing, ok } from "../runner.ts";
-import { permissionOf, type Checks, type CheckContext, isRefusal } from "../context.ts";
+import { permissionOf, type Checks, type CheckContext } from "../context.ts";
 
 /** A clock that is wrong by this much, in milliseconds, is worth a warning: EC2 refuses signatures from 15 min on. */
 const CLOCK_WARNING_MS = 60_000;
@@ -139,12 +139,16 @@ export function checkConnection({
     async ec2(resultOf) {
       await Promise.all([resultOf("credentials"), resultOf("clock")]);
       const { ec2, refusal } = await firstCall(resultOf);
-      if (refusal !== undefined && !isRefusal(refusal) && permissionOf(refusal) !== "allowed") {
+      if (
+        refusal !== undefined &&
+        !lacksPermission(refusal) &&
+        permissionOf(refusal) !== "allowed"
+      ) {
         return failing(
           refusal,
           refusal.kind === "throttled"
             ? "wait: EC2 limits the requests of the account"
-            : refusal.code === NOT_OF_AWS
+            : refusal.code === OWN_CODE.notOfAws
               ? "something between here and EC2 answers in its place: let HTTPS pass it untouched"
               : undefined,
         );

@@ -1,11 +1,11 @@
 /** What instance metadata tells: who this instance is, what it has, and the credentials of its role. */
 import { type Target, resolveTarget } from "../../model/target.ts";
 import { whyNotInService } from "../../reconcile/ownership.ts";
-import { EXIT, Failure } from "../../model/failure.ts";
+import { AWS_CODE, OWN_CODE, EXIT, Failure, lacksPermission } from "../../model/failure.ts";
 import * as remedies from "../remedies.ts";
 import { failing, ok } from "../runner.ts";
 import type { Signer } from "../../run/ports.ts";
-import { type Checks, type CheckContext, isRefusal, unlessBlocked } from "../context.ts";
+import { type Checks, type CheckContext, unlessBlocked } from "../context.ts";
 
 /** The checks that rest on instance metadata alone. */
 export function checkInstance({
@@ -29,12 +29,12 @@ export function checkInstance({
         const { code } = error;
         const variable = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
         const self = { instanceId: ports.machine.firmwareInstanceId() };
-        if (code === "MetadataOff") {
+        if (code === OWN_CODE.metadataOff) {
           return failing(error, "switch it on, with the permissions of an administrator", [
             remedies.modifyMetadata(self, "--http-endpoint enabled"),
           ]);
         }
-        const reached = code === "MetadataSilent" && (await isReached(aws.metadataUrl));
+        const reached = code === OWN_CODE.metadataSilent && (await isReached(aws.metadataUrl));
         if (reached) {
           return failing(
             error,
@@ -148,7 +148,7 @@ export function checkInstance({
       try {
         signer = await sign(resultOf);
       } catch (error) {
-        if (!(error instanceof Failure) || error.code !== "AssumeRoleUnauthorizedAccess")
+        if (!(error instanceof Failure) || error.code !== AWS_CODE.assumeRoleUnauthorized)
           throw error;
         const { region } = await resultOf("identity");
         return failing(
@@ -163,7 +163,7 @@ export function checkInstance({
       const answer = await unlessBlocked(firstCall(resultOf));
       if (answer === undefined) return ok(`of ${source}${until}; EC2 was not asked`, signer);
       const { refusal } = answer;
-      if (refusal?.kind === "denied" && !isRefusal(refusal)) {
+      if (refusal?.kind === "denied" && !lacksPermission(refusal)) {
         return failing(
           refusal,
           (await resultOf("settings")).aws.hasKeys

@@ -1,5 +1,5 @@
 /** What the role may do. */
-import { Failure } from "../../model/failure.ts";
+import { Failure, lacksPermission } from "../../model/failure.ts";
 import { OPTIONAL } from "../../iam/policy.ts";
 import { deadlineSignal } from "../../run/retrying.ts";
 import { failing, type ResultOf, ok } from "../runner.ts";
@@ -7,7 +7,6 @@ import {
   permissionOf,
   type Checks,
   type CheckContext,
-  isRefusal,
   notKnown,
   valueOrFailure,
   refusalOf,
@@ -55,13 +54,13 @@ export function checkPermissions({
       if (refusal === undefined || permissionOf(refusal) === "allowed")
         return ok("allowed", undefined);
       if (permissionOf(refusal) === "not known") return notKnown(refusal);
-      if (!isRefusal(refusal)) return failing(refusal);
+      if (!lacksPermission(refusal)) return failing(refusal);
       const remedy = await remedyFor(resultOf, refusal);
       const uses = [
         await valueOrFailure(findDesired(resultOf)),
         await valueOrFailure(observe(resultOf)),
       ];
-      if (uses.some((use) => use instanceof Failure && isRefusal(use))) {
+      if (uses.some((use) => use instanceof Failure && lacksPermission(use))) {
         return failing(refusal, remedy.remedy, remedy.commands);
       }
       return {
@@ -83,7 +82,7 @@ export function checkPermissions({
       if (refusal === undefined || permissionOf(refusal) === "allowed")
         return ok("allowed", undefined);
       if (permissionOf(refusal) === "not known") return notKnown(refusal);
-      if (!isRefusal(refusal)) return failing(refusal);
+      if (!lacksPermission(refusal)) return failing(refusal);
       const remedy = await remedyFor(resultOf, refusal);
       return decided === "settled"
         ? {
@@ -106,7 +105,7 @@ export function checkPermissions({
       try {
         group = (await session.group()) ?? (await groupByAutoScaling(resultOf, signal));
       } catch (error) {
-        if (!(error instanceof Failure) || !isRefusal(error)) throw error;
+        if (!(error instanceof Failure) || !lacksPermission(error)) throw error;
         const { remedy, commands } = await remedyFor(resultOf, error);
         return failing(error, remedy, commands);
       }
