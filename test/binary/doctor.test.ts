@@ -14,7 +14,7 @@ import type { InstanceSpec } from "../../sim/build.ts";
 import { makeAuthority } from "../boot/certificates.ts";
 import { ARGUMENTS, PROGRAM } from "./agent.ts";
 import { onTerminal } from "./terminal.ts";
-import { type Checkup, SetUp, type Start } from "./broken.ts";
+import { type Checkup, SetUp, type Start } from "./set-up.ts";
 
 const ALL = ["ec2:DescribeInstances", "ec2:DescribeAddresses", "ec2:AssociateAddress"];
 const NOT_THERE = "eipalloc-0fffffffffffffff0";

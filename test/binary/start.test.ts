@@ -10,7 +10,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { makeAuthority } from "../boot/certificates.ts";
 import { allow } from "../../sim/iam.ts";
 import { ARGUMENTS, type AgentRun, run } from "./agent.ts";
-import { SetUp, type Start } from "./broken.ts";
+import { SetUp, type Start } from "./set-up.ts";
 
 const files = mkdtempSync(join(tmpdir(), "eip-heal-start-"));
 const authority = await makeAuthority(files);

@@ -3,7 +3,7 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { allow } from "../../sim/iam.ts";
-import { SetUp, type Start } from "./broken.ts";
+import { SetUp, type Start } from "./set-up.ts";
 import { onTerminal } from "./terminal.ts";
 
 const MINE = Date.UTC(2026, 10, 1, 12);

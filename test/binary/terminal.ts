@@ -1,7 +1,7 @@
 /** Runs the real binary on a terminal of its own, as wide as wanted. */
 import { execFile } from "node:child_process";
 import { ARGUMENTS, PROGRAM } from "./agent.ts";
-import type { SetUp } from "./broken.ts";
+import type { SetUp } from "./set-up.ts";
 
 /** Gives its first argument as columns to a new terminal, runs the rest on it and prints what comes. */
 const ON_A_TERMINAL = `
