@@ -1,0 +1,92 @@
+/** What doctor tells of the units on this machine. */
+import { describe, expect, test } from "vitest";
+import { SetUp } from "./set-up.ts";
+
+describe("the machine", () => {
+  const UNIT = {
+    LoadState: "loaded",
+    UnitFileState: "enabled",
+    ActiveState: "active",
+    Result: "success",
+    ExecMainStatus: "0",
+    ExecMainExitTimestampMonotonic: "123456",
+    NeedDaemonReload: "no",
+  };
+  const check = async (units: Parameters<SetUp["systemd"]>[0], id: string) => {
+    const setUp = await SetUp.start();
+    try {
+      setUp.systemd(units);
+      return (await setUp.doctor()).checks.find((one) => one.id === id);
+    } finally {
+      await setUp.close();
+    }
+  };
+
+  test.concurrent.each<[string, Partial<typeof UNIT>, RegExp, string[]?]>([
+    ["enabled and done", {}, /is enabled; active, its last run succeeded$/],
+    [
+      "disabled",
+      { UnitFileState: "disabled" },
+      /is disabled, so that nothing heals at boot/,
+      ["systemctl enable eip-heal"],
+    ],
+    [
+      "failed",
+      { ActiveState: "failed", Result: "exit-code", ExecMainStatus: "78" },
+      /failed, its last run ended with exit status 78/,
+      ["systemctl start eip-heal"],
+    ],
+    [
+      "hardened since the boot",
+      { ActiveState: "activating", Result: "exit-code", ExecMainStatus: "217" },
+      /user namespaces have been forbidden/,
+      ["systemctl daemon-reload", "systemctl restart eip-heal"],
+    ],
+    [
+      "masked",
+      { LoadState: "masked" },
+      /is masked/,
+      ["systemctl unmask eip-heal", "systemctl enable eip-heal"],
+    ],
+    ["edited", { NeedDaemonReload: "yes" }, /not loaded anew/, ["systemctl daemon-reload"]],
+  ])("the unit is %s", async (_, properties, found, commands) => {
+    const unit = await check({ "eip-heal.service": { ...UNIT, ...properties } }, "unit");
+    expect(unit?.found).toMatch(found);
+    expect(unit?.mark).toBe(commands === undefined ? "ok" : "warning");
+    expect(unit?.commands).toEqual(commands);
+  });
+
+  test("a drop-in sets what a checkup by hand does not have", async () => {
+    const Environment = 'HOME=/nonexistent EIP_HEAL_TAKEOVER=always "AWS_SECRET_ACCESS_KEY=a b"';
+    const unit = await check({ "eip-heal.service": { ...UNIT, Environment } }, "unit");
+    expect(unit).toMatchObject({ mark: "warning" });
+    expect(unit?.found).toMatch(/is run with EIP_HEAL_TAKEOVER, AWS_SECRET_ACCESS_KEY, which/);
+    expect(JSON.stringify(unit)).not.toMatch(/always|a b/);
+  });
+
+  test("without systemd that is said, and no warning", async () => {
+    const setUp = await SetUp.start();
+    const { checks } = await setUp.doctor();
+    await setUp.close();
+    expect(checks.find(({ id }) => id === "unit")).toMatchObject({
+      mark: "ok",
+      found: /no systemd/,
+    });
+  });
+
+  test("the timer: off, or when it elapses next", async () => {
+    const timer = { ...UNIT, NextElapseUSecRealtime: "", NextElapseUSecMonotonic: "9999y 2h 1.5s" };
+    expect((await check({ "eip-heal-recheck.timer": timer }, "recheck"))?.found).toMatch(
+      /the timer runs, next in \d+ min/,
+    );
+    const off = { ...timer, ActiveState: "inactive", UnitFileState: "disabled" };
+    expect((await check({ "eip-heal-recheck.timer": off }, "recheck"))?.found).toMatch(
+      /timer is off/,
+    );
+    const failed = { ...timer, ActiveState: "failed", Result: "resources" };
+    expect(await check({ "eip-heal-recheck.timer": failed }, "recheck")).toMatchObject({
+      mark: "warning",
+      commands: ["systemctl restart eip-heal-recheck.timer"],
+    });
+  });
+});
