@@ -56,7 +56,6 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
     ...(topic !== undefined && { topic }),
     dryRun: isOn("dry-run"),
     json: isOn("json"),
-    verbose: isOn("verbose"),
     explain: isOn("explain"),
     scope: {
       required: isOn("required"),

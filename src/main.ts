@@ -6,18 +6,12 @@ import { commandOf } from "./commands/index.ts";
 import { EXIT, type ExitStatus } from "./model/failure.ts";
 import { jsonOf } from "./model/text.ts";
 import { closeLog, say, setLevel } from "./system/journal.ts";
+import { prepareProcess, stopSignal } from "./system/process.ts";
 import { contextOf, writeResult } from "./wiring.ts";
 
 // Until somebody says otherwise: an event loop that runs dry, with nobody left to answer, is a bug and never a success.
 process.exitCode = EXIT.SOFTWARE;
-// Of Node's own variables only NODE_EXTRA_CA_CERTS is the user's business: none of the others may change what we do.
-for (const name of Object.keys(process.env)) {
-  if (name.startsWith("NODE_") && name !== "NODE_EXTRA_CA_CERTS") delete process.env[name];
-}
-// The SDK tests `body instanceof ReadableStream`, and touching that global loads all of Node's web streams. None is one.
-Reflect.deleteProperty(globalThis, "ReadableStream");
-// A reader that has gone away (`eip-heal --help | head -1`) is no reason to fail.
-for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
+prepareProcess();
 process.on("uncaughtException", (error) => void end(reportBug(error)));
 void main(process.argv.slice(2)).catch(reportBug).then(end);
 
@@ -30,11 +24,7 @@ async function main(args: string[]): Promise<ExitStatus> {
     say({ level: "error", text: `${error.message}; see eip-heal help` });
     return EXIT.USAGE;
   }
-  const stop = new AbortController();
-  for (const signal of ["SIGTERM", "SIGINT"] as const) {
-    process.once(signal, () => stop.abort(new Error(`stopped by ${signal}`)));
-  }
-  const context = contextOf(commandLine, stop.signal, say);
+  const context = contextOf(commandLine, stopSignal(), say);
   if ("settings" in context.configuration) setLevel(context.configuration.settings.logLevel);
   const command = await commandOf(commandLine.command)?.load();
   if (command === undefined) throw new Error(`no command ${commandLine.command}`);
@@ -54,8 +44,8 @@ function publish(completion: Completion, { json }: CommandLine): ExitStatus {
 }
 
 function reportBug(error: unknown): ExitStatus {
-  const told = (error instanceof Error && error.stack) || String(error);
-  const text = `this is a bug in eip-heal ${manifest.version}, please report it: ${told}`;
+  const description = (error instanceof Error && error.stack) || String(error);
+  const text = `this is a bug in eip-heal ${manifest.version}, please report it: ${description}`;
   // A line of its own for each frame only: the message may hold what others have written.
   for (const line of text.split(/\n(?= +at )/)) say({ level: "error", text: line });
   return EXIT.SOFTWARE;

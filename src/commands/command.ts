@@ -27,7 +27,6 @@ export interface CommandLine {
   readonly topic?: Name;
   readonly dryRun: boolean;
   readonly json: boolean;
-  readonly verbose: boolean;
   /** Path of the settings file, if one was named. */
   readonly config?: string;
   /** Why each statement of the policy is there. */

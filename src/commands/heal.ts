@@ -1,5 +1,6 @@
 /** `eip-heal heal`, which a boot runs, with the launch hook where there is one. */
 import { HEAL_UNIT } from "../reconcile/drift.ts";
+import type { Outcome } from "../model/outcome.ts";
 import { heal, type HealOptions } from "../run/heal.ts";
 import type { Completion, Context } from "./command.ts";
 import { completionOf, hookLines, lineOf } from "./outcome.ts";
@@ -20,15 +21,16 @@ export async function run(context: Context): Promise<Completion> {
     lastOfUnit: runtime.unit === HEAL_UNIT ? last : undefined,
   };
   const work = () => heal(settings, ports, options, stop);
+  const report = (outcome: Outcome) => context.say(lineOf(outcome, context));
+  let outcome: Outcome;
   if (name === undefined) {
-    const outcome = await work();
-    const { result, ...completion } = completionOf(outcome, context);
-    return { ...completion, lines: [lineOf(outcome, context)], ...(!dryRun && { result }) };
+    outcome = await work();
+    report(outcome);
+  } else {
+    const { underHook } = await import("../run/lifecycle.ts");
+    // The line about the heal is written before the hook is completed, which may take a while.
+    outcome = await underHook({ name, deadlineMs, dryRun }, ports, work, report, stop);
   }
-  const { underHook } = await import("../run/lifecycle.ts");
-  const hook = { name, deadlineMs, dryRun };
-  const tell = (outcome: Parameters<typeof lineOf>[0]) => context.say(lineOf(outcome, context));
-  const outcome = await underHook(hook, ports, work, tell, stop);
   const { result, ...completion } = completionOf(outcome, context);
   return { ...completion, lines: hookLines(outcome, context), ...(!dryRun && { result }) };
 }

@@ -6,7 +6,7 @@ import { loggedToConsole } from "../reconcile/repeated.ts";
 import { type Line, report, reportHook, resultRecord, resultVariables } from "../report/report.ts";
 import type { Completion, Context, Result } from "./command.ts";
 
-type OutcomeContext = Pick<Context, "clock" | "commandLine" | "runtime">;
+type OutcomeContext = Pick<Context, "clock" | "runtime">;
 
 /** The line about the outcome. */
 export function lineOf(outcome: Outcome, context: OutcomeContext): Line {

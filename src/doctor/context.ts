@@ -130,10 +130,8 @@ export function checkContext(ports: DoctorPorts, signal: AbortSignal) {
     const decode = encoded === undefined ? [] : [remedies.decode(region, encoded)];
     const role = await resultOf("role");
     if (notFixableInRole || role === undefined) return { remedy, commands: decode };
-    const policy = await policyFor(resultOf);
-    const blank = JSON.stringify(policy).includes(remedies.ALLOCATION_ID)
-      ? `; ${remedies.ALLOCATION_ID} is that of the address`
-      : "";
+    const { policy, isTemplate } = await policyFor(resultOf);
+    const blank = isTemplate ? `; ${remedies.ALLOCATION_ID} is that of the address` : "";
     return {
       remedy: `${remedy}; put-role-policy replaces what the role has under the name ${remedies.POLICY_NAME}${blank}`,
       commands: [remedies.grant(role, policy), ...decode],
@@ -149,16 +147,16 @@ export function checkContext(ports: DoctorPorts, signal: AbortSignal) {
     const target = await unlessBlocked(resultOf("interface"));
     const vpc = target && known?.vpcs[target.interfaceId];
     const wanted = await valueOrFailure(findDesired(resultOf));
+    const desired = wanted instanceof Failure ? undefined : wanted;
     const addresses =
-      wanted === undefined || wanted instanceof Failure
-        ? ({ kind: "address", allocationId: remedies.ALLOCATION_ID } as const)
-        : wanted;
+      desired ?? ({ kind: "address", allocationId: remedies.ALLOCATION_ID } as const);
     const found = {
       self,
       ...(known && { instanceContext: known }),
       ...(vpc !== undefined && { vpc }),
     };
-    return policyOf(statementsFor(policyInput(settings, DEFAULT_SCOPE, found, addresses)));
+    const input = policyInput(settings, DEFAULT_SCOPE, found, addresses);
+    return { policy: policyOf(statementsFor(input)), isTemplate: desired === undefined };
   });
 
   /** The variable that the EC2 endpoint is set by, if it is. */

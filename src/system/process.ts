@@ -1,0 +1,22 @@
+/** This process: what it takes from its environment, and how it is stopped. */
+
+/** Makes Node behave the same wherever it runs; to be called before anything else. */
+export function prepareProcess(): void {
+  // Of Node's own variables only NODE_EXTRA_CA_CERTS is the user's business: none of the others may change what we do.
+  for (const name of Object.keys(process.env)) {
+    if (name.startsWith("NODE_") && name !== "NODE_EXTRA_CA_CERTS") delete process.env[name];
+  }
+  // The SDK tests `body instanceof ReadableStream`, and touching that global loads all of Node's web streams. We use none.
+  Reflect.deleteProperty(globalThis, "ReadableStream");
+  // A reader that has gone away (`eip-heal --help | head -1`) is no reason to fail.
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
+}
+
+/** A signal that is aborted by SIGTERM or SIGINT, with an Error that says which. */
+export function stopSignal(): AbortSignal {
+  const stop = new AbortController();
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    process.once(signal, () => stop.abort(new Error(`stopped by ${signal}`)));
+  }
+  return stop.signal;
+}
