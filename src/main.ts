@@ -28,7 +28,7 @@ async function main(args: string[]): Promise<ExitStatus> {
   if ("settings" in context.configuration) setLevel(context.configuration.settings.logLevel);
   const command = await commandOf(commandLine.command)?.load();
   if (command === undefined) throw new Error(`no command ${commandLine.command}`);
-  return publish(await command.run(context), commandLine);
+  return publish(await writeResult(await command.run(context), say), commandLine);
 }
 
 /** Does with the end of a command what is to be done, in one place. */
@@ -39,7 +39,6 @@ function publish(completion: Completion, { json }: CommandLine): ExitStatus {
   if (json && completion.json !== undefined) {
     process.stdout.write(`${jsonOf(completion.json)}\n`);
   }
-  if (completion.result !== undefined) writeResult(completion.result, say);
   return completion.status;
 }
 

@@ -3,27 +3,47 @@ import { basename } from "node:path";
 import manifest from "../package.json" with { type: "json" };
 import { awsIn } from "./aws/session.ts";
 import type { Environment } from "./config/configuration.ts";
-import type { CommandLine, Context, Name, Result, Runtime } from "./commands/command.ts";
+import type { CommandLine, Completion, Context, Name, Runtime } from "./commands/command.ts";
 import { COMMANDS } from "./commands/index.ts";
+import { afterWriting } from "./commands/outcome.ts";
 import type { Line } from "./report/report.ts";
-import { HEAL_UNIT, RECHECK_UNIT } from "./reconcile/drift.ts";
+import {
+  HEAL_UNIT,
+  type LastResult,
+  RECHECK_UNIT,
+  NO_RECHECKS,
+  RETRY_TIMER,
+} from "./reconcile/drift.ts";
+import { isGivenUpSince, mayReplace } from "./reconcile/precedence.ts";
 import { systemClock } from "./system/clock.ts";
 import { readConfiguration } from "./system/read-configuration.ts";
 import {
+  folderOf,
   lastWriteIn,
+  NO_RESULT,
+  publishResult,
   readRecheckState,
   readRecord,
   readResult,
-  snapshotResults,
+  withdraw,
   writeRecheckState,
-  writeResults,
+  writeResult as writeResultIn,
 } from "./system/results.ts";
 
 /** Where systemd has made /run/eip-heal for a unit of ours it says so. Started by another unit, it says that unit's folders. */
 const OWN_FOLDER = process.env["RUNTIME_DIRECTORY"]
   ?.split(":")
   .find((folder) => basename(folder) === "eip-heal" || /^(?!\/run\/)./.test(folder));
-const FOLDER = OWN_FOLDER ?? "/run/eip-heal";
+/** Looked for whenever it is needed: systemd may make it while a run by hand is under way. */
+const folder = () => folderOf(OWN_FOLDER);
+
+/** When this process was started, in milliseconds of the clock. */
+const BEGAN = systemClock.now() - process.uptime() * 1_000;
+/**
+ * Since when a release counts. Who starts a heal wants the address here whatever was before; the timer, which systemd names
+ * from version 252 on, does not.
+ */
+const OBEYS_SINCE = process.env["TRIGGER_UNIT"] === RETRY_TIMER ? 0 : BEGAN;
 
 /** The units of the commands that have one. */
 const UNITS: { readonly [N in Name]?: string } = {
@@ -48,18 +68,28 @@ export function contextOf(
     warn: (text) => say({ level: "warn", text }),
     debug: (text) => say({ level: "debug", text }),
   };
-  const writeOrWarn = resultWriter(log);
+  const last = () => inFolder(readResult);
   const runtime: Runtime = {
     unit: OWN_FOLDER === undefined ? undefined : UNITS[commandLine.command],
-    last: () => readResult(FOLDER),
-    record: () => readRecord(FOLDER),
-    publishResult: ({ record, variables }) => {
-      const rollback = snapshotResults(FOLDER);
-      writeOrWarn(() => writeResults(FOLDER, record, variables));
-      return () => writeOrWarn(rollback);
+    began: BEGAN,
+    others: {
+      haveGivenUp: () => isGivenUpSince(last(), OBEYS_SINCE, systemClock.now()),
+      withdraw: (asOf) => inFolder((path) => withdraw(path, asOf)),
     },
-    rechecks: () => readRecheckState(FOLDER),
-    saveRecheckState: (state) => writeOrWarn(() => writeRecheckState(FOLDER, state)),
+    last,
+    record: () => inFolder(readRecord) ?? { known: false, because: NO_RESULT },
+    publishResult: async (record) =>
+      (await inFolder((path) => publishResult(path, record))) ?? (async () => {}),
+    rechecks: () => inFolder(readRecheckState) ?? NO_RECHECKS,
+    saveRecheckState: (state) => {
+      try {
+        inFolder((path) => writeRecheckState(path, state));
+      } catch (error) {
+        log.warn(
+          `${(error as Error).message}: how often rechecks have moved the address is forgotten`,
+        );
+      }
+    },
   };
   return {
     commandLine,
@@ -75,7 +105,7 @@ export function contextOf(
       ...awsIn(environment, version),
       clock: systemClock,
       log,
-      lastWrite: lastWriteIn(FOLDER),
+      lastWrite: lastWriteIn(folder()),
     }),
     unit: async (name, signal) => (await import("./system/units.ts")).unitState(name, signal),
     endRetries: async (signal) => (await import("./system/units.ts")).endRetries(signal),
@@ -92,20 +122,24 @@ export function contextOf(
   };
 }
 
-/** Leaves the result of a command for others. */
-export function writeResult({ record, variables }: Result, say: (line: Line) => void): void {
-  resultWriter({ warn: (text) => say({ level: "warn", text }) })(() =>
-    writeResults(FOLDER, record, variables),
+/** Writes the result of a command for others, if it has one: what the command comes to then. */
+export async function writeResult(
+  { result, ...completion }: Completion,
+  say: (line: Line) => void,
+): Promise<Completion> {
+  if (result === undefined) return completion;
+  const write = await inFolder((path) =>
+    writeResultIn(path, result, (standing) =>
+      mayReplace(result.record as unknown as LastResult, standing, OBEYS_SINCE, systemClock.now()),
+    ),
   );
+  if (write !== undefined) return afterWriting(completion, write);
+  say({ level: "debug", text: "no unit has run since the boot: there are no result files" });
+  return completion;
 }
 
-/** Writes what others may read. By hand and without root that fails, and the address is where it is all the same. */
-function resultWriter({ warn }: { warn: (text: string) => void }) {
-  return (write: () => void): void => {
-    try {
-      write();
-    } catch (error) {
-      warn(`cannot write the result files: ${(error as Error).message}`);
-    }
-  };
+/** Does something in the folder, if there is one. */
+function inFolder<T>(work: (path: string) => T): T | undefined {
+  const path = folder();
+  return path === undefined ? undefined : work(path);
 }

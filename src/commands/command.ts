@@ -7,7 +7,7 @@ import type { Unit } from "../model/unit.ts";
 import type { LastResult, RecheckState } from "../reconcile/drift.ts";
 import type { Line } from "../report/report.ts";
 import type { Screen } from "../report/screen.ts";
-import type { Aws, HealPorts } from "../run/ports.ts";
+import type { Aws, HealPorts, Others } from "../run/ports.ts";
 
 export type Name =
   | "heal"
@@ -62,13 +62,20 @@ export interface Completion {
 export interface Runtime {
   /** The unit of ours that this is a run of; undefined by hand. */
   readonly unit: string | undefined;
+  /** When this process was started, in milliseconds of the clock. */
+  readonly began: number;
+  readonly others: Others;
   readonly last: () => LastResult | undefined;
   /** The last result as it stands there, or why there is none to be shown. */
   readonly record: () =>
     | { readonly known: true; readonly result: Record<string, unknown> }
     | { readonly known: false; readonly because: string };
-  /** Writes it at once; returns how to write back what was there before. */
-  readonly publishResult: (result: Result) => () => void;
+  /**
+   * Writes at once what is about to be done, which makes what is there untrue; returns how to write that back.
+   *
+   * @throws Error if that cannot be written; then nothing has changed
+   */
+  readonly publishResult: (record: Result["record"]) => Promise<() => Promise<void>>;
   readonly rechecks: () => RecheckState;
   readonly saveRecheckState: (state: RecheckState) => void;
 }

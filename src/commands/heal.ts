@@ -16,6 +16,7 @@ export async function run(context: Context): Promise<Completion> {
   const last = runtime.last();
   const options: HealOptions = {
     dryRun,
+    others: runtime.others,
     // Under a launch hook a second run is the last chance of this instance: it waits as long as the first.
     lastOnBoot: name === undefined ? last : undefined,
     lastOfUnit: runtime.unit === HEAL_UNIT ? last : undefined,

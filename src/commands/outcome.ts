@@ -1,7 +1,8 @@
 /** What the end of a run comes to: lines for the log, a record for programs, an exit status. */
-import type { Failure } from "../model/failure.ts";
+import { EXIT, type Failure } from "../model/failure.ts";
 import type { Outcome } from "../model/outcome.ts";
 import { HEAL_UNIT } from "../reconcile/drift.ts";
+import { isGivenUp, type ResultWrite } from "../reconcile/precedence.ts";
 import { loggedToConsole } from "../reconcile/repeated.ts";
 import { type Line, report, reportHook, resultRecord, resultVariables } from "../report/report.ts";
 import type { Completion, Context, Result } from "./command.ts";
@@ -38,12 +39,51 @@ export function completionOf(
   const told = isTold
     ? (consoleLoggedAt(outcome.failure, context) ?? now.toISOString())
     : undefined;
-  const record = resultRecord(outcome, now, { unit, toldAt: told });
+  const record = resultRecord(outcome, now, { began: runtime.began, unit, toldAt: told });
   return {
     status: report(outcome).status,
     json: record,
     result: { record, variables: resultVariables(outcome) },
   };
+}
+
+/**
+ * What a completion becomes when its result was to be left and that was not done. Who is told an address that is not
+ * theirs, or none, must not take the run for a success.
+ */
+export function afterWriting(completion: Completion, write: ResultWrite): Completion {
+  if (write.is === "written") return completion;
+  const isUntrue = completion.status === EXIT.OK && !write.isEnvTrue;
+  const [text, otherwise] = whyNotWritten(write);
+  const line: Line = { level: isUntrue ? "error" : otherwise, text };
+  const lines = [...(completion.lines ?? []), line];
+  if (!isUntrue) return { ...completion, lines };
+  const status = EXIT.TEMPFAIL;
+  const { json } = completion;
+  const isRecord = typeof json === "object" && json !== null;
+  return {
+    ...completion,
+    lines,
+    status,
+    ...(isRecord && { json: { ...json, exitStatus: status } }),
+  };
+}
+
+/** Why, and how loud that is to be said where nobody is deceived. */
+function whyNotWritten(write: Exclude<ResultWrite, { is: "written" }>): [string, "warn" | "debug"] {
+  if (write.is === "not written") {
+    return [
+      `${write.why}: the result files could not be written${write.isEnvTrue ? "" : ", and other units would be told an address that is not here, or none; free space in /run, or run it as root: sudo eip-heal"}`,
+      "warn",
+    ];
+  }
+  const { by } = write;
+  return isGivenUp(by)
+    ? ["the address was given up on purpose meanwhile", "debug"]
+    : [
+        `another run has asked EC2 later and has ended with ${by.outcome}: ${by.message ?? "it has not said why"}`,
+        "debug",
+      ];
 }
 
 /** When the console was told of this cause, if that need not be told again: only the unit of the heal tells it. */

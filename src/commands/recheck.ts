@@ -21,7 +21,7 @@ import {
 import type { Settings } from "../config/settings.ts";
 import { isMove, type Line } from "../report/report.ts";
 import { heal } from "../run/heal.ts";
-import type { HealPorts, Moves } from "../run/ports.ts";
+import type { HealPorts, Moves, Others } from "../run/ports.ts";
 import type { Completion, Context } from "./command.ts";
 import { completionOf, hookLines, lineOf } from "./outcome.ts";
 import { begin, refused } from "./refusal.ts";
@@ -30,8 +30,7 @@ import { begin, refused } from "./refusal.ts";
 export interface Past {
   readonly last: LastResult | undefined;
   readonly memory: RecheckState;
-  /** Is the address being given up on purpose meanwhile? */
-  readonly isReleased: () => boolean;
+  readonly others: Others;
 }
 
 export interface Recheck {
@@ -137,13 +136,14 @@ async function healDrift(
   { drift, force }: Drift,
   settings: Settings,
   ports: HealPorts,
-  { last, memory, isReleased }: Past,
+  { last, memory, others }: Past,
   wallClock: () => number,
   stop: AbortSignal,
 ): Promise<Recheck> {
-  const limit = limitMoves(memory, isReleased, wallClock);
+  const limit = limitMoves(memory, wallClock);
   const either = AbortSignal.any([stop, limit.signal]);
-  const work = () => heal(settings, ports, { force, moves: limit.moves, lastOnBoot: last }, either);
+  const options = { force, moves: limit.moves, others, lastOnBoot: last };
+  const work = () => heal(settings, ports, options, either);
   const { lifecycleHook } = settings;
   let outcome: Outcome;
   // On the way from a warm pool into service hooks hold an instance back once more, and no boot's heal completes them.
@@ -154,7 +154,7 @@ async function healDrift(
   } else outcome = await work();
 
   const { recent } = limit;
-  if (isReleased()) {
+  if (others.haveGivenUp()) {
     ports.log.debug("nothing to do: the address was given up on purpose meanwhile");
     return { memory: { moves: recent, disagreements: 0 } };
   }
@@ -178,15 +178,14 @@ function isOutOfService(last: LastResult | undefined, { instanceId }: Facts): bo
 
 /**
  * Ends a heal that moves the address too often: one whose address others take away goes round and round, and
- * each of its moves counts, however it ends. And one of an address that is given up meanwhile.
+ * each of its moves counts, however it ends.
  */
-function limitMoves(memory: RecheckState, isReleased: () => boolean, wallClock: () => number) {
+function limitMoves(memory: RecheckState, wallClock: () => number) {
   const recent = recentMoves(memory, wallClock());
   const enough = new AbortController();
   const moves: Moves = {
     begin() {
-      if (isReleased()) enough.abort(new Error("given up on purpose meanwhile"));
-      else if (recent.length < MAX_MOVES_PER_HOUR) recent.push(wallClock());
+      if (recent.length < MAX_MOVES_PER_HOUR) recent.push(wallClock());
       else {
         const until = restsUntil(recent[0] ?? 0);
         const why = `others keep moving it away, so it is left alone until ${until} UTC: stopped`;
@@ -205,8 +204,7 @@ export async function run(context: Context): Promise<Completion> {
   const { settings, ports } = beginning;
   const { clock, runtime, stop } = context;
   const last = runtime.last();
-  const isReleased = () => runtime.last()?.outcome === "released";
-  const past = { last, memory: runtime.rechecks(), isReleased };
+  const past = { last, memory: runtime.rechecks(), others: runtime.others };
   const now = () => clock.date().getTime();
   const { outcome, preserveResult, memory } = await recheck(settings, ports, past, now, stop);
   runtime.saveRecheckState(memory);

@@ -8,7 +8,7 @@ import { UNKNOWN_FOR_MS } from "../reconcile/bounds.ts";
 import { EXIT, type ExitStatus, Failure } from "../model/failure.ts";
 import { statusOf } from "../reconcile/retry.ts";
 import { type Choice, choose } from "../reconcile/pool.ts";
-import type { LastResult } from "../reconcile/drift.ts";
+import { type LastResult, RETRY_TIMER } from "../reconcile/drift.ts";
 import { linesOf, type Row } from "../report/screen.ts";
 import type { Settings } from "../config/settings.ts";
 import { desiredAddress, tagsToRead } from "../run/desired.ts";
@@ -52,8 +52,6 @@ export interface AddressStatus {
   readonly recheckInMs?: number;
 }
 
-/** What starts the heal again after an end without the address. */
-const RETRY_TIMER = "eip-heal-retry.timer";
 /** What starts rechecks: once after each success, and every minute if that is on. */
 const RECHECK_TIMERS = ["eip-heal-confirm.timer", "eip-heal-recheck.timer"];
 

@@ -31,8 +31,8 @@ export type End =
   | ({ readonly end: "would" } & Change)
   /** There is rightly nothing to do. */
   | { readonly end: "idle"; readonly because: string; readonly why: Idle }
-  /** The address was given up on purpose. */
-  | { readonly end: "released"; readonly name: string }
+  /** The address was given up on purpose, or is about to be. */
+  | { readonly end: "released"; readonly name: string; readonly isUnderWay?: true }
   | {
       readonly end: "failed";
       readonly failure: Failure;
@@ -50,6 +50,8 @@ export type Outcome = End & {
   readonly tries: number;
   /** Milliseconds from start to end. */
   readonly ms: number;
+  /** When EC2 was asked last, or asked to change something, in milliseconds of the run's clock; absent: not at all. */
+  readonly asOf?: number | undefined;
   /** What has become of the launch hook, if one was to be completed. */
   readonly hook?: HookEnd;
 };

@@ -9,6 +9,11 @@ import type { Instance } from "../model/instance.ts";
 export interface LastResult {
   readonly outcome: string;
   readonly exitStatus: number;
+  /**
+   * What it rests on: when EC2 was asked last, or asked to change something; else when the run began. Milliseconds on the
+   * clock that starts with the boot.
+   */
+  readonly asOf?: number;
   readonly instanceId?: string;
   readonly interfaceId?: string;
   readonly privateIp?: string;
@@ -31,6 +36,8 @@ export interface LastResult {
 
 /** The unit of the heal. While that is failed, eip-heal-retry.timer starts it again and again. */
 export const HEAL_UNIT = "eip-heal.service";
+/** What starts it again. */
+export const RETRY_TIMER = "eip-heal-retry.timer";
 /** The unit of a recheck, which comes every minute, perhaps. */
 export const RECHECK_UNIT = "eip-heal-recheck.service";
 

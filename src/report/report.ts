@@ -56,7 +56,13 @@ function reportHeal(outcome: Outcome): Report {
       }
       return { level: "info", status: EXIT.OK, line: `nothing to do: ${outcome.because}` };
     case "released":
-      return { level: "info", status: EXIT.OK, line: `released ${outcome.name}, ${seconds(ms)}` };
+      return {
+        level: "info",
+        status: EXIT.OK,
+        line: outcome.isUnderWay
+          ? `about to release ${outcome.name}`
+          : `released ${outcome.name}, ${seconds(ms)}`,
+      };
     case "stopped":
       return { level: "warn", status: EXIT.TEMPFAIL, line: `${outcome.because}, ${spent}` };
     case "failed": {
@@ -114,24 +120,32 @@ export const RESULT_VERSION = 1;
 /**
  * The record that `/run/eip-heal/result.json` and `--json` hold. Absent fields were not found out.
  *
- * @param by the unit that has run it, and when the console was told of its end, if it has one that matters to it
+ * @param by when the run began, in milliseconds of its clock; the unit that has run it, and when the console was told of
+ *   its end, if it has one that matters to it
  */
 export function resultRecord(
   outcome: Outcome,
   at: Date,
-  by: { readonly unit?: string | undefined; readonly toldAt?: string | undefined } = {},
+  by: {
+    readonly began?: number;
+    readonly unit?: string | undefined;
+    readonly toldAt?: string | undefined;
+  } = {},
 ): Record<string, unknown> {
   const { line, status } = report(outcome);
+  const asOf = outcome.asOf ?? by.began;
   const from = "change" in outcome && outcome.change === "taken" ? outcome.from : undefined;
   return {
     version: RESULT_VERSION,
     at: at.toISOString(),
+    ...(asOf !== undefined && { asOf: Math.round(asOf) }),
     outcome:
       outcome.end === "failed" && outcome.failure.kind === "yielded" ? "yielded" : outcome.end,
     ...("change" in outcome && { change: outcome.change }),
     ...(outcome.end === "failed" && failureRecord(outcome.failure)),
     ...(outcome.end === "failed" && outcome.isWaitedOut && { waitedOut: true }),
     ...(outcome.end === "idle" && { idle: outcome.why }),
+    ...(outcome.end === "released" && outcome.isUnderWay && { underWay: true }),
     exitStatus: status,
     message: shortened(line, MAX_LINE),
     tries: outcome.tries,

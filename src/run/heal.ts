@@ -11,7 +11,7 @@ import { wasWaitedOut } from "../reconcile/repeated.ts";
 import { type Memory, NOTHING_DONE } from "../reconcile/state.ts";
 import { desiredAddress, tagsToRead } from "./desired.ts";
 import { reconcile } from "./loop.ts";
-import type { HealPorts, Moves } from "./ports.ts";
+import { type HealPorts, type Moves, NOBODY_ELSE, type Others } from "./ports.ts";
 import { serviceState } from "./in-service.ts";
 import { openSession } from "./session.ts";
 import { deadlineSignal, endBy, type Ended, retry } from "./retrying.ts";
@@ -23,6 +23,8 @@ export interface HealOptions {
   readonly force?: boolean;
   /** Told of each request that moves the address here. */
   readonly moves?: Moves;
+  /** Who else is on this machine; by default nobody. */
+  readonly others?: Others;
   /** How the last run on this boot has ended: what it has waited for in vain is not waited for again. */
   readonly lastOnBoot?: LastResult | undefined;
   /** How the last run of the same unit has ended: what has been told of it is debug now. */
@@ -32,16 +34,31 @@ export interface HealOptions {
 /**
  * Brings the address here, or says why not.
  *
- * @param stop aborted when somebody wants the run to end, with an Error that says who
+ * @param somebody aborted when somebody wants the run to end, with an Error that says who
  * @throws whatever is a bug; every foreseen failure is an Outcome
  */
 export async function heal(
   settings: Settings,
   ports: HealPorts,
-  { dryRun = false, force = false, moves, lastOnBoot, lastOfUnit }: HealOptions,
-  stop: AbortSignal,
+  {
+    dryRun = false,
+    force = false,
+    moves,
+    others = NOBODY_ELSE,
+    lastOnBoot,
+    lastOfUnit,
+  }: HealOptions,
+  somebody: AbortSignal,
 ): Promise<Outcome> {
   const { clock } = ports;
+  const givenUp = new AbortController();
+  const stop = AbortSignal.any([somebody, givenUp.signal]);
+  /** Ends the run if the address has been given up since it began. */
+  const obey = () => {
+    if (dryRun || !others.haveGivenUp()) return;
+    givenUp.abort(new Error("the address was given up on purpose: stopped"));
+    stop.throwIfAborted();
+  };
   const startedAt = clock.now();
   const limit = deadlineSignal(clock, settings.deadlineMs, stop);
   const { signal, defer } = limit;
@@ -64,11 +81,15 @@ export async function heal(
     ...(sent && { lastWriteAt: sent.at, hasWritten: sent.hasWritten }),
   };
 
+  let asOf: number | undefined;
+  const learn = (at: number) => void (asOf = at);
+
   /** Is Auto Scaling worth asking, or has it refused? */
   let mayAsk = true;
 
   async function attempt(): Promise<End> {
     memory = { ...memory, written: "no" };
+    obey();
     const { session, self } = await openSession(context, ports, tagsToRead(settings));
     const { instanceId, region, lifecycleState } = self;
     facts = {
@@ -104,7 +125,14 @@ export async function heal(
       const how = { takeover, poolTakeover, mayDisplace, isServiceUnknown, dryRun, force };
       const goal = { target, zone, desired, ...how };
       const remember = (known: Memory) => void (memory = known);
-      return await reconcile(goal, memory, context, connection, { moves, lastWrite, remember });
+      return await reconcile(goal, memory, context, connection, {
+        moves,
+        lastWrite,
+        remember,
+        learn,
+        obey,
+        withdraw: others.withdraw,
+      });
     } finally {
       connection.ec2.close();
     }
@@ -122,6 +150,7 @@ export async function heal(
       facts: { ...facts, ...memory.about },
       tries: ended.tries,
       ms: clock.now() - startedAt,
+      asOf,
     };
   } finally {
     limit.release();

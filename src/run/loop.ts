@@ -13,12 +13,18 @@ export interface Connection {
   reconnect(): Promise<void>;
 }
 
-/** What a run keeps of an attempt, what is kept of it on this boot, and who counts its moves. */
+/** What a run keeps of an attempt, what is kept of it on this boot, who counts its moves, and who else has to do with it. */
 export interface Recorders {
   readonly moves?: Moves | undefined;
   readonly lastWrite: LastWrite;
   /** Told what the machine remembers, before each of its effects. */
   readonly remember: (memory: Memory) => void;
+  /** Told when EC2 was asked, once it has answered, and when it was asked to change something. */
+  readonly learn: (at: number) => void;
+  /** Throws if the address is given up meanwhile. */
+  readonly obey: () => void;
+  /** Takes back what others were told of the address: found out at that time. */
+  readonly withdraw: (asOf: number) => void;
 }
 
 /**
@@ -31,12 +37,13 @@ export async function reconcile(
   memory: Memory,
   context: RetryContext,
   connection: Connection,
-  { moves, lastWrite, remember }: Recorders,
+  { moves, lastWrite, remember, learn, obey, withdraw }: Recorders,
 ): Promise<End> {
   const { target } = goal;
   const { signal, ports } = context;
   const { clock, log } = ports;
   let { state, effect } = begin(goal, memory, clock.now());
+  let lookedAt: number | undefined;
   try {
     for (;;) {
       // A hold that has begun is finished, even past the deadline: the address is here, and that is about to be certain.
@@ -47,7 +54,13 @@ export async function reconcile(
       if (isMove) signal.throwIfAborted();
       remember(state.memory);
       if (effect.do === "end") return effect.end;
-      if (effect.do === "fail") throw effect.failure;
+      if (effect.do === "fail") {
+        const { kind } = effect.failure;
+        // Others were told that it is here, perhaps, and EC2 shows that it is not.
+        const isElsewhere = kind === "held" || kind === "yielded";
+        if (isElsewhere && lookedAt !== undefined && !goal.dryRun) withdraw(lookedAt);
+        throw effect.failure;
+      }
       ({ state, effect } = next(state, await perform(effect)));
       const sent = lastWrite.read();
       if (state.memory.hasWritten && sent?.hasWritten === false) {
@@ -73,6 +86,8 @@ export async function reconcile(
           const observation = await withStep(context, effect.step, () =>
             connection.ec2.observe(effect.desired, target, effect.question),
           );
+          lookedAt = askedAt;
+          learn(askedAt);
           const date = clock.date().getTime();
           return { type: "observed", observation, askedAt, date, now: clock.now() };
         }
@@ -84,6 +99,16 @@ export async function reconcile(
         }
         case "associate":
           lastWrite.record({ at: sentAt, hasWritten: before?.hasWritten ?? false });
+          // In this order: a release says that it is one, and then waits for what was recorded here before it looks.
+          try {
+            obey();
+          } catch (givenUp) {
+            lastWrite.record(before);
+            if (effect.isMove) moves?.refused();
+            throw givenUp;
+          }
+          if (effect.isMove) withdraw(sentAt);
+          learn(sentAt);
           await withStep(context, effect.step, () =>
             connection.ec2.associate(effect.allocationId, target, effect.reassociate),
           );

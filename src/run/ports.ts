@@ -130,6 +130,16 @@ export interface HealPorts extends Ports {
   readonly lastWrite: LastWrite;
 }
 
+/** Others on this machine: who is told where the address is, and who may give it up meanwhile. */
+export interface Others {
+  /** Has the address been given up since this run was started? Then it stops, before its next write. */
+  readonly haveGivenUp: () => boolean;
+  /** Takes back what they were told of the address: found out at that time, in milliseconds of the clock. */
+  readonly withdraw: (asOf: number) => void;
+}
+
+export const NOBODY_ELSE: Others = { haveGivenUp: () => false, withdraw: () => {} };
+
 export interface Ports {
   /** Opens a session: a token of instance metadata. `signal` ends whatever is done in it. @throws Failure */
   open(signal: AbortSignal): Promise<RunSession>;

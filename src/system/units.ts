@@ -1,6 +1,7 @@
 /** What systemd knows about our units, by systemctl(1). Where there is none, that is no failure. */
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { RETRY_TIMER } from "../reconcile/drift.ts";
 import type { Unit } from "../model/unit.ts";
 import { isInstanceId } from "../model/ids.ts";
 
@@ -55,9 +56,6 @@ export async function unitState(name: string, signal: AbortSignal): Promise<Unit
   };
 }
 
-/** Starts eip-heal.service again after each end without the address. */
-const RETRIES = "eip-heal-retry.timer";
-
 /**
  * Ends the retries of eip-heal.service, for somebody who gives the address up by hand: they begin again with the next
  * start of the service, by hand or at a boot. Only root can; in the unit itself that is not needed, as it stops then.
@@ -66,11 +64,11 @@ const RETRIES = "eip-heal-retry.timer";
  */
 export async function endRetries(signal: AbortSignal): Promise<() => Promise<void>> {
   const isOn =
-    process.getuid?.() === 0 && (await ask(["is-active", RETRIES], signal)) !== undefined;
+    process.getuid?.() === 0 && (await ask(["is-active", RETRY_TIMER], signal)) !== undefined;
   if (!isOn) return async () => {};
   // Not waited for: who stops the service waits for this very program, and its timers stop after it.
-  await ask(["--no-block", "stop", RETRIES], signal);
-  return async () => void (await ask(["--no-block", "start", RETRIES], signal));
+  await ask(["--no-block", "stop", RETRY_TIMER], signal);
+  return async () => void (await ask(["--no-block", "start", RETRY_TIMER], signal));
 }
 
 /** The instance id as the firmware of a Nitro instance has it. */

@@ -197,10 +197,11 @@ describe("the man page, on result.json", () => {
     const hook: HookEnd = { name: "wait", group: "web", end: "completed", result: "CONTINUE" };
     const spent = { facts, tries: 1, ms: 1 };
     const failure = new Failure("denied", { why: "no", code: "UnauthorizedOperation" }, "looking");
-    const by = { unit: "eip-heal.service", toldAt: "2026-11-23T10:58:09.000Z" };
+    const by = { began: 1, unit: "eip-heal.service", toldAt: "2026-11-23T10:58:09.000Z" };
     const outcomes: Outcome[] = [
       { end: "settled", change: "taken", from: holder, hook, ...spent },
       { end: "idle", because: "so", why: "not-holder", ...spent },
+      { end: "released", name: "eipalloc-1", isUnderWay: true, ...spent },
       { end: "failed", failure, status: EXIT.NOPERM, isWaitedOut: true, ...spent },
     ];
     const written = outcomes.flatMap((outcome) =>

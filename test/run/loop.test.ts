@@ -23,11 +23,13 @@ interface Script {
   /** What comes of the association, if it is not accepted. */
   readonly refusal?: Failure;
   readonly moves?: Moves;
+  /** Is the address given up, given what was recorded of the last write? */
+  readonly isGivenUp?: (sent: SentWrite | undefined) => boolean;
   readonly stop?: AbortController;
 }
 
 /** Runs the loop on a clock that jumps over every sleep. */
-async function play({ shown, refusal, moves, stop = new AbortController() }: Script) {
+async function play({ shown, refusal, moves, isGivenUp, stop = new AbortController() }: Script) {
   const log: string[] = [];
   const memories: Memory[] = [];
   const left = [...shown];
@@ -83,13 +85,31 @@ async function play({ shown, refusal, moves, stop = new AbortController() }: Scr
     record: (write: SentWrite | undefined) => void writes.push(write),
   };
   const remember = (memory: Memory) => void memories.push(memory);
-  const keeper = { moves, lastWrite, remember };
+  /** What others are told, and when that was found out. */
+  const withdrawn: number[] = [];
+  const learnt: number[] = [];
+  const givenUp = new Error("given up");
+  const keeper = {
+    moves,
+    lastWrite,
+    remember,
+    learn: (at: number) => void learnt.push(at),
+    obey: () => {
+      if (isGivenUp?.(writes.at(-1)) === true) throw givenUp;
+    },
+    withdraw: (at: number) => {
+      log.push("withdraw");
+      withdrawn.push(at);
+    },
+  };
   const end = reconcile(A_GOAL, NOTHING_DONE, context, connection, keeper);
   return {
     end: await end.catch((error: unknown) => error as Error),
     log: log.filter((what) => what !== "due"),
     memories,
     writes,
+    withdrawn,
+    learnt,
     context,
   };
 }
@@ -105,6 +125,7 @@ describe("the loop", () => {
     expect(end).toMatchObject({ end: "settled", change: "associated" });
     expect(log).toEqual([
       "observe",
+      "withdraw",
       `associate ${ALLOCATION} ${TARGET.interfaceId} false`,
       "reconnect",
       "observe",
@@ -186,6 +207,34 @@ describe("the loop", () => {
       { at: 0, hasWritten: false },
       { at: 0, hasWritten: true },
     ]);
+  });
+
+  test("an address that is given up is not associated, and that is looked at once the write is recorded", async () => {
+    const moves = COUNTED();
+    const { end, log, writes } = await play({
+      shown: [address(NOBODY)],
+      moves,
+      isGivenUp: (sent) => sent !== undefined,
+    });
+    expect((end as Error).message).toBe("given up");
+    expect(log).toEqual(["observe"]);
+    expect(writes).toEqual([undefined, { at: 0, hasWritten: false }, undefined]);
+    expect(moves.log).toEqual(["begin", "refused"]);
+  });
+
+  test("others are told no longer that it is here once EC2 has shown it with a newer instance", async () => {
+    const { end, log, withdrawn } = await play({ shown: [address(other("running", 60))] });
+    expect(end).toMatchObject({ kind: "yielded" });
+    expect(log).toEqual(["observe", "withdraw"]);
+    expect(withdrawn).toEqual([0]);
+  });
+
+  test("what it says rests on the last look, or on a write that no look has followed", async () => {
+    const settled = await play({ shown: [address(NOBODY), address(HERE), address(HERE)] });
+    // Asked, sent, read back, and asked once more after the hold.
+    expect(settled.learnt).toEqual([0, 0, 0, 6_000]);
+    const refusal = new Failure("denied", { why: "no" });
+    expect((await play({ shown: [address(NOBODY)], refusal })).learnt).toEqual([0, 0]);
   });
 
   test("an error that nobody foresaw is not a failure of EC2's", async () => {

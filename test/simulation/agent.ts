@@ -15,7 +15,12 @@ import type { Settings } from "../../src/config/settings.ts";
 import { FLIGHT_MS } from "../../src/reconcile/bounds.ts";
 import { heal } from "../../src/run/heal.ts";
 import { underHook } from "../../src/run/lifecycle.ts";
-import type { AutoScaling, HealPorts, SentWrite } from "../../src/run/ports.ts";
+import {
+  type AutoScaling,
+  type HealPorts,
+  NOBODY_ELSE,
+  type SentWrite,
+} from "../../src/run/ports.ts";
 import { recheck } from "../../src/commands/recheck.ts";
 import { ApiError } from "../../sim/errors.ts";
 import type { Address, Instance as SimulatedInstance } from "../../sim/model.ts";
@@ -83,7 +88,7 @@ export async function runWith(
   else {
     const settings = settingsOf(options.settings ?? {});
     const stop = new AbortController().signal;
-    const past = { last: runtime.last, memory: runtime.memory, isReleased: () => false };
+    const past = { last: runtime.last, memory: runtime.memory, others: NOBODY_ELSE };
     const done = await recheck(settings, portsOf(options), past, wallClock, stop);
     runtime.memory = done.memory;
     outcome = done.outcome;
