@@ -20,7 +20,7 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
   }
   for (const flag of FLAGS) options[flag] = { type: "string" };
 
-  let values: Record<string, unknown>;
+  let values: { [name: string]: unknown; config?: unknown };
   let positionals: string[];
   try {
     ({ values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true }));
@@ -44,30 +44,26 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
   const topics = command.name === "help" ? rest.splice(0, 1) : isOn("help") ? positionals : [];
   if (rest.length > 0) throw new UsageError(`Unexpected argument '${rest[0]}'`);
 
-  const [topic] = topics.map((name) => commandNamed(name).name);
+  const [topic] = topics.map(commandNamed);
   const flags = Object.fromEntries(
     FLAGS.flatMap((flag) => (typeof values[flag] === "string" ? [[flag, values[flag]]] : [])),
   );
   if (isOn("verbose")) flags["log-level"] ??= "debug";
-  const given = <Name extends string>(name: Name) =>
-    (typeof values[name] === "string" ? { [name]: values[name] } : {}) as { [K in Name]?: string };
+  const { config } = values;
   return {
-    command: isOn("help") ? "help" : isOn("version") ? "version" : command.name,
+    command: isOn("help")
+      ? commandNamed("help")
+      : isOn("version")
+        ? commandNamed("version")
+        : command,
     ...(topic !== undefined && { topic }),
-    dryRun: isOn("dry-run"),
-    json: isOn("json"),
-    explain: isOn("explain"),
-    scope: {
-      required: isOn("required"),
-      any: isOn("any"),
-      hook: isOn("hook"),
-      release: isOn("release"),
-      ...given("region"),
-      ...given("account"),
-      ...given("vpc"),
-      ...given("group"),
-    },
-    ...given("config"),
+    options: Object.fromEntries(
+      Object.entries(command.options).flatMap(([name, { type }]) => {
+        const value = type === "boolean" ? isOn(name) : values[name];
+        return value === undefined ? [] : [[name, value as boolean | string]];
+      }),
+    ),
+    ...(typeof config === "string" && { config }),
     flags,
   };
 }

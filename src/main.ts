@@ -1,8 +1,7 @@
 /** One command, from its line to its exit status; and the one place that catches what nobody foresaw. */
 import manifest from "../package.json" with { type: "json" };
 import { parseCommandLine, UsageError } from "./cli.ts";
-import type { CommandLine, Completion } from "./commands/command.ts";
-import { commandOf } from "./commands/index.ts";
+import type { CommandLine, Completion, Options } from "./commands/command.ts";
 import { EXIT, type ExitStatus } from "./model/failure.ts";
 import { jsonOf } from "./model/text.ts";
 import { closeLog, say, setLevel } from "./system/journal.ts";
@@ -26,17 +25,17 @@ async function main(args: string[]): Promise<ExitStatus> {
   }
   const context = contextOf(commandLine, stopSignal(), say);
   if ("settings" in context.configuration) setLevel(context.configuration.settings.logLevel);
-  const command = await commandOf(commandLine.command)?.load();
-  if (command === undefined) throw new Error(`no command ${commandLine.command}`);
-  return publish(await writeResult(await command.run(context), say), commandLine);
+  const { command, options } = commandLine;
+  const { run } = await command.load();
+  return publish(await writeResult(await run(context, options), say), options);
 }
 
 /** Does with the end of a command what is to be done, in one place. */
-function publish(completion: Completion, { json }: CommandLine): ExitStatus {
+function publish(completion: Completion, options: Options): ExitStatus {
   for (const line of completion.lines ?? []) say(line);
   if (completion.explanation !== undefined) process.stderr.write(completion.explanation);
   if (completion.output !== undefined) process.stdout.write(completion.output);
-  if (json && completion.json !== undefined) {
+  if (options["json"] === true && completion.json !== undefined) {
     process.stdout.write(`${jsonOf(completion.json)}\n`);
   }
   return completion.status;

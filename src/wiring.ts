@@ -3,17 +3,11 @@ import { basename } from "node:path";
 import manifest from "../package.json" with { type: "json" };
 import { awsIn } from "./aws/session.ts";
 import type { Environment } from "./config/configuration.ts";
-import type { CommandLine, Completion, Context, Name, Runtime } from "./commands/command.ts";
+import type { CommandLine, Completion, Context, Runtime } from "./commands/command.ts";
 import { COMMANDS } from "./commands/index.ts";
 import { afterWriting } from "./commands/outcome.ts";
 import type { Line } from "./report/report.ts";
-import {
-  HEAL_UNIT,
-  type LastResult,
-  RECHECK_UNIT,
-  NO_RECHECKS,
-  RETRY_TIMER,
-} from "./reconcile/drift.ts";
+import { type LastResult, NO_RECHECKS, RETRY_TIMER } from "./reconcile/drift.ts";
 import { isGivenUpSince, mayReplace } from "./reconcile/precedence.ts";
 import { systemClock } from "./system/clock.ts";
 import { readConfiguration } from "./system/read-configuration.ts";
@@ -45,12 +39,6 @@ const BEGAN = systemClock.now() - process.uptime() * 1_000;
  */
 const OBEYS_SINCE = process.env["TRIGGER_UNIT"] === RETRY_TIMER ? 0 : BEGAN;
 
-/** The units of the commands that have one. */
-const UNITS: { readonly [N in Name]?: string } = {
-  heal: HEAL_UNIT,
-  recheck: RECHECK_UNIT,
-};
-
 /**
  * What a command is given.
  *
@@ -70,7 +58,7 @@ export function contextOf(
   };
   const last = () => inFolder(readResult);
   const runtime: Runtime = {
-    unit: OWN_FOLDER === undefined ? undefined : UNITS[commandLine.command],
+    unit: OWN_FOLDER === undefined ? undefined : commandLine.command.unit,
     began: BEGAN,
     others: {
       haveGivenUp: () => isGivenUpSince(last(), OBEYS_SINCE, systemClock.now()),

@@ -1,7 +1,6 @@
 /** What a command is given, and what it comes to. */
 import type { Configuration, Environment } from "../config/configuration.ts";
 import type { DoctorPorts } from "../doctor/ports.ts";
-import type { Scope } from "../iam/policy-input.ts";
 import type { ExitStatus } from "../model/failure.ts";
 import type { Unit } from "../model/unit.ts";
 import type { LastResult, RecheckState } from "../reconcile/drift.ts";
@@ -9,33 +8,21 @@ import type { Line } from "../report/report.ts";
 import type { Screen } from "../report/screen.ts";
 import type { Aws, HealPorts, Others } from "../run/ports.ts";
 
-export type Name =
-  | "heal"
-  | "recheck"
-  | "release"
-  | "status"
-  | "doctor"
-  | "policy"
-  | "check-config"
-  | "help"
-  | "version";
-
 /** What was asked for on the command line. */
 export interface CommandLine {
-  readonly command: Name;
+  readonly command: CommandRow;
   /** For `help`: the command that it is about. */
-  readonly topic?: Name;
-  readonly dryRun: boolean;
-  readonly json: boolean;
+  readonly topic?: CommandRow;
+  /** Of the command, without those that are settings. */
+  readonly options: Options;
   /** Path of the settings file, if one was named. */
   readonly config?: string;
-  /** Why each statement of the policy is there. */
-  readonly explain: boolean;
-  /** What the policy is for. */
-  readonly scope: Scope;
   /** Settings given as flags, by flag name without dashes. */
   readonly flags: Readonly<Record<string, string>>;
 }
+
+/** Options by name: whether they were given, or their value if they were. */
+export type Options = Readonly<Record<string, boolean | string>>;
 
 /** What others read in /run/eip-heal. */
 export interface Result {
@@ -113,8 +100,6 @@ export interface Context {
   }>;
 }
 
-export type Run = (context: Context) => Promise<Completion>;
-
 export interface Option {
   readonly type: "boolean" | "string";
   readonly short?: string;
@@ -127,17 +112,40 @@ export interface Option {
 }
 
 export interface CommandRow {
-  readonly name: Name;
+  readonly name: string;
   readonly summary: string;
   /** Further sentences for the manual, in the markup of docs/generate/text.ts. */
   readonly explanation?: string;
   /** Name of what may follow the command. */
   readonly argument?: string;
   /** Options that are no settings. */
-  readonly options: Readonly<Record<string, Option>>;
+  readonly options: OptionTable;
   /** Does it read the settings, which are options of it then? */
   readonly hasSettings: boolean;
-  readonly load: () => Promise<{ readonly run: Run }>;
+  /** The unit that runs it. */
+  readonly unit?: string;
+  readonly load: () => Promise<{ readonly run: Run<Options> }>;
+}
+
+export type OptionTable = Readonly<Record<string, Option>>;
+
+export type Run<Given> = (context: Context, options: Given) => Promise<Completion>;
+
+/** The options of a table as its command is given them. */
+type OptionsOf<Table extends OptionTable> = {
+  readonly [Name in keyof Table as Table[Name]["type"] extends "boolean" ? Name : never]: boolean;
+} & {
+  readonly [Name in keyof Table as Table[Name]["type"] extends "string" ? Name : never]?: string;
+};
+
+/** A row whose options are those that its command expects, or the compiler says which is not. */
+export function command<const Table extends OptionTable>(
+  row: Omit<CommandRow, "options" | "load"> & {
+    readonly options: Table;
+    readonly load: () => Promise<{ readonly run: Run<OptionsOf<Table>> }>;
+  },
+): CommandRow {
+  return row as unknown as CommandRow;
 }
 
 /** Of every command: the ways in which other programs are asked for help and version. */

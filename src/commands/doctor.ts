@@ -5,9 +5,11 @@ import { doctor } from "../doctor/doctor.ts";
 import { linesOf, paragraph } from "../report/screen.ts";
 import type { Completion, Context } from "./command.ts";
 
-export async function run(context: Context): Promise<Completion> {
-  const { clock, commandLine, stop } = context;
-  const { json } = commandLine;
+export async function run(
+  context: Context,
+  { json }: { readonly json: boolean },
+): Promise<Completion> {
+  const { clock, stop } = context;
   const { screen, lines, progress } = await context.screen();
   const width = Math.max(...CHECKS.map(([id]) => id.length));
   let skipped: Check[] = [];

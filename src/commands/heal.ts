@@ -6,12 +6,14 @@ import type { Completion, Context } from "./command.ts";
 import { completionOf, hookLines, lineOf } from "./outcome.ts";
 import { begin, refusedHeal } from "./refusal.ts";
 
-export async function run(context: Context): Promise<Completion> {
+export async function run(
+  context: Context,
+  { "dry-run": dryRun }: { readonly "dry-run": boolean },
+): Promise<Completion> {
   const beginning = begin(context);
-  if ("problems" in beginning) return refusedHeal(beginning, context);
+  if ("problems" in beginning) return refusedHeal(beginning, context, dryRun);
   const { settings, ports } = beginning;
   const { runtime, stop } = context;
-  const { dryRun } = context.commandLine;
   const { lifecycleHook: name, deadlineMs } = settings;
   const last = runtime.last();
   const options: HealOptions = {

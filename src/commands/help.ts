@@ -17,8 +17,8 @@ const WIDTH = 80;
 const INDENT = 29;
 
 export function run({ commandLine, commands }: Context): Promise<Completion> {
-  const row = commands.find(({ name }) => name === commandLine.topic);
-  return Promise.resolve({ status: EXIT.OK, output: row ? helpOf(row) : overview(commands) });
+  const { topic } = commandLine;
+  return Promise.resolve({ status: EXIT.OK, output: topic ? helpOf(topic) : overview(commands) });
 }
 
 /** What the program is for, and its commands. */

@@ -4,7 +4,8 @@
  */
 import { SETTINGS } from "../config/settings.ts";
 import { isAccount, isRegion, isVpc } from "../model/ids.ts";
-import { type CommandRow, EVERYWHERE, type Option } from "./command.ts";
+import { HEAL_UNIT, RECHECK_UNIT } from "../reconcile/drift.ts";
+import { command, type CommandRow, EVERYWHERE, type Option } from "./command.ts";
 import * as heal from "./heal.ts";
 
 const CONFIG = {
@@ -20,9 +21,10 @@ const JSON_OPTION = {
 const VERBOSE = {
   verbose: { type: "boolean", meaning: "log each step; the same as --log-level debug" },
 } as const;
+const isNotEmpty = (text: string) => text !== "";
 
 export const COMMANDS: readonly CommandRow[] = [
-  {
+  command({
     name: "heal",
     summary: "bring this instance back under its Elastic IP (the default)",
     options: {
@@ -32,37 +34,39 @@ export const COMMANDS: readonly CommandRow[] = [
       ...VERBOSE,
     },
     hasSettings: true,
+    unit: HEAL_UNIT,
     load: () => Promise.resolve(heal),
-  },
-  {
+  }),
+  command({
     name: "recheck",
     summary: "heal if the address is not where it was verified; asks EC2 only then",
     options: { ...CONFIG, ...JSON_OPTION, ...VERBOSE },
     hasSettings: true,
+    unit: RECHECK_UNIT,
     load: () => import("./recheck.ts"),
-  },
-  {
+  }),
+  command({
     name: "release",
     summary: "give the address up, if this instance holds it",
     options: { ...CONFIG, ...JSON_OPTION, ...VERBOSE },
     hasSettings: true,
     load: () => import("./release.ts"),
-  },
-  {
+  }),
+  command({
     name: "status",
     summary: "show in one look where the address is and what the last run did",
     options: { ...CONFIG, ...JSON_OPTION, ...VERBOSE },
     hasSettings: true,
     load: () => import("./status.ts"),
-  },
-  {
+  }),
+  command({
     name: "doctor",
     summary: "check all that a heal needs, name what is wrong and its cure",
     options: { ...CONFIG, ...JSON_OPTION, ...VERBOSE },
     hasSettings: true,
     load: () => import("./doctor.ts"),
-  },
-  {
+  }),
+  command({
     name: "policy",
     summary: "print the smallest IAM policy for these settings",
     options: {
@@ -109,13 +113,13 @@ export const COMMANDS: readonly CommandRow[] = [
         type: "string",
         placeholder: "NAME",
         meaning: "with a launch hook of this Auto Scaling group",
-        accepts: ["the name of an Auto Scaling group", (text) => text !== ""],
+        accepts: ["the name of an Auto Scaling group", isNotEmpty],
       },
     },
     hasSettings: true,
     load: () => import("./policy.ts"),
-  },
-  {
+  }),
+  command({
     name: "check-config",
     summary: "say whether flags, environment and settings file are in order",
     explanation:
@@ -123,22 +127,22 @@ export const COMMANDS: readonly CommandRow[] = [
     options: { ...CONFIG, ...VERBOSE },
     hasSettings: true,
     load: () => import("./check-config.ts"),
-  },
-  {
+  }),
+  command({
     name: "help",
     summary: "print this help, or that of a command",
     argument: "COMMAND",
     options: {},
     hasSettings: false,
     load: () => import("./help.ts"),
-  },
-  {
+  }),
+  command({
     name: "version",
     summary: "print the version",
     options: {},
     hasSettings: false,
     load: () => import("./version.ts"),
-  },
+  }),
 ];
 
 /** Every option that is no setting, by name. */

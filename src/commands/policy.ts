@@ -129,19 +129,21 @@ function unnamed(why: string): Failure {
 }
 
 /** `eip-heal policy` */
-export async function run(context: Context): Promise<Completion> {
+export async function run(
+  context: Context,
+  options: Scope & { readonly explain: boolean },
+): Promise<Completion> {
   const beginning = begin(context);
   if ("problems" in beginning) return refused(beginning, context);
   const { settings, environment, ports } = beginning;
-  const { commandLine, stop } = context;
   const region = environment["AWS_REGION"];
-  const scope = { ...(region && { region }), ...commandLine.scope };
+  const scope = { ...(region && { region }), ...options };
   try {
-    const statements = await policy(settings, scope, ports, stop);
+    const statements = await policy(settings, scope, ports, context.stop);
     return {
       status: EXIT.OK,
       output: documentOf(statements),
-      ...(commandLine.explain && { explanation: explanationOf(statements) }),
+      ...(options.explain && { explanation: explanationOf(statements) }),
     };
   } catch (error) {
     if (!(error instanceof Failure)) throw error;

@@ -224,7 +224,7 @@ export async function run(context: Context): Promise<Completion> {
     status: status === EXIT.UNAVAILABLE ? EXIT.OK : status,
     json,
     lines: [told, ...hookLines(outcome, context)],
-    ...(preserveResult !== true && !context.commandLine.dryRun && { result }),
+    ...(preserveResult !== true && { result }),
   };
 }
 

@@ -28,7 +28,7 @@ export function begin({ commandLine, configuration, log, portsIn }: Context): Be
   }
   const { settings, environment, notices = [] } = configuration;
   // Not minute by minute, with each recheck.
-  const isTold = commandLine.command === "heal" || commandLine.command === "check-config";
+  const isTold = ["heal", "check-config"].includes(commandLine.command.name);
   for (const notice of isTold ? notices : []) log.warn(sentenceOfNotice(notice));
   try {
     return { settings, environment, ports: portsIn(environment) };
@@ -55,7 +55,11 @@ export function refused({ problems, status }: Refusal, context: Context): Comple
  * The same for a heal: whoever reads its result must not find that of an earlier one, and whoever waits for its launch
  * hook must not wait in vain.
  */
-export async function refusedHeal(refusal: Refusal, context: Context): Promise<Completion> {
+export async function refusedHeal(
+  refusal: Refusal,
+  context: Context,
+  dryRun: boolean,
+): Promise<Completion> {
   // A mistake on the command line is somebody's at a terminal, not this machine's.
   if (refusal.status === EXIT.USAGE) return refused(refusal, context);
   const failed = outcomeOf(refusal);
@@ -63,10 +67,10 @@ export async function refusedHeal(refusal: Refusal, context: Context): Promise<C
   for (const text of refusal.problems) context.say({ level: "error", text, journalOnly });
   const { hook } = refusal;
   const outcome =
-    hook === undefined ? failed : { ...failed, hook: await abandon(failed, hook, context) };
+    hook === undefined ? failed : { ...failed, hook: await abandon(failed, hook, context, dryRun) };
   const { result, ...completion } = completionOf(outcome, context);
   const lines = hookLines(outcome, context);
-  return { ...completion, lines, ...(!context.commandLine.dryRun && { result }) };
+  return { ...completion, lines, ...(!dryRun && { result }) };
 }
 
 function outcomeOf({ problems, status }: Refusal): Outcome & { end: "failed" } {
@@ -77,12 +81,13 @@ function outcomeOf({ problems, status }: Refusal): Outcome & { end: "failed" } {
 async function abandon(
   outcome: Outcome,
   { name, environment }: { name: string; environment: Environment },
-  { portsIn, commandLine, stop }: Context,
+  { portsIn, stop }: Context,
+  dryRun: boolean,
 ): Promise<HookEnd> {
   try {
     const ports = portsIn(environment);
     const { completeHook } = await import("../run/lifecycle.ts");
-    const hook = { name, deadlineMs: 0, dryRun: commandLine.dryRun };
+    const hook = { name, deadlineMs: 0, dryRun };
     return await completeHook(hook, outcome, {}, ports, stop);
   } catch (error) {
     if (!(error instanceof Failure)) throw error;

@@ -272,8 +272,11 @@ export function statusRecord(addressStatus: AddressStatus, at: Date): Record<str
 }
 
 /** `eip-heal status` */
-export async function run(context: Context): Promise<Completion> {
-  const { runtime, clock, commandLine, stop } = context;
+export async function run(
+  context: Context,
+  { json }: { readonly json: boolean },
+): Promise<Completion> {
+  const { runtime, clock, stop } = context;
   const lastRun = runtime.record() as LastRun;
   const beginning = begin(context);
   const addressStatus: AddressStatus =
@@ -291,7 +294,7 @@ export async function run(context: Context): Promise<Completion> {
         );
   const now = clock.date();
   const { exitStatus } = addressStatus;
-  if (commandLine.json) return { status: exitStatus, json: statusRecord(addressStatus, now) };
+  if (json) return { status: exitStatus, json: statusRecord(addressStatus, now) };
   const { screen, lines } = await context.screen();
   const rows = rowsOf(addressStatus, now.getTime());
   const width = Math.max(...rows.map(({ label }) => label.length));
