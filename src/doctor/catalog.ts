@@ -2,7 +2,13 @@
  * What is checked before a heal can be expected to work, and what the findings come to. Pure. The order is
  * the one that causes have: what stands further up explains what stands below it.
  */
+import type { Settings } from "../config/settings.ts";
+import type { AddressState, DesiredAddress, Observation } from "../model/address.ts";
 import { EXIT, type ExitStatus } from "../model/failure.ts";
+import type { Instance } from "../model/instance.ts";
+import type { Target } from "../model/target.ts";
+import type { Decision } from "../reconcile/ownership.ts";
+import type { Aws, DryRunEc2, Endpoint, Session, Signer } from "../run/ports.ts";
 import type { Mark } from "../report/screen.ts";
 
 /** Every check, with what it means, in the order in which they are told. */
@@ -34,6 +40,29 @@ export const CHECKS = [
   ["versions", "which versions are at work"],
 ] as const;
 export type CheckId = (typeof CHECKS)[number][0];
+
+/** What those checks that find something out have for the checks that rest on them. */
+interface Values {
+  settings: { settings: Settings; aws: Aws };
+  metadata: Session;
+  identity: Instance;
+  interface: Target;
+  endpoint: readonly Endpoint[];
+  route: Endpoint;
+  tls: { endpoint: Endpoint; date?: Date; offsetMs: number };
+  role: string | undefined;
+  credentials: Signer;
+  ec2: DryRunEc2;
+  /** undefined: nothing is wanted, and that is in order. */
+  wanted: DesiredAddress | undefined;
+  address: { address: AddressState; choice?: Decision; observation: Observation };
+  holder: { address: AddressState; decision: Decision };
+}
+
+/** What each check results in, for others; most are only told. */
+export type CheckResults = {
+  readonly [Id in CheckId]: Id extends keyof Values ? Values[Id] : undefined;
+};
 
 /** What one check has come to. */
 export interface Check {

@@ -1,54 +1,13 @@
 /** What the checks of doctor have in common: what they learn for each other, and what several of them look at. */
-import {
-  type AddressState,
-  type DesiredAddress,
-  type Previous,
-  type Observation,
-  nameHolder,
-} from "../model/address.ts";
-import type { Target } from "../model/target.ts";
-import type { Instance } from "../model/instance.ts";
-import type { CheckId } from "./catalog.ts";
-import { type Decision } from "../reconcile/ownership.ts";
+import { type DesiredAddress, type Previous, nameHolder } from "../model/address.ts";
+import type { CheckId, CheckResults } from "./catalog.ts";
 import { EXIT, Failure } from "../model/failure.ts";
 import { statementsFor, policyOf } from "../iam/policy.ts";
 import * as remedies from "./remedies.ts";
-import type { Settings } from "../config/settings.ts";
 import { desiredAddress } from "../run/desired.ts";
 import { Blocked, type CheckFunctions, type Finding, type ResultOf } from "./runner.ts";
 import { policyInput, DEFAULT_SCOPE } from "../iam/policy-input.ts";
-import type { Aws, DryRunEc2, Endpoint, Session, Signer } from "../run/ports.ts";
 import type { DoctorPorts } from "./ports.ts";
-
-/** What the checks learn for each other. */
-export interface CheckResults extends Record<CheckId, unknown> {
-  settings: { settings: Settings; aws: Aws };
-  metadata: Session;
-  identity: Instance;
-  "in-service": undefined;
-  interface: Target;
-  tags: undefined;
-  endpoint: readonly Endpoint[];
-  route: Endpoint;
-  tls: { endpoint: Endpoint; date?: Date; offsetMs: number };
-  clock: undefined;
-  role: string | undefined;
-  credentials: Signer;
-  ec2: DryRunEc2;
-  "describe-addresses": undefined;
-  "describe-instances": undefined;
-  /** undefined: nothing is wanted, and that is in order. */
-  wanted: DesiredAddress | undefined;
-  address: { address: AddressState; choice?: Decision; observation: Observation };
-  holder: { address: AddressState; decision: Decision };
-  displaced: undefined;
-  associate: undefined;
-  "launch-hook": undefined;
-  optional: undefined;
-  unit: undefined;
-  recheck: undefined;
-  versions: undefined;
-}
 
 /** The examinations of these checks. */
 export type Checks<Id extends CheckId> = Pick<CheckFunctions<CheckResults>, Id>;

@@ -2,11 +2,18 @@
  * The story of a checkup: everything that has to be true for a heal to work, looked at without changing
  * anything. What a heal would do is not guessed: the same functions decide. The checks are in checks/.
  */
-import { type Check, type CheckId, CHECKS, summarize, type Verdict } from "./catalog.ts";
+import {
+  type Check,
+  type CheckId,
+  type CheckResults,
+  CHECKS,
+  summarize,
+  type Verdict,
+} from "./catalog.ts";
 import { deadlineSignal } from "../run/retrying.ts";
 import { checkAddress } from "./checks/address.ts";
 import { checkConnection } from "./checks/connection.ts";
-import { checkContext, type CheckResults } from "./context.ts";
+import { checkContext } from "./context.ts";
 import { checkInstance } from "./checks/instance.ts";
 import { checkPermissions } from "./checks/permissions.ts";
 import { checkProgram } from "./checks/program.ts";

@@ -11,8 +11,8 @@ import {
   valueOrFailure,
   refusalOf,
   unlessBlocked,
-  type CheckResults,
 } from "../context.ts";
+import type { CheckResults } from "../catalog.ts";
 
 /** Milliseconds that Auto Scaling has to answer, which only a note depends on. */
 const AUTO_SCALING_MS = 3_000;
