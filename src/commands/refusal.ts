@@ -67,23 +67,30 @@ export async function refusedHeal(
   for (const text of refusal.problems) context.say({ level: "error", text, journalOnly });
   const { hook } = refusal;
   const outcome =
-    hook === undefined ? failed : { ...failed, hook: await abandon(failed, hook, context, dryRun) };
+    hook === undefined
+      ? failed
+      : { ...failed, hook: await conclude(failed, hook, context, dryRun) };
   const { result, ...completion } = completionOf(outcome, context);
   const lines = hookLines(outcome, context);
   return { ...completion, lines, ...(!dryRun && { result }) };
 }
 
 function outcomeOf({ problems, status }: Refusal): Outcome & { end: "failed" } {
-  const failure = new Failure("misconfigured", { why: problems.join("; ") });
+  // That a file could not be read this time says nothing about what is in it.
+  const kind = status === EXIT.TEMPFAIL ? "unreachable" : "misconfigured";
+  const failure = new Failure(kind, { why: problems.join("; ") });
   return { end: "failed", failure, status, facts: {}, tries: 0, ms: 0 };
 }
 
-async function abandon(
-  outcome: Outcome,
+async function conclude(
+  outcome: Outcome & { end: "failed" },
   { name, environment }: { name: string; environment: Environment },
   { portsIn, stop }: Context,
   dryRun: boolean,
 ): Promise<HookEnd> {
+  if (outcome.status === EXIT.TEMPFAIL) {
+    return { name, end: "left", because: "the settings could not be read this time" };
+  }
   try {
     const ports = portsIn(environment);
     const { completeHook } = await import("../run/lifecycle.ts");

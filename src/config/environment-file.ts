@@ -27,6 +27,13 @@ const NEWLINE = /[\n\r]/;
 
 /** @param text the content of the file */
 export function parseEnvironmentFile(text: string): EnvironmentFile {
+  const nul = text.indexOf("\0");
+  if (nul !== -1) {
+    // What systemd makes of it depends on its version, and no variable of the environment can hold one.
+    const line = text.slice(0, nul).split("\n").length;
+    const why = "a NUL character, which no text has; if it is in UTF-16, save it as UTF-8";
+    return { variables: {}, problems: [{ line, why }] };
+  }
   const variables: Record<string, string> = {};
   const problems: { line: number; why: string }[] = [];
   let state: State = "before name";
@@ -44,9 +51,12 @@ export function parseEnvironmentFile(text: string): EnvironmentFile {
     const key = name.replace(/[ \t]+$/, "");
     if (state === "name" || !NAME.test(key)) {
       // Its beginning only: the rest of a mistyped line may be a secret.
+      const beginning = `${/^\w{0,40}/.exec(key)?.[0]}…`;
       problems.push({
         line: startedAt,
-        why: `not KEY=VALUE: ${/^\w{0,40}/.exec(key)?.[0]}…`,
+        why: /^export\s/.test(key)
+          ? "KEY=VALUE without export before it: this is no shell script"
+          : `not KEY=VALUE: ${beginning}`,
       });
     } else variables[key] = value.slice(0, kept);
     [state, name, value, kept] = ["before name", "", "", 0];

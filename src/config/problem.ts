@@ -17,7 +17,15 @@ export type Problem =
     }
   /** Both an address and a pool are named in the same place. */
   | { readonly problem: "address and pool" }
-  | { readonly problem: "unreadable file"; readonly file: string; readonly why: string }
+  | {
+      readonly problem: "unreadable file";
+      readonly file: string;
+      readonly why: string;
+      /** Only somebody else may read it. */
+      readonly isHidden?: boolean;
+      /** Does it stay so until somebody has changed it? */
+      readonly isLasting?: boolean;
+    }
   /** A line that is no assignment. */
   | {
       readonly problem: "invalid line";
@@ -31,7 +39,18 @@ export type Problem =
       readonly variable: string;
       readonly file: string;
       readonly why: string;
-    };
+    }
+  /** So many more, which are not told one by one. */
+  | { readonly problem: "more"; readonly count: number };
+
+/** So many problems are told. Not a mistyped line but another file, by mistake, has more. */
+const TOLD = 50;
+
+/** The first of these problems, and how many there are besides. */
+export function atMost(problems: readonly Problem[]): readonly Problem[] {
+  const count = problems.length - TOLD;
+  return count > 1 ? [...problems.slice(0, TOLD), { problem: "more", count }] : problems;
+}
 
 /** Something that works all the same, and should be put right. */
 export interface Notice {
@@ -56,6 +75,8 @@ export function sentenceOf(problem: Problem): string {
       return `${found}; accepted: ${problem.accepted}`;
     case "address and pool":
       return `${found}; give one of EIP_HEAL_ALLOCATION_ID and EIP_HEAL_POOL`;
+    case "unreadable file":
+      return problem.isHidden ? `${found}; ${remedyFor(problem, String)}` : found;
     default:
       return found;
   }
@@ -65,9 +86,9 @@ export function sentenceOf(problem: Problem): string {
 export function foundIn(problem: Problem): string {
   switch (problem.problem) {
     case "unknown setting":
-      return `unknown setting ${problem.key} in ${problem.where}`;
+      return `unknown setting ${cut(problem.key)} in ${problem.where}`;
     case "invalid value":
-      return `${problem.source} is ${JSON.stringify(problem.value)}`;
+      return `${problem.source} is ${JSON.stringify(cut(problem.value))}`;
     case "address and pool":
       return "both an allocation id and a pool are set";
     case "unreadable file":
@@ -76,8 +97,14 @@ export function foundIn(problem: Problem): string {
       return `${problem.file}, line ${problem.line}: ${problem.why}`;
     case "unusable certificates":
       return `cannot use ${problem.variable} in ${problem.file}: ${problem.why}`;
+    case "more":
+      return `there are ${problem.count} more problems like these: is it the right file?`;
   }
 }
+
+/** Characters of a value or a key that are told; no accepted one is longer. */
+const LONGEST = 300;
+const cut = (text: string) => (text.length <= LONGEST ? text : `${text.slice(0, LONGEST)}…`);
 
 /**
  * What to do about it.
@@ -87,18 +114,32 @@ export function foundIn(problem: Problem): string {
 export function remedyFor(problem: Problem, placeOfSetting: (key: string) => string): string {
   switch (problem.problem) {
     case "unknown setting":
-      return `remove ${problem.key} from ${problem.where}, or give it its right name: ${problem.known.join(", ")}`;
+      return `remove ${cut(problem.key)} from ${problem.where}, or give it its right name: ${problem.known.join(", ")}`;
     case "invalid value":
       return `set it to what is accepted: ${problem.accepted}`;
     case "address and pool":
       return `if one fixed address is meant, remove EIP_HEAL_POOL from ${placeOfSetting("EIP_HEAL_POOL")}`;
     case "unreadable file":
-      return makeReadable(problem.file);
+      if (problem.isLasting === false) return "run it again: this may pass";
+      return problem.isHidden
+        ? `${makeReadable(problem.file)}, unless it holds keys: these belong in ${FOR_KEYS}`
+        : makeReadable(problem.file);
     case "invalid line":
       return "correct that line, or remove it";
     case "unusable certificates":
       return correctOrRemove(problem.variable, placeOfSetting);
+    case "more":
+      return "correct the others first";
   }
+}
+
+/** Where keys are readable for systemd, which gives them to the units, and for nobody else. */
+const FOR_KEYS =
+  "a file for root alone (0600) that EnvironmentFile= in a drop-in of eip-heal.service and eip-heal-recheck.service names";
+
+/** For keys in a settings file, which the unit's user, and with it everybody, has to be able to read. */
+export function moveKeys(file: string): string {
+  return `move the keys from ${file} to ${FOR_KEYS}; the rest is for everybody to read (chmod 0644)`;
 }
 
 /** For a settings file that the unit's user, who is nobody in particular, may not read. */

@@ -38,6 +38,8 @@ export interface DoctorPorts {
   readonly settingsFile: string;
   /** The settings file of the unit, if it is there and only some users, not the unit's, may read it. */
   readonly hiddenFile: string | undefined;
+  /** Does the settings file hold AWS_SECRET_ACCESS_KEY? */
+  readonly hasKeysInFile: boolean;
   /** For people: where this variable is set now, or would best be set. */
   readonly placeOfSetting: (key: string) => string;
   /** Is it set for this run by a flag or the environment? */

@@ -45,6 +45,8 @@ export function doctorPortsOf(request: DoctorRequest): DoctorPorts {
     settingsFile: existsSync(path) ? path : `${path} (not there)`,
     // A file that was named is not the unit's.
     hiddenFile: commandLine.config === undefined && isHidden(path) ? path : undefined,
+    hasKeysInFile:
+      Boolean(environment["AWS_SECRET_ACCESS_KEY"]) && !processEnvironment["AWS_SECRET_ACCESS_KEY"],
     placeOfSetting: (key) => given(key) ?? path,
     isGiven: (key) => given(key) !== undefined,
     variable: (name) => environment[name] || undefined,

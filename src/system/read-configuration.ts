@@ -1,10 +1,10 @@
 /** The configuration as this machine has it: command line, environment and /etc/eip-heal.conf, put together. */
-import { readFileSync } from "node:fs";
 import { parseEnvironmentFile } from "../config/environment-file.ts";
-import type { Problem } from "../config/problem.ts";
+import { atMost, type Problem } from "../config/problem.ts";
 import { EXIT } from "../model/failure.ts";
 import type { Configuration, Environment } from "../config/configuration.ts";
 import { readSettings, type SettingsResult } from "../config/read.ts";
+import { readTextFile, Unreadable } from "./text-file.ts";
 
 const CONFIG_FILE = "/etc/eip-heal.conf";
 
@@ -23,9 +23,10 @@ export function readConfiguration(
   const path = configFile(config === undefined ? {} : { config });
   let text: string;
   try {
-    text = readFileSync(path, "utf8");
+    text = readTextFile(path);
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
+    if (!(error instanceof Unreadable)) throw error;
+    const { code, message: why, isLasting } = error;
     // Everything has a default: only a file that was asked for has to be there.
     if (code !== "ENOENT" || config !== undefined) {
       const read = readSettings({
@@ -33,9 +34,10 @@ export function readConfiguration(
         environment: processEnvironment,
         file: { path, variables: {} },
       });
+      const isHidden = code === "EACCES";
       return {
-        problems: [{ problem: "unreadable file", file: path, why: hintOnReading(code, message) }],
-        status: EXIT.CONFIG,
+        problems: [{ problem: "unreadable file", file: path, why, isHidden, isLasting }],
+        status: isLasting ? EXIT.CONFIG : EXIT.TEMPFAIL,
         ...hookOf(read, processEnvironment),
       };
     }
@@ -57,7 +59,7 @@ export function readConfiguration(
   if (problems.length > 0 || "problems" in read) {
     const onlyFlags = file.problems.length === 0 && "problems" in read && read.onlyFlags;
     return {
-      problems,
+      problems: atMost(problems),
       status: onlyFlags ? EXIT.USAGE : EXIT.CONFIG,
       ...hookOf(read, environment),
     };
@@ -69,10 +71,7 @@ export function readConfiguration(
     try {
       // To import it is to load OpenSSL's half of Node, which a recheck that finds nothing wrong does without.
       const tls = process.getBuiltinModule("node:tls");
-      tls.setDefaultCACertificates([
-        ...tls.getCACertificates("default"),
-        readFileSync(extra, "utf8"),
-      ]);
+      tls.setDefaultCACertificates([...tls.getCACertificates("default"), readTextFile(extra)]);
     } catch (error) {
       return {
         problems: [
@@ -80,10 +79,10 @@ export function readConfiguration(
             problem: "unusable certificates",
             variable: "NODE_EXTRA_CA_CERTS",
             file: path,
-            why: (error as Error).message,
+            why: `${extra}: ${(error as Error).message}`,
           },
         ],
-        status: EXIT.CONFIG,
+        status: error instanceof Unreadable && !error.isLasting ? EXIT.TEMPFAIL : EXIT.CONFIG,
         ...hookOf(read, environment),
       };
     }
@@ -95,11 +94,4 @@ export function readConfiguration(
 function hookOf(read: SettingsResult, environment: Environment) {
   const name = "problems" in read ? read.lifecycleHook : read.settings.lifecycleHook;
   return name === undefined ? {} : { hook: { name, environment } };
-}
-
-function hintOnReading(code: string | undefined, message: string): string {
-  if (code === "EACCES") return "permission denied; eip-heal runs unprivileged: chmod 0644";
-  if (code === "ENOENT") return "there is no such file";
-  if (code === "EISDIR") return "it is a folder";
-  return message;
 }

@@ -35,7 +35,12 @@ test.each(CASES)("%j", (text, variables) => {
 
 test.each([
   ["nonsense\nA=b", ["line 1: not KEY=VALUE: nonsense…"]],
-  ["A=b\n\nexport C=d\n", ["line 3: not KEY=VALUE: export…"]],
+  ["A=b\n\nexport C=d\n", ["line 3: KEY=VALUE without export before it: this is no shell script"]],
+  ["exports\n", ["line 1: not KEY=VALUE: exports…"]],
+  [
+    "A=b\nC=\0d\n",
+    ["line 2: a NUL character, which no text has; if it is in UTF-16, save it as UTF-8"],
+  ],
   ["1A=b", ["line 1: not KEY=VALUE: 1A…"]],
   ['X=y\nA="b\n', ["line 2: a quote is opened and never closed: A"]],
 ])("says what is wrong with %j", (text, problems) => {

@@ -33,6 +33,36 @@ const PROBLEMS: readonly (readonly [Problem, sentence: string, remedy: string])[
     "make /etc/eip-heal.conf a file that everybody may read (chmod 0644)",
   ],
   [
+    {
+      problem: "unreadable file",
+      file: "/etc/eip-heal.conf",
+      why: "permission denied",
+      isHidden: true,
+    },
+    "cannot read /etc/eip-heal.conf: permission denied; make /etc/eip-heal.conf a file that everybody may read (chmod 0644), unless it holds keys: these belong in a file for root alone (0600) that EnvironmentFile= in a drop-in of eip-heal.service and eip-heal-recheck.service names",
+    "make /etc/eip-heal.conf a file that everybody may read (chmod 0644), unless it holds keys: these belong in a file for root alone (0600) that EnvironmentFile= in a drop-in of eip-heal.service and eip-heal-recheck.service names",
+  ],
+  [
+    {
+      problem: "unreadable file",
+      file: "/etc/eip-heal.conf",
+      why: "EMFILE: too many open files",
+      isLasting: false,
+    },
+    "cannot read /etc/eip-heal.conf: EMFILE: too many open files",
+    "run it again: this may pass",
+  ],
+  [
+    { problem: "invalid value", source: "--tag", value: "x".repeat(1_000), accepted: "less" },
+    `--tag is "${"x".repeat(300)}…"; accepted: less`,
+    "set it to what is accepted: less",
+  ],
+  [
+    { problem: "more", count: 7 },
+    "there are 7 more problems like these: is it the right file?",
+    "correct the others first",
+  ],
+  [
     { problem: "invalid line", file: "/etc/eip-heal.conf", line: 3, why: "not KEY=VALUE: x…" },
     "/etc/eip-heal.conf, line 3: not KEY=VALUE: x…",
     "correct that line, or remove it",

@@ -10,7 +10,7 @@ export LC_ALL=C DEBIAN_FRONTEND=noninteractive
 list=$(dirname "${BASH_SOURCE[0]}")/packages.txt
 
 groups=("$@")
-[[ $# != 0 ]] || groups=(boot packages install aws moto)
+[[ $# != 0 ]] || groups=(binary boot packages install aws moto)
 wanted=()
 for group in "${groups[@]}"; do
 	mapfile -t found < <(awk -v group="$group" '$1 == group { for (i = 2; i <= NF; i++) print $i }' "$list")

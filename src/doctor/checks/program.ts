@@ -3,6 +3,7 @@ import {
   correctOrRemove,
   foundIn,
   makeReadable,
+  moveKeys,
   remedyFor,
   sentenceOf,
 } from "../../config/problem.ts";
@@ -19,7 +20,7 @@ export function checkProgram({
 }: CheckContext): Checks<"settings" | "unit" | "recheck" | "versions"> {
   return {
     async settings() {
-      const { configured, settingsFile, hiddenFile } = ports;
+      const { configured, settingsFile, hiddenFile, hasKeysInFile } = ports;
       if ("problems" in configured) {
         const { problems, status } = configured;
         const [first, ...more] = problems;
@@ -37,7 +38,7 @@ export function checkProgram({
         return {
           mark: "failed",
           found: `${hiddenFile} is not readable by everybody, and eip-heal.service runs as a user of its own`,
-          remedy: makeReadable(hiddenFile),
+          remedy: hasKeysInFile ? moveKeys(hiddenFile) : makeReadable(hiddenFile),
           status: EXIT.CONFIG,
         };
       }
@@ -53,7 +54,16 @@ export function checkProgram({
           remedy ?? (variable && correctOrRemove(variable, ports.placeOfSetting)),
         );
       }
-      return ok(`${settingsFile}, environment and flags are in order`, { settings, aws });
+      const value = { settings, aws };
+      // The unit's user is nobody in particular, so that whatever it reads everybody can.
+      return hasKeysInFile
+        ? {
+            mark: "warning",
+            found: `every user can read the keys in ${settingsFile}`,
+            remedy: moveKeys(settingsFile),
+            value,
+          }
+        : ok(`${settingsFile}, environment and flags are in order`, value);
     },
 
     async unit() {
