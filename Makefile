@@ -38,7 +38,9 @@ fleet: node_modules/.installed ## boot 1,000 and 10,000 instances at once on vir
 
 .PHONY: test
 test: tools check dist/eip-heal dist/.packages .tools/.venv $(LINTERS) $(GO_TOOLS) ## run every test that this machine can run
-	$(VITEST) --project unit --project region --project simulation --project explorer --project binary --project faults --project packages
+	$(VITEST) --project unit --project region --project simulation --project explorer --project packages
+	@# These mostly wait, for deadlines and timers of the binary: more workers than cores.
+	$(VITEST) --maxWorkers=4 --project binary --project faults
 	@$(MAKE) --no-print-directory test-boot
 	@$(MAKE) --no-print-directory test-packages
 
