@@ -10,7 +10,7 @@ import {
   type Observation,
   isAt,
   isFree,
-  isOwn,
+  isHeldBySelf,
   isUsableIn,
 } from "../model/address.ts";
 import type { Target } from "../model/target.ts";
@@ -299,7 +299,8 @@ export function ec2Over(
     const addresses = rows.map(addressOf);
     // Who holds the others matters only when there is nothing else to be had.
     const enough = addresses.some(
-      (address) => isOwn(address, self) || (isFree(address) && isUsableIn(address, self.zone)),
+      (address) =>
+        isHeldBySelf(address, self) || (isFree(address) && isUsableIn(address, self.zone)),
     );
     const facts = enough ? { addresses } : await withFacts(addresses, ownersOf(rows), question);
     return { ...facts, direct: true };

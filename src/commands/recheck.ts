@@ -3,7 +3,7 @@
  * healed by the same rules as at boot, but not more often than a handful of times an hour. While the unit of the heal
  * has failed it is left to that one's own retries.
  */
-import { isNoSuchPlace, resolveTarget } from "../model/target.ts";
+import { isNoSuchTarget, resolveTarget } from "../model/target.ts";
 import { whyNotInService } from "../reconcile/ownership.ts";
 import { EXIT, Failure } from "../model/failure.ts";
 import type { End, Facts, Outcome } from "../model/outcome.ts";
@@ -120,7 +120,7 @@ async function lookForDrift(
       return { memory, preserveResult: true, outcome: ended({ end: "stopped", because }) };
     }
     // A place that is not there any more may be back in a moment: the heal waits for it.
-    if (isNoSuchPlace(error)) {
+    if (isNoSuchTarget(error)) {
       log[last?.outcome === "settled" ? "warn" : "debug"](error.message);
       return { drift: facts, force: false };
     }

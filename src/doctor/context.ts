@@ -1,5 +1,5 @@
 /** What the checks of doctor have in common: what they learn for each other, and what several of them look at. */
-import { type DesiredAddress, type Previous, nameHolder } from "../model/address.ts";
+import { type DesiredAddress, type PreviousHolder, nameHolder } from "../model/address.ts";
 import type { CheckId, CheckResults } from "./catalog.ts";
 import { EXIT, Failure } from "../model/failure.ts";
 import { statementsFor, policyOf } from "../iam/policy.ts";
@@ -200,7 +200,7 @@ export function notKnown({ details: { request, why } }: Failure): Finding<undefi
   };
 }
 
-export function nameOf(what: DesiredAddress | Previous): string {
+export function nameOf(what: DesiredAddress | PreviousHolder): string {
   switch (what.kind) {
     case "address":
       return what.allocationId;

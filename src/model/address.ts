@@ -1,15 +1,15 @@
-/** Elastic IPs and who holds them, as EC2 showed them: plain data, read by aws/. */
+/** Elastic IPs and their holders, as EC2 showed them. Plain data; aws/ fills it in. */
 import { borderGroupOf } from "./ids.ts";
 import type { Target } from "./target.ts";
 
-/** What is to be brought here: one address, or any one of those that carry a tag. */
+/** The Elastic IP this instance should have: a specific one, or any one with a given tag (a pool). */
 export type DesiredAddress =
   | { readonly kind: "address"; readonly allocationId: string }
   | { readonly kind: "pool"; readonly key: string; readonly value: string };
 
 /**
- * EC2's instance states; `unknown` for an instance that EC2 does not know, `unrecognized` for one whose state is none of
- * these or missing, `unanswered` for one that EC2 fails to answer for while it answers for this one.
+ * EC2's instance states, and three of our own: `unknown` if EC2 says that there is no such instance, `unrecognized` if the
+ * state is missing or not in this list, `unanswered` if EC2 returns errors for this instance but not for our own.
  */
 export type InstanceState =
   | "pending"
@@ -22,96 +22,96 @@ export type InstanceState =
   | "unrecognized"
   | "unanswered";
 
-/** What EC2 tells of an instance, for the ownership rule. */
+/** What the ownership rule needs to know about an instance. */
 export interface InstanceFacts {
   readonly state: InstanceState;
   /** EC2's LaunchTime (last start), in milliseconds since the epoch; whole seconds. */
   readonly launchedAt?: number;
 }
 
-/** An instance that holds the address, possibly this one. */
+/** An instance that holds the address; it may be this one. */
 export interface HolderInstance {
   readonly kind: "instance";
   readonly instanceId: string;
-  /** Absent, together with the private address, if EC2 does not tell where on the instance it is. */
+  /** Absent, together with `privateIp`, if EC2 does not show which interface the address is on. */
   readonly interfaceId?: string;
   readonly privateIp?: string;
-  /** Only DescribeAddresses tells it. */
+  /** Only DescribeAddresses returns it. */
   readonly associationId?: string;
-  /** Absent with the next one where the rule does not need it, so that EC2 was not asked. */
+  /** Absent, together with `launchedAt`, if the ownership rule did not need it and EC2 was not asked. */
   readonly state?: InstanceState;
   /** EC2's LaunchTime (last start), in milliseconds since the epoch; whole seconds. */
   readonly launchedAt?: number;
 }
 
-/** An interface of this account that is attached to nothing: whoever held the address by it is gone. */
+/** A detached interface of this account: the instance that held the address through it is gone. */
 export interface HolderInterface {
   readonly kind: "interface";
   readonly interfaceId: string;
 }
 
-/** Whom an address can be taken from. */
-export type Previous = HolderInstance | HolderInterface;
+/** A holder that an address can be taken from. */
+export type PreviousHolder = HolderInstance | HolderInterface;
 
-/** Something that holds the address and is not this account's to take it from. */
+/** A holder that an address must not be taken from: a NAT gateway, a load balancer, another account's interface. */
 export interface HolderOther {
   readonly kind: "other";
-  /** For people, with its id: `eni-1, which belongs to no instance (a NAT gateway …)`. */
+  /** A description for messages, with its id: `eni-1, which belongs to no instance (a NAT gateway …)`. */
   readonly what: string;
-  /** An interface that belongs to no instance: one that is being detached, perhaps, or was left behind. */
+  /** An interface without an instance. It may be about to be detached, or may have been left behind. */
   readonly isOrphan?: boolean;
-  /** Of an orphan. */
+  /** Set for an orphan only. */
   readonly interfaceId?: string;
 }
 
 export type Holder = { readonly kind: "nobody" } | HolderInstance | HolderInterface | HolderOther;
 
-/** One address and who holds it, as EC2 showed them together. */
+/** One address and its holder, from the same answer of EC2. */
 export interface AddressState {
   readonly allocationId: string;
-  /** The public IPv4 address; absent while EC2 has not shown it (the role may not describe addresses). */
+  /** Absent if EC2 has not shown it, because the role lacks ec2:DescribeAddresses. */
   readonly publicIp?: string;
-  /** Is it a carrier's or a customer's own address, which instance metadata does not show as a public one? */
+  /** A carrier IP or a customer-owned IP: instance metadata does not list those as public addresses. */
   readonly isForeign?: boolean;
-  /** The Elastic IP at our target, where this instance holds several and EC2 does not tell which of them is meant. */
+  /** The Elastic IP at our target. Set if this instance holds several and EC2 does not show which of them this one is. */
   readonly elasticIpHere?: string;
   readonly borderGroup?: string;
-  /** Availability zone that the address is reserved for (its tag `eip-zone`); only in a pool. */
+  /** The Availability Zone that the address is reserved for by its tag `eip-zone`; pools only. */
   readonly zone?: string;
   readonly holder: Holder;
-  /** This instance's LaunchTime from the same answer as the holder's; only where a comparison needs it. */
+  /** This instance's LaunchTime, from the same answer as the holder's; set only if the two have to be compared. */
   readonly selfLaunchedAt?: number;
 }
 
-/** An Elastic IP, as far as the role may see. */
+/** An Elastic IP; the allocation id is absent if the role may not see it. */
 export interface ElasticIp {
   readonly allocationId?: string;
   readonly publicIp: string;
 }
 
-/** What EC2 showed when it was asked once. */
+/** One look at EC2. */
 export interface Observation {
-  /** The address that is desired, or all of the pool. */
+  /** The desired address, or all addresses of the pool. */
   readonly addresses: readonly AddressState[];
-  /** Was DescribeAddresses allowed? It shows holders of every kind; without it only instances are seen. */
+  /** Whether DescribeAddresses was allowed. It shows every kind of holder; without it only instances are visible. */
   readonly direct: boolean;
-  /** What EC2 told of instances: of those that it was asked about, this one among them. */
+  /** The instances that EC2 was asked about, by id; this one is among them. */
   readonly instances?: Readonly<Record<string, InstanceFacts>>;
-  /** The Auto Scaling group that this instance is in, if EC2 has told its tags and they say so. */
+  /** The Auto Scaling group of this instance, if EC2 returned its tags and they name one. */
   readonly group?: string;
-  /** What was asked about besides, if it is an Elastic IP that is on no other place now. */
+  /** The public address in the question, if it is an Elastic IP that is not associated anywhere else now. */
   readonly displaced?: ElasticIp;
 }
 
-/** Does this instance hold the address? */
-export function isOwn(
+/** Whether this instance holds the address, at the target or elsewhere. */
+export function isHeldBySelf(
   { holder }: AddressState,
   { instanceId }: Pick<Target, "instanceId">,
 ): boolean {
   return holder.kind === "instance" && holder.instanceId === instanceId;
 }
 
-/** Is it on just this interface and private address? */
+/** Whether the holder has the address on exactly this interface and private address. */
 export function isAt(target: Target, { interfaceId, privateIp }: HolderInstance): boolean {
   return interfaceId === target.interfaceId && privateIp === target.privateIp;
 }
@@ -120,7 +120,7 @@ export function isFree({ holder }: AddressState): boolean {
   return holder.kind === "nobody";
 }
 
-/** May an instance in this availability zone use the address at all? */
+/** Whether an instance in this Availability Zone can use the address at all. */
 export function isUsableIn(address: AddressState, zone: string): boolean {
   return (
     (address.zone === undefined || address.zone === zone) &&
@@ -128,7 +128,7 @@ export function isUsableIn(address: AddressState, zone: string): boolean {
   );
 }
 
-/** `eipalloc-1 (203.0.113.7)`, or what is known of the two. */
+/** `eipalloc-1 (203.0.113.7)`, or whichever of the two is known. */
 export function nameAddress(
   allocationId: string | undefined,
   publicIp: string | undefined,
@@ -144,7 +144,7 @@ export function nameDesired(desired: DesiredAddress): string {
     : `the pool ${desired.key}=${desired.value}`;
 }
 
-/** The state of a holder in words: `stopped`, `not known to EC2 any more`; undefined where EC2 was not asked. */
+/** The state of a holder in words: `stopped`, `not known to EC2 any more`; undefined if EC2 was not asked for it. */
 export function describeState({ state }: HolderInstance): string | undefined {
   switch (state) {
     case "unknown":
@@ -158,8 +158,8 @@ export function describeState({ state }: HolderInstance): string | undefined {
   }
 }
 
-/** `i-1 (stopped)`, or the id alone where EC2 was not asked for the state; `eni-1 (available)`. */
-export function nameHolder(holder: Previous): string {
+/** `i-1 (stopped)`, or the id alone if EC2 was not asked for the state; `eni-1 (available)`. */
+export function nameHolder(holder: PreviousHolder): string {
   if (holder.kind === "interface") return `${holder.interfaceId} (available)`;
   const state = describeState(holder);
   return state === undefined ? holder.instanceId : `${holder.instanceId} (${state})`;

@@ -1,4 +1,4 @@
-/** What the exit statuses mean, in words: `--help`, the manual and the README are made of this table (make docs). */
+/** What the exit statuses mean. `--help`, the manual and the README are generated from this table (make docs). */
 import type { EXIT } from "./failure.ts";
 
 export interface StatusRow {

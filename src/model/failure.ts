@@ -1,13 +1,13 @@
 /**
- * Everything that can go wrong and was foreseen is a Failure of one of seven kinds. The kind says whether
- * another try is worth it (reconcile/retry.ts) and how the run ends if it is not. Whatever else is thrown is a bug.
+ * Every foreseen error is a Failure of one of seven kinds. The kind decides whether to try again (reconcile/retry.ts) and
+ * how the run ends if not. Anything else that is thrown is a bug.
  */
 
 import { shortened } from "./text.ts";
 
 /** Exit statuses, from sysexits(3), so that `systemctl status` prints their names. */
 export const EXIT = {
-  /** Settled, or rightly nothing to do. */
+  /** The address is here, or there is rightly nothing to do. */
   OK: 0,
   /** Bad command line. */
   USAGE: 64,
@@ -15,11 +15,11 @@ export const EXIT = {
   UNAVAILABLE: 69,
   /** A bug. */
   SOFTWARE: 70,
-  /** Out of time, stopped, or out of reach: another run may well succeed. */
+  /** Out of time, stopped, or AWS unreachable: another run may succeed. */
   TEMPFAIL: 75,
   /** A permission or the instance role is missing. */
   NOPERM: 77,
-  /** A setting, a tag or the address itself has to be corrected by somebody. */
+  /** Somebody has to correct a setting, a tag or the address itself. */
   CONFIG: 78,
 } as const;
 export type ExitStatus = (typeof EXIT)[keyof typeof EXIT];
@@ -33,27 +33,27 @@ export type Kind =
   | "misconfigured"
   | "yielded";
 
-/** Codes of our own, for causes that no service has a code for. They stand in result.json. */
+/** Codes of our own, for causes without an AWS error code. They are written to result.json. */
 export const OWN_CODE = {
   noTag: "NoTag",
   noRole: "NoRole",
   noInterface: "NoInterface",
   noPrivateIp: "NoPrivateIp",
   noSuchPrivateIp: "NoSuchPrivateIp",
-  /** EC2 has accepted a write and does not show it. */
+  /** EC2 accepted a write but does not show its effect. */
   notShown: "NotShown",
   /** The address is on an interface without an instance. */
   orphaned: "Orphaned",
-  /** The lifecycle action of the launch hook has not begun yet. */
+  /** Auto Scaling has not started the launch hook's lifecycle action yet. */
   notBegun: "NotBegun",
-  /** Something answers in place of EC2 or Auto Scaling. */
+  /** Something else answered instead of EC2 or Auto Scaling: a proxy, for example. */
   notOfAws: "NotOfAws",
   metadataSilent: "MetadataSilent",
   metadataOff: "MetadataOff",
 } as const;
 export type OwnCode = (typeof OWN_CODE)[keyof typeof OWN_CODE];
 
-/** Codes of AWS on which something depends beyond their kind: those of EC2 and Auto Scaling, and one of instance metadata. */
+/** AWS error codes that the program itself compares with; for all others only their kind matters. */
 export const AWS_CODE = {
   unauthorized: "UnauthorizedOperation",
   accessDenied: "AccessDenied",
@@ -69,59 +69,56 @@ export const AWS_CODE = {
 export type AwsCode = (typeof AWS_CODE)[keyof typeof AWS_CODE];
 
 declare const other: unique symbol;
-/** Any other code of AWS: a string, and for the compiler none, so that a comparison with a misspelt code is an error. */
+/** Any other AWS code. It is a string, hidden from the compiler so that comparing it with a misspelt code does not compile. */
 export interface OtherCode {
   readonly [other]: true;
 }
 
 export type Code = OwnCode | AwsCode | OtherCode;
 
-/** The code that a service has answered with. */
+/** An error code as received from AWS. */
 export const codeOf = (text: string): Code => text as unknown as OtherCode;
 
 export interface FailureDetails {
-  /** What went wrong, lower case, with the ids. */
+  /** What went wrong, in lower case, with the ids involved. */
   readonly why: string;
-  /** Which request, if one was made: `GET http://…`, `ec2:AssociateAddress at https://…`. Never a secret. */
+  /** The request, if one was made: `GET http://…`, `ec2:AssociateAddress at https://…`. Never contains a secret. */
   readonly request?: string | undefined;
-  /** What to do about it, where that is known. */
+  /** What to do about it, if known. */
   readonly remedy?: string | undefined;
-  /** Which request it was, as EC2 and Auto Scaling name each of theirs. */
+  /** The request id that EC2 or Auto Scaling returned. */
   readonly requestId?: string | undefined;
-  /** The setting that has to be another one, and what it can be. */
+  /** The setting that has to be changed, and the values it accepts. */
   readonly setting?: { readonly key: string; readonly accepted: string } | undefined;
-  /** The variable of the environment that makes no sense. */
+  /** The environment variable with the bad value. */
   readonly variable?: string | undefined;
-  /** To look again costs nobody anything: instance metadata, a route, a name. */
+  /** Trying again sends nothing to AWS (instance metadata, routes, names), so it may be tried often. */
   readonly isLocal?: boolean | undefined;
-  /** It is a write that has come to nothing, or is not shown. */
+  /** A write that failed, or whose effect EC2 does not show. */
   readonly isWrite?: boolean | undefined;
-  /** For `not-yet`: the status it turns into once its patience is over. Without one it is waited for to the deadline. */
+  /** For `not-yet`: the exit status once its patience has run out. Without one the run waits until its deadline. */
   readonly permanentStatus?: typeof EXIT.CONFIG | typeof EXIT.NOPERM | typeof EXIT.OK | undefined;
-  /** For `throttled`: how many requests there can be of those who want the same, this one among them, where that is known. */
+  /** For `throttled`: an upper bound on the instances competing for this request, ourselves included, if known. */
   readonly contenders?: number | undefined;
-  /** For `denied`: nothing that is added to the policy of the role can allow it. */
+  /** For `denied`: no addition to the role's policy can allow it. */
   readonly notFixableInRole?: boolean | undefined;
-  /**
-   * For `denied`: what AWS says about it in a form that only administrators can read, by `aws sts
-   * decode-authorization-message`. Too long for the log.
-   */
+  /** For `denied`: the encoded message for `aws sts decode-authorization-message`. Too long for the log. */
   readonly encoded?: string | undefined;
-  /** The error code of the service, or our own, for those who catch it. */
+  /** The error code: the service's, or one of our own. */
   readonly code?: Code | undefined;
-  /** What the service has said, in its own words. */
+  /** The service's own error message. */
   readonly serviceMessage?: string | undefined;
-  /** The HTTP status that the service has answered with, unless that says that nothing was done (throttling). */
+  /** The HTTP status. Not set for throttling: that is usually a 503, and yet certainly not carried out. */
   readonly status?: number | undefined;
   readonly cause?: unknown;
 }
 
-/** A foreseen failure. Its message is the whole sentence: step, request, why, cure. */
+/** A foreseen failure. Its message is a complete sentence: step, request, cause, remedy. */
 export class Failure extends Error {
   override readonly name = "Failure";
   readonly kind: Kind;
   readonly details: FailureDetails;
-  /** The step it happened in, a gerund phrase: `looking up eipalloc-1`. */
+  /** The step in which it happened, as a gerund phrase: `looking up eipalloc-1`. */
   readonly step: string | undefined;
 
   constructor(kind: Kind, details: FailureDetails, step?: string) {
@@ -138,7 +135,7 @@ export class Failure extends Error {
     return this.details.code;
   }
 
-  /** Is it the same trouble, met again by another request? */
+  /** Whether it is the same failure again, though perhaps of another request. */
   isLike({ kind, step, details }: Failure): boolean {
     return kind === this.kind && step === this.step && details.why === this.details.why;
   }
@@ -150,17 +147,17 @@ const DENIALS: readonly (Code | undefined)[] = [
   AWS_CODE.accessDeniedException,
 ];
 
-/** Has a policy refused it, and nothing else? */
+/** Whether an IAM policy refused the request, as opposed to bad credentials. */
 export function lacksPermission({ code }: Pick<Failure, "code">): boolean {
   return DENIALS.includes(code);
 }
 
-/** Is it open whether the request was carried out: no answer, or one of a server that has failed? */
+/** Whether the request may have been carried out all the same: there was no answer, or the server failed. */
 export function isUnanswered({ kind, details: { status = 0 } }: Failure): boolean {
   return kind === "unreachable" || status >= 500;
 }
 
-/** The same failure, told as part of `step`, unless a step further in has already named itself. */
+/** The same failure with `step` added, unless an inner step is already named. */
 export function inStep(failure: Failure, step: string): Failure {
   return failure.step === undefined ? new Failure(failure.kind, failure.details, step) : failure;
 }

@@ -1,10 +1,9 @@
 /**
- * The shapes of the identifiers that reach us from settings, tags, instance metadata and EC2. Everything
- * from outside is held against its pattern before it is used: old metadata services answer with HTML
- * pages, and a tag can hold anything.
+ * The formats of the identifiers in settings, tags, instance metadata and EC2's answers. Everything from outside is
+ * checked against its pattern before use: some metadata services answer with HTML pages, and a tag can hold anything.
  *
- * EC2 ids are eight hexadecimal digits on old resources and seventeen on new ones; more are accepted, so
- * that a longer format does not break an agent that is baked into images.
+ * EC2 ids have 8 hexadecimal digits on old resources and 17 on new ones. Up to 32 are accepted, so that a longer format
+ * does not break an agent that is baked into images.
  */
 
 const ID = {
@@ -29,22 +28,22 @@ export const isAccount = (text: string): boolean => ID.account.test(text);
 export const isMac = (text: string): boolean => ID.mac.test(text);
 export const isRegion = (text: string): boolean => ID.region.test(text);
 export const isZone = (text: string): boolean => ID.zone.test(text);
-/** Auto Scaling takes names of 1 to 255 printable characters, without a colon (API reference, CreateAutoScalingGroup). */
+/** 1 to 255 printable characters without a colon (API reference, CreateAutoScalingGroup). */
 export const isGroupName = (text: string): boolean => /^[^\p{C}:]{1,255}$/u.test(text);
 /** API reference, PutLifecycleHook. */
 export const isHookName = (text: string): boolean => /^[A-Za-z0-9\-_/]{1,255}$/.test(text);
 export const isIpv4 = (text: string): boolean => IPV4.test(text);
 
 /**
- * The network border group of a zone: the region for an ordinary zone (`us-east-1a`), the zone's own group
- * for a Local Zone (`us-west-2-lax-1a` → `us-west-2-lax-1`) and the zone itself for a Wavelength Zone
+ * The network border group of a zone: the region for an Availability Zone (`us-east-1a`), the zone's own group for a
+ * Local Zone (`us-west-2-lax-1a` → `us-west-2-lax-1`) and the zone itself for a Wavelength Zone
  * (`us-east-1-wl1-bos-wlz-1`). An Elastic IP works only inside its own border group.
  */
 export function borderGroupOf(zone: string): string {
   return zone.replace(/(\d)[a-z]$/, "$1");
 }
 
-/** The partitions of AWS by how the names of their regions begin, the longer name first; whatever else there is, is "aws". */
+/** AWS partitions by the prefix of their regions' names. */
 const PARTITIONS = [
   ["cn-", "aws-cn"],
   ["us-gov-", "aws-us-gov"],
@@ -55,7 +54,7 @@ const PARTITIONS = [
   ["eu-isoe-", "aws-iso-e"],
 ] as const;
 
-/** The ARN partition of a region, for messages that name a resource in an IAM policy. */
+/** The partition of a region, as it stands in ARNs. */
 export function partitionOf(region: string): string {
-  return PARTITIONS.find(([beginning]) => region.startsWith(beginning))?.[1] ?? "aws";
+  return PARTITIONS.find(([prefix]) => region.startsWith(prefix))?.[1] ?? "aws";
 }

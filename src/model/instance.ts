@@ -1,21 +1,21 @@
-/** This instance, as its metadata describes it: plain data, read by aws/. */
+/** This instance, as described by its metadata. Plain data; aws/ fills it in. */
 
-/** Auto Scaling puts the name of its group on every instance by this tag. */
+/** The tag by which Auto Scaling marks every instance with the name of its group. */
 export const GROUP_TAG = "aws:autoscaling:groupName";
 
 /** A network interface of this instance. */
 export interface NetworkInterface {
   readonly interfaceId: string;
   readonly mac: string;
-  /** Index of the attachment; 0 is the primary interface. */
+  /** 0 is the primary interface. */
   readonly deviceIndex: number;
-  /** Index of the network card; 0 on all but the few instance types with several cards. */
+  /** Always 0 except on the few instance types with several network cards. */
   readonly cardIndex: number;
   /** Private IPv4 addresses, the primary one first. */
   readonly privateIps: readonly string[];
-  /** The public IPv4 address, Elastic or not, that each private address is mapped to now. */
+  /** The public IPv4 address, Elastic or not, that each private address is mapped to now, by private address. */
   readonly publicIps: Readonly<Record<string, string>>;
-  /** Has it an IPv6 address? Only looked for where there is no public IPv4 and the answer is needed. */
+  /** Whether it has an IPv6 address. Only read when it matters and there is no public IPv4 address. */
   readonly hasIpv6: boolean;
 }
 
@@ -27,15 +27,15 @@ export interface Instance {
   readonly interfaces: readonly NetworkInterface[];
   /** `autoscaling/target-lifecycle-state`; absent outside an Auto Scaling group. */
   readonly lifecycleState?: string;
-  /** The Auto Scaling group that it is in, by its tag; only looked for where no lifecycle state is shown. */
+  /** The Auto Scaling group, by the instance's tag; only read if instance metadata shows no lifecycle state. */
   readonly group?: string;
-  /** What is about to happen to this spot instance: `terminate`, `stop` or `hibernate`. */
+  /** The pending spot interruption, if any: `terminate`, `stop` or `hibernate`. */
   readonly spotAction?: string;
-  /** The first of the instance tags that were asked for, if instance metadata shows one. */
+  /** The first of the requested tags that instance metadata shows. */
   readonly tag?: { readonly key: string; readonly value: string };
 }
 
-/** Where this instance belongs, as IAM names it. */
+/** What the ARNs in an IAM policy need to know about this instance. */
 export interface InstanceContext {
   /** `aws`, `aws-cn` … */
   readonly partition: string;
@@ -43,6 +43,6 @@ export interface InstanceContext {
   readonly account: string;
   /** The VPC of each interface, by interface id. */
   readonly vpcs: Readonly<Record<string, string>>;
-  /** The Auto Scaling group, if instance metadata shows tags and the instance is of one. */
+  /** The Auto Scaling group, if instance metadata shows tags and the instance is in a group. */
   readonly group?: string;
 }

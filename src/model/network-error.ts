@@ -1,4 +1,4 @@
-/** What the system's and TLS's error codes mean in words, and what can be done about them. */
+/** The error codes of the operating system and of TLS in words, and what to do about them. */
 import type { Instance } from "./instance.ts";
 
 const WORDS: Readonly<Record<string, string>> = {
@@ -19,17 +19,17 @@ const WORDS: Readonly<Record<string, string>> = {
 const CERTIFICATE =
   /^(CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERR_TLS_|HOSTNAME_MISMATCH|INVALID_CA)/;
 
-/** On the way out of this machine, or with a resolver of the VPC: nobody's service is asked when it is tried again. */
+/** Errors of this machine or its DNS resolver: trying again sends nothing to AWS. */
 const LOCAL = /^(ENOTFOUND|EAI_AGAIN|ENETUNREACH|EHOSTUNREACH|EADDRNOTAVAIL|EACCES|EPERM)$/;
 
 export interface NetworkTrouble {
   readonly why: string;
   readonly remedy?: string;
-  /** Was nothing reached but this machine and its name servers? */
+  /** The request got no further than this machine and its DNS resolver. */
   readonly isLocal?: boolean;
 }
 
-/** Words for an error code of Node's network functions; undefined if it is none that we know. */
+/** Explains an error code of Node's network functions; undefined if we do not know the code. */
 export function networkTrouble(code: string): NetworkTrouble | undefined {
   if (CERTIFICATE.test(code)) {
     return {
@@ -45,7 +45,7 @@ export function networkTrouble(code: string): NetworkTrouble | undefined {
     : { why: `${words} (${code})`, ...(LOCAL.test(code) && { isLocal: true }) };
 }
 
-/** The first error code that an error, its causes or its parts carry. */
+/** The first error code found in an error, its causes or its aggregated errors, down to `depth` levels. */
 export function errorCode(error: unknown, depth = 4): string | undefined {
   if (typeof error !== "object" || error === null || depth === 0) return undefined;
   const { code, cause, errors } = error as { code?: unknown; cause?: unknown; errors?: unknown };
@@ -59,9 +59,9 @@ export function errorCode(error: unknown, depth = 4): string | undefined {
 }
 
 /**
- * What an instance that cannot reach AWS lacks most often; undefined for one with a public IPv4 address.
+ * The most common reason why an instance cannot reach AWS; undefined for one with a public IPv4 address.
  *
- * @param service for people: `EC2`
+ * @param service its name for the message: `EC2`
  */
 export function egressHint(service: string, self: Instance): string | undefined {
   if (self.interfaces.some(({ publicIps }) => Object.keys(publicIps).length > 0)) return undefined;

@@ -1,12 +1,12 @@
-/** What a run comes to, as data: how it ended, what it found out, and what has become of the launch hook. */
+/** The outcome of a run as data: how it ended, what it found out, and what became of the launch hook. */
 import type { ExitStatus, Failure } from "./failure.ts";
-import type { Previous } from "./address.ts";
+import type { PreviousHolder } from "./address.ts";
 
-/** What a run has found out, as far as it came. */
+/** What a run has found out by the time it ends. */
 export interface Facts {
   readonly instanceId?: string;
   readonly region?: string;
-  /** The target of this instance's transition in its Auto Scaling group; absent outside one. */
+  /** Auto Scaling's target lifecycle state of this instance; absent outside a group. */
   readonly lifecycleState?: string;
   readonly allocationId?: string;
   readonly publicIp?: string;
@@ -14,35 +14,38 @@ export interface Facts {
   readonly privateIp?: string;
 }
 
-/** What was done to the address: nothing, given to us while free, associated anew where it was, or taken from elsewhere. */
+/**
+ * What the run did to the address: nothing, associated it while it was free, associated it again where it already was, or
+ * took it from another holder.
+ */
 export type Change =
   | { readonly change: "none" }
   | { readonly change: "associated" }
   | { readonly change: "renewed" }
-  | { readonly change: "taken"; readonly from: Previous };
+  | { readonly change: "taken"; readonly from: PreviousHolder };
 
 /** Why there is nothing to do. */
-export type Idle = "not-in-service" | "not-configured" | "not-holder" | "resting";
+export type IdleReason = "not-in-service" | "not-configured" | "not-holder" | "resting";
 
 export type End =
-  /** EC2 shows the address at its place here. */
+  /** EC2 shows the address at the target. */
   | ({ readonly end: "settled" } & Change)
-  /** A dry run: what a real one would do. */
+  /** A dry run: what a real run would do. */
   | ({ readonly end: "would" } & Change)
   /** There is rightly nothing to do. */
-  | { readonly end: "idle"; readonly because: string; readonly why: Idle }
-  /** The address was given up on purpose, or is about to be. */
+  | { readonly end: "idle"; readonly because: string; readonly why: IdleReason }
+  /** The address was released on purpose, or is about to be. */
   | { readonly end: "released"; readonly name: string; readonly isUnderWay?: true }
   | {
       readonly end: "failed";
       readonly failure: Failure;
       readonly status: ExitStatus;
-      /** It was waited for until its patience was over. */
+      /** The run waited for this cause to go away until its patience ran out. */
       readonly isWaitedOut?: true;
-      /** EC2 has accepted the address at its place here, or not answered, and not shown it elsewhere since. */
+      /** The address may be at the target: EC2 accepted the write or did not answer, and has not shown it elsewhere since. */
       readonly isPlaced?: boolean;
     }
-  /** Somebody ended the run. */
+  /** Somebody stopped the run. */
   | { readonly end: "stopped"; readonly because: string };
 
 export type Outcome = End & {
@@ -50,35 +53,35 @@ export type Outcome = End & {
   readonly tries: number;
   /** Milliseconds from start to end. */
   readonly ms: number;
-  /** When EC2 was asked last, or asked to change something, in milliseconds of the run's clock; absent: not at all. */
+  /** When EC2 was last sent a request that this outcome rests on, in milliseconds of the run's clock; absent: never. */
   readonly asOf?: number | undefined;
-  /** What has become of the launch hook, if one was to be completed. */
+  /** What became of the launch hook, if one is configured. */
   readonly hook?: HookEnd;
 };
 
-/** How a lifecycle action is completed: on into service, or terminate and replace the instance. */
+/** LifecycleActionResult: let the instance go into service, or terminate and replace it. */
 export type HookResult = "CONTINUE" | "ABANDON";
 
-/** What has become of the hook. */
+/** What became of the launch hook. */
 export type HookEnd = {
-  /** Of the hook. */
+  /** The name of the hook. */
   readonly name: string;
-  /** Of the Auto Scaling group, if it came to be known. */
+  /** The Auto Scaling group, if it is known. */
   readonly group?: string;
 } & (
   | {
       readonly end: "completed";
       readonly result: HookResult;
-      /** An answer was lost, and then there was nothing to be completed: any more, or had there never been? */
+      /** An answer was lost, and the next request found no pending action: completed by the lost one, or never pending. */
       readonly unsure?: true;
     }
-  /** This instance did not wait under the hook: it has been in service before, or the hook has timed out. */
+  /** There was no pending lifecycle action: the instance has been in service before, or the hook has timed out. */
   | { readonly end: "not-waiting" }
-  /** It was not for this run to complete it. */
+  /** This run had no reason to complete it. */
   | { readonly end: "left"; readonly because: string }
-  /** Somebody ended the run before it was completed. */
+  /** Somebody stopped the run before it was completed. */
   | { readonly end: "stopped"; readonly result: HookResult; readonly because: string }
-  /** A dry run: what a real one would do. */
+  /** A dry run: what a real run would do. */
   | { readonly end: "would"; readonly result: HookResult }
   | {
       readonly end: "failed";

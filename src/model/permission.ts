@@ -1,6 +1,6 @@
-/** The permissions of the role, and the one cure for one that it lacks: what `eip-heal policy` prints. */
+/** The remedy for a permission that the role lacks: the policy that `eip-heal policy` prints. */
 
-/** What not every role needs, by the option of `eip-heal policy` with which it is always printed. */
+/** Permissions that not every role needs, with the option that makes `eip-heal policy` print them. */
 const OPTIONS: Readonly<Record<string, string>> = {
   "ec2:DisassociateAddress": " --release",
   "autoscaling:CompleteLifecycleAction": " --hook",
@@ -8,8 +8,8 @@ const OPTIONS: Readonly<Record<string, string>> = {
 };
 
 /**
- * What to do where the policy of the role lacks a permission. It names no resource: the one that was refused may be this
- * very instance, and the next one of its group has another id.
+ * What to do if the role's policy lacks a permission. No resource is named: the one that was refused may be this very
+ * instance, and the next instance of its group will have another id.
  */
 export function allowing(permission: string): string {
   return `allow ${permission} in the policy of the instance role: ${printing(permission)} prints it`;

@@ -1,4 +1,4 @@
-/** Where on this instance the address is to be. */
+/** The network interface and private address that the Elastic IP is to be associated with. */
 import { OWN_CODE, EXIT, Failure } from "./failure.ts";
 import type { Instance, NetworkInterface } from "./instance.ts";
 
@@ -7,11 +7,11 @@ export interface Target {
   readonly instanceId: string;
   readonly interfaceId: string;
   readonly privateIp: string;
-  /** With a single interface EC2 is given the instance id, as the user-data script does. */
+  /** The instance has no other interface. EC2 is then given the instance id, so that a role written for that suffices. */
   readonly onlyInterface: boolean;
-  /** Is it the primary private address of its interface, the one that EC2 takes if none is named? */
+  /** It is the primary private address of its interface, which EC2 uses if none is named. */
   readonly primaryIp: boolean;
-  /** The public address, Elastic or not, that instance metadata shows there now. */
+  /** The public address, Elastic or not, that instance metadata shows at the target now. */
   readonly publicIp?: string;
 }
 
@@ -21,11 +21,11 @@ export function nameTarget({ instanceId, interfaceId, privateIp }: Target): stri
 }
 
 /**
- * The interface and private address that the settings name.
+ * Finds the interface and private address that the settings name.
  *
  * @param wanted device index, interface id or MAC
- * @param privateIp a private IPv4 address of that interface; without it the primary one
- * @throws Failure `not-yet` while one of them is not there, with a list of those that are: an interface or an address
+ * @param privateIp a private IPv4 address of that interface; default: the primary one
+ * @throws Failure `not-yet` while one of them does not exist, with a list of those that do: an interface or an address
  *   may be attached after the boot
  */
 export function resolveTarget(
@@ -75,8 +75,8 @@ export function resolveTarget(
   };
 }
 
-/** Is it that the settings name an interface or a private address that the instance does not have? */
-export function isNoSuchPlace({ code }: Failure): boolean {
+/** Whether the failure is resolveTarget's: the instance does not have the interface or private address. */
+export function isNoSuchTarget({ code }: Failure): boolean {
   return (
     code === OWN_CODE.noInterface ||
     code === OWN_CODE.noPrivateIp ||
@@ -84,7 +84,7 @@ export function isNoSuchPlace({ code }: Failure): boolean {
   );
 }
 
-/** A device index is one of network card 0: the other cards count their own from 0 too. */
+/** A device index refers to network card 0: each further card counts its own interfaces from 0 too. */
 function isMeant(networkInterface: NetworkInterface, wanted: number | string): boolean {
   return typeof wanted === "number"
     ? networkInterface.cardIndex === 0 && networkInterface.deviceIndex === wanted

@@ -1,32 +1,32 @@
-/** Text of others, such as tags, names, states and messages of AWS, may hold anything; and text in lines. */
+/** Makes text from outside (tags, names, states, messages of AWS) safe to print, and wraps text into lines. */
 
 /**
- * The text as one line without control characters, terminal sequences and overrides of the writing direction: nobody else's
- * line ever stands in our log, and nothing that is printed changes the screen.
+ * The text as one line, without control characters, terminal sequences and overrides of the writing direction: text from
+ * outside can neither forge a line of the log nor control the terminal.
  */
 export function oneLine(text: string): string {
   return text.replace(/[\s\p{C}]+/gu, " ").trim();
 }
 
 /**
- * UTF-16 units of a line in the log. Of a message of more than 48 KB (LineMax=, journald.conf(5)) journald makes several,
- * and the second one would begin with what others have written; a unit is three bytes at most.
+ * Longest line of the log, in UTF-16 units (of at most three bytes). journald splits messages over 48 KB (LineMax=,
+ * journald.conf(5)), and the second part would begin with text from outside.
  */
 export const MAX_LINE = 8_000;
 
-/** UTF-16 units of somebody else's words in a message; no message of EC2 comes near. */
+/** Longest text from outside within a message, in UTF-16 units; no message of EC2 comes near. */
 const MAX_WORDS = 2_000;
 
-/** Words of others as they stand in a message: on one line, and of a length that a log can hold. */
+/** Text from outside for use in a message: on one line, and cut to a length that the log can hold. */
 export function shortened(text: string, max = MAX_WORDS): string {
   const line = oneLine(text);
-  // Not through the middle of a character.
+  // A surrogate pair is not cut in half.
   return line.length <= max ? line : `${line.slice(0, max).replace(/\p{Cs}$/u, "")}…`;
 }
 
 /**
- * JSON that is safe to be looked at: what changes the screen, and any line break but those of the layout, is escaped.
- * Nothing is lost, unlike in a line.
+ * JSON that is safe to print on a terminal: control characters, and line breaks other than those of the indentation, are
+ * escaped. Unlike with `oneLine` nothing is lost.
  */
 export function jsonOf(value: unknown, indent?: number): string {
   const json = JSON.stringify(value, undefined, indent);
@@ -40,8 +40,8 @@ function escaped(unit: string): string {
 }
 
 /**
- * A URL for people, without the user and password that it may carry. What is no URL of a host is told from its last @ on,
- * since nobody knows what was meant.
+ * A URL without user and password, for messages. Text that does not parse as the URL of a host loses everything up to its
+ * last @, because any of that may be the password.
  */
 export function withoutPassword(text: string): string {
   const url = URL.parse(text);
@@ -53,7 +53,7 @@ export function withoutPassword(text: string): string {
   return `${protocol}//…@${host}${pathname}${search}${hash}`;
 }
 
-/** Puts words into lines of at most `width` characters; a longer word has a line of its own. */
+/** Wraps words into lines of at most `width` characters; a longer word gets a line of its own. */
 export function fill(words: readonly string[], width: number, space = " "): string[] {
   const [first = "", ...others] = words;
   const lines = [first];

@@ -1,17 +1,16 @@
-/** Units of systemd: plain data. */
-
-/** A unit, as `systemctl show` tells. */
+/** The state of a systemd unit, as `systemctl show` reports it. Plain data. */
 export interface Unit {
-  /** `enabled`, `disabled`, `masked` …; empty for a unit that is not there. */
+  /** UnitFileState: `enabled`, `disabled`, `masked` …; empty for a unit that does not exist. */
   readonly enablement: string;
+  /** ActiveState: `active`, `failed` … */
   readonly activity: string;
   /** `success`, `exit-code` … */
   readonly result: string;
-  /** Exit status of its last run; undefined while there was none. */
+  /** Exit status of its last run; undefined if it has not run. */
   readonly exitStatus?: number;
   readonly needsReload: boolean;
-  /** Names of the variables that it sets by itself, in a drop-in for example. Their values may be secrets. */
+  /** Names of the variables set by Environment=, in a drop-in for example. Their values may be secrets. */
   readonly variables: readonly string[];
-  /** For a timer: milliseconds until it elapses next. */
+  /** For a timer: milliseconds until it next elapses. */
   readonly nextMs?: number;
 }

@@ -10,9 +10,9 @@ import {
   type AddressState,
   type DesiredAddress,
   type ElasticIp,
-  type Previous,
+  type PreviousHolder,
   isFree,
-  isOwn,
+  isHeldBySelf,
   nameAddress,
   nameDesired,
   nameHolder,
@@ -213,7 +213,7 @@ function learn(before: State, answer: TimedObservation): { state: State; seen: T
   const { target } = before.goal;
   const { accepted: was, ...memory } = before.memory;
   const isElsewhere = answer.addresses.some(
-    (address) => address.allocationId === was && !isOwn(address, target),
+    (address) => address.allocationId === was && !isHeldBySelf(address, target),
   );
   const accepted = isElsewhere ? undefined : was;
   const addresses = answer.addresses.map((address) =>
@@ -223,7 +223,7 @@ function learn(before: State, answer: TimedObservation): { state: State; seen: T
   const { displacement, certain } = afterObservation(memory.displacement, seen, target);
   const [first] = addresses;
   const holder =
-    first?.holder.kind === "instance" && !isOwn(first, target)
+    first?.holder.kind === "instance" && !isHeldBySelf(first, target)
       ? first.holder.instanceId
       : memory.holder;
   const described = Object.entries(answer.instances ?? {}).map(([id, facts]) => [
@@ -271,7 +271,7 @@ function decideOn(before: State, seen: TimedObservation, now: number): Step {
     unknownSince,
     lookedAt: now,
     about: { ...before.memory.about, allocationId, ...(publicIp !== undefined && { publicIp }) },
-    ...(!isOwn(address, goal.target) && { mayBeHere: false }),
+    ...(!isHeldBySelf(address, goal.target) && { mayBeHere: false }),
   });
   // A hold that somebody else has interrupted begins anew; one whose look was not answered goes on.
   const { shown = { allocationId, since: now } } = before.memory;
@@ -376,7 +376,7 @@ function carryOut(
  * A warm-pool member whose state is not shown yet must not rob production: as long as it may be one, nothing is taken from
  * a running instance. What is nobody's may be had.
  */
-function isPremature({ goal, memory }: State, from: Previous, now: number): boolean {
+function isPremature({ goal, memory }: State, from: PreviousHolder, now: number): boolean {
   return (
     from.kind === "instance" &&
     goal.isServiceUnknown === true &&
@@ -388,7 +388,7 @@ function isPremature({ goal, memory }: State, from: Previous, now: number): bool
   );
 }
 
-function notShownInService(name: string, from: Previous): Failure {
+function notShownInService(name: string, from: PreviousHolder): Failure {
   return new Failure("held", {
     why: `${name} is held by ${nameHolder(from)}, and instance metadata does not show yet whether this instance is in service`,
     remedy:
@@ -670,7 +670,7 @@ function onReadBack(
       notShown(state, phase),
     );
   }
-  const isHere = shown !== undefined && isOwn(shown, target);
+  const isHere = shown !== undefined && isHeldBySelf(shown, target);
   if (!isHere) return observe(observing(remember(state, { mayBeHere: false })), now);
   const known = remember(state, { written: "shown", hasWritten: true, isUnshown: undefined });
   return decideOn(observing(known), seen, now);
@@ -724,7 +724,7 @@ function onReadProbe(
   now: number,
 ): Step {
   const { goal, memory } = before;
-  const own = seen.addresses.filter((address) => isOwn(address, goal.target));
+  const own = seen.addresses.filter((address) => isHeldBySelf(address, goal.target));
   const ms = READ_BACK_MS[phase.reads + 1];
   if (own.some(({ publicIp }) => publicIp !== goal.target.publicIp) && ms !== undefined) {
     return sleep({ ...before, phase: { ...phase, reads: phase.reads + 1 } }, ms);

@@ -7,7 +7,7 @@ import {
   describeState,
   type HolderInstance,
   isAt,
-  type Previous,
+  type PreviousHolder,
 } from "../model/address.ts";
 import { borderGroupOf } from "../model/ids.ts";
 import type { Instance } from "../model/instance.ts";
@@ -29,11 +29,11 @@ export type Decision =
   /** Nobody holds it: associate, and fail if somebody is quicker. */
   | { readonly do: "associate" }
   /** Somebody or another interface of ours holds it and the rule gives it to us. */
-  | { readonly do: "take"; readonly from: Previous; readonly because: string }
+  | { readonly do: "take"; readonly from: PreviousHolder; readonly because: string }
   /** Somebody holds it and may keep it; look again later, or after `soonMs` milliseconds to be sure. */
   | {
       readonly do: "wait";
-      readonly from: Previous;
+      readonly from: PreviousHolder;
       readonly because: string;
       readonly soonMs?: number;
     }
@@ -181,7 +181,7 @@ export function isLive({ state }: HolderInstance): boolean {
   return state === "running" || state === "pending";
 }
 
-function wait(from: Previous, because: string): Decision & { do: "wait" } {
+function wait(from: PreviousHolder, because: string): Decision & { do: "wait" } {
   return { do: "wait", from, because };
 }
 

@@ -7,7 +7,7 @@ import {
   type HolderInstance,
   isAt,
   isFree,
-  isOwn,
+  isHeldBySelf,
   isUsableIn,
   nameAddress,
   nameHolder,
@@ -39,7 +39,7 @@ export function choose(
   lostClaims: readonly string[],
   unknownForMs: (address: AddressState) => number,
 ): Choice {
-  const own = addresses.filter((address) => isOwn(address, target));
+  const own = addresses.filter((address) => isHeldBySelf(address, target));
   const atTarget = own.find(({ holder }) => holder.kind === "instance" && isAt(target, holder));
   const kept = atTarget ?? own[0];
   if (kept !== undefined)

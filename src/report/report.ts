@@ -1,7 +1,7 @@
 /**
  * What a run tells: one line for the journal, a record for programs, and variables for other units.
  */
-import { type Previous, nameAddress, nameHolder } from "../model/address.ts";
+import { type PreviousHolder, nameAddress, nameHolder } from "../model/address.ts";
 import { seconds } from "../model/duration.ts";
 import { MAX_LINE, shortened } from "../model/text.ts";
 import { EXIT, type ExitStatus, type Failure } from "../model/failure.ts";
@@ -158,7 +158,7 @@ export function resultRecord(
   };
 }
 
-function previousRecord(from: Previous): Record<string, unknown> {
+function previousRecord(from: PreviousHolder): Record<string, unknown> {
   return from.kind === "interface"
     ? { interfaceId: from.interfaceId, state: "available" }
     : { instanceId: from.instanceId, state: from.state };
@@ -234,7 +234,7 @@ function names({ allocationId = "", publicIp, instanceId, interfaceId, privateIp
   };
 }
 
-function origin(from: Previous, { instanceId }: Facts): string {
+function origin(from: PreviousHolder, { instanceId }: Facts): string {
   if (from.kind === "interface") return `taken from ${nameHolder(from)}`;
   const { interfaceId, privateIp } = from;
   return from.instanceId === instanceId

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { EXIT, Failure } from "../../src/model/failure.ts";
 import type { Instance, NetworkInterface } from "../../src/model/instance.ts";
-import { isNoSuchPlace, resolveTarget } from "../../src/model/target.ts";
+import { isNoSuchTarget, resolveTarget } from "../../src/model/target.ts";
 import { statusOf } from "../../src/reconcile/retry.ts";
 
 const networkInterface = (
@@ -52,7 +52,7 @@ describe("the place", () => {
     expect(failure).toMatchObject({ kind: "not-yet", code });
     expect(failure.message).toContain(says);
     expect(statusOf(failure)).toBe(EXIT.CONFIG);
-    expect(isNoSuchPlace(failure)).toBe(true);
+    expect(isNoSuchTarget(failure)).toBe(true);
   });
 });
 

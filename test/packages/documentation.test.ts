@@ -8,7 +8,7 @@ import { doctorRecord } from "../../src/doctor/catalog.ts";
 import { decide, TAKEOVERS } from "../../src/reconcile/ownership.ts";
 import { parseEnvironmentFile } from "../../src/config/environment-file.ts";
 import { EXIT, Failure, type Kind } from "../../src/model/failure.ts";
-import type { Change, End, Facts, HookEnd, Idle, Outcome } from "../../src/model/outcome.ts";
+import type { Change, End, Facts, HookEnd, IdleReason, Outcome } from "../../src/model/outcome.ts";
 import { statementsFor, documentOf, type PolicyInput } from "../../src/iam/policy.ts";
 import { RESULT_VERSION, resultRecord } from "../../src/report/report.ts";
 import { readSettings, RESULT_KEYS } from "../../src/config/read.ts";
@@ -176,7 +176,7 @@ describe("the man page, on result.json", () => {
     misconfigured: true,
     yielded: true,
   };
-  const REASONS: Record<Idle, true> = {
+  const REASONS: Record<IdleReason, true> = {
     "not-in-service": true,
     "not-configured": true,
     "not-holder": true,

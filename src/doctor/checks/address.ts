@@ -4,7 +4,7 @@ import {
   isUsableIn,
   nameAddress,
   type Observation,
-  type Previous,
+  type PreviousHolder,
 } from "../../model/address.ts";
 import { decide, TAKEOVERS } from "../../reconcile/ownership.ts";
 import { UNKNOWN_FOR_MS } from "../../reconcile/bounds.ts";
@@ -248,6 +248,6 @@ export function checkAddress({
   };
 }
 
-function idOf(holder: Previous): string {
+function idOf(holder: PreviousHolder): string {
   return holder.kind === "instance" ? holder.instanceId : holder.interfaceId;
 }
