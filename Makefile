@@ -75,6 +75,10 @@ test-fast: node_modules/.installed ## run the tests that need nothing: units, th
 explore: node_modules/.installed ## visit every interleaving of two and three instances: half an hour and gigabytes, or ARGS="--only free"
 	@$(NODE) --max-old-space-size=8192 test/explorer/main.ts $(ARGS)
 
+.PHONY: mutate
+mutate: node_modules/.installed ## break the code that decides in one place at a time and see whether the unit tests notice: an hour, or ARGS="--mutate src/reconcile/pool.ts"
+	@$(NODE) node_modules/@stryker-mutator/core/bin/stryker.js run $(ARGS)
+
 .PHONY: races
 races: dist/eip-heal ## 200 times two real instances that boot at once on a free address (minutes)
 	EIP_HEAL_TEST_PAIRS=200 $(VITEST) --project binary slow

@@ -24,7 +24,9 @@ export default defineConfig({
     projects: [
       project(
         "unit",
-        ["test/{aws,config,doctor,model,reconcile,run,structure,system}/**/*.test.ts"],
+        [
+          "test/{aws,commands,config,doctor,iam,model,reconcile,report,run,structure,system}/**/*.test.ts",
+        ],
         30_000,
       ),
       project("simulation", ["test/simulation/**/*.test.ts"], 300_000),
