@@ -50,22 +50,22 @@ inspect-packages: tools dist/.packages $(LINTERS) ## run the tests of the packag
 
 .PHONY: test-boot
 test-boot: tools dist/.packages ## boot a real Linux with the package and watch it heal
-	@bash test/boot/enter.sh $(VITEST) --project boot
+	@bash test/support/machine/enter.sh $(VITEST) --project boot
 
 .PHONY: test-packages
 test-packages: tools dist/.packages ## install, upgrade and remove the packages on real systems, out of a signed repository
-	@bash test/install/run.sh $(VITEST) --project install
+	@bash test/support/machine/enter-install.sh $(VITEST) --project install
 
 # The two on virtual machines take minutes and are not part of "make test".
 .PHONY: test-qemu
 test-qemu: dist/.packages ## heal on a virtual machine, where all of the unit's sandbox is enforced
 	@bash test/tools/deps.sh boot install qemu
-	@bash test/install/run-vm.sh $(if $(filter arm64,$(ARCH)),arm64,amd64) $(VITEST) --project qemu
+	@bash test/support/machine/enter-vm.sh $(if $(filter arm64,$(ARCH)),arm64,amd64) $(VITEST) --project qemu
 
 .PHONY: test-arm64
 test-arm64: dist/.packages-arm64 ## install and heal on an emulated arm64 machine; after each change of the binary's build
 	@bash test/tools/deps.sh boot install qemu
-	@bash test/install/run-vm.sh arm64 $(VITEST) --project arm64
+	@bash test/support/machine/enter-vm.sh arm64 $(VITEST) --project arm64
 
 .PHONY: test-fast
 test-fast: node_modules/.installed ## run the tests that need nothing: units, the simulation, the explorer

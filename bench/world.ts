@@ -3,7 +3,7 @@ import { rmSync } from "node:fs";
 import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { makeAuthority } from "../test/boot/certificates.ts";
+import { makeAuthority } from "../test/support/certificates.ts";
 import { startRegion } from "../sim/server.ts";
 import { aWorld } from "../sim/world.ts";
 import { startDistance } from "./distance.ts";

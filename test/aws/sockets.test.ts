@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { connectApi } from "../../src/aws/ec2-api.ts";
 import { resettableAgents } from "../../src/aws/sockets.ts";
 import { Failure } from "../../src/model/failure.ts";
-import { makeAuthority } from "../boot/certificates.ts";
+import { makeAuthority } from "../support/certificates.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "eip-heal-sockets-"));
 let tls: { cert: string; key: string };

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { allow } from "../../sim/iam.ts";
-import { makeAuthority } from "../boot/certificates.ts";
+import { makeAuthority } from "../support/certificates.ts";
 import { ROWS } from "./broken-set-ups.ts";
 import {
   ALL,

@@ -7,7 +7,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { makeAuthority } from "../boot/certificates.ts";
+import { makeAuthority } from "../support/certificates.ts";
 import { allow } from "../../sim/iam.ts";
 import { ARGUMENTS, type AgentRun, run } from "./agent.ts";
 import { SetUp, type Start } from "./set-up.ts";

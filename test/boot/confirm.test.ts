@@ -7,11 +7,18 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { aWorld } from "../../sim/world.ts";
-import { Cloud, UNIT } from "./cloud.ts";
-import { stopAtFirstFailure, tellOnFailure } from "./failing.ts";
-import type { Machine } from "./machine.ts";
-import { CONFIRM, confirmAfter, quickenRechecks, RECHECK, retryAfter, rounds } from "./rounds.ts";
-import { eventually } from "./run.ts";
+import { Cloud, UNIT } from "../support/machine/cloud.ts";
+import { stopAtFirstFailure, tellOnFailure } from "../support/failing.ts";
+import type { Machine } from "../support/machine/machine.ts";
+import {
+  CONFIRM,
+  confirmAfter,
+  quickenRechecks,
+  RECHECK,
+  retryAfter,
+  rounds,
+} from "../support/machine/rounds.ts";
+import { eventually } from "../support/run.ts";
 
 /** Instead of 90 s: so that it comes soon, and so that it does not come during a test, however slow. */
 const SOON = "2s";

@@ -6,9 +6,9 @@ import { parseEnvironmentFile } from "../../src/config/environment-file.ts";
 // Its own tests come with the cases; they need nothing and take no time.
 import { CASES } from "../config/environment-file.test.ts";
 import { aWorld } from "../../sim/world.ts";
-import { Cloud } from "./cloud.ts";
-import { baseImage } from "./image.ts";
-import type { Machine } from "./machine.ts";
+import { Cloud } from "../support/machine/cloud.ts";
+import { baseImage } from "../support/machine/image.ts";
+import type { Machine } from "../support/machine/machine.ts";
 
 /** More that a person may write. Not a backslash at the end of a comment: older systemd goes on with the comment then. */
 const MORE = [

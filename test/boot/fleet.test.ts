@@ -1,10 +1,10 @@
 /** A fleet of machines from one AMI that boot at the same moment: on one fixed address, and on a pool. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { aWorld, type BuiltInstance } from "../../sim/world.ts";
-import { Cloud, UNIT } from "./cloud.ts";
-import { tellOnFailure } from "./failing.ts";
-import type { Machine } from "./machine.ts";
-import { confirmAfter, retryAfter } from "./rounds.ts";
+import { Cloud, UNIT } from "../support/machine/cloud.ts";
+import { tellOnFailure } from "../support/failing.ts";
+import type { Machine } from "../support/machine/machine.ts";
+import { confirmAfter, retryAfter } from "../support/machine/rounds.ts";
 
 const SIZE = 10;
 /** Ten machines on two cores take their time. */

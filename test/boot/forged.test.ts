@@ -9,9 +9,9 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { aWorld } from "../../sim/world.ts";
 import { HOSTILE_TEXT } from "../support/hostile-texts.ts";
 import { FIXED_SEED, freshSeed } from "../support/properties.ts";
-import { Cloud, UNIT } from "./cloud.ts";
-import { tellOnFailure } from "./failing.ts";
-import type { Machine } from "./machine.ts";
+import { Cloud, UNIT } from "../support/machine/cloud.ts";
+import { tellOnFailure } from "../support/failing.ts";
+import type { Machine } from "../support/machine/machine.ts";
 
 const ROUNDS = 125;
 /** Settings that take none of the texts, each in a line of its own. */

@@ -7,12 +7,12 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { aWorld } from "../../sim/world.ts";
-import { Cloud, EC2_ADDRESS, IMDS_ADDRESS, UNIT } from "./cloud.ts";
-import { tellOnFailure } from "./failing.ts";
-import type { Image } from "./image.ts";
-import type { Machine } from "./machine.ts";
-import { CONFIRM, RECHECK } from "./rounds.ts";
-import { eventually } from "./run.ts";
+import { Cloud, EC2_ADDRESS, IMDS_ADDRESS, UNIT } from "../support/machine/cloud.ts";
+import { tellOnFailure } from "../support/failing.ts";
+import type { Image } from "../support/machine/image.ts";
+import type { Machine } from "../support/machine/machine.ts";
+import { CONFIRM, RECHECK } from "../support/machine/rounds.ts";
+import { eventually } from "../support/run.ts";
 
 const WAIT_ONLINE = "systemd-networkd-wait-online.service";
 

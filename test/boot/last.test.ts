@@ -7,10 +7,10 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { aWorld } from "../../sim/world.ts";
-import { Cloud, UNIT } from "./cloud.ts";
-import { stopAtFirstFailure, tellOnFailure } from "./failing.ts";
-import type { Builder } from "./image.ts";
-import type { Machine } from "./machine.ts";
+import { Cloud, UNIT } from "../support/machine/cloud.ts";
+import { stopAtFirstFailure, tellOnFailure } from "../support/failing.ts";
+import type { Builder } from "../support/machine/image.ts";
+import type { Machine } from "../support/machine/machine.ts";
 
 const RECHECK = "eip-heal-recheck.service";
 const APP = "my-server.service";

@@ -8,11 +8,18 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Call } from "../../sim/query-api.ts";
 import type { Fault } from "../../sim/faults.ts";
 import { aWorld, type BuiltInstance } from "../../sim/world.ts";
-import { Cloud, UNIT } from "./cloud.ts";
-import { stopAtFirstFailure, tellOnFailure } from "./failing.ts";
-import type { Machine } from "./machine.ts";
-import { nextRounds, quickenRechecks, RECHECK, rounds, SLICE, TIMER } from "./rounds.ts";
-import { eventually } from "./run.ts";
+import { Cloud, UNIT } from "../support/machine/cloud.ts";
+import { stopAtFirstFailure, tellOnFailure } from "../support/failing.ts";
+import type { Machine } from "../support/machine/machine.ts";
+import {
+  nextRounds,
+  quickenRechecks,
+  RECHECK,
+  rounds,
+  SLICE,
+  TIMER,
+} from "../support/machine/rounds.ts";
+import { eventually } from "../support/run.ts";
 
 const world = aWorld();
 const address = world.address();

@@ -11,14 +11,14 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { allow } from "../../sim/iam.ts";
 import type { Address } from "../../sim/model.ts";
 import { aWorld, type BuiltInstance } from "../../sim/world.ts";
-import { Cloud, CONF, UNIT } from "./cloud.ts";
-import { stopAtFirstFailure, tellOnFailure } from "./failing.ts";
-import { baseImage, type Builder } from "./image.ts";
-import type { Machine } from "./machine.ts";
-import { builtPackage, install, packageAs } from "./package.ts";
-import { place } from "./place.ts";
-import { CONFIRM, RECHECK, RETRY, retryAfter } from "./rounds.ts";
-import { eventually } from "./run.ts";
+import { Cloud, CONF, UNIT } from "../support/machine/cloud.ts";
+import { stopAtFirstFailure, tellOnFailure } from "../support/failing.ts";
+import { baseImage, type Builder } from "../support/machine/image.ts";
+import type { Machine } from "../support/machine/machine.ts";
+import { builtPackage, install, packageAs } from "../support/machine/package.ts";
+import { place } from "../support/machine/place.ts";
+import { CONFIRM, RECHECK, RETRY, retryAfter } from "../support/machine/rounds.ts";
+import { eventually } from "../support/run.ts";
 
 /** As README has it: a service that must not start without the address. Its program notes each start. */
 const APP = "my-server.service";

@@ -4,9 +4,9 @@
  */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { aWorld } from "../../sim/world.ts";
-import { Cloud, UNIT } from "./cloud.ts";
-import { stopAtFirstFailure, tellOnFailure } from "./failing.ts";
-import type { Machine } from "./machine.ts";
+import { Cloud, UNIT } from "../support/machine/cloud.ts";
+import { stopAtFirstFailure, tellOnFailure } from "../support/failing.ts";
+import type { Machine } from "../support/machine/machine.ts";
 
 const world = aWorld();
 const address = world.address();

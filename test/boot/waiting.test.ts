@@ -7,12 +7,12 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { aWorld } from "../../sim/world.ts";
-import { Cloud, CONF, UNIT } from "./cloud.ts";
-import { stopAtFirstFailure, tellOnFailure } from "./failing.ts";
-import type { Builder } from "./image.ts";
-import type { Machine } from "./machine.ts";
-import { CONFIRM, retryAfter } from "./rounds.ts";
-import { eventually, must } from "./run.ts";
+import { Cloud, CONF, UNIT } from "../support/machine/cloud.ts";
+import { stopAtFirstFailure, tellOnFailure } from "../support/failing.ts";
+import type { Builder } from "../support/machine/image.ts";
+import type { Machine } from "../support/machine/machine.ts";
+import { CONFIRM, retryAfter } from "../support/machine/rounds.ts";
+import { eventually, must } from "../support/run.ts";
 
 /** Who logs in, and the PAM service that lets them. */
 const USER = "admin";

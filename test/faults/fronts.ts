@@ -4,7 +4,7 @@ import { type AddressInfo, connect, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createServer as createTlsServer } from "node:tls";
-import { makeAuthority } from "../boot/certificates.ts";
+import { makeAuthority } from "../support/certificates.ts";
 
 export interface TlsFront {
   readonly url: string;

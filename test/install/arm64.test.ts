@@ -3,11 +3,11 @@ import { existsSync } from "node:fs";
 import { copyFile, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFailed, test } from "vitest";
-import { Cloud, CONF, UNIT } from "../boot/cloud.ts";
+import { Cloud, CONF, UNIT } from "../support/machine/cloud.ts";
 import { aWorld } from "../../sim/world.ts";
-import { vmSystem } from "./roots.ts";
+import { vmSystem } from "../support/machine/roots.ts";
 import { DPKG, HELPER, stateOf, WANTED } from "./state.ts";
-import { VirtualMachine } from "./virtual-machine.ts";
+import { VirtualMachine } from "../support/machine/virtual-machine.ts";
 
 const PROJECT = join(import.meta.dirname, "../..");
 const PACKAGE = "/var/tmp/package.deb";

@@ -5,13 +5,13 @@
 import { appendFile, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFailed, test } from "vitest";
-import { Cloud, CONF, UNIT } from "../boot/cloud.ts";
-import type { Machine } from "../boot/machine.ts";
-import { CONFIRM, RECHECK } from "../boot/rounds.ts";
-import type { Result } from "../boot/run.ts";
+import { Cloud, CONF, UNIT } from "../support/machine/cloud.ts";
+import type { Machine } from "../support/machine/machine.ts";
+import { CONFIRM, RECHECK } from "../support/machine/rounds.ts";
+import type { Result } from "../support/run.ts";
 import { aWorld } from "../../sim/world.ts";
 import { NEXT, OLDER, PREVIOUS, type Repository, type Stage, theRepository } from "./repository.ts";
-import { aptSystems } from "./roots.ts";
+import { aptSystems } from "../support/machine/roots.ts";
 import {
   DPKG,
   everything,

@@ -5,13 +5,13 @@
 import { copyFile, mkdir, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, onTestFailed, test } from "vitest";
-import { Cloud, UNIT } from "../boot/cloud.ts";
-import { bake, type Builder, type Image, mountOver } from "../boot/image.ts";
-import { install } from "../boot/package.ts";
-import { must } from "../boot/run.ts";
+import { Cloud, UNIT } from "../support/machine/cloud.ts";
+import { bake, type Builder, type Image, mountOver } from "../support/machine/image.ts";
+import { install } from "../support/machine/package.ts";
+import { must } from "../support/run.ts";
 import { aWorld } from "../../sim/world.ts";
 import { currentPackages } from "./repository.ts";
-import { aptSystems, dnfSystem } from "./roots.ts";
+import { aptSystems, dnfSystem } from "../support/machine/roots.ts";
 import { DPKG, HELPER, type Manager, RPM, stateOf, WANTED } from "./state.ts";
 
 const world = aWorld();

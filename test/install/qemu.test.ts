@@ -7,15 +7,21 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFailed, test } from "vitest";
-import { Cloud, UNIT } from "../boot/cloud.ts";
-import { bake } from "../boot/image.ts";
-import { install } from "../boot/package.ts";
-import { nextRounds, QUICKENED, quickenRechecks, RECHECK, TIMER } from "../boot/rounds.ts";
+import { Cloud, UNIT } from "../support/machine/cloud.ts";
+import { bake } from "../support/machine/image.ts";
+import { install } from "../support/machine/package.ts";
+import {
+  nextRounds,
+  QUICKENED,
+  quickenRechecks,
+  RECHECK,
+  TIMER,
+} from "../support/machine/rounds.ts";
 import { aWorld } from "../../sim/world.ts";
 import { currentPackages } from "./repository.ts";
-import { vmSystem } from "./roots.ts";
+import { vmSystem } from "../support/machine/roots.ts";
 import { DPKG, EXPOSURE, exposureOf, HELPER, RESULTS, stateOf, WANTED } from "./state.ts";
-import { VirtualMachine } from "./virtual-machine.ts";
+import { VirtualMachine } from "../support/machine/virtual-machine.ts";
 
 /** What the manual has for those who want less: a list of addresses. */
 const ADDRESSES = "[Service]\\nIPAddressAllow=\\nIPAddressAllow=10.0.0.0/16 169.254.169.0/24\\n";

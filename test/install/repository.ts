@@ -5,8 +5,8 @@
 import { existsSync, globSync } from "node:fs";
 import { appendFile, copyFile, cp, mkdir, readFile, rename, rm, symlink } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { place } from "../boot/place.ts";
-import { must } from "../boot/run.ts";
+import { place } from "../support/machine/place.ts";
+import { must } from "../support/run.ts";
 import { Signer } from "./signer.ts";
 import { changeConf, damaged, debAs, rpmAs, unpack } from "./versions.ts";
 import { HOST } from "./web.ts";

@@ -5,12 +5,12 @@
 import { appendFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFailed, test } from "vitest";
-import { Cloud, CONF, UNIT } from "../boot/cloud.ts";
-import type { Machine } from "../boot/machine.ts";
-import { CONFIRM, RECHECK } from "../boot/rounds.ts";
+import { Cloud, CONF, UNIT } from "../support/machine/cloud.ts";
+import type { Machine } from "../support/machine/machine.ts";
+import { CONFIRM, RECHECK } from "../support/machine/rounds.ts";
 import { aWorld } from "../../sim/world.ts";
 import { NEXT, OLDER, PREVIOUS, type Repository, type Stage, theRepository } from "./repository.ts";
-import { dnfSystem } from "./roots.ts";
+import { dnfSystem } from "../support/machine/roots.ts";
 import { everything, RESULTS, RPM, type State, stateOf, WANTED } from "./state.ts";
 import { Web } from "./web.ts";
 

@@ -1,7 +1,7 @@
 /** OpenPGP keys that exist for one run, and signatures by them. */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { must } from "../boot/run.ts";
+import { must } from "../support/run.ts";
 
 export class Signer {
   /** The public key, armored: what users are given. */

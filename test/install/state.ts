@@ -1,6 +1,6 @@
 /** What there is of eip-heal on a machine, and what it has done: asked after each step of its life. */
-import { type Cloud, UNIT } from "../boot/cloud.ts";
-import type { Machine } from "../boot/machine.ts";
+import { type Cloud, UNIT } from "../support/machine/cloud.ts";
+import type { Machine } from "../support/machine/machine.ts";
 
 /** Whom one can ask: a container or a virtual machine. */
 type Guest = Pick<Machine, "must" | "exec" | "sh" | "show">;

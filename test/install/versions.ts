@@ -1,7 +1,7 @@
 /** The package under test under other versions: its past and its future. */
 import { appendFile, cp, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { must } from "../boot/run.ts";
+import { must } from "../support/run.ts";
 
 /** A package whose files lie in a folder, ready to be packed under any version. */
 export interface Unpacked {

@@ -13,7 +13,8 @@ export interface Place {
 export function place(): Place {
   const read = (name: string) => {
     const value = process.env[name];
-    if (!value) throw new Error(`${name} is not set: run boot tests by test/boot/enter.sh`);
+    if (!value)
+      throw new Error(`${name} is not set: run boot tests by test/support/machine/enter.sh`);
     return value;
   };
   return { root: read("BOOT_ROOT"), scratch: read("BOOT_SCRATCH"), cgroup: read("BOOT_CGROUP") };

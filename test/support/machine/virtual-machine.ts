@@ -1,15 +1,15 @@
 /**
  * One virtual machine: an emulated computer with a kernel of its own, on the same cloud as the containers of
- * test/boot. Slow, but nothing of what a unit asks of the kernel is left out, and it may be of another architecture.
+ * machine.ts. Slow, but nothing of what a unit asks of the kernel is left out, and it may be of another architecture.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
-import { type Image, mountOver } from "../boot/image.ts";
-import { place } from "../boot/place.ts";
-import { eventually, must, type Result, type RunOptions, succeeded } from "../boot/run.ts";
+import { type Image, mountOver } from "./image.ts";
+import { place } from "./place.ts";
+import { eventually, must, type Result, type RunOptions, succeeded } from "../run.ts";
 import { GuestShell, putGuestShellInto } from "./guest-shell.ts";
 
 export type Architecture = "amd64" | "arm64";

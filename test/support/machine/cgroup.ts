@@ -2,7 +2,7 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { place } from "./place.ts";
-import { eventually, must } from "./run.ts";
+import { eventually, must } from "../run.ts";
 
 export interface ControlGroup {
   readonly path: string;

@@ -4,9 +4,9 @@ import { chmod, copyFile, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Builder } from "./image.ts";
 import type { Machine } from "./machine.ts";
-import { must } from "./run.ts";
+import { must } from "../run.ts";
 
-const DIST = join(import.meta.dirname, "../../dist");
+const DIST = join(import.meta.dirname, "../../../dist");
 
 /** The built .deb for this machine; BOOT_DEB names another one. */
 export async function builtPackage(): Promise<string> {

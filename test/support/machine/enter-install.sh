@@ -1,7 +1,7 @@
 #!/bin/bash
-# Runs the tests of the installation, in a small cloud of their own (test/boot/enter.sh).
+# Runs the tests of the installation, in a small cloud of their own (enter.sh).
 #
-# usage: run.sh COMMAND [ARGUMENT]...
+# usage: enter-install.sh COMMAND [ARGUMENT]...
 #
 # The command finds in the environment: INSTALL_ROOTS, one NAME=FOLDER for each Linux root that .deb packages are
 # tested on, and INSTALL_DNF_ROOT, the root with dnf. What this machine cannot have is missing there, and said here;
@@ -14,7 +14,7 @@ skip() {
 	[ -z "${CI:-}" ]
 }
 
-if ! why=$("$here/../boot/can-boot.sh"); then
+if ! why=$("$here/can-boot.sh"); then
 	skip "installing, upgrading and removing the packages. This machine cannot boot machines: $why"
 	exit
 fi
@@ -27,7 +27,7 @@ if grep -qx 'ID=ubuntu' /etc/os-release; then
 fi
 INSTALL_ROOTS=
 for suite in ${INSTALL_SUITES:-$suites}; do
-	if root=$("$here/../boot/rootfs.sh" "$suite"); then
+	if root=$("$here/rootfs.sh" "$suite"); then
 		INSTALL_ROOTS+="$suite=$root "
 	else
 		skip "the .deb on $suite: no root of it could be made"
@@ -61,4 +61,4 @@ if [ -n "$INSTALL_DNF_ROOT" ]; then
 fi
 
 export INSTALL_ROOTS INSTALL_DNF_ROOT
-exec "$here/../boot/enter.sh" "$@"
+exec "$here/enter.sh" "$@"

@@ -5,7 +5,7 @@ import { chmod, copyFile, mkdir, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { type ControlGroup, makeControlGroup } from "./cgroup.ts";
 import { CLEAN_ENVIRONMENT, type Disk, type Image, mountOver } from "./image.ts";
-import { eventually, must, type Result, run, type RunOptions, succeeded } from "./run.ts";
+import { eventually, must, type Result, run, type RunOptions, succeeded } from "../run.ts";
 
 export interface MachineSpec {
   /** At most 15 characters, the length of a network interface's name. */

@@ -1,7 +1,7 @@
 #!/bin/bash
-# Runs the tests on virtual machines, in a small cloud of their own (test/boot/enter.sh).
+# Runs the tests on virtual machines, in a small cloud of their own (enter.sh).
 #
-# usage: run-vm.sh amd64|arm64 COMMAND [ARGUMENT]...
+# usage: enter-vm.sh amd64|arm64 COMMAND [ARGUMENT]...
 #
 # The command finds in the environment: VM_ARCH, VM_ROOT and VM_KERNEL, the folders of a Linux root and of a kernel.
 # Where that cannot be had this says why and is 0; but with CI set it is 1, because there somebody relies on the test.
@@ -16,12 +16,12 @@ skip() {
 	exit
 }
 
-why=$("$here/../boot/can-boot.sh") || skip "This machine cannot boot machines: $why"
+why=$("$here/can-boot.sh") || skip "This machine cannot boot machines: $why"
 case $VM_ARCH in
 amd64) emulator=qemu-system-x86_64 ;;
 arm64) emulator=qemu-system-aarch64 ;;
 *)
-	echo "run-vm.sh: unknown architecture $VM_ARCH; known: amd64 arm64" >&2
+	echo "enter-vm.sh: unknown architecture $VM_ARCH; known: amd64 arm64" >&2
 	exit 64
 	;;
 esac
@@ -40,4 +40,4 @@ flock --shared 5
 flock --shared 6
 
 export VM_ARCH VM_KERNEL VM_ROOT
-exec "$here/../boot/enter.sh" "$@"
+exec "$here/enter.sh" "$@"

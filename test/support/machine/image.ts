@@ -2,7 +2,7 @@
 import { mkdir, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { place } from "./place.ts";
-import { must, type Result, run, type RunOptions, succeeded } from "./run.ts";
+import { must, type Result, run, type RunOptions, succeeded } from "../run.ts";
 
 /** What a machine boots from: folders, the uppermost first. */
 export interface Image {

@@ -4,7 +4,7 @@
 #
 # usage: kernel.sh amd64|arm64
 set -euo pipefail
-# shellcheck source=test/install/lib.sh
+# shellcheck source=test/support/machine/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 arch=$1

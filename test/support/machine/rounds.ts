@@ -2,7 +2,7 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Machine } from "./machine.ts";
-import { eventually } from "./run.ts";
+import { eventually } from "../run.ts";
 
 export const RECHECK = "eip-heal-recheck.service";
 export const TIMER = "eip-heal-recheck.timer";

@@ -1,5 +1,5 @@
-/** The systems that packages are installed on, as run.sh has found them. */
-import type { Image } from "../boot/image.ts";
+/** The systems that packages are installed on, as enter-install.sh has found them. */
+import type { Image } from "./image.ts";
 
 export interface System {
   readonly name: string;
@@ -25,11 +25,12 @@ export function dnfSystem(): System | undefined {
 
 function read(name: string): string {
   const value = process.env[name];
-  if (value === undefined) throw new Error(`${name} is not set: run these tests by run.sh`);
+  if (value === undefined)
+    throw new Error(`${name} is not set: "make" has the target that runs these tests`);
   return value;
 }
 
-/** What virtual machines run, as run-vm.sh has found it. */
+/** What virtual machines run, as enter-vm.sh has found it. */
 export function vmSystem(): { image: Image; kernel: string; architecture: "amd64" | "arm64" } {
   const architecture = read("VM_ARCH");
   if (architecture !== "amd64" && architecture !== "arm64")

@@ -1,16 +1,16 @@
 /** The cloud around the machines: a simulated region at the addresses where AWS has it, DHCP, DNS and TLS. */
 import { appendFile, chmod, copyFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { Call } from "../../sim/query-api.ts";
-import { type RunningRegion, startRegion } from "../../sim/server.ts";
-import type { BuiltInstance, World } from "../../sim/world.ts";
-import { type Authority, makeAuthority } from "./certificates.ts";
+import type { Call } from "../../../sim/query-api.ts";
+import { type RunningRegion, startRegion } from "../../../sim/server.ts";
+import type { BuiltInstance, World } from "../../../sim/world.ts";
+import { type Authority, makeAuthority } from "../certificates.ts";
 import { Dnsmasq } from "./dnsmasq.ts";
 import { type BakedImage, bake, baseImage, type Builder, type Image } from "./image.ts";
 import { Machine } from "./machine.ts";
 import { builtPackage, install } from "./package.ts";
 import { place } from "./place.ts";
-import { must } from "./run.ts";
+import { must } from "../run.ts";
 
 /** Where namespace.sh has put the EC2 API. */
 export const EC2_ADDRESS = "10.0.0.2";

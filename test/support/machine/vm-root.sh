@@ -1,6 +1,6 @@
 #!/bin/bash
-# Prints the folder of a Linux root for virtual machines, and makes it first where it is not there yet: the root of
-# test/boot with udev and kmod, which containers do without.
+# Prints the folder of a Linux root for virtual machines, and makes it first where it is not there yet: that of
+# rootfs.sh with udev and kmod, which containers do without.
 #
 # For another architecture than this machine's no program of that one is run, which would take minutes: its builds of
 # the very same packages are laid over the root. What their maintainer scripts have left (users, links, enabled units)
@@ -8,13 +8,13 @@
 #
 # usage: vm-root.sh amd64|arm64
 set -euo pipefail
-# shellcheck source=test/install/lib.sh
+# shellcheck source=test/support/machine/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 arch=$1
 [ "$(distribution)" = debian ] || fail 'only Debian is known here'
 suite=$(default_suite)
-base=$("$here/../boot/rootfs.sh" "$suite")
+base=$("$here/rootfs.sh" "$suite")
 cached "vm-$arch" "$base/var/lib/dpkg/status"
 
 native=$(dpkg --print-architecture)

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
-# What the scripts of this folder share: a cache of roots and kernels, and packages from the archive. Sourced.
+# What the scripts that make roots and kernels share: a cache of both, and packages from the archive. Sourced.
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-cache=$(cd "$here/../.." && pwd)/.cache/install
+cache=$(cd "$here/../../.." && pwd)/.cache/machines
 script=${0##*/}
 
 fail() {
@@ -19,19 +19,26 @@ cached() {
 	local name=$1 hash
 	hash=$(cat "$here/lib.sh" "$here/$script" "${@:2}" | sha256sum | cut -c 1-12)
 	result=$cache/$name-$hash
+	there
+	# One at a time, and not while a test runs on what is dropped below: it holds the lock shared.
 	mkdir -p "$cache"
 	exec 9>"$cache/$name.lock"
 	flock 9
-	if [ -d "$result" ]; then
-		echo "$result"
-		exit
-	fi
+	there
 	echo "$script: making $result (once)" >&2
 	rm -rf "$cache/$name"-[0-9a-f]*
 	work=$cache/$name.new
 	rm -rf "$work"
 	mkdir "$work"
 	trap 'rm -rf "$work"' EXIT
+}
+
+# Ends the script where the result is there already.
+there() {
+	if [ -d "$result" ]; then
+		echo "$result"
+		exit
+	fi
 }
 
 # usage: finish FOLDER      what has become the result

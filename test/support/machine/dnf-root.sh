@@ -2,11 +2,11 @@
 # Prints the folder of a Linux root with dnf, and makes it first where it is not there yet: a system as Amazon Linux is
 # one, as far as dnf, rpm, systemd and its presets go. It is Debian underneath, with Debian's own dnf and rpm.
 set -euo pipefail
-# shellcheck source=test/install/lib.sh
+# shellcheck source=test/support/machine/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 suite=$(default_suite)
-base=$("$here/../boot/rootfs.sh" "$suite")
+base=$("$here/rootfs.sh" "$suite")
 cached dnf "$base/var/lib/dpkg/status"
 
 own_apt "$suite" "$(dpkg --print-architecture)" "$base/var/lib/dpkg/status"

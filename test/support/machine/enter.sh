@@ -22,7 +22,7 @@ fi
 
 BOOT_ROOT=$("$here/rootfs.sh" ${BOOT_SUITE:+"$BOOT_SUITE"})
 # Kept open to the end, so that nobody drops the root below a running machine.
-exec 8>"$(dirname "$BOOT_ROOT")/lock"
+exec 8<"${BOOT_ROOT%-*}.lock"
 flock --shared 8
 
 export BOOT_ROOT

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { eventually } from "./run.ts";
+import { eventually } from "../run.ts";
 
 export interface Host {
   readonly name: string;

@@ -5,7 +5,7 @@
 import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
-import type { Result } from "../boot/run.ts";
+import type { Result } from "../run.ts";
 
 const UNIT = `[Unit]
 Description=Shell of the test
