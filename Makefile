@@ -12,9 +12,11 @@ PYTHON := $(firstword $(wildcard /usr/bin/python3) python3)
 ACTIONLINT := 1.7.12
 METADATA_MOCK := 1.13.0
 OPENTOFU := 1.10.6
+# What each run of tests within "make test" comes to, for its end.
+TEST_SUMMARY := dist/test-summary.txt
 LINTERS := .tools/.lint .tools/.checkov .tools/.cloud-init
 # Where Go is.
-GO_TOOLS := $(if $(shell command -v go 2>/dev/null),.tools/bin/ec2-metadata-mock)
+GO_TOOLS := $(if $(shell command -v go 2>/dev/null),.tools/bin/ec2-metadata-mock .tools/bin/actionlint)
 SOURCES := $(shell find src build -name '*.ts' -o -name '*.cjs') package.json package-lock.json
 PACKAGING := $(shell find packaging systemd examples -type f) CHANGELOG.md LICENSE
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
@@ -37,12 +39,15 @@ fleet: node_modules/.installed ## boot 1,000 and 10,000 instances at once on vir
 	@$(NODE) bench/fleet.ts
 
 .PHONY: test
+test: export EIP_HEAL_TEST_SUMMARY := $(TEST_SUMMARY)
 test: tools check dist/eip-heal dist/.packages .tools/.venv $(LINTERS) $(GO_TOOLS) ## run every test that this machine can run
+	@rm -f $(TEST_SUMMARY)
 	$(VITEST) --project unit --project region --project simulation --project explorer --project packages
 	@# These mostly wait, for deadlines and timers of the binary: more workers than cores.
 	$(VITEST) --maxWorkers=4 --project binary --project faults
 	@$(MAKE) --no-print-directory test-boot
 	@$(MAKE) --no-print-directory test-packages
+	@cat $(TEST_SUMMARY)
 
 .PHONY: inspect-packages
 inspect-packages: tools dist/.packages $(LINTERS) ## run the tests of the packages that are built, of one or both architectures

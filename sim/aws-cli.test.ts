@@ -5,6 +5,7 @@ import { existsSync } from "node:fs";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
 
+import { unless } from "../test/support/skipping.ts";
 import { HOOK_ROLE } from "./iam.ts";
 import { start } from "./testing.ts";
 import type { RunningRegion } from "./server.ts";
@@ -12,17 +13,12 @@ import { aWorld } from "./world.ts";
 
 const AWS = "/usr/bin/aws";
 const there = existsSync(AWS);
-if (!there && process.env["CI"] === undefined) {
-  console.warn(
-    `\n*** SKIPPED: ${AWS} is not installed (Debian package awscli); the aws client's tests did not run ***\n`,
-  );
-}
 /** The client takes a second to start, and longer on a busy machine. */
 const PATIENCE_MS = 60_000;
-
-test.runIf(process.env["CI"] !== undefined)("CI has the aws client", () => {
-  expect(there).toBe(true);
-});
+const options = {
+  ...unless(there ? undefined : `${AWS} is not installed (Debian package awscli)`),
+  timeout: PATIENCE_MS,
+};
 
 const run = promisify(execFile);
 
@@ -62,100 +58,93 @@ async function awsOf(
   }
 }
 
-test.runIf(there)(
-  "describe-addresses and describe-instances",
-  async () => {
-    const world = aWorld();
-    const [a, b] = [world.address({ tags: { pool: "web" } }), world.address()];
-    const i = world.instance({ tags: { "allocation-id": b.allocationId }, autoPublicIp: true });
-    const j = world.instance({ autoPublicIp: true, state: "pending" });
-    world.hold(b, i);
-    const region = await start(world);
-    const ask = (...args: string[]): Promise<unknown> => aws(region, i.instanceId, ...args);
-    const common = { PublicIpv4Pool: "amazon", NetworkBorderGroup: "us-east-1", Domain: "vpc" };
-    const free = {
-      PublicIp: a.publicIp,
-      AllocationId: a.allocationId,
-      Tags: [{ Key: "pool", Value: "web" }],
-      ...common,
-    };
-    const held = {
-      PublicIp: b.publicIp,
-      AllocationId: b.allocationId,
-      InstanceId: i.instanceId,
-      AssociationId: region.holder(b.allocationId)?.associationId,
-      NetworkInterfaceId: i.networkInterfaceId,
-      NetworkInterfaceOwnerId: "111122223333",
-      PrivateIpAddress: i.privateIp,
-      ...common,
-    };
+test("describe-addresses and describe-instances", options, async () => {
+  const world = aWorld();
+  const [a, b] = [world.address({ tags: { pool: "web" } }), world.address()];
+  const i = world.instance({ tags: { "allocation-id": b.allocationId }, autoPublicIp: true });
+  const j = world.instance({ autoPublicIp: true, state: "pending" });
+  world.hold(b, i);
+  const region = await start(world);
+  const ask = (...args: string[]): Promise<unknown> => aws(region, i.instanceId, ...args);
+  const common = { PublicIpv4Pool: "amazon", NetworkBorderGroup: "us-east-1", Domain: "vpc" };
+  const free = {
+    PublicIp: a.publicIp,
+    AllocationId: a.allocationId,
+    Tags: [{ Key: "pool", Value: "web" }],
+    ...common,
+  };
+  const held = {
+    PublicIp: b.publicIp,
+    AllocationId: b.allocationId,
+    InstanceId: i.instanceId,
+    AssociationId: region.holder(b.allocationId)?.associationId,
+    NetworkInterfaceId: i.networkInterfaceId,
+    NetworkInterfaceOwnerId: "111122223333",
+    PrivateIpAddress: i.privateIp,
+    ...common,
+  };
 
-    const [all, one, pool, unknown, missing] = await Promise.all([
-      ask("describe-addresses"),
-      ask("describe-addresses", "--allocation-ids", b.allocationId),
-      ask("describe-addresses", "--filters", "Name=tag:pool,Values=web,db"),
-      ask(
-        "describe-addresses",
-        "--filters",
-        "Name=allocation-id,Values=eipalloc-0123456789abcdef0",
-      ),
-      ask("describe-addresses", "--allocation-ids", "eipalloc-0123456789abcdef0"),
-    ]);
-    expect(all).toEqual({ Addresses: [free, held] });
-    expect(one).toEqual({ Addresses: [held] });
-    expect(pool).toEqual({ Addresses: [free] });
-    expect(unknown).toEqual({ Addresses: [] });
-    expect(missing).toBe(
-      "An error occurred (InvalidAllocationID.NotFound) when calling the DescribeAddresses operation: The allocation ID 'eipalloc-0123456789abcdef0' does not exist",
-    );
+  const [all, one, pool, unknown, missing] = await Promise.all([
+    ask("describe-addresses"),
+    ask("describe-addresses", "--allocation-ids", b.allocationId),
+    ask("describe-addresses", "--filters", "Name=tag:pool,Values=web,db"),
+    ask("describe-addresses", "--filters", "Name=allocation-id,Values=eipalloc-0123456789abcdef0"),
+    ask("describe-addresses", "--allocation-ids", "eipalloc-0123456789abcdef0"),
+  ]);
+  expect(all).toEqual({ Addresses: [free, held] });
+  expect(one).toEqual({ Addresses: [held] });
+  expect(pool).toEqual({ Addresses: [free] });
+  expect(unknown).toEqual({ Addresses: [] });
+  expect(missing).toBe(
+    "An error occurred (InvalidAllocationID.NotFound) when calling the DescribeAddresses operation: The allocation ID 'eipalloc-0123456789abcdef0' does not exist",
+  );
 
-    const byHolder =
-      "Name=network-interface.addresses.association.allocation-id,Values=" + b.allocationId;
-    const [mine, other, nobody] = await Promise.all([
-      ask("describe-instances", "--filters", byHolder, "Name=instance-state-name,Values=running"),
-      ask("describe-instances", "--instance-ids", j.instanceId),
-      ask("describe-instances", "--instance-ids", "i-0123456789abcdef0"),
-    ]);
-    expect(mine).toMatchObject({
-      Reservations: [
-        {
-          Instances: [
-            {
-              InstanceId: i.instanceId,
-              LaunchTime: "2026-01-01T00:00:00+00:00",
-              State: { Code: 16, Name: "running" },
-              PublicIpAddress: b.publicIp,
-              Tags: [{ Key: "allocation-id", Value: b.allocationId }],
-              NetworkInterfaces: [
-                { Association: { IpOwnerId: "111122223333", PublicIp: b.publicIp } },
-              ],
-            },
-          ],
-        },
-      ],
-    });
-    expect(other).toMatchObject({
-      Reservations: [
-        {
-          Instances: [
-            {
-              State: { Name: "pending" },
-              NetworkInterfaces: [{ Association: { IpOwnerId: "amazon" } }],
-            },
-          ],
-        },
-      ],
-    });
-    expect(nobody).toMatch(
-      /\(InvalidInstanceID\.NotFound\).*The instance ID 'i-0123456789abcdef0' does not exist$/,
-    );
-    expect(region.bugs).toEqual([]);
-  },
-  PATIENCE_MS,
-);
+  const byHolder =
+    "Name=network-interface.addresses.association.allocation-id,Values=" + b.allocationId;
+  const [mine, other, nobody] = await Promise.all([
+    ask("describe-instances", "--filters", byHolder, "Name=instance-state-name,Values=running"),
+    ask("describe-instances", "--instance-ids", j.instanceId),
+    ask("describe-instances", "--instance-ids", "i-0123456789abcdef0"),
+  ]);
+  expect(mine).toMatchObject({
+    Reservations: [
+      {
+        Instances: [
+          {
+            InstanceId: i.instanceId,
+            LaunchTime: "2026-01-01T00:00:00+00:00",
+            State: { Code: 16, Name: "running" },
+            PublicIpAddress: b.publicIp,
+            Tags: [{ Key: "allocation-id", Value: b.allocationId }],
+            NetworkInterfaces: [
+              { Association: { IpOwnerId: "111122223333", PublicIp: b.publicIp } },
+            ],
+          },
+        ],
+      },
+    ],
+  });
+  expect(other).toMatchObject({
+    Reservations: [
+      {
+        Instances: [
+          {
+            State: { Name: "pending" },
+            NetworkInterfaces: [{ Association: { IpOwnerId: "amazon" } }],
+          },
+        ],
+      },
+    ],
+  });
+  expect(nobody).toMatch(
+    /\(InvalidInstanceID\.NotFound\).*The instance ID 'i-0123456789abcdef0' does not exist$/,
+  );
+  expect(region.bugs).toEqual([]);
+});
 
-test.runIf(there)(
+test(
   "associate-address: taken by default, not with --no-allow-reassociation; by interface and private address; --dry-run",
+  options,
   async () => {
     const world = aWorld();
     const a = world.address();
@@ -213,11 +202,11 @@ test.runIf(there)(
     ]);
     expect(region.bugs).toEqual([]);
   },
-  PATIENCE_MS,
 );
 
-test.runIf(there)(
+test(
   "autoscaling: describe-auto-scaling-instances, record-lifecycle-action-heartbeat, complete-lifecycle-action",
+  options,
   async () => {
     const world = aWorld();
     world.role("hook", HOOK_ROLE);
@@ -272,36 +261,31 @@ test.runIf(there)(
     );
     expect(region.bugs).toEqual([]);
   },
-  PATIENCE_MS,
 );
 
-test.runIf(there)(
-  "the aws client gets its credentials from the instance's IMDS",
-  async () => {
-    const world = aWorld();
-    const a = world.address();
-    const i = world.instance({ role: "old" });
-    const region = await start(world);
-    const env = {
-      PATH: "/usr/bin:/bin",
-      HOME: "/nonexistent",
-      AWS_CONFIG_FILE: "/dev/null",
-      AWS_SHARED_CREDENTIALS_FILE: "/dev/null",
-      AWS_REGION: "us-east-1",
-      AWS_EC2_METADATA_SERVICE_ENDPOINT: `${region.imdsUrl(i.instanceId)}/`,
-    };
-    const args = [
-      "associate-address",
-      "--allocation-id",
-      a.allocationId,
-      "--instance-id",
-      i.instanceId,
-    ];
-    await run(AWS, ["ec2", ...args, "--endpoint-url", region.ec2Url], { env });
-    expect(region.holder(a.allocationId)?.instanceId).toBe(i.instanceId);
-    expect(
-      region.imdsRequests.map(({ method, token, status }) => `${method} ${token} ${status}`),
-    ).toEqual(["PUT none 200", "GET valid 200", "GET valid 200"]);
-  },
-  PATIENCE_MS,
-);
+test("the aws client gets its credentials from the instance's IMDS", options, async () => {
+  const world = aWorld();
+  const a = world.address();
+  const i = world.instance({ role: "old" });
+  const region = await start(world);
+  const env = {
+    PATH: "/usr/bin:/bin",
+    HOME: "/nonexistent",
+    AWS_CONFIG_FILE: "/dev/null",
+    AWS_SHARED_CREDENTIALS_FILE: "/dev/null",
+    AWS_REGION: "us-east-1",
+    AWS_EC2_METADATA_SERVICE_ENDPOINT: `${region.imdsUrl(i.instanceId)}/`,
+  };
+  const args = [
+    "associate-address",
+    "--allocation-id",
+    a.allocationId,
+    "--instance-id",
+    i.instanceId,
+  ];
+  await run(AWS, ["ec2", ...args, "--endpoint-url", region.ec2Url], { env });
+  expect(region.holder(a.allocationId)?.instanceId).toBe(i.instanceId);
+  expect(
+    region.imdsRequests.map(({ method, token, status }) => `${method} ${token} ${status}`),
+  ).toEqual(["PUT none 200", "GET valid 200", "GET valid 200"]);
+});

@@ -4,6 +4,7 @@
  */
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { unless } from "../test/support/skipping.ts";
 
 import { hasMoto, motoPython, startMoto } from "./moto.ts";
 import type { Moto } from "./moto.ts";
@@ -12,15 +13,9 @@ import type { RunningRegion } from "./server.ts";
 import { signedPost } from "./testing.ts";
 
 const there = hasMoto();
-if (!there && process.env["CI"] === undefined) {
-  console.warn(
-    `\n*** SKIPPED: ${motoPython()} is not there (test/tools/requirements.txt); moto's tests did not run ***\n`,
-  );
-}
-
-test.runIf(process.env["CI"] !== undefined)("CI has moto", () => {
-  expect(there).toBe(true);
-});
+const options = unless(
+  there ? undefined : `${motoPython()} is not there (test/tools/requirements.txt)`,
+);
 
 /** What moto's answers have and the region's lack, because nothing here reads it. */
 const ONLY_MOTO = [
@@ -43,7 +38,7 @@ const ONLY_HERE = [
   /^(A|Disa)ssociateAddressResponse\/return$/,
 ];
 
-describe.runIf(there)("moto and the region agree", () => {
+describe("moto and the region agree", options, () => {
   let moto: Moto;
   let region: RunningRegion;
   let held: { AllocationId: string; PublicIp: string };
@@ -226,7 +221,7 @@ describe.runIf(there)("moto and the region agree", () => {
 });
 
 /** Where moto is not EC2, and the region therefore not moto. When one of these fails, moto has changed: look again. */
-describe.runIf(there)("known differences: moto is wrong", () => {
+describe("known differences: moto is wrong", options, () => {
   let moto: Moto;
 
   beforeAll(async () => {

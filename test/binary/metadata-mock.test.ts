@@ -4,24 +4,19 @@
  * not follow EC2, it has one interface, and of Auto Scaling's target states only InService and Terminated.
  */
 import type { Instance } from "@aws-sdk/client-ec2";
-import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { unless } from "../support/skipping.ts";
 import { hasMoto, type Moto, startMoto } from "../../sim/moto.ts";
 import { type AgentOptions, type AgentRun, run } from "./agent.ts";
 import { hasMetadataMock, type Shown, startMetadataMock } from "./metadata-mock.ts";
 
-const hasGo = spawnSync("go", ["version"]).status === 0;
-test.runIf(process.env["CI"] && hasGo)("CI has AWS's metadata mock where it has Go", () => {
-  expect(hasMetadataMock()).toBe(true);
-});
-const isThere = hasMoto() && hasMetadataMock();
-if (!isThere)
-  console.warn(
-    "\n*** SKIPPED: moto or AWS's metadata mock is not there (with Go: make .tools/bin/ec2-metadata-mock) ***\n",
-  );
+const absent =
+  hasMoto() && hasMetadataMock()
+    ? undefined
+    : "moto or AWS's metadata mock is not there (with Go: make .tools/bin/ec2-metadata-mock)";
 
 /** What the mock plays, by its subcommand. */
 const IN_SERVICE = ["asglifecycle", "--asg-termination-delay-sec", "3600"];
@@ -29,7 +24,7 @@ const TERMINATED = ["asglifecycle"];
 const NO_STATES = ["events"];
 const notice = (action: string, inS = 0) => ["spot", "--action", action, "-d", String(inS)];
 
-describe.runIf(isThere)("with AWS's metadata mock and moto", () => {
+describe("with AWS's metadata mock and moto", unless(absent), () => {
   let moto: Moto;
   let allocationId: string;
   let publicIp: string;

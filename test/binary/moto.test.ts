@@ -10,18 +10,13 @@
  * - NAT gateways and load balancers as holders: moto does not show their interfaces on the address
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { unless } from "../support/skipping.ts";
 import { TAKEOVERS } from "../../src/reconcile/ownership.ts";
 import { hasMoto, type Moto, startMoto } from "../../sim/moto.ts";
 import { startRegion } from "../../sim/server.ts";
 import { type AgentRun, runAgent } from "./agent.ts";
 
-test.runIf(process.env["CI"])("CI has moto", () => {
-  expect(hasMoto()).toBe(true);
-});
-if (!hasMoto())
-  console.warn("\n*** SKIPPED: moto is not there; its scenario rows did not run ***\n");
-
-describe.runIf(hasMoto())("with moto as EC2", () => {
+describe("with moto as EC2", unless(hasMoto() ? undefined : "moto is not there"), () => {
   let moto: Moto;
   let allocationId: string;
   let me: string;

@@ -7,6 +7,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
+import { unless } from "../support/skipping.ts";
 import { makeAuthority } from "../support/certificates.ts";
 import { allow } from "../../sim/iam.ts";
 import { ARGUMENTS, type AgentRun, run } from "./agent.ts";
@@ -92,22 +93,23 @@ async function start(options: Start = {}): Promise<SetUp> {
   return setUp;
 }
 
-// The sources run on a Node as it is.
-describe.skipIf(ARGUMENTS.length > 0)("the binary", { timeout: 120_000 }, () => {
-  describe.concurrent.each(MACHINES)("where $name", ({ name, through, environment = {} }) => {
+const onSources = ARGUMENTS.length > 0 ? "the sources run on a Node as it is" : undefined;
+
+describe("the binary", { ...unless(onSources), timeout: 120_000 }, () => {
+  describe.concurrent.each(MACHINES)("where $name", ({ through, environment = {} }) => {
     const bare = (...command: string[]) => {
       const [program = "", ...args] = [...through, ...command];
       return spawnSync(program, args, { env: environment }).status;
     };
     // A kernel may be too old for the one, and a machine for tests may allow no namespaces.
     const isPossible = bare("/bin/true") === 0;
-    if (!isPossible) console.warn(`*** SKIPPED, for it cannot be had here: ${name} ***`);
+    const options = unless(isPossible ? undefined : "this machine cannot be made like that");
 
-    test.skipIf(!isPossible)("a Node as it is does not start", ({ expect }) => {
+    test("a Node as it is does not start", options, ({ expect }) => {
       expect(bare(process.execPath, "--eval", "0")).not.toBe(0);
     });
 
-    test.skipIf(!isPossible)("heals, rechecks, looks and prints its policy", async ({ expect }) => {
+    test("heals, rechecks, looks and prints its policy", options, async ({ expect }) => {
       const setUp = await start();
       try {
         const { region, allocationId, me } = setUp;

@@ -18,6 +18,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test, vi } from "vitest";
+import { unless } from "../support/skipping.ts";
 import { type RunningRegion, startRegion } from "../../sim/server.ts";
 import { aWorld } from "../../sim/world.ts";
 import { type AgentRun, runAgent } from "../binary/agent.ts";
@@ -121,6 +122,7 @@ async function until(what: () => boolean): Promise<void> {
 }
 
 const canMount = process.getuid?.() === 0 && spawnSync("unshare", ["--mount", "true"]).status === 0;
+const refused = canMount ? undefined : "nothing may be mounted here; root may";
 
 /** Runs the rest of the command line in a mount namespace of its own, after and before what a shell does. */
 const mounted = (before: string, after = ""): string[] => [
@@ -144,7 +146,7 @@ const READ_ONLY = mounted(
   'mount --bind "$RUNTIME_DIRECTORY" "$RUNTIME_DIRECTORY"; mount -o remount,ro,bind "$RUNTIME_DIRECTORY"',
 );
 
-describe.skipIf(!canMount)("nothing can be written", () => {
+describe("nothing can be written", unless(refused), () => {
   const through = (place: Place, how: readonly string[], flags: string[] = []) =>
     runAgent(place.region, place.me, {
       flags,
@@ -408,7 +410,7 @@ describe("a release is obeyed", () => {
   );
 });
 
-describe.skipIf(!canMount)("by hand", () => {
+describe("by hand", unless(refused), () => {
   const byHand = ({ region, me, environment }: Place, before: string, out: string) =>
     runAgent(region, me, {
       through: mounted(`mount -t tmpfs tmpfs /run; ${before}`, `cp -a /run/. ${out}`),

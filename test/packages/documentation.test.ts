@@ -15,6 +15,7 @@ import { readSettings, RESULT_KEYS } from "../../src/config/read.ts";
 import { SETTINGS } from "../../src/config/settings.ts";
 import { VARIABLES } from "../../src/config/variables.ts";
 import { OLD_ROLE } from "../../sim/iam.ts";
+import { unless } from "../support/skipping.ts";
 import { attempt, missing, read, ROOT } from "./tools.ts";
 
 /** The flags that are not settings. */
@@ -41,7 +42,7 @@ describe("eip-heal.conf", () => {
   });
 });
 
-describe.skipIf(missing("mandoc"))("the man pages", () => {
+describe("the man pages", unless(missing("mandoc")), () => {
   test.each(["eip-heal.8", "eip-heal.conf.5"])("%s has no lint", (page) => {
     // Which other pages this machine has is not the page's business.
     const { output } = attempt("mandoc", "-T", "lint", `packaging/${page}`);

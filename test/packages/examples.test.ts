@@ -9,6 +9,7 @@ import {
   type PolicyInput,
   type Statement,
 } from "../../src/iam/policy.ts";
+import { unless } from "../support/skipping.ts";
 import { attempt, missing, read, ROOT, run, SLOW } from "./tools.ts";
 
 const LINT = `${ROOT}.tools/lint/bin/`;
@@ -22,6 +23,12 @@ const CLOUD_INIT = `${ROOT}.tools/cloud-init/usr/lib/python3/dist-packages`;
 const TERRAFORM = [`${ROOT}.tools/bin/tofu`, "terraform", "tofu"].find(
   (name) => attempt("sh", "-c", `command -v ${name}`).status === 0,
 );
+
+/** Not every machine can have one. */
+const withoutTerraform =
+  TERRAFORM === undefined
+    ? "missing: terraform or tofu (make lint-examples builds it with Go)"
+    : undefined;
 
 const TEMPLATE = "examples/cloudformation.yaml";
 const MODULE = "examples/terraform";
@@ -43,11 +50,11 @@ function printed(words: Partial<PolicyInput> & { allocationId: string }): Statem
 }
 
 describe("the CloudFormation template", () => {
-  test.skipIf(missing(CFN_LINT))("cfn-lint has nothing to say", { timeout: SLOW }, () => {
+  test("cfn-lint has nothing to say", { ...unless(missing(CFN_LINT)), timeout: SLOW }, () => {
     expect(attempt(CFN_LINT, TEMPLATE)).toEqual({ status: 0, output: "" });
   });
 
-  test.skipIf(missing(PYTHON))("has the policy that eip-heal prints", () => {
+  test("has the policy that eip-heal prints", unless(missing(PYTHON)), () => {
     const load = `import cfnlint.decode.cfn_yaml as y, json; print(json.dumps(y.load(${JSON.stringify(TEMPLATE)})))`;
     const template = JSON.parse(run(PYTHON, "-c", load)) as {
       Resources: {
@@ -80,13 +87,13 @@ describe("the Terraform module", () => {
   const parsed = (path: string) =>
     JSON.parse(run(HCL2JSON, path).replace(/"\\"|\\""/g, '"')) as Record<string, unknown>;
 
-  test.skipIf(missing(HCL2JSON))("can be parsed, all of it", () => {
+  test("can be parsed, all of it", unless(missing(HCL2JSON)), () => {
     const files = readdirSync(`${ROOT}${MODULE}`).filter((name) => name.endsWith(".tf"));
     expect(files.toSorted()).toEqual(["main.tf", "outputs.tf", "variables.tf", "versions.tf"]);
     for (const name of files) expect(parsed(`${MODULE}/${name}`), name).not.toEqual({});
   });
 
-  test.skipIf(missing(HCL2JSON))("has the policy that eip-heal prints", () => {
+  test("has the policy that eip-heal prints", unless(missing(HCL2JSON)), () => {
     type Document = {
       statement?: {
         sid: string;
@@ -123,8 +130,9 @@ describe("the Terraform module", () => {
     expect(statements).toEqual(JSON.parse(expected));
   });
 
-  test.skipIf(withoutTerraform())(
+  test(
     "is formatted as by terraform fmt, and so is the Packer template",
+    unless(withoutTerraform),
     () => {
       for (const folder of [MODULE, "examples/packer"]) {
         for (const name of readdirSync(`${ROOT}${folder}`)) {
@@ -141,9 +149,9 @@ describe("the Terraform module", () => {
     },
   );
 
-  test.skipIf(withoutTerraform())(
+  test(
     "is valid, where the provider can be had",
-    { timeout: SLOW },
+    { ...unless(withoutTerraform), timeout: SLOW },
     ({ skip }) => {
       const folder = mkdtempSync(join(tmpdir(), "eip-heal-terraform-"));
       try {
@@ -151,7 +159,8 @@ describe("the Terraform module", () => {
         const terraform = (...args: string[]) =>
           attempt("timeout", "120", TERRAFORM ?? "", `-chdir=${folder}`, ...args, "-no-color");
         const { status, output } = terraform("init", "-backend=false", "-input=false");
-        skip(status !== 0, `the provider cannot be had here: ${output.trim().split("\n").at(-1)}`);
+        const [why] = /Error: .*/.exec(output) ?? [];
+        skip(status !== 0, `the provider cannot be had here: ${why}`);
         expect(terraform("validate").output).toContain("The configuration is valid.");
       } finally {
         rmSync(folder, { recursive: true });
@@ -159,21 +168,14 @@ describe("the Terraform module", () => {
     },
   );
 
-  test.skipIf(missing(HCL2JSON))("the Packer template can be parsed", () => {
+  test("the Packer template can be parsed", unless(missing(HCL2JSON)), () => {
     expect(Object.keys(parsed("examples/packer/eip-heal.pkr.hcl"))).toEqual(
       expect.arrayContaining(["packer", "variable", "source", "build"]),
     );
   });
 });
 
-/** Not every machine can have one: there it is said, and left to the workflow. */
-function withoutTerraform(): boolean {
-  if (TERRAFORM !== undefined) return false;
-  console.warn("test skipped, missing: terraform or tofu (make lint-examples builds it with Go)");
-  return true;
-}
-
-test.skipIf(missing(CHECKOV))("checkov finds nothing in either", { timeout: SLOW }, () => {
+test("checkov finds nothing in either", { ...unless(missing(CHECKOV)), timeout: SLOW }, () => {
   const { status, output } = attempt(
     CHECKOV,
     "--directory",
@@ -195,8 +197,9 @@ test.skipIf(missing(CHECKOV))("checkov finds nothing in either", { timeout: SLOW
   );
 });
 
-test.skipIf(missing(PYTHON, CLOUD_INIT))(
+test(
   "the user data is valid by the schema of cloud-init",
+  unless(missing(PYTHON, CLOUD_INIT)),
   () => {
     const check = (path: string) =>
       attempt(
@@ -215,7 +218,7 @@ test.skipIf(missing(PYTHON, CLOUD_INIT))(
   },
 );
 
-describe.skipIf(missing(PARLIAMENT))("parliament finds nothing", { timeout: SLOW }, () => {
+describe("parliament finds nothing", { ...unless(missing(PARLIAMENT)), timeout: SLOW }, () => {
   const summarize = (policy: string) => attempt(PARLIAMENT, "--string", policy);
 
   test("in the policies of the package", () => {

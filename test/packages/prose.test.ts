@@ -4,6 +4,7 @@ import { globSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { helpOf, overview } from "../../src/commands/help.ts";
 import { COMMANDS } from "../../src/commands/index.ts";
+import { unless } from "../support/skipping.ts";
 import { missing, read, ROOT } from "./tools.ts";
 
 const WORDS = `${ROOT}test/packages/words.txt`;
@@ -76,7 +77,7 @@ function unknownIn(text: string): string[] {
   return [...new Set(stdout.split("\n").filter((word) => word !== ""))];
 }
 
-describe.skipIf(missing("aspell"))("aspell knows every word", () => {
+describe("aspell knows every word", unless(missing("aspell")), () => {
   test.each(Object.entries(TEXTS))("of %s", (_, text) => {
     expect(text.trim()).not.toBe("");
     expect(unknownIn(text)).toEqual([]);

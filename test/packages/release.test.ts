@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { unless } from "../support/skipping.ts";
 import { missing, ROOT } from "./tools.ts";
 
 let folder: string;
@@ -31,7 +32,7 @@ function there(program: string, ...args: string[]): { status: number | null; out
   return { status, output: stdout + stderr };
 }
 
-describe.skipIf(missing("git"))("release-check", () => {
+describe("release-check", unless(missing("git")), () => {
   const git = (...args: string[]) => {
     const { status, output } = there("git", "-c", "user.name=a", "-c", "user.email=a@b", ...args);
     expect(status, output).toBe(0);
@@ -130,7 +131,7 @@ describe.skipIf(missing("git"))("release-check", () => {
   });
 });
 
-describe.skipIf(missing("curl", "xz", "tar"))("verify-node", () => {
+describe("verify-node", unless(missing("curl", "xz", "tar")), () => {
   /** A project with a "Node", and the releases of a Node project with that one or another one. */
   function verify(published: string, sumOf?: string): { status: number | null; output: string } {
     const mine = "#!/bin/sh\necho 24.0.0\n";

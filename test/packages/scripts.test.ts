@@ -3,6 +3,7 @@ import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { unless } from "../support/skipping.ts";
 import { DEB, missing, read, ROOT, RPM, run } from "./tools.ts";
 
 interface Answers {
@@ -74,7 +75,7 @@ describe("rpm", () => {
     expect(calls("rpm/preun.sh", ["0"], { [DISABLE]: 1 })).toEqual([DISABLE]);
   });
 
-  test.skipIf(missing("rpm", RPM))("these are the scripts of the package", () => {
+  test("these are the scripts of the package", unless(missing("rpm", RPM)), () => {
     const query = (tag: string) =>
       run("rpm", "-qp", "--nosignature", "--qf", `%{${tag}}`, RPM).trimEnd();
     expect(query("POSTIN")).toBe(read("packaging/rpm/post.sh").trimEnd());
@@ -122,7 +123,7 @@ describe("deb", () => {
     ]);
   });
 
-  test.skipIf(missing("dpkg-deb", DEB))("these are the scripts of the package", () => {
+  test("these are the scripts of the package", unless(missing("dpkg-deb", DEB)), () => {
     for (const script of ["postinst", "prerm", "postrm"]) {
       expect(run("dpkg-deb", "--info", DEB, script)).toBe(read(`packaging/deb/${script}`));
     }

@@ -3,6 +3,7 @@ import { BlockList, isIP } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { unless } from "../support/skipping.ts";
 import { attempt, missing, read, ROOT, SLOW } from "./tools.ts";
 
 const UNIT = read("systemd/eip-heal.service");
@@ -42,7 +43,7 @@ function withUnit(
   }
 }
 
-describe.skipIf(missing("systemd-analyze"))("systemd-analyze", () => {
+describe("systemd-analyze", unless(missing("systemd-analyze")), () => {
   test("verify has nothing to say", { timeout: SLOW }, () => {
     expect(withUnit(UNIT, "systemd-analyze", "verify", "--man=no")).toEqual({
       status: 0,

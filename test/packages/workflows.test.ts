@@ -1,5 +1,6 @@
 import { existsSync, readdirSync } from "node:fs";
 import { describe, expect, test } from "vitest";
+import { unless } from "../support/skipping.ts";
 import { attempt, missing, read, ROOT, SLOW } from "./tools.ts";
 
 const FOLDER = ".github/workflows/";
@@ -9,18 +10,16 @@ const workflows = readdirSync(`${ROOT}${FOLDER}`).map(
 const ACTIONLINT = `${ROOT}.tools/bin/actionlint`;
 const ZIZMOR = `${ROOT}.tools/lint/bin/zizmor`;
 
-/** A Go program, which not every machine can have: there it is said, and left to the workflow itself. */
-function withoutActionlint(): boolean {
-  if (existsSync(ACTIONLINT)) return false;
-  console.warn("test skipped, missing: actionlint (make lint-workflows installs it with Go)");
-  return true;
-}
+/** A Go program, which not every machine can have. */
+const withoutActionlint = existsSync(ACTIONLINT)
+  ? undefined
+  : "missing: actionlint (make lint-workflows installs it with Go)";
 
-test.skipIf(withoutActionlint())("actionlint has nothing to say", { timeout: SLOW }, () => {
+test("actionlint has nothing to say", { ...unless(withoutActionlint), timeout: SLOW }, () => {
   expect(attempt(ACTIONLINT, "-no-color")).toEqual({ status: 0, output: "" });
 });
 
-test.skipIf(missing(ZIZMOR))("zizmor finds nothing", { timeout: SLOW }, () => {
+test("zizmor finds nothing", { ...unless(missing(ZIZMOR)), timeout: SLOW }, () => {
   const { status, output } = attempt(ZIZMOR, "--offline", "--no-progress", ".github");
   expect(status, output).toBe(0);
 });

@@ -1,0 +1,14 @@
+/** Tests that cannot run everywhere: each says why, and test/tools/summary.ts lists them at the end of the run. */
+import type { TestOptions } from "vitest";
+
+declare module "vitest" {
+  interface TaskMeta {
+    /** Why it is skipped. */
+    skipped?: string;
+  }
+}
+
+/** The options of a test, or of a group of tests, that runs unless there is a reason against it. */
+export function unless(reason: string | undefined): TestOptions {
+  return reason === undefined ? {} : { skip: true, meta: { skipped: reason } };
+}
