@@ -10,8 +10,6 @@ import { Failure } from "../../src/model/failure.ts";
 import type { LastResult, RecheckState } from "../../src/reconcile/drift.ts";
 import type { Outcome } from "../../src/model/outcome.ts";
 import { resultRecord } from "../../src/report/report.ts";
-import { readSettings } from "../../src/config/read.ts";
-import type { Settings } from "../../src/config/settings.ts";
 import { FLIGHT_MS } from "../../src/reconcile/bounds.ts";
 import { heal } from "../../src/run/heal.ts";
 import { underHook } from "../../src/run/lifecycle.ts";
@@ -22,6 +20,7 @@ import {
   type SentWrite,
 } from "../../src/run/ports.ts";
 import { recheck } from "../../src/commands/recheck.ts";
+import { settingsOf } from "../support/settings.ts";
 import { ApiError } from "../../sim/errors.ts";
 import type { Address, Instance as SimulatedInstance } from "../../sim/model.ts";
 import type { DescribedInstance, DescribeInstancesInput } from "../../sim/actions.ts";
@@ -97,12 +96,6 @@ export async function runWith(
     runtime.last = resultRecord(outcome, new Date(wallClock())) as unknown as LastResult;
   }
   return outcome;
-}
-
-export function settingsOf(environment: Readonly<Record<string, string>>): Settings {
-  const result = readSettings({ flags: {}, environment, file: { path: "none", variables: {} } });
-  if ("problems" in result) throw new Error(JSON.stringify(result.problems));
-  return result.settings;
 }
 
 /** What each instance of a region keeps of its last write, as its /run does until it is booted again. */

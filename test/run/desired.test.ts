@@ -1,0 +1,108 @@
+/** Which address is desired: the settings count before the tags, and the tag of an address before that of a pool. */
+import { describe, expect, test } from "vitest";
+import { EXIT, Failure } from "../../src/model/failure.ts";
+import type { Instance } from "../../src/model/instance.ts";
+import { statusOf } from "../../src/reconcile/retry.ts";
+import { desiredAddress, tagsToRead } from "../../src/run/desired.ts";
+import { ALLOCATION, ME } from "../reconcile/fixtures.ts";
+import { settingsOf } from "../support/settings.ts";
+import { scripted, SELF } from "./scripted.ts";
+
+type Variables = Readonly<Record<string, string>>;
+const ADDRESS = { kind: "address", allocationId: ALLOCATION };
+const WEB = { kind: "pool", key: "eip-pool", value: "web" };
+const BY_ID = { EIP_HEAL_ALLOCATION_ID: ALLOCATION };
+const BY_POOL = { EIP_HEAL_POOL: "eip-pool=web" };
+
+/** What is desired, and whether EC2 was asked. */
+async function desired(settings: Variables, shown: Instance["tag"], tags?: Variables | Failure) {
+  const { ports, calls, asked } = scripted();
+  const self: Instance = { ...SELF, ...(shown && { tag: shown }) };
+  const ec2 = {
+    tags: () => {
+      calls.push("0 tags");
+      return tags instanceof Failure ? Promise.reject(tags) : Promise.resolve(tags ?? {});
+    },
+  };
+  const context = { settings: settingsOf(settings), ports, step: "starting" };
+  const found = await desiredAddress(context, self, ec2).catch((error: unknown) => error);
+  return { found, asked: asked() };
+}
+
+describe("the desired address", () => {
+  test.each<[string, Variables, Instance["tag"], Variables | undefined, unknown, string[]]>([
+    ["by setting", BY_ID, { key: "allocation-id", value: "x" }, {}, ADDRESS, []],
+    ["a pool by setting", BY_POOL, { key: "allocation-id", value: "x" }, {}, WEB, []],
+    ["by tag", {}, { key: "allocation-id", value: ALLOCATION }, {}, ADDRESS, []],
+    ["a pool by tag", {}, { key: "eip-pool", value: "web" }, {}, WEB, []],
+    ["by a tag that EC2 shows", {}, undefined, { "allocation-id": ALLOCATION }, ADDRESS, ["tags"]],
+    ["a pool by one", {}, undefined, { "eip-pool": "web" }, WEB, ["tags"]],
+    [
+      "by the tag of an address, whatever else there is",
+      {},
+      undefined,
+      { Name: "web-1", "eip-pool": "web", "allocation-id": ALLOCATION },
+      ADDRESS,
+      ["tags"],
+    ],
+    [
+      "a pool, where the tag of an address is empty",
+      {},
+      undefined,
+      { "allocation-id": "", "eip-pool": "web" },
+      WEB,
+      ["tags"],
+    ],
+    [
+      "by a tag of another name",
+      { EIP_HEAL_TAG: "eip", EIP_HEAL_POOL_TAG: "eips" },
+      undefined,
+      { eip: ALLOCATION, "eip-pool": "web" },
+      ADDRESS,
+      ["tags"],
+    ],
+    [
+      "a pool by a tag of another name",
+      { EIP_HEAL_POOL_TAG: "eips" },
+      { key: "eips", value: "web" },
+      undefined,
+      { kind: "pool", key: "eips", value: "web" },
+      [],
+    ],
+  ])("%s", async (_, settings, shown, tags, expected, asked) => {
+    expect(await desired(settings, shown, tags)).toEqual({ found: expected, asked });
+  });
+
+  test.each([
+    ["to be corrected in the end", {}, EXIT.CONFIG],
+    ["in order in the end, where none is needed", { EIP_HEAL_OPTIONAL: "yes" }, EXIT.OK],
+  ])("no tag is not there yet, and %s", async (_, settings, status) => {
+    const { found } = await desired(settings, undefined, { Name: "web-1" });
+    expect(found).toMatchObject({ kind: "not-yet", code: "NoTag" });
+    expect((found as Failure).step).toContain(`allocation-id of ${ME}`);
+    expect(statusOf(found as Failure)).toBe(status);
+  });
+
+  test("an allocation id that is none has to be corrected", async () => {
+    const { found } = await desired({}, { key: "allocation-id", value: "203.0.113.7" });
+    expect(found).toMatchObject({ kind: "misconfigured" });
+    expect((found as Failure).message).toContain(`allocation-id of ${ME} is "203.0.113.7"`);
+  });
+
+  test("EC2 that does not tell the tags is a failure of that step", async () => {
+    const denied = new Failure("denied", { why: "no" });
+    const { found } = await desired({}, undefined, denied);
+    expect(found).toMatchObject({ kind: "denied", step: `reading the tag allocation-id of ${ME}` });
+  });
+});
+
+describe("of the tags that instance metadata shows", () => {
+  test.each<[string, Variables, readonly string[]]>([
+    ["both are looked for", {}, ["allocation-id", "eip-pool"]],
+    ["both, by their names", { EIP_HEAL_TAG: "a", EIP_HEAL_POOL_TAG: "b" }, ["a", "b"]],
+    ["none, where a setting names the address", BY_ID, []],
+    ["none, where a setting names the pool", BY_POOL, []],
+  ])("%s", (_, settings, tags) => {
+    expect(tagsToRead(settingsOf(settings))).toEqual(tags);
+  });
+});
