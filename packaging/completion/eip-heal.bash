@@ -56,7 +56,8 @@ _eip_heal() {
 		case $command in
 		'') words="$commands --config --dry-run --json --verbose $settings $everywhere" ;;
 		heal) words="--config --dry-run --json --verbose $settings $everywhere" ;;
-		recheck | release | status | doctor) words="--config --json --verbose $settings $everywhere" ;;
+		recheck | release | doctor) words="--config --json --verbose $settings $everywhere" ;;
+		status) words="--config --json --verbose --wait $settings $everywhere" ;;
 		policy) words="--config --verbose --explain --required --any --hook --release --region --account --vpc --group $settings $everywhere" ;;
 		check-config) words="--config --verbose $settings $everywhere" ;;
 		help) words="$commands $everywhere" ;;

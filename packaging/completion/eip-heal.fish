@@ -56,6 +56,7 @@ complete -c eip-heal -n '__eip_heal_is heal recheck release status doctor policy
 complete -c eip-heal -n '__eip_heal_is heal recheck release status doctor policy check-config' -l log-level -x -a 'error warn info debug' -d 'how much is logged'
 complete -c eip-heal -n '__eip_heal_is heal recheck release status doctor policy check-config help version' -l version -d 'print the version'
 complete -c eip-heal -n '__eip_heal_is heal recheck release status doctor policy check-config help version' -s h -l help -d 'print the help of this command'
+complete -c eip-heal -n '__eip_heal_is status' -l wait -d 'first wait until no heal and no recheck is under way'
 complete -c eip-heal -n '__eip_heal_is policy' -l explain -d 'say on standard error why each statement is there'
 complete -c eip-heal -n '__eip_heal_is policy' -l required -d 'only what a heal cannot do without'
 complete -c eip-heal -n '__eip_heal_is policy' -l any -d 'for any address of the account'

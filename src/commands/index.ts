@@ -55,7 +55,17 @@ export const COMMANDS: readonly CommandRow[] = [
   command({
     name: "status",
     summary: "show in one look where the address is and what the last run did",
-    options: { ...CONFIG, ...JSON_OPTION, ...VERBOSE },
+    options: {
+      ...CONFIG,
+      ...JSON_OPTION,
+      ...VERBOSE,
+      wait: {
+        type: "boolean",
+        meaning: "first wait until no heal and no recheck is under way",
+        explanation:
+          "At most as long as a run may take, which is `EIP_HEAL_DEADLINE` and a minute; then it shows how things stand all the same.",
+      },
+    },
     hasSettings: true,
     load: () => import("./status.ts"),
   }),

@@ -8,7 +8,8 @@ import { UNKNOWN_FOR_MS } from "../reconcile/bounds.ts";
 import { EXIT, type ExitStatus, Failure } from "../model/failure.ts";
 import { statusOf } from "../reconcile/retry.ts";
 import { type Choice, choose } from "../reconcile/pool.ts";
-import { type LastResult, RETRY_TIMER } from "../reconcile/drift.ts";
+import { HEAL_UNIT, type LastResult, RECHECK_UNIT, RETRY_TIMER } from "../reconcile/drift.ts";
+import { isUnderWay, type Unit } from "../model/unit.ts";
 import { linesOf, type Row } from "../report/screen.ts";
 import type { Settings } from "../config/settings.ts";
 import { desiredAddress, tagsToRead } from "../run/desired.ts";
@@ -21,6 +22,9 @@ import { begin } from "./refusal.ts";
 
 /** Milliseconds that the look at instance metadata and EC2 may take. */
 const LIMIT_MS = 8_000;
+
+/** Milliseconds beyond its deadline that a run may take: a hold that has begun, or a launch hook. */
+const GRACE_MS = 60_000;
 
 /** The last run, as its result tells. */
 export type LastRun =
@@ -50,10 +54,18 @@ export interface AddressStatus {
   readonly retryInMs?: number;
   /** Milliseconds until the next recheck; undefined while none is to come. */
   readonly recheckInMs?: number;
+  /** The run that systemd has under way, if there is one. */
+  readonly underWay?: RunName;
+  /** Is the recheck of every minute on? Its next time is not known while a recheck is under way. */
+  readonly hasRecheckTimer: boolean;
 }
 
-/** What starts rechecks: once after each success, and every minute if that is on. */
-const RECHECK_TIMERS = ["eip-heal-confirm.timer", "eip-heal-recheck.timer"];
+export type RunName = "heal" | "recheck";
+
+/** What starts a recheck after each success. */
+const CONFIRM_TIMER = "eip-heal-confirm.timer";
+/** What starts one every minute, if it is on. */
+const RECHECK_TIMER = "eip-heal-recheck.timer";
 
 /**
  * Looks.
@@ -70,30 +82,77 @@ export async function status(
   const { signal } = limit;
   const context: RunContext = { settings, ports, signal, step: "starting" };
   try {
-    const due = async (...names: string[]) => {
-      const timers = await Promise.all(names.map((name) => ports.machine.unit(name, signal)));
-      const times = timers.flatMap((timer) =>
-        timer?.activity === "active" && timer.nextMs !== undefined ? [timer.nextMs] : [],
-      );
-      return times.length === 0 ? undefined : Math.max(0, Math.min(...times));
-    };
-    const [found, retryInMs, recheckInMs] = await Promise.all([
-      look(context),
-      due(RETRY_TIMER),
-      due(...RECHECK_TIMERS),
-    ]);
-    return {
-      ...found,
-      lastRun: ports.lastRun,
-      ...(retryInMs !== undefined && { retryInMs }),
-      ...(recheckInMs !== undefined && { recheckInMs }),
-    };
+    const [found, units] = await Promise.all([look(context), unitsOf(ports.machine, signal)]);
+    return { ...found, lastRun: ports.lastRun, ...units };
   } finally {
     limit.release();
   }
 }
 
-type Found = Omit<AddressStatus, "lastRun" | "retryInMs" | "recheckInMs">;
+type Units = Pick<AddressStatus, "retryInMs" | "recheckInMs" | "underWay" | "hasRecheckTimer">;
+
+/** What systemd has under way, and what its timers will start. */
+async function unitsOf(machine: StatusPorts["machine"], signal: AbortSignal): Promise<Units> {
+  const [retry, confirm, recheck, underWay] = await Promise.all([
+    machine.unit(RETRY_TIMER, signal),
+    machine.unit(CONFIRM_TIMER, signal),
+    machine.unit(RECHECK_TIMER, signal),
+    runUnderWay(machine, signal),
+  ]);
+  const retryInMs = soonest(retry);
+  const recheckInMs = soonest(confirm, recheck);
+  return {
+    hasRecheckTimer: recheck?.activity === "active",
+    ...(retryInMs !== undefined && { retryInMs }),
+    ...(recheckInMs !== undefined && { recheckInMs }),
+    ...(underWay !== undefined && { underWay }),
+  };
+}
+
+function soonest(...timers: (Unit | undefined)[]): number | undefined {
+  const times = timers.flatMap((timer) =>
+    timer?.activity === "active" && timer.nextMs !== undefined ? [timer.nextMs] : [],
+  );
+  return times.length === 0 ? undefined : Math.max(0, Math.min(...times));
+}
+
+/** The run that systemd has under way. A recheck that waits for a heal counts as that heal. */
+async function runUnderWay(
+  machine: StatusPorts["machine"],
+  signal: AbortSignal,
+): Promise<RunName | undefined> {
+  const [heal, recheck] = await Promise.all([
+    machine.unit(HEAL_UNIT, signal),
+    machine.unit(RECHECK_UNIT, signal),
+  ]);
+  return isUnderWay(heal) ? "heal" : isUnderWay(recheck) ? "recheck" : undefined;
+}
+
+/** Milliseconds from one look at the units to the next. */
+const POLL_MS = 1_000;
+
+/**
+ * Waits until systemd has no run under way.
+ *
+ * @param limitMs milliseconds after which it is not waited for any longer
+ * @param report told what is waited for
+ */
+async function waitForRuns(
+  { unit, clock, stop }: Pick<Context, "unit" | "clock" | "stop">,
+  limitMs: number,
+  report: (run: RunName) => void,
+): Promise<void> {
+  const until = clock.now() + limitMs;
+  while (clock.now() < until && !stop.aborted) {
+    const run = await runUnderWay({ unit }, stop);
+    if (run === undefined) return;
+    report(run);
+    // When it is stopped, status tells what it can.
+    await clock.sleep(POLL_MS, stop).catch(() => {});
+  }
+}
+
+type Found = Omit<AddressStatus, "lastRun" | keyof Units>;
 
 async function look(context: RunContext): Promise<Found> {
   const { settings, ports, signal } = context;
@@ -157,12 +216,12 @@ function whyNotHere(
     case "associate":
       return [
         EXIT.TEMPFAIL,
-        `${direct ? "the address is nobody's" : "no instance holds the address"}: a heal associates it (sudo eip-heal)`,
+        `${direct ? "nobody" : "no instance"} holds the address; a heal would associate it (sudo eip-heal)`,
       ];
     case "take":
       return [
         EXIT.TEMPFAIL,
-        `the address is not here: a heal takes it (sudo eip-heal), because ${decision.because}`,
+        `the address is not here; a heal would take it (sudo eip-heal), because ${decision.because}`,
       ];
     case "wait":
       return [EXIT.TEMPFAIL, `the address is not here: ${decision.because}`];
@@ -176,11 +235,11 @@ function whyNotHere(
 /** The rows that tell it. @param now milliseconds since the epoch */
 export function rowsOf(addressStatus: AddressStatus, now: number): Row[] {
   const { here, exitStatus, message, self, target, address, direct, lastRun } = addressStatus;
-  const { retryInMs, recheckInMs } = addressStatus;
+  const { retryInMs, underWay } = addressStatus;
   const unknown = "not known";
   return [
     {
-      mark: here ? "ok" : exitStatus === EXIT.OK ? "warning" : "failed",
+      mark: here ? "ok" : isRight(exitStatus) ? "warning" : "failed",
       label: "status",
       text: message,
     },
@@ -206,12 +265,23 @@ export function rowsOf(addressStatus: AddressStatus, now: number): Row[] {
           : `${target.publicIp ?? "none"} at ${target.interfaceId} ${target.privateIp}, by instance metadata`,
     },
     { label: "last run", text: lastRunOf(lastRun, now) },
+    ...(underWay === undefined ? [] : [{ label: "now", text: `a ${underWay} is under way` }]),
     ...(retryInMs === undefined ? [] : [{ label: "next try", text: `in ${seconds(retryInMs)}` }]),
-    {
-      label: "next recheck",
-      text: recheckInMs === undefined ? "none, the timer is off" : `in ${seconds(recheckInMs)}`,
-    },
+    { label: "next recheck", text: nextRecheckOf(addressStatus) },
   ];
+}
+
+/** Is nothing wrong with the address not being here? */
+function isRight(exitStatus: ExitStatus): boolean {
+  return exitStatus === EXIT.OK || exitStatus === EXIT.UNAVAILABLE;
+}
+
+function nextRecheckOf({ recheckInMs, hasRecheckTimer, underWay }: AddressStatus): string {
+  if (recheckInMs !== undefined) return `in ${seconds(recheckInMs)}`;
+  if (!hasRecheckTimer) return "none, the timer is off";
+  return underWay === "recheck"
+    ? "a minute after the one that is under way"
+    : "not known; the timer is on";
 }
 
 function holderOf({ holder }: AddressState, self: Instance | undefined, direct = true): string {
@@ -247,7 +317,7 @@ export const STATUS_VERSION = 1;
 /** What `status --json` prints. */
 export function statusRecord(addressStatus: AddressStatus, at: Date): Record<string, unknown> {
   const { here, exitStatus, message, self, target, address, lastRun } = addressStatus;
-  const { retryInMs, recheckInMs } = addressStatus;
+  const { retryInMs, recheckInMs, underWay } = addressStatus;
   return {
     version: STATUS_VERSION,
     at: at.toISOString(),
@@ -268,17 +338,27 @@ export function statusRecord(addressStatus: AddressStatus, at: Date): Record<str
     ...(lastRun.known && { lastRun: lastRun.result }),
     ...(retryInMs !== undefined && { retryInMs: Math.round(retryInMs) }),
     ...(recheckInMs !== undefined && { recheckInMs: Math.round(recheckInMs) }),
+    ...(underWay !== undefined && { underWay }),
   };
 }
 
 /** `eip-heal status` */
 export async function run(
   context: Context,
-  { json }: { readonly json: boolean },
+  { json, wait }: { readonly json: boolean; readonly wait: boolean },
 ): Promise<Completion> {
   const { runtime, clock, stop } = context;
-  const lastRun = runtime.record() as LastRun;
+  const { screen, lines, progress } = await context.screen();
   const beginning = begin(context);
+  if (wait) {
+    const deadlineMs = "problems" in beginning ? 0 : beginning.settings.deadlineMs;
+    await waitForRuns(context, deadlineMs + GRACE_MS, (name) => {
+      if (!json) progress(`  waiting for the ${name} that is under way ...`);
+    });
+    if (!json) progress("");
+  }
+  const lastRun = runtime.record() as LastRun;
+  const machine = { unit: context.unit };
   const addressStatus: AddressStatus =
     "problems" in beginning
       ? {
@@ -286,16 +366,12 @@ export async function run(
           exitStatus: beginning.status,
           message: beginning.problems.join("; "),
           lastRun,
+          ...(await unitsOf(machine, stop)),
         }
-      : await status(
-          beginning.settings,
-          { ...beginning.ports, machine: { unit: context.unit }, lastRun },
-          stop,
-        );
+      : await status(beginning.settings, { ...beginning.ports, machine, lastRun }, stop);
   const now = clock.date();
   const { exitStatus } = addressStatus;
   if (json) return { status: exitStatus, json: statusRecord(addressStatus, now) };
-  const { screen, lines } = await context.screen();
   const rows = rowsOf(addressStatus, now.getTime());
   const width = Math.max(...rows.map(({ label }) => label.length));
   for (const row of rows) lines(linesOf(row, screen, width));

@@ -4,6 +4,8 @@ export interface Unit {
   readonly enablement: string;
   /** ActiveState: `active`, `failed` … */
   readonly activity: string;
+  /** Has systemd still to start it, or stop it? It may wait for another unit. */
+  readonly isQueued: boolean;
   /** `success`, `exit-code` … */
   readonly result: string;
   /** Exit status of its last run; undefined if it has not run. */
@@ -13,4 +15,9 @@ export interface Unit {
   readonly variables: readonly string[];
   /** For a timer: milliseconds until it next elapses. */
   readonly nextMs?: number;
+}
+
+/** Is a service that runs and ends under way, or about to? */
+export function isUnderWay(unit: Unit | undefined): boolean {
+  return unit !== undefined && (unit.isQueued || /ing$/.test(unit.activity));
 }

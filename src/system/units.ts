@@ -12,6 +12,7 @@ const PROPERTIES = [
   "LoadState",
   "UnitFileState",
   "ActiveState",
+  "Job",
   "Result",
   "ExecMainStatus",
   "ExecMainExitTimestampMonotonic",
@@ -46,6 +47,7 @@ export async function unitState(name: string, signal: AbortSignal): Promise<Unit
           ? property("UnitFileState")
           : property("LoadState"), // masked, bad-setting, error
     activity: property("ActiveState"),
+    isQueued: Number(property("Job")) > 0,
     result: property("Result"),
     ...(hasRun && { exitStatus: Number(property("ExecMainStatus")) }),
     needsReload: property("NeedDaemonReload") === "yes",

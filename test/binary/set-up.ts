@@ -2,7 +2,7 @@
  * A set-up that can be broken, and a reader of cures: it does what doctor prints, literally, and nothing else.
  */
 import { execFileSync } from "node:child_process";
-import { chmodSync, rmSync, mkdtempSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
@@ -120,11 +120,14 @@ export class SetUp {
           .join("; ")} ;;`,
     );
     const file = join(this.#folder, "systemctl");
+    // Moved into its place whole: it may be running.
+    const fresh = `${file}.new`;
     writeFileSync(
-      file,
+      fresh,
       `#!/bin/sh\ncase $2 in\n${cases.join("\n")}\n*) echo LoadState=not-found ;;\nesac\n`,
     );
-    chmodSync(file, 0o755);
+    chmodSync(fresh, 0o755);
+    renameSync(fresh, file);
   }
 
   /** The variables that eip-heal has here, and its settings file. */
