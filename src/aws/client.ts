@@ -225,10 +225,10 @@ function translate(
   return new Failure("unreachable", {
     request,
     why: isUnconnected
-      ? `no connection within ${CONNECT_MS / 1_000} s`
+      ? `no connection to ${NAMES[service]} within ${CONNECT_MS / 1_000} s`
       : wasSlow
-        ? `no complete answer within ${limitMs / 1_000} s`
-        : (trouble?.why ?? message ?? "no answer"),
+        ? `no complete answer within ${limitMs / 1_000} s from ${NAMES[service]}`
+        : `${NAMES[service]}: ${trouble?.why ?? message ?? "no answer"}`,
     // What has connected has a way out.
     remedy:
       trouble?.remedy ?? (wasSlow && !isUnconnected ? undefined : egressHint(NAMES[service], self)),

@@ -309,7 +309,7 @@ export function ec2Over(
   function unknownAllocation(allocationId: string): Failure {
     return new Failure("not-yet", {
       request: `ec2:DescribeAddresses at ${api.host}`,
-      why: `EC2 does not know ${allocationId} in ${self.region}`,
+      why: `no address ${allocationId} in ${self.region}`,
       remedy: "is it released, in another region or in another account?",
       code: AWS_CODE.unknownAllocation,
       permanentStatus: EXIT.CONFIG,
@@ -442,7 +442,7 @@ function holderOf(row: Address): Holder {
   if (ServiceManaged !== undefined) {
     return {
       kind: "other",
-      what: `${NetworkInterfaceId ?? "a service"}, managed by ${ServiceManaged}`,
+      what: `an interface managed by ${ServiceManaged}${NetworkInterfaceId ? `, ${NetworkInterfaceId}` : ""}`,
     };
   }
   if (InstanceId) {
@@ -457,7 +457,7 @@ function holderOf(row: Address): Holder {
   if (AssociationId || NetworkInterfaceId) {
     return {
       kind: "other",
-      what: `${NetworkInterfaceId ?? AssociationId}, which belongs to no instance (a NAT gateway, a load balancer or a detached interface)`,
+      what: `an interface that belongs to no instance, ${NetworkInterfaceId ?? AssociationId} (a NAT gateway, a load balancer or a detached interface)`,
       isOrphan: true,
       ...(NetworkInterfaceId && { interfaceId: NetworkInterfaceId }),
     };

@@ -4,7 +4,14 @@ import type { Outcome } from "../model/outcome.ts";
 import { HEAL_UNIT } from "../reconcile/drift.ts";
 import { isGivenUp, type ResultWrite } from "../reconcile/precedence.ts";
 import { loggedToConsole } from "../reconcile/repeated.ts";
-import { type Line, report, reportHook, resultRecord, resultVariables } from "../report/report.ts";
+import {
+  DOCTOR,
+  type Line,
+  report,
+  reportHook,
+  resultRecord,
+  resultVariables,
+} from "../report/report.ts";
 import type { Completion, Context, Result } from "./command.ts";
 
 type OutcomeContext = Pick<Context, "clock" | "runtime">;
@@ -18,7 +25,10 @@ export function lineOf(outcome: Outcome, context: OutcomeContext): Line {
 /** The line about the launch hook, if there was one. */
 export function hookLines(outcome: Outcome, context: OutcomeContext): Line[] {
   if (outcome.hook === undefined) return [];
-  const { level, line: text } = reportHook(outcome.hook);
+  const { level, line } = reportHook(outcome.hook);
+  // The last line of the run.
+  const hasFailed = outcome.end !== "stopped" && report(outcome).status !== EXIT.OK;
+  const text = hasFailed ? `${line}${DOCTOR}` : line;
   return [{ level, text, journalOnly: isOnConsole(outcome, context) }];
 }
 
@@ -55,10 +65,12 @@ export function afterWriting(completion: Completion, write: ResultWrite): Comple
   if (write.is === "written") return completion;
   const isUntrue = completion.status === EXIT.OK && !write.isEnvTrue;
   const [text, otherwise] = whyNotWritten(write);
-  const line: Line = { level: isUntrue ? "error" : otherwise, text };
+  const status = EXIT.TEMPFAIL;
+  const line: Line = isUntrue
+    ? { level: "error", text: `FAILED (${status}): ${text}${DOCTOR}` }
+    : { level: otherwise, text };
   const lines = [...(completion.lines ?? []), line];
   if (!isUntrue) return { ...completion, lines };
-  const status = EXIT.TEMPFAIL;
   const { json } = completion;
   const isRecord = typeof json === "object" && json !== null;
   return {

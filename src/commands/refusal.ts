@@ -5,6 +5,7 @@ import type { Settings } from "../config/settings.ts";
 import { EXIT, type ExitStatus, Failure } from "../model/failure.ts";
 import { RECHECK_UNIT } from "../reconcile/drift.ts";
 import type { HookEnd, Outcome } from "../model/outcome.ts";
+import { DOCTOR } from "../report/report.ts";
 import type { Completion, Context, RunPorts } from "./command.ts";
 import { completionOf, hookLines, isOnConsole } from "./outcome.ts";
 
@@ -64,7 +65,7 @@ export async function refusedHeal(
   if (refusal.status === EXIT.USAGE) return refused(refusal, context);
   const failed = outcomeOf(refusal);
   const journalOnly = isOnConsole(failed, context);
-  for (const text of refusal.problems) context.say({ level: "error", text, journalOnly });
+  for (const text of failedLines(refusal)) context.say({ level: "error", text, journalOnly });
   const { hook } = refusal;
   const outcome =
     hook === undefined
@@ -73,6 +74,14 @@ export async function refusedHeal(
   const { result, ...completion } = completionOf(outcome, context);
   const lines = hookLines(outcome, context);
   return { ...completion, lines, ...(!dryRun && { result }) };
+}
+
+/** A line for each problem; the first says that it was the end, and the last one where to go on. */
+function failedLines({ problems, status }: Refusal): string[] {
+  return problems.map(
+    (text, index) =>
+      `${index === 0 ? `FAILED (${status}): ` : ""}${text}${index === problems.length - 1 ? DOCTOR : ""}`,
+  );
 }
 
 function outcomeOf({ problems, status }: Refusal): Outcome & { end: "failed" } {

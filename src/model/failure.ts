@@ -113,7 +113,10 @@ export interface FailureDetails {
   readonly cause?: unknown;
 }
 
-/** A foreseen failure. Its message is a complete sentence: step, request, cause, remedy. */
+/**
+ * A foreseen failure. Its message is a complete sentence: cause and remedy first, for whoever sees only its beginning; step
+ * and request in parentheses.
+ */
 export class Failure extends Error {
   override readonly name = "Failure";
   readonly kind: Kind;
@@ -166,7 +169,10 @@ function sentence(
   { request, requestId, why, remedy }: FailureDetails,
   step: string | undefined,
 ): string {
-  const sent = requestId === undefined ? request : `${request} (request ${requestId})`;
-  const what = [step, sent, shortened(why)].filter((part) => part !== undefined).join(": ");
-  return remedy === undefined ? what : `${what}; ${remedy}`;
+  const what = remedy === undefined ? shortened(why) : `${shortened(why)}; ${remedy}`;
+  const where = [step, request].filter((part) => part !== undefined).join(": ");
+  if (where === "") return what;
+  return requestId === undefined
+    ? `${what} (${where})`
+    : `${what} (${where}, request ${requestId})`;
 }

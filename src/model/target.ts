@@ -36,7 +36,7 @@ export function resolveTarget(
   const found = self.interfaces.find((one) => isMeant(one, wanted));
   if (found === undefined) {
     throw new Failure("not-yet", {
-      why: `${self.instanceId} has no network interface ${wanted}`,
+      why: `no network interface ${wanted} on ${self.instanceId}`,
       ...settingOf("EIP_HEAL_INTERFACE", self.interfaces.map(describe)),
       code: OWN_CODE.noInterface,
       permanentStatus: EXIT.CONFIG,
@@ -46,7 +46,7 @@ export function resolveTarget(
   const [primary] = found.privateIps;
   if (primary === undefined) {
     throw new Failure("not-yet", {
-      why: `${found.interfaceId} has no private IPv4 address, or not yet`,
+      why: `no private IPv4 address (yet) on ${found.interfaceId}`,
       remedy:
         "an Elastic IP needs one: name another interface by EIP_HEAL_INTERFACE, or assign one to it",
       code: OWN_CODE.noPrivateIp,
@@ -57,7 +57,7 @@ export function resolveTarget(
   const address = privateIp ?? primary;
   if (!found.privateIps.includes(address)) {
     throw new Failure("not-yet", {
-      why: `${found.interfaceId} has no private address ${address}`,
+      why: `no private address ${address} on ${found.interfaceId}`,
       ...settingOf("EIP_HEAL_PRIVATE_IP", found.privateIps),
       code: OWN_CODE.noSuchPrivateIp,
       permanentStatus: EXIT.CONFIG,

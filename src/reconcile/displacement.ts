@@ -100,7 +100,7 @@ export function questionAbout(
 export function mayNotDisplace(target: Target, { allocationId, publicIp }: ElasticIp): Failure {
   const other = nameAddress(allocationId, publicIp);
   return new Failure("misconfigured", {
-    why: `${target.interfaceId} ${target.privateIp} carries another Elastic IP, ${other}, and EIP_HEAL_DISPLACE is no`,
+    why: `another Elastic IP, ${other}, is on ${target.interfaceId} ${target.privateIp}, and EIP_HEAL_DISPLACE is no`,
     remedy:
       "disassociate it, give another place by EIP_HEAL_INTERFACE or EIP_HEAL_PRIVATE_IP, or set EIP_HEAL_DISPLACE=yes",
   });

@@ -296,7 +296,7 @@ function choiceOf(
   if (desired.kind === "pool") {
     const choice = choose(target, zone, addresses, poolTakeover, attempt.lostClaims, unknownForMs);
     return choice.address === undefined
-      ? { why: `${nameDesired(desired)}: ${choice.why}` }
+      ? { why: `${choice.why} (${nameDesired(desired)})` }
       : choice;
   }
   const [address] = addresses;
@@ -345,14 +345,14 @@ function carryOut(
         ? fail(
             state,
             new Failure("held", {
-              why: `${name} is held by ${nameHolder(decision.from)}: ${decision.because}`,
+              why: `held by ${nameHolder(decision.from)}, and ${decision.because}: ${name}`,
             }),
           )
         : sleep(observing(state), decision.soonMs, `making sure of ${nameHolder(decision.from)}`);
     case "yield":
       return fail(
         state,
-        new Failure("yielded", { why: `${name} stays where it is: ${decision.because}` }),
+        new Failure("yielded", { why: `a newer instance has ${name}: ${decision.because}` }),
       );
     case "refuse": {
       const { because: why, remedy } = decision;
@@ -390,7 +390,7 @@ function isPremature({ goal, memory }: State, from: PreviousHolder, now: number)
 
 function notShownInService(name: string, from: PreviousHolder): Failure {
   return new Failure("held", {
-    why: `${name} is held by ${nameHolder(from)}, and instance metadata does not show yet whether this instance is in service`,
+    why: `held by ${nameHolder(from)}, and instance metadata does not show yet whether this instance is in service: ${name}`,
     remedy:
       "it is waited for a minute; allow autoscaling:DescribeAutoScalingInstances to have it at once",
   });

@@ -80,7 +80,7 @@ export function decide(
   if (holder.kind === "other") {
     return {
       do: "refuse",
-      because: `${address.allocationId} is held by ${holder.what}`,
+      because: `held by ${holder.what}: ${address.allocationId}`,
       ...(holder.isOrphan === true && { isOrphan: true }),
       remedy:
         holder.isOrphan === true
@@ -91,7 +91,7 @@ export function decide(
   if (address.borderGroup !== undefined && address.borderGroup !== borderGroupOf(zone)) {
     return {
       do: "refuse",
-      because: `${address.allocationId} belongs to the network border group ${address.borderGroup}, this instance in ${zone} to ${borderGroupOf(zone)}`,
+      because: `another network border group: ${address.allocationId} belongs to ${address.borderGroup}, and this instance in ${zone} to ${borderGroupOf(zone)}`,
       remedy: `allocate an Elastic IP in ${borderGroupOf(zone)}`,
     };
   }

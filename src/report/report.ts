@@ -15,6 +15,9 @@ export interface Line {
   readonly journalOnly?: boolean;
 }
 
+/** How the last line of a run ends that has failed. */
+export const DOCTOR = "; run: eip-heal doctor";
+
 /** Has the run changed who holds the address? */
 export function isMove(outcome: Outcome): boolean {
   return outcome.end === "settled" && outcome.change !== "none";
@@ -68,9 +71,14 @@ function reportHeal(outcome: Outcome): Report {
     case "failed": {
       const { failure, status } = outcome;
       if (failure.kind === "yielded") {
-        return { level: "warn", status, line: `yielded: ${failure.details.why}, ${spent}` };
+        return {
+          level: "warn",
+          status,
+          line: `yielded: ${failure.details.why}, ${spent}${DOCTOR}`,
+        };
       }
-      return { level: "error", status, line: `${failure.message}; gave up after ${spent}` };
+      const line = `FAILED (${status}): ${failure.message}; gave up after ${spent}${DOCTOR}`;
+      return { level: "error", status, line };
     }
   }
 }

@@ -38,7 +38,7 @@ export async function desiredAddress(
     throw new Failure(
       "not-yet",
       {
-        why: `${self.instanceId} has no tag ${tag} or ${poolTag}, or not yet`,
+        why: `no tag ${tag} or ${poolTag} (yet) on ${self.instanceId}`,
         remedy: `tag the Auto Scaling group with ${tag}=eipalloc-… (propagated to instances), or set EIP_HEAL_ALLOCATION_ID`,
         code: OWN_CODE.noTag,
         permanentStatus: optional ? EXIT.OK : EXIT.CONFIG,
@@ -49,7 +49,7 @@ export async function desiredAddress(
   if (found.key !== tag) return { kind: "pool", ...found };
   if (!isAllocationId(found.value)) {
     throw new Failure("misconfigured", {
-      why: `the tag ${tag} of ${self.instanceId} is ${JSON.stringify(found.value)}`,
+      why: `the tag ${tag} is ${JSON.stringify(found.value)}, on ${self.instanceId}`,
       remedy: `it takes ${allocationIdHint(found.value)}`,
     });
   }

@@ -1,10 +1,17 @@
-/** This process: what it takes from its environment, and how it is stopped. */
+/** This process: what it takes from its environment, how it is called, and how it is stopped. */
+import { writeFileSync } from "node:fs";
 
 /** Makes Node behave the same wherever it runs; to be called before anything else. */
 export function prepareProcess(): void {
   // Of Node's own variables only NODE_EXTRA_CA_CERTS is the user's business: none of the others may change what we do.
   for (const name of Object.keys(process.env)) {
     if (name.startsWith("NODE_") && name !== "NODE_EXTRA_CA_CERTS") delete process.env[name];
+  }
+  // ps, top and systemctl show this name, which Node sets to "MainThread". process.title would replace the arguments as well.
+  try {
+    writeFileSync("/proc/self/comm", "eip-heal");
+  } catch {
+    // Nothing but a name.
   }
   // The SDK tests `body instanceof ReadableStream`, and touching that global loads all of Node's web streams. We use none.
   Reflect.deleteProperty(globalThis, "ReadableStream");

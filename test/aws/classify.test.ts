@@ -77,7 +77,7 @@ describe("a refusal", () => {
       "because no identity-based policy allows the ec2:AssociateAddress action",
     );
     expect(message).toBe(
-      `ec2:AssociateAddress at ec2.example: not allowed: ec2:AssociateAddress on ${INSTANCE} (no identity-based policy allows the ec2:AssociateAddress action); allow ec2:AssociateAddress in the policy of the instance role: eip-heal policy prints it`,
+      `not allowed: ec2:AssociateAddress on ${INSTANCE} (no identity-based policy allows the ec2:AssociateAddress action); allow ec2:AssociateAddress in the policy of the instance role: eip-heal policy prints it (ec2:AssociateAddress at ec2.example)`,
     );
     expect(details.remedy).not.toMatch(/arn:|i-0/);
     expect(details.notFixableInRole).toBeUndefined();
@@ -125,7 +125,7 @@ describe("a refusal", () => {
   ])("without a reason: neither a resource nor a policy is made up (%j)", (text) => {
     const { message, details } = refused(text);
     expect(message).toBe(
-      "ec2:AssociateAddress at ec2.example: not allowed: ec2:AssociateAddress; the answer does not say which policy lacks or denies it; if it is that of the instance role, eip-heal policy prints one that allows it",
+      "not allowed: ec2:AssociateAddress; the answer does not say which policy lacks or denies it; if it is that of the instance role, eip-heal policy prints one that allows it (ec2:AssociateAddress at ec2.example)",
     );
     expect(details.notFixableInRole).toBeUndefined();
   });

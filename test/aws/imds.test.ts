@@ -64,7 +64,7 @@ test("more interfaces than an instance has are none", async () => {
   const { read } = await readOne(129, 1);
   expect(read).toBeInstanceOf(Failure);
   expect((read as Failure).message).toBe(
-    "meta-data/network/interfaces/macs/: instance metadata lists 129 network interfaces, more than any instance has; does something else answer in its place (a proxy, an emulator)?",
+    "instance metadata lists 129 network interfaces, more than any instance has; does something else answer in its place (a proxy, an emulator)? (meta-data/network/interfaces/macs/)",
   );
 });
 

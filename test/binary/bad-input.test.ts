@@ -129,7 +129,7 @@ describe("what is missing around the instance", () => {
       () => plain,
       {},
       78,
-      ["has no tag allocation-id", "tag the Auto Scaling group", "EIP_HEAL_ALLOCATION_ID"],
+      ["no tag allocation-id", "tag the Auto Scaling group", "EIP_HEAL_ALLOCATION_ID"],
     ],
     [
       "a tag that is an IP address",
@@ -143,7 +143,7 @@ describe("what is missing around the instance", () => {
       () => tagged,
       { environment: { EIP_HEAL_ALLOCATION_ID: UNKNOWN } },
       78,
-      [`EC2 does not know ${UNKNOWN} in us-east-1`, "another region"],
+      [`no address ${UNKNOWN} in us-east-1`, "another region"],
     ],
     ["no role", () => roleless, {}, 77, ["no role", "instance profile"]],
     [
@@ -161,7 +161,7 @@ describe("what is missing around the instance", () => {
       () => plain,
       { environment: { EIP_HEAL_OPTIONAL: "yes" } },
       0,
-      ["nothing to do", "has no tag allocation-id"],
+      ["nothing to do", "no tag allocation-id"],
     ],
   ])("%s", async (_, who, options, status, told) => {
     const { status: got, log } = await runAgent(region, who(), {
@@ -203,7 +203,7 @@ describe("what is missing around the instance", () => {
     );
     expect(status).toBe(75);
     expect(log.at(-1)).toMatch(
-      /^reading instance metadata: PUT http:\/\/127\.0\.0\.1:9\/latest\/api\/token: connection refused \(ECONNREFUSED\); is this an EC2 instance/,
+      /^FAILED \(75\): .*connection refused \(ECONNREFUSED\); is this an EC2 instance.* \(reading instance metadata: PUT http:\/\/127\.0\.0\.1:9\/latest\/api\/token\); gave up after .*; run: eip-heal doctor$/,
     );
   });
 });

@@ -45,7 +45,7 @@ const CASES: Readonly<Record<string, Case>> = {
   "the name of a state": { holder: FORGED, told: "held by" },
   "the tag allocation-id": {
     instance: { tags: { "allocation-id": FORGED }, metadataTags: true },
-    told: "the tag allocation-id of",
+    told: "the tag allocation-id is",
   },
   "a message of EC2": {
     before: refusing("DescribeAddresses", "InvalidParameterValue"),

@@ -143,7 +143,9 @@ describe.concurrent("interfaces", () => {
       },
     );
     expect(run.status).toBe(78);
-    expect(run.log.at(-1)).toContain(`${second.networkInterfaceId} has no private IPv4 address`);
+    expect(run.log.at(-1)).toContain(
+      `no private IPv4 address (yet) on ${second.networkInterfaceId}`,
+    );
     expect(calls).toEqual([]);
   });
 
@@ -170,7 +172,7 @@ describe.concurrent("interfaces", () => {
       },
     );
     expect(run.status, run.log.join("\n")).toBe(0);
-    expect(run.log[0]).toMatch(/has no network interface 2; .*; next try in/);
+    expect(run.log[0]).toMatch(/^no network interface 2 on .*; .*; next try in/);
     expect(run.log.at(-1)).toContain(" 10.0.2.20");
     expect(region.holder(address.allocationId)?.privateIp).toBe("10.0.2.20");
     expect(calls).toEqual(FREE);
@@ -193,7 +195,7 @@ describe.concurrent("interfaces", () => {
       },
     );
     expect(run.status, run.log.join("\n")).toBe(0);
-    expect(run.log[0]).toMatch(/has no private address 10\.0\.0\.22; .*; next try in/);
+    expect(run.log[0]).toMatch(/^no private address 10\.0\.0\.22 on .*; next try in/);
     expect(region.holder(address.allocationId)?.privateIp).toBe("10.0.0.22");
     expect(calls).toEqual(FREE);
   });
@@ -206,7 +208,7 @@ describe.concurrent("interfaces", () => {
     expect(run.status).toBe(78);
     expect(run.result).toMatchObject({ failure: "not-yet", exitStatus: 78 });
     expect(run.result?.["tries"]).toBeGreaterThan(1);
-    expect(run.log[0]).toContain(`${me.instanceId} has no network interface 2`);
+    expect(run.log[0]).toContain(`no network interface 2 on ${me.instanceId}`);
     expect(run.log[0]).toContain(`${first.networkInterfaceId} (index 0, ${first.mac})`);
     expect(run.log[0]).toContain(`${second.networkInterfaceId} (index 1, ${second.mac})`);
     expect(calls).toEqual([]);

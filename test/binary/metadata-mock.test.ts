@@ -245,7 +245,7 @@ describe("with AWS's metadata mock and moto", unless(absent), () => {
     test("doctor finds nothing in the way of a heal", async () => {
       const { status, stdout } = await agent(IN_SERVICE, { flags: ["doctor"] });
       expect(status, stdout).toBe(0);
-      expect(stdout).toContain("holder: nobody: a heal associates it");
+      expect(stdout).toContain("holder: nobody: a heal would associate it");
     });
 
     test("policy names the account of the identity document", async () => {

@@ -97,7 +97,7 @@ describe.concurrent("an interface that belongs to no instance", () => {
       "keeps it where the role may not see what it is",
       { hold: left, role: "full", environment: deadline("4s") },
       78,
-      /which belongs to no instance/,
+      /that belongs to no instance/,
     ],
     ...(["nat-gateway", "load-balancer", "other-account"] as const satisfies Manager[]).map(
       (manager): [string, Setting, number, RegExp] => [

@@ -263,7 +263,7 @@ describe("each action of the statement Look", () => {
     const policy = JSON.parse((await print(variant)).stdout) as PolicyDocument;
     const named = await perform(variant, policy);
     expect(named.status).toBe(78);
-    expect(named.log.at(-1)).toMatch(/is held by eni-\w+, .*NAT gateway/);
+    expect(named.log.at(-1)).toMatch(/held by an interface .*eni-\w+ \(a NAT gateway/);
     // Without it there is only EC2's refusal, which could have other causes and so is tried again.
     const refused = await perform(variant, without(policy, "ec2:DescribeAddresses"), BRIEF);
     expect(refused.status).toBe(77);

@@ -89,7 +89,7 @@ describe.concurrent("refused whatever the policy, with the holder named", () => 
     const { run, calls } = await play(world, me, { environment: settled(address.allocationId) });
     expect(run.status).toBe(78);
     expect(run.log[0]).toContain(
-      "belongs to the network border group us-west-2, this instance in us-west-2-lax-1a to us-west-2-lax-1",
+      "belongs to us-west-2, and this instance in us-west-2-lax-1a to us-west-2-lax-1",
     );
     expect(calls).toEqual(["DescribeAddresses"]);
   });

@@ -394,7 +394,7 @@ describe("the manner of speaking", () => {
 
   test.each([
     ["yes", 0, /eipalloc-\w+ \(203\.0\.113\.2\) would be pushed off i-/],
-    ["no", 78, /carries another Elastic IP, eipalloc-\w+ .*EIP_HEAL_DISPLACE is no/],
+    ["no", 78, /another Elastic IP, eipalloc-\w+ .*EIP_HEAL_DISPLACE is no/],
   ])("--dry-run sees what would be pushed off (%s)", async (displace, status, told) => {
     const world = aWorld();
     const { allocationId } = world.address();

@@ -1,6 +1,7 @@
 /** eip-heal status: one look, and the truth in its exit status. */
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { allow } from "../../sim/iam.ts";
 import { SetUp, type Start } from "./set-up.ts";
@@ -34,7 +35,7 @@ const ROWS: readonly Row[] = [
     name: "nobody's",
     status: 75,
     here: false,
-    message: /nobody's: a heal associates it/,
+    message: /^nobody holds the address; a heal would associate it/,
     holder: { kind: "nobody" },
   },
   {
@@ -42,7 +43,7 @@ const ROWS: readonly Row[] = [
     start: heldBy(MINE - HOUR),
     status: 75,
     here: false,
-    message: /a heal takes it .*, because i-\w+ was launched before this instance/,
+    message: /a heal would take it .*, because i-\w+ was launched before this instance/,
     holder: { kind: "instance", state: "running" },
   },
   {
@@ -68,7 +69,8 @@ const ROWS: readonly Row[] = [
     },
     status: 78,
     here: false,
-    message: /belongs to no instance .*; .* give this group an Elastic IP of its own/,
+    message:
+      /^held by an interface that belongs to no instance, .* give this group an Elastic IP of its own/,
     holder: { kind: "other" },
   },
   {
@@ -103,7 +105,7 @@ const ROWS: readonly Row[] = [
       (setUp.conf = ["EIP_HEAL_POOL=eip-pool=web", "EIP_HEAL_POOL_TAKEOVER=oldest"]),
     status: 75,
     here: false,
-    message: /a heal takes it .* because i-\w+ is the oldest instance that holds one/,
+    message: /a heal would take it .* because i-\w+ is the oldest instance that holds one/,
   },
   {
     name: "not known: metadata is off",
@@ -131,7 +133,7 @@ const ROWS: readonly Row[] = [
     breakIt: ({ region, me }) => region.region.tag(me.instanceId, { "allocation-id": null }),
     status: 78,
     here: false,
-    message: /has no tag allocation-id or eip-pool/,
+    message: /^no tag allocation-id or eip-pool/,
   },
 ];
 
@@ -149,7 +151,7 @@ async function play<T>(
 }
 
 /** Each request has an id of its own. */
-const withoutId = (text: string): string => text.replaceAll(/ \(request [\w-]+\)/g, "");
+const withoutId = (text: string): string => text.replaceAll(/, request [\w-]+\)/g, ")");
 
 describe("the address is", () => {
   test.concurrent.each(ROWS)("$name", async ({ status, here, message, holder, ...row }) =>
@@ -252,6 +254,57 @@ test("tells when the unit is tried again, which is no recheck", async () =>
 
     setUp.systemd({ "eip-heal-retry.timer": { ...retry, NextElapseUSecMonotonic: "infinity" } });
     expect((await setUp.run("status")).stdout).not.toContain("next try");
+  }));
+
+describe("a run that is under way", () => {
+  const ACTIVE = { LoadState: "loaded", UnitFileState: "enabled", ActiveState: "active" };
+  const RUNNING = { LoadState: "loaded", UnitFileState: "static", ActiveState: "activating" };
+  const QUEUED = { ...RUNNING, ActiveState: "inactive", Job: "17" };
+  const IDLE = { ...RUNNING, ActiveState: "inactive" };
+  const RECHECK = "eip-heal-recheck.service";
+
+  test("is told, and its timer is not taken to be off", async () =>
+    play({ start: mine }, async (setUp) => {
+      setUp.systemd({
+        [RECHECK]: RUNNING,
+        "eip-heal-recheck.timer": { ...ACTIVE, NextElapseUSecMonotonic: "infinity" },
+      });
+      const { stdout } = await setUp.run("status");
+      expect(stdout).toMatch(/^now: a recheck is under way$/m);
+      expect(stdout).toMatch(/^next recheck: a minute after the one that is under way$/m);
+      const record = JSON.parse((await setUp.run("status", "--json")).stdout) as object;
+      expect(record).toMatchObject({ underWay: "recheck" });
+
+      setUp.systemd({ [RECHECK]: IDLE, "eip-heal.service": ACTIVE });
+      expect((await setUp.run("status")).stdout).not.toContain("under way");
+    }));
+
+  test.each([
+    ["a heal that runs", "eip-heal.service", RUNNING],
+    ["a heal that waits for the network", "eip-heal.service", QUEUED],
+    ["a recheck", RECHECK, RUNNING],
+  ])("%s is waited for, and what is told is true after it", async (_, unit, state) =>
+    play({}, async (setUp) => {
+      setUp.systemd({ [unit]: state });
+      const waiting = setUp.run("status", "--wait", "--json");
+      // Of many questions to systemd several have been answered by then.
+      await setTimeout(1_500);
+      const { result } = await setUp.run();
+      setUp.systemd({ [unit]: IDLE });
+      const { stdout, status } = await waiting;
+      const record = JSON.parse(stdout) as Record<string, unknown>;
+      expect(record).not.toHaveProperty("underWay");
+      expect(record).toMatchObject({ here: true, lastRun: result });
+      expect(status).toBe(0);
+    }),
+  );
+});
+
+test("what is rightly elsewhere is not marked as a failure", async () =>
+  play({ start: heldBy(MINE + HOUR) }, async (setUp) => {
+    expect((await setUp.run("status")).stdout).toMatch(
+      /^warning status: the address is not here, rightly: /m,
+    );
   }));
 
 test("ends when nobody answers", async () =>

@@ -99,7 +99,7 @@ test("the journal holds our lines and no other", async () => {
     // What is not clean would be a list of bytes.
     expect(MESSAGE).toMatch(/^[^\p{C}\p{Zl}\p{Zp}]+$/u);
     expect(MESSAGE).toMatch(
-      /^(?:looking at the pool eip-pool=w|unknown setting EIP_HEAL_w|EIP_HEAL_[A-Z_]+ in the environment is "w)/,
+      /^(?:FAILED \(78\): )?(?:InvalidParameterValue: |unknown setting EIP_HEAL_w|EIP_HEAL_[A-Z_]+ in the environment is "w)/,
     );
     expect(PRIORITY).toBe("3");
   }

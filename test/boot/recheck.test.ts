@@ -147,7 +147,10 @@ test("moved by a newer instance: yielded, said once, and left alone for ten peri
   cloud.move(address.allocationId, newer);
   expect(await nextRounds(machine, 1)).toEqual(["0"]);
   const said = (await machine.said(RECHECK, "warning")).slice(-2);
-  expect(said).toEqual([FOUND, expect.stringContaining(`yielded: ${NAMED} stays where it is: `)]);
+  expect(said).toEqual([
+    FOUND,
+    expect.stringContaining(`yielded: a newer instance has ${NAMED}: `),
+  ]);
   expect(said[1]).toContain(newer.instanceId);
   // Who needs the address does not start with what was true before.
   expect((await machine.exec(["cat", "/run/eip-heal/env"])).status).not.toBe(0);
@@ -192,7 +195,7 @@ test("suspended between its look and its take: it looks again, and does not rob 
 
   expect(await nextRounds(machine, 1)).toEqual(["0"]);
   expect(cloud.associations().length).toBe(before);
-  expect((await machine.said(RECHECK)).at(-1)).toContain(`yielded: ${NAMED} stays where it is`);
+  expect((await machine.said(RECHECK)).at(-1)).toContain(`yielded: a newer instance has ${NAMED}`);
   expect(cloud.region.holder(address.allocationId)?.instanceId).toBe(newest.instanceId);
 });
 

@@ -124,7 +124,7 @@ export const ROWS: readonly Row[] = [
         end: () => ip("address", "add", `${FAR_AWAY}/32`, "dev", "lo"),
       };
     },
-    told: [`ec2:DescribeAddresses at ${FAR_AWAY}:8080`, "no connection within 3 s"],
+    told: [`ec2:DescribeAddresses at ${FAR_AWAY}:8080`, "no connection to EC2 within 3 s"],
     status: 75,
     deadline: "6s",
   },
@@ -137,7 +137,7 @@ export const ROWS: readonly Row[] = [
       return { environment: farAway };
     },
     told: [
-      "no connection within 3 s",
+      "no connection to EC2 within 3 s",
       "this instance has no public IPv4 address: let its subnet assign one, add an interface endpoint for EC2 to the VPC, or give it IPv6",
     ],
     status: 75,

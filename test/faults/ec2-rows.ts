@@ -215,7 +215,7 @@ export const EC2: Row[] = [
         region.region.setKnownFrom(allocationId, Date.now() + 3_600_000),
       ({ region, allocationId }) => region.region.setKnownFrom(allocationId, 0),
     ),
-    told: [DESCRIBE, "EC2 does not know eipalloc-", "another region"],
+    told: [DESCRIBE, "no address eipalloc-", "another region"],
     status: 78,
   },
   {
@@ -225,7 +225,7 @@ export const EC2: Row[] = [
       ({ region, me }) => region.region.setKnownFrom(me, 0, Date.now() + 3_600_000),
       ({ region, me }) => region.region.setKnownFrom(me, 0),
     ),
-    told: ["has no tag allocation-id", "EIP_HEAL_ALLOCATION_ID"],
+    told: ["no tag allocation-id", "EIP_HEAL_ALLOCATION_ID"],
     status: 78,
   },
   {

@@ -59,7 +59,7 @@ export const CALLS: Readonly<Record<string, OverlongCall>> = {
     rule: ec2("DescribeNetworkInterfaces"),
     role: "interfaces",
     holder: "orphan",
-    told: ["which belongs to no instance"],
+    told: ["that belongs to no instance"],
   },
   AssociateAddress: { rule: ec2("AssociateAddress"), told: longer(256) },
   DescribeAutoScalingInstances: {

@@ -123,7 +123,13 @@ describe("the man page", () => {
       view,
       lastRun,
     } as const;
-    const status = statusRecord({ ...standing, retryInMs: 1, recheckInMs: 1 }, new Date(0));
+    const units = {
+      retryInMs: 1,
+      recheckInMs: 1,
+      underWay: "heal",
+      hasRecheckTimer: true,
+    } as const;
+    const status = statusRecord({ ...standing, ...units }, new Date(0));
     expect(fields("status")).toEqual(expect.arrayContaining(Object.keys(status)));
 
     const [check] = [

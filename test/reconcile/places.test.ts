@@ -56,7 +56,7 @@ describe("a pool", () => {
   test("none to be had", () => {
     const { failure } = play(POOL, [shows(address(other("running", -60)))]);
     expect(failure?.kind).toBe("held");
-    expect(failure?.message).toContain("the pool eip-pool=web: no address is free for us-east-1a");
+    expect(failure?.message).toContain("no address is free for us-east-1a: ");
   });
 });
 

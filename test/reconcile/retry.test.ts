@@ -280,7 +280,7 @@ describe("time is up in the middle of an attempt", () => {
 
   test("unless a write since may have done away with it", () => {
     expect(cause(before, "perhaps").message).toBe(
-      "looking at eipalloc-1: the deadline came before this was done",
+      "the deadline came before this was done (looking at eipalloc-1)",
     );
     expect(statusOf(cause(before, "perhaps"))).toBe(75);
     // What comes to the same status tells more.

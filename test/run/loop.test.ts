@@ -161,7 +161,7 @@ describe("the loop", () => {
     const { end } = await play({ shown: [address(NOBODY)], refusal });
     expect(end).toBeInstanceOf(Failure);
     expect((end as Failure).message).toMatch(
-      /^associating eipalloc-\S+ \(203\.0\.113\.7\) with i-\S+: not allowed$/,
+      /^not allowed \(associating eipalloc-\S+ \(203\.0\.113\.7\) with i-\S+\)$/,
     );
   });
 

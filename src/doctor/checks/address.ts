@@ -171,17 +171,20 @@ export function checkAddress({
       const value = { address, decision };
       switch (decision.do) {
         case "settled":
-          return ok("this instance, in the right place: a heal changes nothing", value);
+          return ok("this instance, in the right place: a heal would change nothing", value);
         case "probe":
-          return ok(`${nameOf(decision.holder)}, this one: a heal makes sure of the place`, value);
+          return ok(
+            `${nameOf(decision.holder)}, this one: a heal would make sure of the place`,
+            value,
+          );
         case "associate":
           return ok(
-            `${observation.direct ? "nobody" : "no instance"}: a heal associates it`,
+            `${observation.direct ? "nobody" : "no instance"}: a heal would associate it`,
             value,
           );
         case "take":
           return ok(
-            `${nameOf(decision.from)}: a heal takes it, because ${decision.because}`,
+            `${nameOf(decision.from)}: a heal would take it, because ${decision.because}`,
             value,
           );
         case "refuse": {
@@ -240,7 +243,7 @@ export function checkAddress({
       }
       return {
         mark: "warning",
-        found: `another Elastic IP, ${nameAddress(elasticIp.allocationId, elasticIp.publicIp)}, is on ${target.interfaceId} ${target.privateIp}; a heal pushes it off, and it stays allocated`,
+        found: `another Elastic IP, ${nameAddress(elasticIp.allocationId, elasticIp.publicIp)}, is on ${target.interfaceId} ${target.privateIp}; a heal would push it off, and it stays allocated`,
         remedy: "nothing, if that is meant; else set EIP_HEAL_DISPLACE=no",
         value: undefined,
       };
