@@ -1,8 +1,9 @@
 /** One run: what it asks in which order, how it ends, and what it is told of runs before it and beside it. */
 import { describe, expect, test } from "vitest";
-import { EXIT, Failure, OWN_CODE } from "../../src/model/failure.ts";
+import { EXIT, Failure } from "../../src/model/failure.ts";
 import type { Instance } from "../../src/model/instance.ts";
 import type { LastResult } from "../../src/reconcile/drift.ts";
+import { resultRecord } from "../../src/report/report.ts";
 import { heal, type HealOptions } from "../../src/run/heal.ts";
 import type { SentWrite } from "../../src/run/ports.ts";
 import {
@@ -308,32 +309,30 @@ describe("a group that does not show whether this instance is in service", () =>
 });
 
 describe("runs before it", () => {
-  const CODE = OWN_CODE.noInterface;
-  const before = (last: Partial<LastResult>): LastResult => ({
-    outcome: "failed",
-    exitStatus: EXIT.CONFIG,
-    instanceId: ME,
-    failure: "not-yet",
-    code: CODE,
-    message: `${ME} has no network interface 1; gave up after 9 tries`,
-    waitedOut: true,
-    ...last,
-  });
   const settings = { ...SETTINGS, EIP_HEAL_INTERFACE: "1" };
+  /** What the first run has left, which has waited for an interface in vain. */
+  const before = async (more: Partial<LastResult> = {}): Promise<LastResult> => {
+    const { outcome } = await play({}, { settings });
+    const record = resultRecord(outcome, new Date(0)) as unknown as LastResult;
+    return { ...record, ...more };
+  };
 
   test("have waited for it in vain on this boot: it is not waited for again", async () => {
-    const { outcome } = await play({}, { settings, lastOnBoot: before({}) });
+    const { outcome } = await play({}, { settings, lastOnBoot: await before() });
     expect(outcome).toMatchObject({ status: EXIT.CONFIG, isWaitedOut: true, tries: 1, ms: 0 });
   });
 
   test("on another instance have not", async () => {
-    const { outcome } = await play({}, { settings, lastOnBoot: before({ instanceId: "i-1" }) });
+    const lastOnBoot = await before({ instanceId: "i-1" });
+    const { outcome } = await play({}, { settings, lastOnBoot });
     expect(outcome).toMatchObject({ ms: 120_000 });
   });
 
   test("of the unit have told it: it is debug now", async () => {
-    const { log } = await play({}, { settings, lastOfUnit: before({}) });
+    const { log } = await play({}, { settings, lastOfUnit: await before() });
     expect(log.filter((line) => line.startsWith("warn "))).toEqual([]);
+    const { log: first } = await play({}, { settings });
+    expect(first.filter((line) => line.startsWith("warn "))).not.toEqual([]);
   });
 
   test("have written a moment ago: what is found here is held before it counts", async () => {
