@@ -98,6 +98,9 @@ await sea.default(loader, {
       // is nothing for four threads to compile or to collect.
       "--min-semi-space-size=4",
       "--v8-pool-size=1",
+      // Node reads on with the name that the program was called by, and takes one such as --require=evil.js (`exec -a`)
+      // for an option of its own.
+      "--",
     ],
   },
 });

@@ -5,8 +5,19 @@ import type { CommandLine, Completion, Options } from "./commands/command.ts";
 import { EXIT, type ExitStatus } from "./model/failure.ts";
 import { jsonOf } from "./model/text.ts";
 import { closeLog, say, setLevel } from "./system/journal.ts";
+import {
+  endBySigpipe,
+  isReaderGone,
+  logWritten,
+  outputTrouble,
+  SIGPIPE,
+  write,
+} from "./system/output.ts";
 import { prepareProcess, stopSignal } from "./system/process.ts";
 import { contextOf, writeResult } from "./wiring.ts";
+
+/** How the process ends: by an exit status, or by the signal that means that nobody reads its output. */
+type Ending = ExitStatus | typeof SIGPIPE;
 
 // Until somebody says otherwise: an event loop that runs dry, with nobody left to answer, is a bug and never a success.
 process.exitCode = EXIT.SOFTWARE;
@@ -14,7 +25,7 @@ prepareProcess();
 process.on("uncaughtException", (error) => void end(reportBug(error)));
 void main(process.argv.slice(2)).catch(reportBug).then(end);
 
-async function main(args: string[]): Promise<ExitStatus> {
+async function main(args: string[]): Promise<Ending> {
   let commandLine: CommandLine;
   try {
     commandLine = parseCommandLine(args);
@@ -23,22 +34,29 @@ async function main(args: string[]): Promise<ExitStatus> {
     say({ level: "error", text: `${error.message}; see eip-heal help` });
     return EXIT.USAGE;
   }
-  const context = contextOf(commandLine, stopSignal(), say);
+  const stop = stopSignal();
+  const context = contextOf(commandLine, stop, say);
   if ("settings" in context.configuration) setLevel(context.configuration.settings.logLevel);
   const { command, options } = commandLine;
   const { run } = await command.load();
-  return publish(await writeResult(await run(context, options), say), options);
+  return publish(await writeResult(await run(context, options), say), options, stop);
 }
 
 /** Does with the end of a command what is to be done, in one place. */
-function publish(completion: Completion, options: Options): ExitStatus {
-  for (const line of completion.lines ?? []) say(line);
-  if (completion.explanation !== undefined) process.stderr.write(completion.explanation);
-  if (completion.output !== undefined) process.stdout.write(completion.output);
-  if (options["json"] === true && completion.json !== undefined) {
-    process.stdout.write(`${jsonOf(completion.json)}\n`);
-  }
-  return completion.status;
+async function publish(
+  { status, lines = [], explanation, output, json }: Completion,
+  options: Options,
+  stop: AbortSignal,
+): Promise<Ending> {
+  for (const line of lines) say(line);
+  if (explanation !== undefined) process.stderr.write(explanation);
+  if (output !== undefined) write(output);
+  if (options["json"] === true && json !== undefined) write(`${jsonOf(json)}\n`);
+  const trouble = await outputTrouble(stop);
+  if (trouble === undefined) return status;
+  if (isReaderGone(trouble)) return status === EXIT.OK ? SIGPIPE : status;
+  say({ level: "error", text: `standard output is not complete: ${trouble.message}` });
+  return status === EXIT.OK ? EXIT.TEMPFAIL : status;
 }
 
 function reportBug(error: unknown): ExitStatus {
@@ -50,7 +68,9 @@ function reportBug(error: unknown): ExitStatus {
 }
 
 /** Ends the process, explicitly: an answer that nobody read would keep it alive. */
-async function end(status: ExitStatus): Promise<void> {
+async function end(ending: Ending): Promise<void> {
   await closeLog();
-  process.exit(status);
+  await logWritten();
+  if (ending === SIGPIPE) endBySigpipe();
+  process.exit(ending === SIGPIPE ? EXIT.TEMPFAIL : ending);
 }

@@ -51,6 +51,9 @@ export function clientConfig(options: ConnectOptions, agents?: ResettableAgents)
     useFipsEndpoint: endpoint === undefined && options.fips,
     // Every retry is ours: it starts with a new look, and a take must not be sent again later by itself.
     maxAttempts: 1,
+    // What AWS_RETRY_MODE and AWS_DEFAULTS_MODE would decide; the SDK throws for a value that it does not know.
+    retryMode: "standard",
+    defaultsMode: "standard" as const,
     requestHandler: {
       connectionTimeout: CONNECT_MS,
       requestTimeout: LIMIT_MS.ec2,

@@ -21,12 +21,14 @@ export interface Credentials extends Keys {
 
 const NO_ROLE_CURE =
   "attach an instance profile whose role allows the calls (eip-heal policy prints them)";
+/** Printable ASCII: the id and the token go into headers. */
+const KEY = /^[!-~]+$/;
 const ROLES = "meta-data/iam/security-credentials/";
 
 /**
  * Credentials of the environment, or undefined if it has none.
  *
- * @throws Failure `misconfigured` if it has half of them
+ * @throws Failure `misconfigured` if it has half of them, or what cannot be one; what they are is not told
  */
 export function environmentCredentials(
   environment: Readonly<Record<string, string | undefined>>,
@@ -39,6 +41,18 @@ export function environmentCredentials(
     throw new Failure("misconfigured", {
       why: `only one of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY is set`,
       remedy: "set both, or none to use the instance role",
+    });
+  }
+  for (const [name, value] of Object.entries({
+    AWS_ACCESS_KEY_ID: accessKeyId,
+    AWS_SECRET_ACCESS_KEY: secretAccessKey,
+    AWS_SESSION_TOKEN: sessionToken,
+  })) {
+    if (!value || KEY.test(value)) continue;
+    throw new Failure("misconfigured", {
+      why: `${name} holds a character that no key has, such as a line break or a blank`,
+      remedy: "set it again, as AWS has given it",
+      variable: name,
     });
   }
   const source = "the environment";
@@ -102,6 +116,9 @@ export async function roleCredentials(metadata: Metadata): Promise<Credentials> 
   }
   if (typeof id !== "string" || typeof secret !== "string" || typeof token !== "string") {
     throw new Failure("unreachable", { request, why: "the credentials are incomplete" });
+  }
+  if (![id, secret, token].every((key) => KEY.test(key))) {
+    throw new Failure("unreachable", { request, why: "what was answered are not credentials" });
   }
   // What looks expired is used all the same: the clock of this machine may be wrong, and EC2 has the last word.
   const expiresAt = typeof expires === "string" ? new Date(expires) : undefined;

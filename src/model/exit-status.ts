@@ -23,7 +23,7 @@ export const STATUSES: Readonly<Record<keyof typeof EXIT, StatusRow>> = {
   TEMPFAIL: {
     meaning: "out of time, out of reach, or stopped",
     explanation:
-      "Out of time: EC2 or instance metadata could not be reached, throttled, or another instance kept the address. Or somebody stopped the run.",
+      "Out of time: EC2 or instance metadata could not be reached, throttled, or another instance kept the address. Or somebody stopped the run, or standard output could not be written.",
   },
   NOPERM: {
     meaning: "a permission or the role is missing; the log names which",

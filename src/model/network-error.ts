@@ -14,13 +14,16 @@ const WORDS: Readonly<Record<string, string>> = {
   EACCES: "blocked on this machine",
   EPERM: "blocked on this machine",
   EPROTO: "what it speaks is not TLS",
+  EMFILE: "this process may open no more files",
+  ENFILE: "this machine may open no more files",
 };
 
 const CERTIFICATE =
   /^(CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERR_TLS_|HOSTNAME_MISMATCH|INVALID_CA)/;
 
 /** Errors of this machine or its DNS resolver: trying again sends nothing to AWS. */
-const LOCAL = /^(ENOTFOUND|EAI_AGAIN|ENETUNREACH|EHOSTUNREACH|EADDRNOTAVAIL|EACCES|EPERM)$/;
+const LOCAL =
+  /^(ENOTFOUND|EAI_AGAIN|ENETUNREACH|EHOSTUNREACH|EADDRNOTAVAIL|EACCES|EPERM|EMFILE|ENFILE)$/;
 
 export interface NetworkTrouble {
   readonly why: string;

@@ -1,5 +1,6 @@
 /** This process: what it takes from its environment, how it is called, and how it is stopped. */
 import { writeFileSync } from "node:fs";
+import { watchOutput } from "./output.ts";
 
 /** Makes Node behave the same wherever it runs; to be called before anything else. */
 export function prepareProcess(): void {
@@ -15,14 +16,16 @@ export function prepareProcess(): void {
   }
   // The SDK tests `body instanceof ReadableStream`, and touching that global loads all of Node's web streams. We use none.
   Reflect.deleteProperty(globalThis, "ReadableStream");
-  // A reader that has gone away (`eip-heal --help | head -1`) is no reason to fail.
-  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
+  watchOutput();
 }
 
-/** A signal that is aborted by SIGTERM or SIGINT, with an Error that says which. */
+/**
+ * A signal that is aborted by whatever asks a process to end, with an Error that says which. By default a lost terminal
+ * (SIGHUP) and Ctrl-\ (SIGQUIT) would leave the result of the run before.
+ */
 export function stopSignal(): AbortSignal {
   const stop = new AbortController();
-  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"] as const) {
     process.once(signal, () => stop.abort(new Error(`stopped by ${signal}`)));
   }
   return stop.signal;

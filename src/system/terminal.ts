@@ -1,5 +1,6 @@
 /** Standard output as a screen: how wide it is, what it can show, and a line at its foot that is rewritten. */
 import type { Screen } from "../report/screen.ts";
+import { write } from "./output.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -25,24 +26,22 @@ function hasUnicode(environment: Environment): boolean {
 /** Writes lines, and below them one that stands for what is still going on. */
 export function writerTo(screen: Screen & { readonly live: boolean }) {
   const clear = "\r\x1b[K";
-  // `eip-heal doctor | head -1`: the checks go on, and the exit status stays theirs.
-  process.stdout.on("error", () => {});
   let hasProgress = false;
   const wipe = () => {
-    if (hasProgress) process.stdout.write(clear);
+    if (hasProgress) write(clear);
     hasProgress = false;
   };
   return {
     lines(lines: readonly string[]): void {
       wipe();
-      process.stdout.write(lines.map((line) => `${line}\n`).join(""));
+      write(lines.map((line) => `${line}\n`).join(""));
     },
     /** Shows what is going on, where that can be taken back; an empty text takes it back. */
     progress(text: string): void {
       if (!screen.live) return;
       wipe();
       if (text === "") return;
-      process.stdout.write(text.slice(0, (screen.columns ?? 80) - 1));
+      write(text.slice(0, (screen.columns ?? 80) - 1));
       hasProgress = true;
     },
   };

@@ -101,6 +101,22 @@ describe("settings", () => {
       78,
       ["only one of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"],
     ],
+    ...["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"].flatMap((name) =>
+      ["key\n", "k\u0007ey", "k ey", "kéy"].map(
+        (value): [string, AgentOptions, number, string[]] => [
+          `${name} with what no key has: ${JSON.stringify(value)}`,
+          {
+            environment: {
+              AWS_ACCESS_KEY_ID: "AKIA0",
+              AWS_SECRET_ACCESS_KEY: "secret",
+              [name]: value,
+            },
+          },
+          78,
+          [`${name} holds a character that no key has`, "as AWS has given it"],
+        ],
+      ),
+    ),
     [
       "an extra CA that is not there",
       { conf: "NODE_EXTRA_CA_CERTS=/nonexistent.pem" },

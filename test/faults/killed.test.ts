@@ -1,5 +1,5 @@
 /**
- * Ended in the middle: by SIGKILL at any moment, by SIGTERM at any moment, and beside a second copy. Nothing
+ * Ended in the middle: by SIGKILL at any moment, asked to at any moment, and beside a second copy. Nothing
  * is remembered between runs, so the next one just heals.
  */
 import { setTimeout as sleep } from "node:timers/promises";
@@ -105,10 +105,15 @@ describe("kill -9", () => {
   );
 });
 
-describe("SIGTERM", () => {
-  test.concurrent.each(moments(21, SEED + 1))(
-    "%d: held by %s, after %d ms",
-    (_, holder, ms) =>
+/** What asks a process to end: systemd, Ctrl-C, a lost terminal, Ctrl-\\. */
+const ENDING = ["SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"] as const;
+
+describe("asked to end", () => {
+  test.concurrent.each(
+    moments(24, SEED + 1).map(([n, ...rest]) => [n, ENDING[n % 4] ?? "SIGTERM", ...rest] as const),
+  )(
+    "%d: by %s, held by %s, after %d ms",
+    (_, name, holder, ms) =>
       inPlace(holder, async (place) => {
         const { region, allocationId, me, home, environment } = place;
         const agent = start(environment, home);
@@ -116,7 +121,7 @@ describe("SIGTERM", () => {
         while (agent.logged() === "") await sleep(5);
         await Promise.race([sleep(ms), agent.ended]);
         const at = performance.now();
-        agent.kill("SIGTERM");
+        agent.kill(name);
         const { status, signal, log, files } = await agent.ended;
         expect(performance.now() - at).toBeLessThan(2_000);
         expect(signal).toBeNull();
@@ -126,8 +131,9 @@ describe("SIGTERM", () => {
           return;
         }
         expect(status, log.join("\n")).toBe(75);
+        expect(log.at(-1)).toMatch(new RegExp(`^stopped by ${name} `));
         expect(log.at(-1)).toMatch(
-          /^stopped by SIGTERM while (?:reading instance metadata|looking at eipalloc-|associating eipalloc-|holding eipalloc-|waiting after: )/,
+          /^stopped by \w+ while (?:reading instance metadata|looking at eipalloc-|associating eipalloc-|holding eipalloc-|waiting after: )/,
         );
         expect(files.env).toBeUndefined();
         expect(JSON.parse(files.result ?? "")).toMatchObject({
