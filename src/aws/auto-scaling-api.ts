@@ -15,18 +15,21 @@ import {
   callsOf,
   clientConfig,
   type ConnectOptions,
-  hostOf,
   type Limits,
   foreignAnswer,
+  urlOf,
 } from "./client.ts";
+import { resettableAgents } from "./sockets.ts";
 
 /** Opens a connection of its own; the first call connects. */
 export function connectAutoScaling(options: ConnectOptions) {
   const { instanceId } = options.self;
-  const client = new AutoScalingClient(clientConfig(options));
+  const agents = resettableAgents(options);
+  const client = new AutoScalingClient(clientConfig(options, agents));
   boundBodies(client.config.requestHandler);
-  const host = hostOf(options, client);
-  const call = callsOf("autoscaling", client, host, options);
+  const url = urlOf(options, client);
+  const { host } = url;
+  const call = callsOf("autoscaling", client, url, options, agents);
 
   /** One of the two actions on the pending action of a hook; false if there is none. */
   async function onAction(

@@ -8,6 +8,7 @@ import { OWN_CODE, Failure, type FailureDetails } from "../model/failure.ts";
 import { egressHint, errorCode, networkTrouble } from "../model/network-error.ts";
 import { FLIGHT_MS } from "../reconcile/bounds.ts";
 import type { Keys } from "./credentials.ts";
+import { type Proxy, ProxyRefusal } from "./proxy.ts";
 import type { ResettableAgents } from "./sockets.ts";
 
 /** Milliseconds to connect. */
@@ -26,6 +27,10 @@ export interface ConnectOptions {
   readonly endpoint?: string;
   readonly dualStack: boolean;
   readonly fips: boolean;
+  /** What requests to a URL go through; without it they go straight there. */
+  readonly proxyFor?: ((url: URL) => Proxy | undefined) | undefined;
+  /** Certificates, in PEM, that are trusted instead of the system's. */
+  readonly ca?: string;
   /** Ends every request when it is aborted. */
   readonly signal: AbortSignal;
   readonly version: string;
@@ -33,12 +38,8 @@ export interface ConnectOptions {
   readonly skew: { offsetMs: number };
 }
 
-/**
- * The configuration of a client of the SDK.
- *
- * @param agents for the connections of this client alone, if it writes
- */
-export function clientConfig(options: ConnectOptions, agents?: ResettableAgents) {
+/** The configuration of a client of the SDK, with agents for its connections alone. */
+export function clientConfig(options: ConnectOptions, { httpAgent, httpsAgent }: ResettableAgents) {
   // The SDK reads profile files for a dozen settings, whatever it is given: point it at nothing.
   process.env["AWS_CONFIG_FILE"] = process.env["AWS_SHARED_CREDENTIALS_FILE"] = "/dev/null";
   const { endpoint } = options;
@@ -59,7 +60,8 @@ export function clientConfig(options: ConnectOptions, agents?: ResettableAgents)
       requestTimeout: LIMIT_MS.ec2,
       throwOnRequestTimeout: true,
       socketTimeout: LIMIT_MS.ec2,
-      ...(agents && { httpAgent: agents.httpAgent, httpsAgent: agents.httpsAgent }),
+      httpAgent,
+      httpsAgent,
     },
     systemClockOffset: options.skew.offsetMs,
     customUserAgent: [["eip-heal", options.version]] as [string, string][],
@@ -76,11 +78,6 @@ interface Client {
       UseFIPS: boolean;
     }) => { readonly url: URL };
   };
-}
-
-/** Where the client's requests go, for messages: `ec2.us-east-1.amazonaws.com`. */
-export function hostOf(options: ConnectOptions, client: Client): string {
-  return urlOf(options, client).host;
 }
 
 /** Where the client's requests go. */
@@ -121,12 +118,13 @@ const isWrite = (action: string) => /^(Dis)?[Aa]ssociateAddress$/.test(action);
 export function callsOf(
   service: Service,
   client: Client,
-  host: string,
-  { self, signal, skew }: ConnectOptions,
-  agents?: ResettableAgents,
+  url: URL,
+  { self, signal, skew, proxyFor }: ConnectOptions,
+  agents: ResettableAgents,
 ): Call {
+  const proxy = proxyFor?.(url);
   return async (action, send, maxBytes) => {
-    const request = `${service}:${action} at ${host}`;
+    const request = `${service}:${action} at ${url.host}`;
     const limitMs = isWrite(action) ? FLIGHT_MS : LIMIT_MS[service];
     const limit = AbortSignal.timeout(limitMs);
     const limits: Limits = {
@@ -134,7 +132,7 @@ export function callsOf(
       ...(maxBytes !== undefined && { maxBytes }),
     };
     // Before the SDK hears of it and closes the connection in an orderly way, by which the request would still arrive.
-    const onAbort = () => agents?.reset();
+    const onAbort = () => agents.reset();
     if (isWrite(action)) limits.abortSignal.addEventListener("abort", onAbort, { once: true });
     try {
       try {
@@ -153,7 +151,7 @@ export function callsOf(
         throw new Failure(error.kind, { request, ...error.details }, error.step);
       }
       const timedOut = limit.aborted;
-      throw translate(error, { service, action, request, timedOut, limitMs, self });
+      throw translate(error, { service, action, request, timedOut, limitMs, self, proxy });
     }
   };
 }
@@ -189,6 +187,7 @@ interface CallContext {
   /** Milliseconds that the request could take. */
   readonly limitMs: number;
   readonly self: Instance;
+  readonly proxy: Proxy | undefined;
 }
 
 /** What the SDK throws, as far as it matters; of an error answer it has the code as the body has it. */
@@ -207,7 +206,7 @@ const isRequestId = (id: unknown): id is string =>
 /** The failure that an exception of the SDK is: an answer of the service, or none. */
 function translate(
   error: unknown,
-  { service, action, request, timedOut, limitMs, self }: CallContext,
+  { service, action, request, timedOut, limitMs, self, proxy }: CallContext,
 ): Failure {
   const { name, message, code, Code, $metadata } = error as SdkError;
   const status = $metadata?.httpStatusCode;
@@ -220,21 +219,31 @@ function translate(
     const common = { code: Code, message: message ?? "", status, requestId };
     return classify({ service, action, request, ...common });
   }
+  if (error instanceof ProxyRefusal) {
+    const { message: why, remedy } = error;
+    return new Failure("unreachable", { request, why, remedy, cause: error });
+  }
   // The SDK calls a connection that was reset a TimeoutError too, and one that was never made as well.
   const trouble = networkTrouble(errorCode(error) ?? "");
   const wasSlow =
     timedOut || (name === "TimeoutError" && (trouble === undefined || code === "ETIMEDOUT"));
+  const peer = `${NAMES[service]}${proxy === undefined ? "" : ` by the proxy ${proxy.url.host}`}`;
   const isUnconnected = !timedOut && /did not establish a connection/.test(message ?? "");
   return new Failure("unreachable", {
     request,
     why: isUnconnected
-      ? `no connection to ${NAMES[service]} within ${CONNECT_MS / 1_000} s`
+      ? `no connection to ${peer} within ${CONNECT_MS / 1_000} s`
       : wasSlow
-        ? `no complete answer within ${limitMs / 1_000} s from ${NAMES[service]}`
-        : `${NAMES[service]}: ${trouble?.why ?? message ?? "no answer"}`,
+        ? `no complete answer within ${limitMs / 1_000} s from ${peer}`
+        : `${peer}: ${trouble?.why ?? message ?? "no answer"}`,
     // What has connected has a way out.
     remedy:
-      trouble?.remedy ?? (wasSlow && !isUnconnected ? undefined : egressHint(NAMES[service], self)),
+      trouble?.remedy ??
+      (wasSlow && !isUnconnected
+        ? undefined
+        : proxy === undefined
+          ? egressHint(NAMES[service], self)
+          : `is ${proxy.variable} right, and does the proxy let this instance pass?`),
     isLocal: trouble?.isLocal,
     cause: error,
   });

@@ -2,6 +2,7 @@
  * The calls of the EC2 API, through the AWS SDK. One client is one connection; it is closed after it has
  * written, because the answer may have changed the very public address that the connection runs over.
  */
+import type { Agent } from "node:http";
 import {
   AssociateAddressCommand,
   DescribeAddressesCommand,
@@ -13,6 +14,7 @@ import {
 } from "@aws-sdk/client-ec2";
 import { AWS_CODE, Failure } from "../model/failure.ts";
 import type { DescribedInstance, Ec2Api } from "./ec2.ts";
+import type { Proxy } from "./proxy.ts";
 import { resettableAgents } from "./sockets.ts";
 import { INSTANCE_MAX_BYTES, boundBodies, ONE_MAX_BYTES, POOL_MAX_BYTES } from "./bodies.ts";
 import {
@@ -27,6 +29,9 @@ import {
 /** The calls, and the question whether the role may make them, which changes nothing (`DryRun`). */
 export interface ConnectedApi extends Ec2Api {
   readonly url: URL;
+  readonly proxy?: Proxy;
+  /** What makes its connections. */
+  readonly agent: Agent;
   tryDescribeAddresses(): Promise<void>;
   tryDescribeInstances(): Promise<void>;
   tryDescribeInterfaces(): Promise<void>;
@@ -39,12 +44,13 @@ const MAX_PAGES = 100;
 
 /** Opens a connection of its own; the first call connects. */
 export function connectApi(options: ConnectOptions): ConnectedApi {
-  const agents = resettableAgents();
+  const agents = resettableAgents(options);
   const client = new EC2Client(clientConfig(options, agents));
   boundBodies(client.config.requestHandler);
   const url = urlOf(options, client);
   const { host } = url;
-  const call = callsOf("ec2", client, host, options, agents);
+  const call = callsOf("ec2", client, url, options, agents);
+  const proxy = options.proxyFor?.(url);
 
   /** An answer without the list that was asked for is a page of somebody else: EC2 sends an empty one. */
   function listed<T>(action: string, list: T[] | undefined): T[] {
@@ -94,6 +100,8 @@ export function connectApi(options: ConnectOptions): ConnectedApi {
   return {
     url,
     host,
+    agent: url.protocol === "https:" ? agents.httpsAgent : agents.httpAgent,
+    ...(proxy && { proxy }),
 
     describeAddresses: (filter, values) =>
       call(

@@ -3,22 +3,13 @@
  * to EC2 and Auto Scaling in its name. The standard AWS variables are read here, and mean what they mean to the AWS CLI.
  */
 import { GROUP_TAG, type Instance } from "../model/instance.ts";
-import { Failure } from "../model/failure.ts";
-import { isRegion } from "../model/ids.ts";
-import { withoutPassword } from "../model/text.ts";
-import {
-  type Credentials,
-  environmentCredentials,
-  roleCredentials,
-  roleName,
-} from "./credentials.ts";
+import { type Credentials, roleCredentials, roleName } from "./credentials.ts";
 import { association, ec2Over } from "./ec2.ts";
-import { type Metadata, metadataEndpoint, openMetadata } from "./imds.ts";
+import { type Metadata, openMetadata } from "./imds.ts";
 import { firstTag, readInstance, readInstanceContext } from "./self.ts";
 import type { ConnectOptions } from "./client.ts";
 import type { Target } from "../model/target.ts";
-
-type Environment = Readonly<Record<string, string | undefined>>;
+import { type Environment, readAwsEnvironment } from "./environment.ts";
 
 /**
  * AWS, for all attempts of a run.
@@ -29,6 +20,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 export function awsIn(environment: Environment, version: string) {
   const variables = readAwsEnvironment(environment);
   const { metadataUrl, keys, region, ec2Url, autoScalingUrl, dualStack, fips } = variables;
+  const { proxyFor, ca } = variables;
   // Kept from one session to the next.
   const skew = { offsetMs: 0 };
   const outage = { isOn: false };
@@ -58,6 +50,8 @@ export function awsIn(environment: Environment, version: string) {
       ...(endpoint !== undefined && { endpoint }),
       dualStack: toDualStack,
       fips,
+      proxyFor,
+      ...(ca !== undefined && { ca }),
       signal: ends,
       version,
       skew,
@@ -102,13 +96,14 @@ export function awsIn(environment: Environment, version: string) {
         return { source, ...(expiresAt && { expiresAt }) };
       },
 
-      async endpoints(self: Instance): Promise<{ url: URL; dualStack: boolean }[]> {
+      async endpoints(self: Instance) {
         const { connectApi } = await import("./ec2-api.ts");
         const both = !dualStack && ec2Url === undefined && hasOnlyIpv6(self);
         return [dualStack, ...(both ? [true] : [])].map((which) => {
           const api = connectApi(options(self, ec2Url, which));
           api.close();
-          return { url: api.url, dualStack: which };
+          const { url, proxy, agent } = api;
+          return { url, dualStack: which, agent, ...(proxy && { proxy }) };
         });
       },
 
@@ -147,50 +142,10 @@ export function awsIn(environment: Environment, version: string) {
   return { metadataUrl: new URL(metadataUrl), hasKeys: keys !== undefined, open };
 }
 
-/**
- * What the standard AWS variables say about where things are.
- *
- * @throws Failure `misconfigured` for variables that make no sense
- */
-function readAwsEnvironment(environment: Environment) {
-  const isOn = (name: string) => /^true$/i.test(environment[name] ?? "");
-  return {
-    metadataUrl: metadataEndpoint(environment),
-    keys: environmentCredentials(environment),
-    region: regionOf(environment),
-    ec2Url: endpointOf("EC2", environment),
-    autoScalingUrl: endpointOf("AUTO_SCALING", environment),
-    dualStack: isOn("AWS_USE_DUALSTACK_ENDPOINT"),
-    fips: isOn("AWS_USE_FIPS_ENDPOINT"),
-  };
-}
-
 /** False, true, false, true … */
 function alternation(): () => boolean {
   let isSecond = true;
   return () => (isSecond = !isSecond);
-}
-
-function regionOf(environment: Environment): string | undefined {
-  const region = environment["AWS_REGION"] || undefined;
-  if (region === undefined || isRegion(region)) return region;
-  throw new Failure("misconfigured", {
-    why: `AWS_REGION is ${JSON.stringify(region)}; accepted: a region such as eu-central-1`,
-    variable: "AWS_REGION",
-  });
-}
-
-/** The endpoint that the variables give a service, by its name in them. */
-function endpointOf(service: "EC2" | "AUTO_SCALING", environment: Environment): string | undefined {
-  const [name, url] =
-    [`AWS_ENDPOINT_URL_${service}`, "AWS_ENDPOINT_URL"]
-      .map((key) => [key, environment[key]])
-      .find(([, value]) => value) ?? [];
-  if (url === undefined || /^https?:$/.test(URL.parse(url)?.protocol ?? "")) return url;
-  throw new Failure("misconfigured", {
-    why: `${name} is ${JSON.stringify(withoutPassword(url))}; accepted: an https:// or http:// URL`,
-    variable: name,
-  });
 }
 
 /** Has it IPv6 and no public IPv4 address on any interface? */

@@ -16,13 +16,17 @@ export interface VariableRow {
 
 export const VARIABLES: readonly VariableRow[] = [
   {
-    keys: ["AWS_REGION"],
+    keys: ["AWS_REGION", "AWS_DEFAULT_REGION"],
     explanation: "The region, instead of the one that instance metadata gives.",
   },
   {
     keys: ["AWS_ENDPOINT_URL_EC2", "AWS_ENDPOINT_URL_AUTO_SCALING", "AWS_ENDPOINT_URL"],
     explanation: "Where the EC2 and Auto Scaling APIs are, such as the URL of a VPC endpoint.",
     example: "https://vpce-0123456789abcdef0-01234567.ec2.us-east-1.vpce.amazonaws.com",
+  },
+  {
+    keys: ["AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"],
+    explanation: "`true` leaves these URLs out of account.",
   },
   {
     keys: ["AWS_USE_DUALSTACK_ENDPOINT", "AWS_USE_FIPS_ENDPOINT"],
@@ -36,6 +40,16 @@ export const VARIABLES: readonly VariableRow[] = [
     keys: ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"],
     explanation: "Credentials, instead of those of the instance role.",
     isSecret: true,
+  },
+  {
+    keys: ["HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"],
+    explanation:
+      "The proxy for requests to EC2 and Auto Scaling, by the protocol of their endpoints, and a list of hosts and domains that are reached without it, with commas between; in lower case too. Never for instance metadata. A user and password go into the URL, `http://USER:PASSWORD@HOST:PORT`, and then belong in a file for root alone that `EnvironmentFile=` in a drop-in names.",
+    example: "http://proxy.example.com:3128",
+  },
+  {
+    keys: ["AWS_CA_BUNDLE"],
+    explanation: "A file of CA certificates, in PEM, that are trusted instead of the system's.",
   },
   {
     keys: ["NODE_EXTRA_CA_CERTS"],

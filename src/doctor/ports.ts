@@ -1,4 +1,5 @@
 /** What doctor and status need from the world beyond the ports of a run; aws/ and system/ provide it, tests do too. */
+import type { Agent } from "node:http";
 import type { Problem } from "../config/problem.ts";
 import type { Unit } from "../model/unit.ts";
 import type { ExitStatus } from "../model/failure.ts";
@@ -11,7 +12,7 @@ export interface Network {
   /** Connects by TCP; the IP address it has come to. */
   connect(url: URL, signal: AbortSignal): Promise<string>;
   /** Asks for `/`, unsigned: whatever HTTP answer comes will do. */
-  greet(url: URL, signal: AbortSignal): Promise<{ protocol: string; date?: Date }>;
+  greet(url: URL, agent: Agent, signal: AbortSignal): Promise<{ protocol: string; date?: Date }>;
 }
 
 export interface Machine {

@@ -1,4 +1,5 @@
 /** What the story needs from the world; aws/ and system/ provide it, tests do too. */
+import type { Agent } from "node:http";
 import type { DesiredAddress, ElasticIp, Observation } from "../model/address.ts";
 import type { Target } from "../model/target.ts";
 import type { Question } from "../reconcile/state.ts";
@@ -54,6 +55,10 @@ export interface Signer {
 export interface Endpoint {
   readonly url: URL;
   readonly dualStack: boolean;
+  /** What requests to it go through, and the variable that says so. */
+  readonly proxy?: { readonly url: URL; readonly variable: string };
+  /** What makes connections to it. */
+  readonly agent: Agent;
 }
 
 /** What an attempt of a run works with. Every method throws Failures. */

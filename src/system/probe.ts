@@ -1,7 +1,7 @@
 /** What the network between this machine and a host lets through, step by step: name, connection, TLS and HTTP. */
 import { lookup, Resolver } from "node:dns/promises";
 import { readFileSync } from "node:fs";
-import { request as requestHttp } from "node:http";
+import { type Agent, request as requestHttp } from "node:http";
 import { request as requestHttps } from "node:https";
 import { connect as connectTo } from "node:net";
 import { Failure } from "../model/failure.ts";
@@ -68,15 +68,20 @@ function connect(url: URL, signal: AbortSignal): Promise<string> {
 /**
  * Asks for `/`, unsigned. Whatever HTTP answer comes will do.
  *
+ * @param agent makes the connection
  * @returns what was spoken, and the time by the answer's `Date`
  * @throws Failure `unreachable`
  */
-function greet(url: URL, signal: AbortSignal): Promise<{ protocol: string; date?: Date }> {
+function greet(
+  url: URL,
+  agent: Agent,
+  signal: AbortSignal,
+): Promise<{ protocol: string; date?: Date }> {
   return limited(`HEAD ${url.origin}/`, signal, (limit) => {
     const { promise, resolve, reject } = Promise.withResolvers<{ protocol: string; date?: Date }>();
     const isTls = url.protocol === "https:";
     const send = isTls ? requestHttps : requestHttp;
-    const request = send(new URL("/", url), { method: "HEAD", agent: false, signal: limit });
+    const request = send(new URL("/", url), { method: "HEAD", agent, signal: limit });
     let tls: string | null = null;
     request.once("socket", (socket) => {
       socket.once("secureConnect", () => {
@@ -119,7 +124,8 @@ async function limited<T>(
     const why = limit.aborted
       ? `no answer within ${STEP_MS / 1_000} s`
       : (trouble?.why ?? (error as Error).message);
-    throw new Failure("unreachable", { request, why, remedy: trouble?.remedy, cause: error });
+    const { remedy = trouble?.remedy } = error as { remedy?: string };
+    throw new Failure("unreachable", { request, why, remedy, cause: error });
   } finally {
     limit.removeEventListener("abort", stop);
   }

@@ -95,7 +95,13 @@ const ENDS: [name: string, end: End, level: string, status: ExitStatus, says: st
     75,
     ["SIGTERM", "2 tries"],
   ],
-  ["failed", failed("denied", 77, "looking"), "error", 77, ["it did not work", "looking", "2 tries"]],
+  [
+    "failed",
+    failed("denied", 77, "looking"),
+    "error",
+    77,
+    ["it did not work", "looking", "2 tries"],
+  ],
   ["yielded", failed("yielded", 69), "warn", 69, ["it did not work", "2 tries"]],
 ];
 

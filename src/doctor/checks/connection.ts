@@ -3,6 +3,7 @@ import { seconds } from "../../model/duration.ts";
 import { OWN_CODE, Failure, lacksPermission } from "../../model/failure.ts";
 import { isIpv4 } from "../../model/ids.ts";
 import { egressHint } from "../../model/network-error.ts";
+import type { Endpoint } from "../../run/ports.ts";
 import { failing, ok } from "../runner.ts";
 import { permissionOf, type Checks, type CheckContext } from "../context.ts";
 
@@ -24,7 +25,7 @@ export function checkConnection({
       const endpoints = await session.endpoints(self);
       const results = await Promise.allSettled(
         endpoints.map(async (endpoint) => {
-          const host = endpoint.url.hostname.replace(/^\[|\]$/g, "");
+          const host = wayOf(endpoint).hostname.replace(/^\[|\]$/g, "");
           const addresses =
             isIpv4(host) || host.includes(":") ? [host] : await ports.network.resolve(host, signal);
           return { endpoint, addresses };
@@ -37,7 +38,7 @@ export function checkConnection({
         const [first] = results;
         const reason: unknown = first?.status === "rejected" ? first.reason : undefined;
         if (!(reason instanceof Failure)) throw reason;
-        const variable = endpointVariable();
+        const variable = endpoints[0]?.proxy?.variable ?? endpointVariable();
         return failing(
           reason,
           variable === undefined
@@ -49,9 +50,11 @@ export function checkConnection({
         found
           .map(({ endpoint, addresses }) => {
             const [first = ""] = addresses;
-            return first === endpoint.url.hostname
-              ? first
-              : `${endpoint.url.host} is ${addresses.join(", ")}`;
+            const { hostname, host } = wayOf(endpoint);
+            const way = first === hostname ? host : `${host} is ${addresses.join(", ")}`;
+            return endpoint.proxy === undefined
+              ? way
+              : `${endpoint.url.host} by the proxy of ${endpoint.proxy.variable}: ${way}`;
           })
           .join("; "),
         found.map(({ endpoint }) => endpoint),
@@ -65,7 +68,11 @@ export function checkConnection({
       let last: unknown;
       for (const endpoint of endpoints) {
         try {
-          const address = await ports.network.connect(endpoint.url, signal);
+          const way = wayOf(endpoint);
+          const address = await ports.network.connect(way, signal);
+          if (endpoint.proxy !== undefined) {
+            return ok(`the proxy ${way.host} accepts connections at ${address}`, endpoint);
+          }
           const by = isPrivate(address)
             ? "by a private address, such as an interface endpoint's"
             : hint === undefined
@@ -79,7 +86,7 @@ export function checkConnection({
         }
       }
       if (!(last instanceof Failure)) throw last;
-      const variable = endpointVariable();
+      const variable = endpoints[0]?.proxy?.variable ?? endpointVariable();
       return failing(
         last,
         hint !== undefined && variable === undefined
@@ -95,7 +102,7 @@ export function checkConnection({
       const askedAt = ports.clock.date().getTime();
       let greeting: Awaited<ReturnType<typeof ports.network.greet>>;
       try {
-        greeting = await ports.network.greet(endpoint.url, signal);
+        greeting = await ports.network.greet(endpoint.url, endpoint.agent, signal);
       } catch (error) {
         if (!(error instanceof Failure)) throw error;
         const variable = endpointVariable();
@@ -108,7 +115,8 @@ export function checkConnection({
         date === undefined
           ? 0
           : date.getTime() + 500 - (askedAt + ports.clock.date().getTime()) / 2;
-      return ok(`${endpoint.url.host} speaks ${protocol}`, {
+      const by = endpoint.proxy === undefined ? "" : ` by the proxy ${endpoint.proxy.url.host}`;
+      return ok(`${endpoint.url.host} speaks ${protocol}${by}`, {
         endpoint,
         offsetMs,
         ...(date && { date }),
@@ -156,6 +164,11 @@ export function checkConnection({
       return ok("answers", ec2);
     },
   };
+}
+
+/** What is connected to on the way to an endpoint. */
+function wayOf({ url, proxy }: Endpoint): URL {
+  return proxy === undefined ? url : proxy.url;
 }
 
 /** Is it an address that only its own network knows (RFC 1918, RFC 4193, loopback)? */

@@ -55,10 +55,11 @@ export function checkInstance({
         session.ownRegion(),
       ]);
       if (ownRegion !== undefined && ownRegion !== self.region) {
+        const variable = ports.variable("AWS_REGION") ? "AWS_REGION" : "AWS_DEFAULT_REGION";
         return {
           mark: "failed",
-          found: `AWS_REGION is ${self.region}, and ${self.instanceId} is in ${ownRegion}`,
-          remedy: `remove AWS_REGION from ${ports.placeOfSetting("AWS_REGION")}`,
+          found: `${variable} is ${self.region}, and ${self.instanceId} is in ${ownRegion}`,
+          remedy: `remove ${variable} from ${ports.placeOfSetting(variable)}`,
           // Another region's own endpoint does not know the address; a given one refuses the signature.
           status: endpointVariable() === undefined ? EXIT.CONFIG : EXIT.NOPERM,
         };

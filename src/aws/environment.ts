@@ -1,0 +1,74 @@
+/** What the standard AWS variables say about where AWS is and how it is reached. They mean what they mean to the AWS CLI. */
+import { readFileSync } from "node:fs";
+import { Failure } from "../model/failure.ts";
+import { isRegion } from "../model/ids.ts";
+import { withoutPassword } from "../model/text.ts";
+import { environmentCredentials } from "./credentials.ts";
+import { metadataEndpoint } from "./imds.ts";
+import { proxiesIn } from "./proxy.ts";
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Reads them.
+ *
+ * @throws Failure `misconfigured` for variables that make no sense
+ */
+export function readAwsEnvironment(environment: Environment) {
+  const isOn = (name: string) => /^true$/i.test(environment[name] ?? "");
+  // Those of instance metadata are no endpoints of a service, and stay.
+  const endpoints = isOn("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") ? {} : environment;
+  return {
+    metadataUrl: metadataEndpoint(environment),
+    keys: environmentCredentials(environment),
+    region: regionOf(environment),
+    ec2Url: endpointOf("EC2", endpoints),
+    autoScalingUrl: endpointOf("AUTO_SCALING", endpoints),
+    dualStack: isOn("AWS_USE_DUALSTACK_ENDPOINT"),
+    fips: isOn("AWS_USE_FIPS_ENDPOINT"),
+    proxyFor: proxiesIn(environment),
+    ca: certificatesOf(environment),
+  };
+}
+
+function regionOf(environment: Environment): string | undefined {
+  const name = environment["AWS_REGION"] ? "AWS_REGION" : "AWS_DEFAULT_REGION";
+  const region = environment[name] || undefined;
+  if (region === undefined || isRegion(region)) return region;
+  throw new Failure("misconfigured", {
+    why: `${name} is ${JSON.stringify(region)}; accepted: a region such as eu-central-1`,
+    variable: name,
+  });
+}
+
+/** The endpoint that the variables give a service, by its name in them. */
+function endpointOf(service: "EC2" | "AUTO_SCALING", environment: Environment): string | undefined {
+  const [name, url] =
+    [`AWS_ENDPOINT_URL_${service}`, "AWS_ENDPOINT_URL"]
+      .map((key) => [key, environment[key]])
+      .find(([, value]) => value) ?? [];
+  if (url === undefined || /^https?:$/.test(URL.parse(url)?.protocol ?? "")) return url;
+  throw new Failure("misconfigured", {
+    why: `${name} is ${JSON.stringify(withoutPassword(url))}; accepted: an https:// or http:// URL`,
+    variable: name,
+  });
+}
+
+/** The certificates, in PEM, that are trusted instead of the system's. */
+function certificatesOf(environment: Environment): string | undefined {
+  const file = environment["AWS_CA_BUNDLE"];
+  if (!file) return undefined;
+  const refuse = (why: string) =>
+    new Failure("misconfigured", {
+      why: `AWS_CA_BUNDLE is ${JSON.stringify(file)}: ${why}`,
+      variable: "AWS_CA_BUNDLE",
+    });
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (error) {
+    throw refuse((error as Error).message);
+  }
+  if (!text.includes("-----BEGIN CERTIFICATE-----")) throw refuse("there is no certificate in it");
+  return text;
+}

@@ -1,0 +1,296 @@
+/** The way out through a proxy, which here is tinyproxy: EC2 and Auto Scaling go through it, instance metadata never. */
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { type AddressInfo, connect, createServer } from "node:net";
+import { createServer as createTlsServer } from "node:tls";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, test } from "vitest";
+import { makeAuthority } from "../support/certificates.ts";
+import { SetUp, type Start } from "./set-up.ts";
+
+const files = mkdtempSync(join(tmpdir(), "eip-heal-proxy-"));
+const authority = await makeAuthority(files);
+const tls = await authority.issue("localhost");
+afterAll(() => rmSync(files, { recursive: true }));
+
+const isThere = spawnSync("tinyproxy", ["-v"]).status === 0;
+if (!isThere) console.warn("*** SKIPPED: tinyproxy is not installed ***");
+
+interface Proxy {
+  readonly port: number;
+  /** Its requests: `CONNECT localhost:4711 HTTP/1.1`. */
+  requests(): string[];
+  stop(): Promise<void>;
+}
+
+let count = 0;
+
+/** Starts a proxy that lets connections to these ports pass. */
+async function startProxy(ports: readonly number[], password?: string): Promise<Proxy> {
+  const port = await freePort();
+  const file = join(files, `${++count}.conf`);
+  const log = join(files, `${count}.log`);
+  const lines = [
+    `Port ${port}`,
+    "Listen 127.0.0.1",
+    "Allow 127.0.0.1",
+    "Timeout 60",
+    "MaxClients 50",
+    "LogLevel Connect",
+    `LogFile "${log}"`,
+    ...ports.map((one) => `ConnectPort ${one}`),
+    ...(password === undefined ? [] : [`BasicAuth user ${password}`]),
+  ];
+  writeFileSync(file, `${lines.join("\n")}\n`);
+  const proxy = spawn("tinyproxy", ["-d", "-c", file], { stdio: "ignore" });
+  await isListening(port, proxy);
+  return {
+    port,
+    requests: () =>
+      readFileSync(log, "utf8")
+        .split("\n")
+        .flatMap((line) => /Request \(file descriptor \d+\): (.+)$/.exec(line)?.[1] ?? []),
+    stop: () =>
+      new Promise((done) => {
+        proxy.once("exit", () => done());
+        proxy.kill();
+      }),
+  };
+}
+
+function freePort(): Promise<number> {
+  return new Promise((done) => {
+    const server = createServer().listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as AddressInfo;
+      server.close(() => done(port));
+    });
+  });
+}
+
+async function isListening(port: number, proxy: ChildProcess): Promise<void> {
+  while (proxy.exitCode === null) {
+    const isOpen = await new Promise<boolean>((done) => {
+      const socket = connect(port, "127.0.0.1", () => done(true)).on("error", () => done(false));
+      socket.once("connect", () => socket.destroy());
+    });
+    if (isOpen) return;
+    await new Promise((done) => setTimeout(done, 50));
+  }
+  throw new Error(`tinyproxy has ended with ${proxy.exitCode}`);
+}
+
+interface Scene {
+  readonly setUp: SetUp;
+  readonly proxy: Proxy;
+  readonly ec2Host: string;
+  readonly autoScalingHost: string;
+}
+
+/** An instance, a proxy, and a region behind it. */
+async function play(
+  { password, isTls = true, ...start }: Start & { password?: string; isTls?: boolean },
+  story: (scene: Scene) => Promise<void>,
+): Promise<void> {
+  const setUp = await SetUp.start({ ...start, ...(isTls && { region: { tls } }) });
+  const named = (url: string) => new URL(url.replace("127.0.0.1", "localhost"));
+  const [ec2, autoScaling] = [named(setUp.region.ec2Url), named(setUp.region.autoScalingUrl)];
+  setUp.ec2Url = ec2.href;
+  setUp.environment["AWS_ENDPOINT_URL_AUTO_SCALING"] = autoScaling.href;
+  if (isTls) setUp.environment["AWS_CA_BUNDLE"] = authority.file;
+  const proxy = await startProxy([Number(ec2.port), Number(autoScaling.port)], password);
+  try {
+    await story({ setUp, proxy, ec2Host: ec2.host, autoScalingHost: autoScaling.host });
+  } finally {
+    await proxy.stop();
+    await setUp.close();
+  }
+}
+
+describe.skipIf(!isThere)("by a proxy", () => {
+  const withPassword = (port: number, password: string) =>
+    `http://user:${password}@127.0.0.1:${port}`;
+
+  test.concurrent.each<{
+    name: string;
+    password?: string;
+    variables: (port: number) => Record<string, string>;
+  }>([
+    {
+      name: "HTTPS_PROXY",
+      variables: (port) => ({ HTTPS_PROXY: `http://127.0.0.1:${port}` }),
+    },
+    {
+      name: "https_proxy, without a scheme",
+      variables: (port) => ({ https_proxy: `127.0.0.1:${port}` }),
+    },
+    {
+      name: "a password",
+      password: "pass",
+      variables: (port) => ({ HTTPS_PROXY: withPassword(port, "p%61ss") }),
+    },
+  ])("heals with $name", async ({ password, variables }) =>
+    play({ ...(password !== undefined && { password }) }, async ({ setUp, proxy, ec2Host }) => {
+      Object.assign(setUp.environment, variables(proxy.port));
+      const { status, log } = await setUp.run();
+      expect(status, log.join("\n")).toBe(0);
+      expect(setUp.region.holder(setUp.allocationId)?.instanceId).toBe(setUp.me.instanceId);
+      expect(new Set(proxy.requests())).toEqual(new Set([`CONNECT ${ec2Host} HTTP/1.1`]));
+      expect(log.join("\n")).not.toContain("p%61ss");
+    }),
+  );
+
+  test.concurrent("heals where the endpoint is http://, by HTTP_PROXY", async () =>
+    play({ isTls: false }, async ({ setUp, proxy, ec2Host }) => {
+      setUp.environment["HTTP_PROXY"] = `http://127.0.0.1:${proxy.port}`;
+      const { status, log } = await setUp.run();
+      expect(status, log.join("\n")).toBe(0);
+      expect(new Set(proxy.requests())).toEqual(new Set([`POST http://${ec2Host}/ HTTP/1.1`]));
+    }));
+
+  test.concurrent("heals by a proxy that speaks TLS itself, set in the settings file", async () =>
+    play({}, async ({ setUp, proxy, ec2Host }) => {
+      const front = createTlsServer(tls, (socket) => {
+        const behind = connect(proxy.port, "127.0.0.1").on("error", () => socket.destroy());
+        socket.on("error", () => behind.destroy());
+        socket.pipe(behind).pipe(socket);
+      });
+      await new Promise<void>((done) => void front.listen(0, "127.0.0.1", done));
+      const { port } = front.address() as AddressInfo;
+      setUp.conf = [`HTTPS_PROXY=https://localhost:${port}`];
+      const { status, log } = await setUp.run();
+      front.close();
+      expect(status, log.join("\n")).toBe(0);
+      expect(proxy.requests()).toContain(`CONNECT ${ec2Host} HTTP/1.1`);
+    }));
+
+  test.concurrent("reaches Auto Scaling for a launch hook", async () =>
+    play(
+      {
+        groups: { web: "wait" },
+        instance: { group: "web", lifecycle: "InService" },
+      },
+      async ({ setUp, proxy, ec2Host, autoScalingHost }) => {
+        setUp.environment["HTTPS_PROXY"] = `http://127.0.0.1:${proxy.port}`;
+        setUp.environment["EIP_HEAL_LIFECYCLE_HOOK"] = "wait";
+        const { region } = setUp.region;
+        region.setPolicy("full", { Statement: [{ Effect: "Allow", Action: "*", Resource: "*" }] });
+        region.waitUnderHook(setUp.me.instanceId, "wait");
+        const { status, log } = await setUp.run();
+        expect(status, log.join("\n")).toBe(0);
+        expect(log.join("\n")).toContain("CONTINUE");
+        expect(new Set(proxy.requests())).toEqual(
+          new Set([`CONNECT ${ec2Host} HTTP/1.1`, `CONNECT ${autoScalingHost} HTTP/1.1`]),
+        );
+      },
+    ));
+
+  test.concurrent("goes straight to what NO_PROXY names", async () =>
+    play({}, async ({ setUp, proxy }) => {
+      Object.assign(setUp.environment, {
+        HTTPS_PROXY: `http://127.0.0.1:${proxy.port}`,
+        NO_PROXY: "example.com,localhost",
+      });
+      const { status, log } = await setUp.run();
+      expect(status, log.join("\n")).toBe(0);
+      expect(proxy.requests()).toEqual([]);
+    }));
+
+  test.concurrent("doctor follows it, and says so", async () =>
+    play({}, async ({ setUp, proxy, ec2Host }) => {
+      setUp.environment["HTTPS_PROXY"] = `http://127.0.0.1:${proxy.port}`;
+      const checkup = await setUp.doctor();
+      expect(checkup, JSON.stringify(checkup, null, 1)).toMatchObject({ healthy: true });
+      const found = (id: string) => checkup.checks.find((check) => check.id === id)?.found;
+      expect(found("endpoint")).toBe(
+        `${ec2Host} by the proxy of HTTPS_PROXY: 127.0.0.1:${proxy.port}`,
+      );
+      expect(found("route")).toContain(`the proxy 127.0.0.1:${proxy.port} accepts connections`);
+      expect(found("tls")).toContain(`by the proxy 127.0.0.1:${proxy.port}`);
+    }));
+
+  test.concurrent.each<{
+    name: string;
+    password?: string;
+    url: (port: number) => string;
+    first: string;
+    says: RegExp;
+    cure: RegExp;
+  }>([
+    {
+      name: "wants a password",
+      password: "secret",
+      url: (port) => `http://127.0.0.1:${port}`,
+      first: "tls",
+      says: /the proxy 127\.0\.0\.1:\d+ answers 40[17] to CONNECT/,
+      cure: /password: give it in HTTPS_PROXY/,
+    },
+    {
+      name: "wants another password",
+      password: "secret",
+      url: (port) => withPassword(port, "wrong"),
+      first: "tls",
+      says: /the proxy 127\.0\.0\.1:\d+ answers 40[17] to CONNECT/,
+      cure: /correct the user and password in HTTPS_PROXY/,
+    },
+    {
+      name: "is not there",
+      url: () => "http://127.0.0.1:1",
+      first: "route",
+      says: /by the proxy 127\.0\.0\.1:1\b.*connection refused/,
+      cure: /HTTPS_PROXY/,
+    },
+    {
+      name: "has a name that nobody knows",
+      url: () => "http://proxy.invalid:3128",
+      first: "endpoint",
+      says: /by the proxy proxy\.invalid:3128/,
+      cure: /HTTPS_PROXY/,
+    },
+  ])("a proxy that $name is told by run and doctor", async ({ password, url, first, says, cure }) =>
+    play({ ...(password !== undefined && { password }) }, async ({ setUp, proxy }) => {
+      setUp.environment["HTTPS_PROXY"] = url(proxy.port);
+      const { status, log } = await setUp.run("--deadline", "4s");
+      expect(status).toBe(75);
+      expect(log.join("\n")).toMatch(says);
+      expect(log.join("\n")).toMatch(cure);
+      expect(log.join("\n")).not.toMatch(/wrong/);
+      const checkup = await setUp.doctor();
+      expect(checkup).toMatchObject({ first, healthy: false, exitStatus: 75 });
+      expect(checkup.checks.find(({ id }) => id === first)?.cure).toMatch(cure);
+    }),
+  );
+
+  test.concurrent("a proxy that does not let EC2 pass is told", async () =>
+    play({}, async ({ setUp, ec2Host }) => {
+      const other = await startProxy([443]);
+      setUp.environment["HTTPS_PROXY"] = `http://127.0.0.1:${other.port}`;
+      const { status, log } = await setUp.run("--deadline", "4s");
+      await other.stop();
+      expect(status).toBe(75);
+      expect(log.join("\n")).toContain(`answers 403 to CONNECT ${ec2Host}`);
+      expect(log.join("\n")).toContain(`let the proxy pass CONNECT ${ec2Host}`);
+    }));
+});
+
+test.each([
+  ["AWS_CA_BUNDLE", "/nonexistent/ca.pem"],
+  ["AWS_CA_BUNDLE", "/etc/hostname"],
+  ["HTTPS_PROXY", "socks5://127.0.0.1:1080"],
+])("%s=%s is refused", async (variable, value) => {
+  const setUp = await SetUp.start({});
+  setUp.environment[variable] = value;
+  const { status, log } = await setUp.run();
+  await setUp.close();
+  expect(status).toBe(78);
+  expect(log.join("\n")).toContain(`${variable} is "${value}"`);
+});
+
+test("AWS_DEFAULT_REGION is the region, unless AWS_REGION is set", async () => {
+  const setUp = await SetUp.start({});
+  setUp.environment["AWS_DEFAULT_REGION"] = "nowhere at all";
+  expect((await setUp.run()).log.join("\n")).toContain('AWS_DEFAULT_REGION is "nowhere at all"');
+  setUp.environment["AWS_REGION"] = setUp.region.region.name;
+  expect((await setUp.run()).status).toBe(0);
+  await setUp.close();
+});
