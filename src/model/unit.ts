@@ -19,5 +19,5 @@ export interface Unit {
 
 /** Is a service that runs and ends under way, or about to? */
 export function isUnderWay(unit: Unit | undefined): boolean {
-  return unit !== undefined && (unit.isQueued || /ing$/.test(unit.activity));
+  return unit !== undefined && (unit.isQueued || unit.activity.endsWith("ing"));
 }
