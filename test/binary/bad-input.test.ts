@@ -2,7 +2,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type RunningRegion, startRegion } from "../../sim/server.ts";
 import { aWorld } from "../../sim/world.ts";
-import { type AgentOptions, run, runAgent } from "./agent.ts";
+import { type AgentOptions, run, runAgent } from "../support/agent.ts";
+import { inRegion } from "../support/scenario.ts";
 
 let region: RunningRegion;
 let tagged: string;
@@ -199,14 +200,14 @@ describe("what is missing around the instance", () => {
       role: "looker",
       metadataTags: true,
     });
-    const own = await startRegion(world);
-    const { status, log } = await runAgent(own, me.instanceId, { environment: QUICK });
-    await own.close();
-    expect(status).toBe(77);
-    expect(log.at(-1)).toContain(
-      `not allowed: ec2:AssociateAddress on arn:aws:ec2:us-east-1:111122223333:elastic-ip/${allocationId}`,
-    );
-    expect(own.holder(allocationId)).toBeUndefined();
+    await inRegion(world, async (own) => {
+      const { status, log } = await runAgent(own, me.instanceId, { environment: QUICK });
+      expect(status).toBe(77);
+      expect(log.at(-1)).toContain(
+        `not allowed: ec2:AssociateAddress on arn:aws:ec2:us-east-1:111122223333:elastic-ip/${allocationId}`,
+      );
+      expect(own.holder(allocationId)).toBeUndefined();
+    });
   });
 
   test("no instance metadata", async () => {
@@ -240,8 +241,7 @@ describe("what others have written into a tag, a setting or an argument stays in
     const world = aWorld();
     world.address();
     const { instanceId } = world.instance({ role: "full", metadataTags: true, tags });
-    const own = await startRegion(world);
-    try {
+    await inRegion(world, async (own) => {
       const { log, result, status } = await runAgent(own, instanceId, {
         environment: { ...QUICK, ...environment, EIP_HEAL_LOG_LEVEL: "debug" },
         flags,
@@ -253,9 +253,7 @@ describe("what others have written into a tag, a setting or an argument stays in
         expect(line).not.toMatch(/\p{C}/u);
       }
       expect(own.calls.filter(({ action }) => action === "AssociateAddress")).toEqual([]);
-    } finally {
-      await own.close();
-    }
+    });
   });
 });
 

@@ -1,8 +1,9 @@
 /** A run of the real binary in a world, with every call counted. */
 import { expect } from "vitest";
-import { type RunningRegion, startRegion } from "../../sim/server.ts";
+import type { RunningRegion } from "../../sim/server.ts";
 import type { BuiltInstance, World } from "../../sim/world.ts";
-import { type AgentOptions, type AgentRun, runAgent } from "./agent.ts";
+import { type AgentOptions, type AgentRun, runAgent } from "../support/agent.ts";
+import { inRegion } from "../support/scenario.ts";
 
 /** Look, act, look again, and once more after the hold: what associating a free address takes. */
 export const FREE = [
@@ -53,19 +54,18 @@ export async function play(
     prepare,
   }: { mostWrites?: number; prepare?: (region: RunningRegion) => void } = {},
 ): Promise<Scene> {
-  const region = await startRegion(world);
-  prepare?.(region);
-  const run = await runAgent(region, me.instanceId, options);
-  await region.close();
-  expect(region.bugs).toEqual([]);
-  const writes = region.calls.filter(({ action }) => action === "AssociateAddress");
-  expect(writes.length).toBeLessThanOrEqual(mostWrites);
-  return {
-    run,
-    region,
-    calls: region.calls.map(({ action }) => action),
-    associate: writes[0]?.params,
-  };
+  return inRegion(world, async (region) => {
+    prepare?.(region);
+    const run = await runAgent(region, me.instanceId, options);
+    const writes = region.calls.filter(({ action }) => action === "AssociateAddress");
+    expect(writes.length).toBeLessThanOrEqual(mostWrites);
+    return {
+      run,
+      region,
+      calls: region.calls.map(({ action }) => action),
+      associate: writes[0]?.params,
+    };
+  });
 }
 
 /** AllowReassociation of each AssociateAddress. */

@@ -6,9 +6,9 @@ import { execFileSync } from "node:child_process";
 import { describe, expect, test } from "vitest";
 import type { InstanceSpec } from "../../sim/build.ts";
 import type { PolicyDocument } from "../../sim/iam.ts";
-import { type RunningRegion, startRegion } from "../../sim/server.ts";
 import { aWorld, type World } from "../../sim/world.ts";
-import { type AgentRun, runAgent } from "./agent.ts";
+import { type AgentRun, runAgent } from "../support/agent.ts";
+import { inRegion } from "../support/scenario.ts";
 
 interface Group {
   readonly world?: Parameters<typeof aWorld>[0];
@@ -79,21 +79,20 @@ async function play(
   const tags = wanted(world);
   const each: InstanceSpec = { role, tags, metadataTags: true, autoPublicIp: true, ...instance };
   const first = world.instance(each);
-  const region: RunningRegion = await startRegion(world);
-  const run =
-    (instanceId: string) =>
-    (...flags: string[]) =>
-      runAgent(region, instanceId, { flags, environment });
-  const heal = async (instanceId: string) => {
-    if (hook !== undefined) region.region.waitUnderHook(instanceId, hook);
-    const healed = await run(instanceId)("--deadline", "30s");
-    expect(healed.status, healed.log.join("\n")).toBe(0);
-    expect(healed.result).toMatchObject({ outcome: "settled", instanceId });
-    if (hook !== undefined) {
-      expect(healed.result).toMatchObject({ lifecycleHook: { outcome: "completed" } });
-    }
-  };
-  try {
+  await inRegion(world, async (region) => {
+    const run =
+      (instanceId: string) =>
+      (...flags: string[]) =>
+        runAgent(region, instanceId, { flags, environment });
+    const heal = async (instanceId: string) => {
+      if (hook !== undefined) region.region.waitUnderHook(instanceId, hook);
+      const healed = await run(instanceId)("--deadline", "30s");
+      expect(healed.status, healed.log.join("\n")).toBe(0);
+      expect(healed.result).toMatchObject({ outcome: "settled", instanceId });
+      if (hook !== undefined) {
+        expect(healed.result).toMatchObject({ lifecycleHook: { outcome: "completed" } });
+      }
+    };
     const policy = await paste(run(first.instanceId), tags["allocation-id"] ?? "");
     expect(policy).not.toContain(first.instanceId);
     region.region.setPolicy(role, JSON.parse(policy) as PolicyDocument);
@@ -110,10 +109,7 @@ async function play(
     );
     expect(holders).toHaveLength(held);
     expect(holders).toContain(next.instanceId);
-  } finally {
-    await region.close();
-    expect(region.bugs).toEqual([]);
-  }
+  });
 }
 
 describe.concurrent.each(Object.entries(GROUPS))("%s", { timeout: 120_000 }, (_, group) => {

@@ -3,7 +3,7 @@ import { execFile, execFileSync } from "node:child_process";
 import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
 import { CHECKS } from "../../src/doctor/catalog.ts";
-import { ARGUMENTS, PROGRAM } from "./agent.ts";
+import { ARGUMENTS, PROGRAM } from "../support/agent.ts";
 import { ALL, play, without } from "./changes.ts";
 import { onTerminal } from "./terminal.ts";
 

@@ -4,9 +4,10 @@
  */
 import { expect, test, vi } from "vitest";
 import { HOOK_ROLE } from "../../sim/iam.ts";
-import { type RunningRegion, startRegion } from "../../sim/server.ts";
+import type { RunningRegion } from "../../sim/server.ts";
 import { aWorld } from "../../sim/world.ts";
-import { type AgentOptions, type AgentRun, run, runAgent } from "./agent.ts";
+import { type AgentOptions, type AgentRun, run, runAgent } from "../support/agent.ts";
+import { inRegion } from "../support/scenario.ts";
 
 vi.setConfig({ maxConcurrency: 4 });
 
@@ -111,8 +112,7 @@ test.concurrent.each(Object.entries(CASES))(
       ...one.instance,
       ...(group !== undefined && { tags: { "allocation-id": address.allocationId } }),
     });
-    const region = await startRegion(world);
-    try {
+    await inRegion(world, async (region) => {
       if (group !== undefined) region.region.waitUnderHook(me.instanceId, HOOK);
       one.before?.(region);
       const told: string[] = [];
@@ -128,9 +128,7 @@ test.concurrent.each(Object.entries(CASES))(
         told.push(...ran.log);
       }
       expect(told.join("\n")).toContain(one.told);
-    } finally {
-      await region.close();
-    }
+    });
   },
   120_000,
 );
@@ -171,8 +169,7 @@ test.concurrent.each(
     const world = aWorld();
     const { allocationId } = world.address();
     const me = world.instance({ tags: { "allocation-id": allocationId }, metadataTags: true });
-    const region = await startRegion(world);
-    try {
+    await inRegion(world, async (region) => {
       for (const command of TELLING) {
         const { log, stdout, result } = await run(
           {
@@ -186,9 +183,7 @@ test.concurrent.each(
         );
         expect([...log, stdout, JSON.stringify(result)].join("\n")).not.toContain(SECRET);
       }
-    } finally {
-      await region.close();
-    }
+    });
   },
   120_000,
 );

@@ -4,15 +4,15 @@
  * src/reconcile/bounds.ts is right when the runs have ended; beyond them it is after the confirming recheck, which
  * eip-heal-confirm.timer starts on whoever has said success.
  */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdtempSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { Fault, FaultRule } from "../../sim/faults.ts";
 import type { InstanceState } from "../../sim/model.ts";
-import { type RunningRegion, startRegion } from "../../sim/server.ts";
+import type { RunningRegion } from "../../sim/server.ts";
 import { aWorld } from "../../sim/world.ts";
-import { type AgentRun, runAgent } from "./agent.ts";
+import { type AgentRun, runAgent } from "../support/agent.ts";
+import { inRegion } from "../support/scenario.ts";
 
 const LAUNCHED = Date.UTC(2026, 10, 1, 12);
 /** Long enough for whoever is to have the address, and short for whoever is not. */
@@ -31,9 +31,16 @@ class Machine {
   readonly id: string;
   readonly #region: RunningRegion;
   readonly #settings: Readonly<Record<string, string>>;
-  readonly #runtime = mkdtempSync(join(tmpdir(), "eip-heal-run-"));
+  readonly #runtime: string;
 
-  constructor(region: RunningRegion, id: string, settings: Readonly<Record<string, string>>) {
+  /** @param folder where its /run is made */
+  constructor(
+    region: RunningRegion,
+    folder: string,
+    id: string,
+    settings: Readonly<Record<string, string>>,
+  ) {
+    this.#runtime = mkdtempSync(join(folder, "run-"));
     this.id = id;
     this.#region = region;
     this.#settings = settings;
@@ -83,10 +90,6 @@ class Machine {
   #calls() {
     return this.#region.calls.filter(({ instanceId }) => instanceId === this.id);
   }
-
-  remove(): void {
-    rmSync(this.#runtime, { recursive: true });
-  }
 }
 
 interface Stage {
@@ -129,18 +132,12 @@ async function play(
     ...(isPool ? { EIP_HEAL_POOL: "eip-pool=web" } : { EIP_HEAL_ALLOCATION_ID: allocationId }),
     ...settings,
   };
-  const region = await startRegion(world);
-  const older = new Machine(region, instances.older.instanceId, { ...all, ...ofOlder });
-  const newer = new Machine(region, instances.newer.instanceId, all);
-  const holder = () => region.holder(allocationId)?.instanceId;
-  try {
+  await inRegion(world, async (region, folder) => {
+    const older = new Machine(region, folder, instances.older.instanceId, { ...all, ...ofOlder });
+    const newer = new Machine(region, folder, instances.newer.instanceId, all);
+    const holder = () => region.holder(allocationId)?.instanceId;
     await story({ region, allocationId, older, newer, holder, j: instances.J.instanceId });
-    expect(region.bugs).toEqual([]);
-  } finally {
-    await region.close();
-    older.remove();
-    newer.remove();
-  }
+  });
 }
 
 /** When EC2 carries out an association that the older instance has sent before the newer one has sent its own. */

@@ -2,14 +2,11 @@
  * The launch hook of an Auto Scaling group: the real binary on an instance that waits under one, for every
  * lifecycle state and every way a heal can end.
  */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { Effect } from "../../sim/faults.ts";
 import { allow, HOOK_ACTIONS } from "../../sim/iam.ts";
 import type { World } from "../../sim/world.ts";
-import { runAgent } from "./agent.ts";
+import { runAgent } from "../support/agent.ts";
 import { ABANDONED, CONTINUED, GROUP, HOOK, play, type Setting, sleep } from "./under-hook.ts";
 
 describe.concurrent("by lifecycle state", () => {
@@ -203,17 +200,14 @@ describe.concurrent("by the end of the heal", () => {
   });
 
   test("recheck completes it for an instance that leaves its warm pool without a boot", async () => {
-    const runtime = mkdtempSync(join(tmpdir(), "eip-heal-run-"));
     const { run, wait, calls, hook } = await play({
-      runtime,
       flags: ["recheck"],
-      before: async (region, { instanceId }) => {
+      before: async (region, { instanceId }, runtime) => {
         region.region.setLifecycle(instanceId, "Warmed:Running");
         await runAgent(region, instanceId, { runtime });
         region.region.setLifecycle(instanceId, "InService");
       },
     });
-    rmSync(runtime, { recursive: true });
     expect(run.status, run.log.join("\n")).toBe(0);
     expect(run.result).toMatchObject({ outcome: "settled" });
     expect(calls).toEqual([CONTINUED]);

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { unless } from "../support/skipping.ts";
 import { hasMoto, type Moto, startMoto } from "../../sim/moto.ts";
-import { type AgentOptions, type AgentRun, run } from "./agent.ts";
+import { type AgentOptions, type AgentRun, run } from "../support/agent.ts";
 import { hasMetadataMock, type Shown, startMetadataMock } from "./metadata-mock.ts";
 
 const absent =

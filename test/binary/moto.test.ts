@@ -13,8 +13,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { unless } from "../support/skipping.ts";
 import { TAKEOVERS } from "../../src/reconcile/ownership.ts";
 import { hasMoto, type Moto, startMoto } from "../../sim/moto.ts";
-import { startRegion } from "../../sim/server.ts";
-import { type AgentRun, runAgent } from "./agent.ts";
+import { type AgentRun, runAgent } from "../support/agent.ts";
+import { inRegion } from "../support/scenario.ts";
 
 describe("with moto as EC2", unless(hasMoto() ? undefined : "moto is not there"), () => {
   let moto: Moto;
@@ -39,8 +39,7 @@ describe("with moto as EC2", unless(hasMoto() ? undefined : "moto is not there")
   });
 
   async function run(who: string, takeover: string, deadline = "30s"): Promise<AgentRun> {
-    const region = await startRegion(await moto.world({ metadataTags: true }));
-    try {
+    return inRegion(await moto.world({ metadataTags: true }), async (region) => {
       return await runAgent(region, who, {
         ec2Url: moto.ec2Url,
         environment: {
@@ -49,9 +48,7 @@ describe("with moto as EC2", unless(hasMoto() ? undefined : "moto is not there")
           EIP_HEAL_DEADLINE: deadline,
         },
       });
-    } finally {
-      await region.close();
-    }
+    });
   }
   const holder = async () => (await moto.address(allocationId))?.InstanceId;
 
@@ -115,13 +112,13 @@ describe("with moto as EC2", unless(hasMoto() ? undefined : "moto is not there")
     await moto.tag(allocationId, { "eip-pool": "web" });
     const second = await moto.allocate({ "eip-pool": "web" });
     await moto.associate(second.AllocationId, other);
-    const region = await startRegion(await moto.world({ metadataTags: true }));
-    const { status, result, log } = await runAgent(region, me, {
-      ec2Url: moto.ec2Url,
-      environment: { EIP_HEAL_POOL: "eip-pool=web" },
+    await inRegion(await moto.world({ metadataTags: true }), async (region) => {
+      const { status, result, log } = await runAgent(region, me, {
+        ec2Url: moto.ec2Url,
+        environment: { EIP_HEAL_POOL: "eip-pool=web" },
+      });
+      expect(status, log.join("\n")).toBe(0);
+      expect(result).toMatchObject({ change: "associated", allocationId });
     });
-    await region.close();
-    expect(status, log.join("\n")).toBe(0);
-    expect(result).toMatchObject({ change: "associated", allocationId });
   });
 });

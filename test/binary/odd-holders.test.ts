@@ -1,14 +1,12 @@
 /** Holders and places that few instances meet: interfaces without an instance, groups that do not show, carriers' addresses. */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { FaultRule } from "../../sim/faults.ts";
 import { INTERFACES_ROLE } from "../../sim/iam.ts";
 import type { Manager } from "../../sim/model.ts";
-import { type RunningRegion, startRegion } from "../../sim/server.ts";
+import type { RunningRegion } from "../../sim/server.ts";
 import { aWorld, type World } from "../../sim/world.ts";
-import { type AgentOptions, runAgent } from "./agent.ts";
+import { type AgentOptions, runAgent } from "../support/agent.ts";
+import { inRegion } from "../support/scenario.ts";
 
 const MINE = Date.UTC(2026, 10, 1, 12);
 const OLDER = MINE - 60_000;
@@ -38,10 +36,8 @@ async function play(setting: Setting) {
     tags: { "allocation-id": allocationId },
     ...spec,
   });
-  const region = await startRegion(world);
-  for (const fault of faults) region.faults.add(fault);
-  const runtime = mkdtempSync(join(tmpdir(), "eip-heal-run-"));
-  try {
+  return inRegion(world, async (region, runtime) => {
+    for (const fault of faults) region.faults.add(fault);
     const ended = [];
     for (const flags of runs ?? [["heal"]]) {
       ended.push(await runAgent(region, me.instanceId, { ...options, flags, runtime }));
@@ -50,11 +46,7 @@ async function play(setting: Setting) {
     if (first === undefined) throw new Error("nothing was run");
     const isHere = region.holder(allocationId)?.instanceId === me.instanceId;
     return { first, ended, isHere, writes: countOf(region, "AssociateAddress"), region };
-  } finally {
-    rmSync(runtime, { recursive: true });
-    await region.close();
-    expect(region.bugs).toEqual([]);
-  }
+  });
 }
 
 const failing = (action: string, code: string, status: number): FaultRule => ({

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type RunningRegion, startRegion } from "../../sim/server.ts";
 import { aWorld } from "../../sim/world.ts";
-import { run, runAgent } from "./agent.ts";
+import { run, runAgent } from "../support/agent.ts";
 
 let region: RunningRegion;
 let me: string;

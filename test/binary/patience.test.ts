@@ -1,11 +1,10 @@
 /** What one run has waited for in vain, the next one on the same boot does not wait for again: the real binary, twice. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { startRegion } from "../../sim/server.ts";
 import { aWorld } from "../../sim/world.ts";
-import { type AgentRun, runAgent } from "./agent.ts";
+import { type AgentRun, runAgent } from "../support/agent.ts";
+import { inRegion } from "../support/scenario.ts";
 
 const UNKNOWN = "eipalloc-0000000000000000f";
 
@@ -73,9 +72,7 @@ async function inScene(
 ) {
   const world = aWorld();
   const me = world.instance({ role: "full" });
-  const region = await startRegion(world);
-  const runtime = mkdtempSync(join(tmpdir(), "eip-heal-run-"));
-  try {
+  await inRegion(world, async (region, runtime) => {
     await play(
       (deadline, allocationId = UNKNOWN, environment = {}) =>
         runAgent(region, me.instanceId, {
@@ -88,9 +85,5 @@ async function inScene(
         }),
       runtime,
     );
-  } finally {
-    rmSync(runtime, { recursive: true });
-    await region.close();
-    expect(region.bugs).toEqual([]);
-  }
+  });
 }

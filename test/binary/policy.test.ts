@@ -4,9 +4,10 @@
  */
 import { describe, expect, test } from "vitest";
 import { firstDenied, type PolicyDocument } from "../../sim/iam.ts";
-import { type RunningRegion, startRegion } from "../../sim/server.ts";
+import type { RunningRegion } from "../../sim/server.ts";
 import { aWorld, type BuiltInstance, type World } from "../../sim/world.ts";
-import { type AgentRun, run, runAgent } from "./agent.ts";
+import { type AgentRun, run, runAgent } from "../support/agent.ts";
+import { inRegion } from "../support/scenario.ts";
 
 /** A world in which a heal has something to do, and the instance that does it. */
 interface Variant {
@@ -145,14 +146,10 @@ async function on<T>(
 ): Promise<T> {
   const world = aWorld(spec);
   const me = build(world, world.role("web", policy));
-  const region = await startRegion(world);
-  try {
+  return inRegion(world, async (region) => {
     before?.(region, me);
     return await work(region, me);
-  } finally {
-    await region.close();
-    expect(region.bugs).toEqual([]);
-  }
+  });
 }
 
 /** A missing permission shows at once; waiting for it to come into force is another test's business. */

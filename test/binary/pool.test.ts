@@ -1,8 +1,8 @@
 /** Pools of addresses: the real binary, with every call counted. */
 import { describe, expect, test } from "vitest";
-import { startRegion } from "../../sim/server.ts";
 import { aWorld } from "../../sim/world.ts";
-import { runAgent } from "./agent.ts";
+import { runAgent } from "../support/agent.ts";
+import { inRegion } from "../support/scenario.ts";
 import { DEADLINE, FREE, PLACES, play, reassociations } from "./counted.ts";
 
 describe.concurrent("a pool", () => {
@@ -193,29 +193,29 @@ describe.concurrent("a pool", () => {
 
   test("a lost claim costs one call and moves on", async () => {
     const { world, me } = scene(2);
-    const region = await startRegion(world);
-    region.faults.add({
-      service: "ec2",
-      action: "AssociateAddress",
-      count: 1,
-      effect: {
-        do: "error",
-        code: "Resource.AlreadyAssociated",
-        message: "resource … is already associated",
-      },
+    await inRegion(world, async (region) => {
+      region.faults.add({
+        service: "ec2",
+        action: "AssociateAddress",
+        count: 1,
+        effect: {
+          do: "error",
+          code: "Resource.AlreadyAssociated",
+          message: "resource … is already associated",
+        },
+      });
+      const run = await runAgent(region, me.instanceId);
+      expect(run.status, run.log.join("\n")).toBe(0);
+      expect(region.calls.map(({ action }) => action)).toEqual([
+        "DescribeAddresses",
+        "AssociateAddress",
+        "AssociateAddress",
+        "DescribeAddresses",
+        "DescribeAddresses",
+      ]);
+      const [first, second] = region.calls.filter(({ action }) => action === "AssociateAddress");
+      expect(first?.params["AllocationId"]).not.toBe(second?.params["AllocationId"]);
     });
-    const run = await runAgent(region, me.instanceId);
-    await region.close();
-    expect(run.status, run.log.join("\n")).toBe(0);
-    expect(region.calls.map(({ action }) => action)).toEqual([
-      "DescribeAddresses",
-      "AssociateAddress",
-      "AssociateAddress",
-      "DescribeAddresses",
-      "DescribeAddresses",
-    ]);
-    const [first, second] = region.calls.filter(({ action }) => action === "AssociateAddress");
-    expect(first?.params["AllocationId"]).not.toBe(second?.params["AllocationId"]);
   });
 
   test("without ec2:DescribeAddresses: named", async () => {
@@ -232,16 +232,16 @@ describe.concurrent("a pool", () => {
     const instances = Array.from({ length: 8 }, () =>
       world.instance({ tags: POOL, role: "full", metadataTags: true }),
     );
-    const region = await startRegion(world);
-    const runs = await Promise.all(
-      instances.map(({ instanceId }) =>
-        runAgent(region, instanceId, { flags: ["--dry-run", "--json"] }),
-      ),
-    );
-    await region.close();
-    const wishes = new Set(
-      runs.map(({ stdout }) => (JSON.parse(stdout) as { allocationId: string }).allocationId),
-    );
-    expect(wishes.size).toBeGreaterThan(3);
+    await inRegion(world, async (region) => {
+      const runs = await Promise.all(
+        instances.map(({ instanceId }) =>
+          runAgent(region, instanceId, { flags: ["--dry-run", "--json"] }),
+        ),
+      );
+      const wishes = new Set(
+        runs.map(({ stdout }) => (JSON.parse(stdout) as { allocationId: string }).allocationId),
+      );
+      expect(wishes.size).toBeGreaterThan(3);
+    });
   });
 });

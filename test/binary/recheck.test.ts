@@ -13,7 +13,8 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type RunningRegion, startRegion } from "../../sim/server.ts";
 import { aWorld, type BuiltInstance } from "../../sim/world.ts";
-import { type AgentRun, runAgent } from "./agent.ts";
+import { type AgentRun, runAgent } from "../support/agent.ts";
+import { inRegion } from "../support/scenario.ts";
 
 const LAUNCHED = Date.UTC(2026, 10, 1, 12);
 
@@ -472,15 +473,15 @@ describe("release from a pool", () => {
     });
     world.hold(first, two, "10.0.0.20");
     world.hold(second, two, "10.0.1.20");
-    const pool = await startRegion(world);
-    const { status, log } = await runAgent(pool, two.instanceId, {
-      flags: ["release"],
-      environment: { EIP_HEAL_INTERFACE: "1" },
+    await inRegion(world, async (pool) => {
+      const { status, log } = await runAgent(pool, two.instanceId, {
+        flags: ["release"],
+        environment: { EIP_HEAL_INTERFACE: "1" },
+      });
+      expect(status, log.join("\n")).toBe(0);
+      expect(pool.holder(first.allocationId)?.privateIp).toBe("10.0.0.20");
+      expect(pool.holder(second.allocationId)).toBeUndefined();
     });
-    await pool.close();
-    expect(status, log.join("\n")).toBe(0);
-    expect(pool.holder(first.allocationId)?.privateIp).toBe("10.0.0.20");
-    expect(pool.holder(second.allocationId)).toBeUndefined();
   });
 });
 

@@ -7,9 +7,10 @@ import { LAG_MS } from "../../src/reconcile/bounds.ts";
 import { TAKEOVERS, type Takeover } from "../../src/reconcile/ownership.ts";
 import type { InstanceState, Settings } from "../../sim/model.ts";
 import { FULL_ROLE, HOOK_ROLE } from "../../sim/iam.ts";
-import { type RunningRegion, startRegion } from "../../sim/server.ts";
+import type { RunningRegion } from "../../sim/server.ts";
 import { aWorld } from "../../sim/world.ts";
-import { type AgentOptions, type AgentRun, runAgent } from "./agent.ts";
+import { type AgentOptions, type AgentRun, runAgent } from "../support/agent.ts";
+import { inRegion } from "../support/scenario.ts";
 
 const MINE = Date.UTC(2026, 10, 1, 12);
 const OLDER = MINE - 60_000;
@@ -124,8 +125,7 @@ async function play(
     other = instance.instanceId;
     world.hold({ allocationId }, instance);
   }
-  const region = await startRegion(world);
-  try {
+  return inRegion(world, async (region) => {
     return {
       region,
       run: await runAgent(region, me.instanceId, options),
@@ -133,10 +133,7 @@ async function play(
       me: me.instanceId,
       other,
     };
-  } finally {
-    await region.close();
-    expect(region.bugs).toEqual([]);
-  }
+  });
 }
 
 const actions = (region: RunningRegion) => region.calls.map(({ action }) => action);
@@ -207,15 +204,15 @@ describe("what is called, in order", () => {
     const world = aWorld({ settings: { imdsStalenessMs: 60_000 } });
     const { allocationId } = world.address();
     const me = world.instance({ role: "full" });
-    const region = await startRegion(world);
-    region.region.associate(allocationId, me.instanceId);
-    const run = await runAgent(region, me.instanceId, {
-      environment: { EIP_HEAL_ALLOCATION_ID: allocationId },
+    await inRegion(world, async (region) => {
+      region.region.associate(allocationId, me.instanceId);
+      const run = await runAgent(region, me.instanceId, {
+        environment: { EIP_HEAL_ALLOCATION_ID: allocationId },
+      });
+      expect(run.status, run.log.join("\n")).toBe(0);
+      expect(run.result).toMatchObject({ change: "none" });
+      expect(actions(region)).toEqual(["DescribeAddresses", "DescribeAddresses"]);
     });
-    await region.close();
-    expect(run.status, run.log.join("\n")).toBe(0);
-    expect(run.result).toMatchObject({ change: "none" });
-    expect(actions(region)).toEqual(["DescribeAddresses", "DescribeAddresses"]);
   });
 
   test("free: look, associate, look again on another connection and after the hold", async () => {
@@ -275,14 +272,14 @@ describe("where the allocation id comes from", () => {
       role: "full",
       metadataTags: true,
     });
-    const region = await startRegion(world);
-    const run = await runAgent(region, me.instanceId, options(allocationId));
-    await region.close();
-    expect(run.status, run.log.join("\n")).toBe(0);
-    expect(region.holder(allocationId)?.instanceId).toBe(me.instanceId);
-    // Who knows the address does not ask for its tags; whether it is in a group is another matter.
-    const tags = region.imdsRequests.filter(({ path }) => path.includes("/tags/"));
-    expect(tags.map(({ path }) => path.split("/").at(-1))).toEqual(["aws:autoscaling:groupName"]);
+    await inRegion(world, async (region) => {
+      const run = await runAgent(region, me.instanceId, options(allocationId));
+      expect(run.status, run.log.join("\n")).toBe(0);
+      expect(region.holder(allocationId)?.instanceId).toBe(me.instanceId);
+      // Who knows the address does not ask for its tags; whether it is in a group is another matter.
+      const tags = region.imdsRequests.filter(({ path }) => path.includes("/tags/"));
+      expect(tags.map(({ path }) => path.split("/").at(-1))).toEqual(["aws:autoscaling:groupName"]);
+    });
   });
 
   test("a tag of another name", async () => {
@@ -293,10 +290,10 @@ describe("where the allocation id comes from", () => {
       role: "full",
       metadataTags: true,
     });
-    const region = await startRegion(world);
-    const run = await runAgent(region, me.instanceId, { conf: "EIP_HEAL_TAG=my:tag" });
-    await region.close();
-    expect(run.status, run.log.join("\n")).toBe(0);
+    await inRegion(world, async (region) => {
+      const run = await runAgent(region, me.instanceId, { conf: "EIP_HEAL_TAG=my:tag" });
+      expect(run.status, run.log.join("\n")).toBe(0);
+    });
   });
 });
 
@@ -314,14 +311,14 @@ describe("not in service", () => {
         lifecycle,
       });
       world.hold({ allocationId }, holder);
-      const region = await startRegion(world);
-      const run = await runAgent(region, me.instanceId);
-      await region.close();
-      expect(run.status).toBe(0);
-      expect(run.log).toEqual([
-        `nothing to do: this instance is not in service (its Auto Scaling target state is ${lifecycle})`,
-      ]);
-      expect(region.calls).toEqual([]);
+      await inRegion(world, async (region) => {
+        const run = await runAgent(region, me.instanceId);
+        expect(run.status).toBe(0);
+        expect(run.log).toEqual([
+          `nothing to do: this instance is not in service (its Auto Scaling target state is ${lifecycle})`,
+        ]);
+        expect(region.calls).toEqual([]);
+      });
     },
   );
 });
@@ -359,19 +356,19 @@ describe("in a group, and instance metadata does not show yet whether it is in s
       const { allocationId } = world.address();
       if (state !== "nobody") world.hold({ allocationId }, world.instance({ state }));
       const me = world.instance({ role, group: "web", metadataTags: true, lifecycle });
-      const region = await startRegion(world);
-      const before = region.holder(allocationId)?.instanceId;
-      region.region.hideLifecycle(me.instanceId, hiddenMs);
-      const run = await runAgent(region, me.instanceId, {
-        environment: {
-          EIP_HEAL_ALLOCATION_ID: allocationId,
-          EIP_HEAL_DEADLINE: status === 0 ? "30s" : "4s",
-        },
+      await inRegion(world, async (region) => {
+        const before = region.holder(allocationId)?.instanceId;
+        region.region.hideLifecycle(me.instanceId, hiddenMs);
+        const run = await runAgent(region, me.instanceId, {
+          environment: {
+            EIP_HEAL_ALLOCATION_ID: allocationId,
+            EIP_HEAL_DEADLINE: status === 0 ? "30s" : "4s",
+          },
+        });
+        expect(run.status, run.log.join("\n")).toBe(status);
+        expect(run.log.at(-1)).toContain(told);
+        expect(region.holder(allocationId)?.instanceId).toBe(isTaken ? me.instanceId : before);
       });
-      await region.close();
-      expect(run.status, run.log.join("\n")).toBe(status);
-      expect(run.log.at(-1)).toContain(told);
-      expect(region.holder(allocationId)?.instanceId).toBe(isTaken ? me.instanceId : before);
     },
   );
 });
@@ -404,13 +401,13 @@ describe("the manner of speaking", () => {
       metadataTags: true,
     });
     world.hold(world.address(), me);
-    const region = await startRegion(world);
-    const flags = ["--dry-run", "--displace", displace];
-    const run = await runAgent(region, me.instanceId, { flags });
-    await region.close();
-    expect(run.status, run.log.join("\n")).toBe(status);
-    expect(run.log[0]).toMatch(told);
-    expect(actions(region)).not.toContain("AssociateAddress");
+    await inRegion(world, async (region) => {
+      const flags = ["--dry-run", "--displace", displace];
+      const run = await runAgent(region, me.instanceId, { flags });
+      expect(run.status, run.log.join("\n")).toBe(status);
+      expect(run.log[0]).toMatch(told);
+      expect(actions(region)).not.toContain("AssociateAddress");
+    });
   });
 
   test("no secret in the log, at any level", async () => {
@@ -440,20 +437,23 @@ describe("a holder that EC2 does not know", () => {
     });
     const holder = world.instance({ keepsAssociation: true });
     world.hold({ allocationId }, holder);
-    const region = await startRegion(world);
-    region.region.forget(holder.instanceId);
-    const run = await runAgent(region, me.instanceId, {
-      environment: { EIP_HEAL_TAKEOVER: takeover, EIP_HEAL_DEADLINE: status === 0 ? "30s" : "4s" },
+    await inRegion(world, async (region) => {
+      region.region.forget(holder.instanceId);
+      const run = await runAgent(region, me.instanceId, {
+        environment: {
+          EIP_HEAL_TAKEOVER: takeover,
+          EIP_HEAL_DEADLINE: status === 0 ? "30s" : "4s",
+        },
+      });
+      expect(run.status, run.log.join("\n")).toBe(status);
+      if (status === 0)
+        // Who always takes does not ask.
+        expect(run.log.at(-1)).toContain(
+          takeover === "always"
+            ? `taken from ${holder.instanceId},`
+            : `taken from ${holder.instanceId} (not known to EC2 any more)`,
+        );
     });
-    await region.close();
-    expect(run.status, run.log.join("\n")).toBe(status);
-    if (status === 0)
-      // Who always takes does not ask.
-      expect(run.log.at(-1)).toContain(
-        takeover === "always"
-          ? `taken from ${holder.instanceId},`
-          : `taken from ${holder.instanceId} (not known to EC2 any more)`,
-      );
   });
 
   test("is not robbed when it turns out to be a very new one", async () => {
@@ -466,11 +466,11 @@ describe("a holder that EC2 does not know", () => {
     });
     const holder = world.instance({ knownFrom: Date.now() + 2_000 });
     world.hold({ allocationId }, holder);
-    const region = await startRegion(world);
-    const run = await runAgent(region, me.instanceId);
-    await region.close();
-    expect(run.status, run.log.join("\n")).toBe(69);
-    expect(region.holder(allocationId)?.instanceId).toBe(holder.instanceId);
-    expect(actions(region)).not.toContain("AssociateAddress");
+    await inRegion(world, async (region) => {
+      const run = await runAgent(region, me.instanceId);
+      expect(run.status, run.log.join("\n")).toBe(69);
+      expect(region.holder(allocationId)?.instanceId).toBe(holder.instanceId);
+      expect(actions(region)).not.toContain("AssociateAddress");
+    });
   });
 });

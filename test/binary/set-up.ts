@@ -10,7 +10,7 @@ import type { AddressSpec, InstanceSpec } from "../../sim/build.ts";
 import type { PolicyDocument } from "../../sim/iam.ts";
 import { type RunningRegion, startRegion } from "../../sim/server.ts";
 import { aWorld, type BuiltInstance, type World } from "../../sim/world.ts";
-import { type AgentRun, run } from "./agent.ts";
+import { type AgentRun, run } from "../support/agent.ts";
 
 export interface Check {
   readonly id: string;

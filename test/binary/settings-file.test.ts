@@ -19,7 +19,7 @@ import { unless } from "../support/skipping.ts";
 import { HOOK_ROLE } from "../../sim/iam.ts";
 import { type RunningRegion, startRegion } from "../../sim/server.ts";
 import { aWorld } from "../../sim/world.ts";
-import { runAgent } from "./agent.ts";
+import { runAgent } from "../support/agent.ts";
 
 const HOOK = "wait-for-address";
 let folder: string;

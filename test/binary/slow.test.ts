@@ -1,9 +1,9 @@
 /** EC2 as slow as it is in large accounts, and two instances that boot at once: the real binary. */
 import { describe, expect, test } from "vitest";
-import { startRegion } from "../../sim/server.ts";
 import { aWorld } from "../../sim/world.ts";
 import { SLOWNESS } from "../support/slowness.ts";
-import { runAgent } from "./agent.ts";
+import { runAgent } from "../support/agent.ts";
+import { inRegion } from "../support/scenario.ts";
 
 const OLDER = Date.UTC(2026, 0, 1);
 
@@ -14,16 +14,16 @@ describe.concurrent("a take from an older instance, however long EC2 takes to an
       const { allocationId } = world.address();
       world.hold({ allocationId }, world.instance({ launchTime: OLDER }));
       const me = world.instance({ role, launchTime: OLDER + 60_000 });
-      const region = await startRegion(world);
-      const run = await runAgent(region, me.instanceId, {
-        environment: { EIP_HEAL_ALLOCATION_ID: allocationId },
+      await inRegion(world, async (region) => {
+        const run = await runAgent(region, me.instanceId, {
+          environment: { EIP_HEAL_ALLOCATION_ID: allocationId },
+        });
+        expect(run.status, run.log.join("\n")).toBe(0);
+        expect(region.holder(allocationId)?.instanceId).toBe(me.instanceId);
+        const actions = region.calls.map(({ action }) => action);
+        expect(actions.length, actions.join(" ")).toBeLessThanOrEqual(mostCalls);
+        expect(actions.filter((action) => action === "AssociateAddress")).toHaveLength(1);
       });
-      await region.close();
-      expect(run.status, run.log.join("\n")).toBe(0);
-      expect(region.holder(allocationId)?.instanceId).toBe(me.instanceId);
-      const actions = region.calls.map(({ action }) => action);
-      expect(actions.length, actions.join(" ")).toBeLessThanOrEqual(mostCalls);
-      expect(actions.filter((action) => action === "AssociateAddress")).toHaveLength(1);
     });
   });
 });
@@ -41,20 +41,20 @@ describe("two instances that boot at once on a free address", () => {
         const { allocationId } = world.address();
         const older = world.instance({ role: "full", launchTime: OLDER });
         const newer = world.instance({ role: "full", launchTime: OLDER + 1_000 });
-        const region = await startRegion(world);
-        const begin = async (instanceId: string, afterMs: number) => {
-          await new Promise((done) => setTimeout(done, afterMs));
-          return runAgent(region, instanceId, {
-            environment: { EIP_HEAL_ALLOCATION_ID: allocationId },
-          });
-        };
-        const [first, second] = await Promise.all([
-          begin(older.instanceId, (pair * 53) % 700),
-          begin(newer.instanceId, (pair * 91) % 700),
-        ]);
-        await region.close();
-        expect([first.status, second.status]).toEqual([69, 0]);
-        expect(region.holder(allocationId)?.instanceId).toBe(newer.instanceId);
+        await inRegion(world, async (region) => {
+          const begin = async (instanceId: string, afterMs: number) => {
+            await new Promise((done) => setTimeout(done, afterMs));
+            return runAgent(region, instanceId, {
+              environment: { EIP_HEAL_ALLOCATION_ID: allocationId },
+            });
+          };
+          const [first, second] = await Promise.all([
+            begin(older.instanceId, (pair * 53) % 700),
+            begin(newer.instanceId, (pair * 91) % 700),
+          ]);
+          expect([first.status, second.status]).toEqual([69, 0]);
+          expect(region.holder(allocationId)?.instanceId).toBe(newer.instanceId);
+        });
       };
       for (let pair = 0; pair < pairs; pair += AT_ONCE) {
         const some = Math.min(AT_ONCE, pairs - pair);

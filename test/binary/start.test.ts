@@ -10,7 +10,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { unless } from "../support/skipping.ts";
 import { makeAuthority } from "../support/certificates.ts";
 import { allow } from "../../sim/iam.ts";
-import { ARGUMENTS, type AgentRun, run } from "./agent.ts";
+import { ARGUMENTS, type AgentRun, run } from "../support/agent.ts";
 import { SetUp, type Start } from "./set-up.ts";
 
 const files = mkdtempSync(join(tmpdir(), "eip-heal-start-"));

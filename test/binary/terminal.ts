@@ -1,6 +1,6 @@
 /** Runs the real binary on a terminal of its own, as wide as wanted. */
 import { execFile } from "node:child_process";
-import { ARGUMENTS, PROGRAM } from "./agent.ts";
+import { ARGUMENTS, PROGRAM } from "../support/agent.ts";
 import type { SetUp } from "./set-up.ts";
 
 /** Gives its first argument as columns to a new terminal, runs the rest on it and prints what comes. */

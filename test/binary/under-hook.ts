@@ -1,10 +1,10 @@
 /** An instance that waits under the launch hook of its Auto Scaling group, and the real binary on it. */
-import { expect } from "vitest";
 import { HOOK_ROLE } from "../../sim/iam.ts";
 import type { LifecycleAction } from "../../sim/model.ts";
-import { type RegionOptions, type RunningRegion, startRegion } from "../../sim/server.ts";
+import type { RegionOptions, RunningRegion } from "../../sim/server.ts";
 import { aWorld, type BuiltInstance, type World } from "../../sim/world.ts";
-import { type AgentOptions, type AgentRun, runAgent } from "./agent.ts";
+import { type AgentOptions, type AgentRun, runAgent } from "../support/agent.ts";
+import { inRegion } from "../support/scenario.ts";
 
 export const HOOK = "web-launch";
 export const GROUP = "web";
@@ -27,13 +27,13 @@ export interface Scene {
   readonly hook: Record<string, unknown> | undefined;
 }
 
-export interface Setting extends Omit<AgentOptions, "stopWhen"> {
+export interface Setting extends Omit<AgentOptions, "stopWhen" | "runtime"> {
   /** Sent SIGTERM as soon as this is so. */
   readonly stopWhen?: (log: string, region: RunningRegion) => boolean;
   /** What else is in the world; the address is free. */
   readonly world?: (world: World, allocationId: string, me: BuiltInstance) => void;
-  /** What happens between the beginning of the wait and the run. */
-  readonly before?: (region: RunningRegion, me: BuiltInstance, allocationId: string) => unknown;
+  /** What happens between the beginning of the wait and the run; `runtime` is its /run/eip-heal. */
+  readonly before?: (region: RunningRegion, me: BuiltInstance, runtime: string) => unknown;
   /** What happens while it runs. */
   readonly meanwhile?: (region: RunningRegion, me: BuiltInstance, allocationId: string) => unknown;
   readonly account?: string;
@@ -59,40 +59,41 @@ export async function play(setting: Setting = {}): Promise<Scene> {
     ...setting.me,
   });
   setting.world?.(world, allocationId, me);
-  const region = await startRegion(world, setting.options);
-  try {
-    if (setting.waits !== false) region.region.waitUnderHook(me.instanceId, HOOK);
-    await setting.before?.(region, me, allocationId);
-    const { stopWhen, ...options } = setting;
-    const running = runAgent(region, me.instanceId, {
-      ...options,
-      ...(stopWhen && { stopWhen: (log) => stopWhen(log, region) }),
-      environment: { EIP_HEAL_LIFECYCLE_HOOK: HOOK, ...setting.environment },
-    });
-    await setting.meanwhile?.(region, me, allocationId);
-    const run = await running;
-    region.region.elapse();
-    const asked = region.calls
-      .filter(({ service }) => service === "autoscaling")
-      .map(
-        ({ action, params, error, fault }) =>
-          `${action} ${error ?? fault ?? params["LifecycleActionResult"] ?? "ok"}`,
-      );
-    const isHeartbeat = (call: string) => call.startsWith("RecordLifecycleActionHeartbeat");
-    return {
-      run,
-      region,
-      me,
-      allocationId,
-      wait: region.region.lifecycleActions()[0],
-      calls: asked.filter((call) => !isHeartbeat(call)),
-      heartbeats: asked.filter(isHeartbeat),
-      hook: run.result?.["lifecycleHook"] as Record<string, unknown> | undefined,
-    };
-  } finally {
-    await region.close();
-    expect(region.bugs).toEqual([]);
-  }
+  return inRegion(
+    world,
+    async (region, runtime) => {
+      if (setting.waits !== false) region.region.waitUnderHook(me.instanceId, HOOK);
+      await setting.before?.(region, me, runtime);
+      const { stopWhen, ...options } = setting;
+      const running = runAgent(region, me.instanceId, {
+        ...options,
+        runtime,
+        ...(stopWhen && { stopWhen: (log) => stopWhen(log, region) }),
+        environment: { EIP_HEAL_LIFECYCLE_HOOK: HOOK, ...setting.environment },
+      });
+      await setting.meanwhile?.(region, me, allocationId);
+      const run = await running;
+      region.region.elapse();
+      const asked = region.calls
+        .filter(({ service }) => service === "autoscaling")
+        .map(
+          ({ action, params, error, fault }) =>
+            `${action} ${error ?? fault ?? params["LifecycleActionResult"] ?? "ok"}`,
+        );
+      const isHeartbeat = (call: string) => call.startsWith("RecordLifecycleActionHeartbeat");
+      return {
+        run,
+        region,
+        me,
+        allocationId,
+        wait: region.region.lifecycleActions()[0],
+        calls: asked.filter((call) => !isHeartbeat(call)),
+        heartbeats: asked.filter(isHeartbeat),
+        hook: run.result?.["lifecycleHook"] as Record<string, unknown> | undefined,
+      };
+    },
+    setting.options,
+  );
 }
 
 export const CONTINUED = "CompleteLifecycleAction CONTINUE";

@@ -31,7 +31,7 @@ import { heal } from "../../src/run/heal.ts";
 import { imdsTree, lookUp } from "../../sim/imds-tree.ts";
 import { type Holder, Liar } from "./liar.ts";
 import { LIE, PLAN } from "./lies.ts";
-import { makeHome, start } from "./process.ts";
+import { makeHome, start } from "../support/process.ts";
 
 const SEED = Number(process.env["FAULTS_SEED"] ?? 1);
 const RUNS = Number(process.env["FAULTS_RUNS"] ?? 1);

@@ -7,7 +7,7 @@ import { describe, expect, test, vi } from "vitest";
 import { type RunningRegion, startRegion } from "../../sim/server.ts";
 import { aWorld } from "../../sim/world.ts";
 import { dice } from "../simulation/time.ts";
-import { type Home, makeHome, start } from "./process.ts";
+import { type Home, makeHome, start } from "../support/process.ts";
 
 vi.setConfig({ maxConcurrency: 10 });
 

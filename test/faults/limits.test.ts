@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type RunningRegion, startRegion } from "../../sim/server.ts";
 import { aWorld } from "../../sim/world.ts";
-import { runAgent } from "../binary/agent.ts";
+import { runAgent } from "../support/agent.ts";
 
 let region: RunningRegion;
 let me: string;

@@ -1,7 +1,7 @@
 /** How much memory a process has had at most. */
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Running } from "./process.ts";
+import type { Running } from "../support/process.ts";
 
 /** How often it is looked at, in milliseconds: the kernel keeps the most, but only as long as the process lives. */
 const LOOK_MS = 10;

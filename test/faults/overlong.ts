@@ -4,7 +4,7 @@ import type { FaultRule } from "../../sim/faults.ts";
 import { type RunningRegion, startRegion } from "../../sim/server.ts";
 import { aWorld, type World } from "../../sim/world.ts";
 import { peakOf } from "./memory.ts";
-import { type Ended, makeHome, start } from "./process.ts";
+import { type Ended, makeHome, start } from "../support/process.ts";
 
 const HOOK = "web-launch";
 const GROUP = "web";

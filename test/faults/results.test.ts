@@ -21,8 +21,8 @@ import { describe, expect, test, vi } from "vitest";
 import { unless } from "../support/skipping.ts";
 import { type RunningRegion, startRegion } from "../../sim/server.ts";
 import { aWorld } from "../../sim/world.ts";
-import { type AgentRun, runAgent } from "../binary/agent.ts";
-import { type Home, makeHome, type Running, start } from "./process.ts";
+import { type AgentRun, runAgent } from "../support/agent.ts";
+import { type Home, makeHome, type Running, start } from "../support/process.ts";
 
 vi.setConfig({ maxConcurrency: 4 });
 const TIMEOUT_MS = 240_000;

@@ -9,7 +9,7 @@ import type { Call } from "../../sim/query-api.ts";
 import type { ImdsRequest } from "../../sim/imds-api.ts";
 import { type RegionOptions, type RunningRegion, startRegion } from "../../sim/server.ts";
 import { aWorld } from "../../sim/world.ts";
-import { type Ended, makeHome, start } from "./process.ts";
+import { type Ended, makeHome, start } from "../support/process.ts";
 
 const MINE = Date.UTC(2026, 10, 1, 12);
 const OLDER = MINE - 60_000;

@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ARGUMENTS, PROGRAM } from "../binary/agent.ts";
+import { ARGUMENTS, PROGRAM } from "./agent.ts";
 
 export interface Ended {
   readonly status: number | null;

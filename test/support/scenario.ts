@@ -1,0 +1,32 @@
+/** The one way to set a scene for the built binary: a region, whatever happens in it, and nothing of it left afterwards. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type RegionOptions, type RunningRegion, startRegion } from "../../sim/server.ts";
+import type { World } from "../../sim/world.ts";
+
+/**
+ * Starts the region of a world, plays a story in it and closes it, however the story ends. Throws if the simulation itself
+ * was at fault.
+ *
+ * @param story also gets an empty folder, for what outlives a run of the program, such as an instance's /run/eip-heal
+ */
+export async function inRegion<T>(
+  world: World,
+  story: (region: RunningRegion, folder: string) => Promise<T>,
+  options?: RegionOptions,
+): Promise<T> {
+  const region = await startRegion(world, options);
+  const folder = mkdtempSync(join(tmpdir(), "eip-heal-"));
+  try {
+    return await story(region, folder);
+  } finally {
+    await region.close();
+    rmSync(folder, { recursive: true });
+    mustBeSound(region);
+  }
+}
+
+function mustBeSound({ bugs }: RunningRegion): void {
+  if (bugs.length > 0) throw new Error(`the simulated region has bugs: ${bugs.join("; ")}`);
+}
