@@ -23,10 +23,9 @@ const PAPERS: Record<string, string> = Object.fromEntries([
     `${DOC}/${basename(source)}`,
     source,
   ]),
-  ...globSync("examples/**/*.{yaml,hcl,tf}", { cwd: ROOT }).map((source) => [
-    `${DOC}/${source}`,
-    source,
-  ]),
+  ...globSync(["examples/**/*.{yaml,hcl,tf}", "examples/monitoring/*"], { cwd: ROOT }).map(
+    (source) => [`${DOC}/${source}`, source],
+  ),
 ]);
 
 const {
@@ -57,6 +56,7 @@ const IN_BOTH: Listing = {
   "/usr/share/bash-completion/completions/eip-heal": FILE,
   [DOC]: FOLDER,
   [`${DOC}/examples`]: FOLDER,
+  [`${DOC}/examples/monitoring`]: FOLDER,
   [`${DOC}/examples/packer`]: FOLDER,
   [`${DOC}/examples/terraform`]: FOLDER,
   "/usr/share/doc/eip-heal/copyright": FILE,
