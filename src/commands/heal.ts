@@ -13,11 +13,12 @@ export async function run(
   const beginning = begin(context);
   if ("problems" in beginning) return refusedHeal(beginning, context, dryRun);
   const { settings, ports } = beginning;
-  const { runtime, stop } = context;
+  const { commandLine, runtime, stop } = context;
   const { lifecycleHook: name, deadlineMs } = settings;
   const last = runtime.last();
   const options: HealOptions = {
     dryRun,
+    isOrdered: runtime.unit === undefined && commandLine.flags["takeover"] === "always",
     others: runtime.others,
     // Under a launch hook a second run is the last chance of this instance: it waits as long as the first.
     lastOnBoot: name === undefined ? last : undefined,

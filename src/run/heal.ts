@@ -6,6 +6,7 @@
 import type { Settings } from "../config/settings.ts";
 import type { End, Facts, Outcome } from "../model/outcome.ts";
 import { resolveTarget } from "../model/target.ts";
+import { SUSPECT_MS } from "../reconcile/bounds.ts";
 import type { LastResult } from "../reconcile/drift.ts";
 import { wasWaitedOut } from "../reconcile/repeated.ts";
 import { type Memory, NOTHING_DONE } from "../reconcile/state.ts";
@@ -21,6 +22,11 @@ export interface HealOptions {
   readonly dryRun?: boolean;
   /** Associate even if EC2 shows the address here already. */
   readonly force?: boolean;
+  /**
+   * Did a person ask for this run, with `always`? Then it takes the address as a first run after the boot would, though an
+   * earlier one on this boot has written.
+   */
+  readonly isOrdered?: boolean;
   /** Told of each request that moves the address here. */
   readonly moves?: Moves;
   /** Who else is on this machine; by default nobody. */
@@ -43,6 +49,7 @@ export async function heal(
   {
     dryRun = false,
     force = false,
+    isOrdered = false,
     moves,
     others = NOBODY_ELSE,
     lastOnBoot,
@@ -75,7 +82,9 @@ export async function heal(
   };
   let facts: Facts = {};
   const { lastWrite } = ports;
-  const sent = lastWrite.read();
+  const lastSent = lastWrite.read();
+  // One that may still be under way is not forgotten: what it brings about has to be held.
+  const sent = isOrdered && lastSent && startedAt - lastSent.at > SUSPECT_MS ? undefined : lastSent;
   let memory: Memory = {
     ...NOTHING_DONE,
     ...(sent && { lastWriteAt: sent.at, hasWritten: sent.hasWritten }),

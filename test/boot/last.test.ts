@@ -1,5 +1,5 @@
 /**
- * The drop-ins of the README's "The address last", as they stand there: the address comes when the application is
+ * The drop-ins of docs/operate.md's "The address last", as they stand there: the address comes when the application is
  * ready, and not before. Each test goes on where the one before has left the machine.
  */
 import { readFileSync } from "node:fs";
@@ -88,8 +88,8 @@ test("at a boot the heal begins when the application is ready", async () => {
 
 /** Code blocks of the section, without their indentation. */
 function dropIns(): string[] {
-  const readme = readFileSync(resolve(import.meta.dirname, "../../README.md"), "utf8");
-  const section = readme.split(/^#+ /m).find((text) => text.startsWith("The address last\n")) ?? "";
+  const page = readFileSync(resolve(import.meta.dirname, "../../docs/operate.md"), "utf8");
+  const section = page.split(/^#+ /m).find((text) => text.startsWith("The address last\n")) ?? "";
   return [...section.matchAll(/(?:^ {4}.*\n)+/gm)].map(([block]) =>
     block.replaceAll(/^ {4}/gm, ""),
   );
