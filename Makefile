@@ -29,8 +29,12 @@ help: ## print this list
 demo: dist/eip-heal ## watch it heal, be replaced and yield, on a simulated region
 	@$(NODE) demo/demo.ts
 
+.PHONY: cast
+cast: dist/eip-heal ## record the demo and draw it: docs/demo.svg
+	@$(NODE) demo/cast.ts
+
 .PHONY: bench
-bench: dist/eip-heal ## compare with a bare Node, the user-data script and curl, and put the table into README (minutes)
+bench: dist/eip-heal ## compare with a bare Node, the user-data script and curl, and put the table into docs/performance.md (minutes)
 	@bash test/tools/deps.sh bench
 	@$(NODE) bench/bench.ts --write
 

@@ -4,7 +4,7 @@
  *
  * usage: bench.ts [--rounds N] [--only near|far|cold] [--against BINARY] [--write]
  *   --against  another eip-heal, measured in the same run: what has a change brought?
- *   --write    puts the table into README.md and the picture into docs/bench.svg
+ *   --write    puts the table into docs/performance.md and the picture into docs/bench.svg
  */
 import { execFileSync } from "node:child_process";
 import {
@@ -21,7 +21,7 @@ import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { barChart } from "./chart.ts";
 import { median, type Reading, startMeter } from "./meter.ts";
-import { replaceSection } from "./readme.ts";
+import { replaceSection } from "./section.ts";
 import { type BenchWorld, type Latencies, makeWorld, type Start } from "./world.ts";
 
 const ROOT = join(import.meta.dirname, "..");
@@ -291,7 +291,7 @@ function write(text: string, near: Map<Case, Row[]>, far: Map<Case, Row[]>): voi
   const [cpu] = cpus();
   const machine = `${cpus().length} processors (${cpu?.model.trim()}), ${process.arch}`;
   replaceSection(
-    join(ROOT, "README.md"),
+    join(ROOT, "docs/performance.md"),
     "bench",
     `Measured ${date} at commit ${commit} by \`make bench\` on a virtual machine with ${machine}: medians of ` +
       `${rounds} rounds, ratios of the pairs of each round. IMDS and EC2 are numbers of requests, disk is bytes written.\n\n${text}`,

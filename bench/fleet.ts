@@ -1,7 +1,7 @@
 /**
  * `make fleet`: a thousand instances that boot within ten seconds, and ten thousand, on virtual time against the
  * simulated region with EC2's documented request buckets. Prints what came of it, draws docs/fleet.svg and puts the
- * table into README.md.
+ * table into docs/performance.md.
  *
  * usage: fleet.ts [SIZE]...      default: 1000 10000
  */
@@ -9,7 +9,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { bootFleet, type FleetResult, type Supply } from "../test/simulation/fleet.ts";
 import { type Line, lineChart } from "./chart.ts";
-import { replaceSection } from "./readme.ts";
+import { replaceSection } from "./section.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const PICTURE = join(ROOT, "docs/fleet.svg");
@@ -69,7 +69,7 @@ for (const size of sizes.length > 0 ? sizes : [1_000, 10_000]) {
 
 if (sizes.length === 0) {
   replaceSection(
-    join(ROOT, "README.md"),
+    join(ROOT, "docs/performance.md"),
     "fleet",
     `${written.join("\n")}\n\nRequests, those of them that were throttled, and claims that somebody else was quicker with are per instance. ` +
       "The floor is the time that the bucket of AssociateAddress takes, 50 at once and 5 a second.",

@@ -106,7 +106,7 @@ function table({ region }: RunningRegion): void {
       state,
       new Date(launchTime).toISOString().slice(11, 19),
       region.publicIpOf(instanceId) ?? "-",
-      holder() === instanceId ? `← ${allocationId}` : "",
+      holder() === instanceId ? "← Elastic IP" : "",
     ]);
   say("");
   for (const row of [["instance", "state", "launched", "public IPv4", ""], ...rows]) {

@@ -1,4 +1,4 @@
-/** The parts of README.md that programs write: what stands between `<!-- NAME -->` and `<!-- /NAME -->`. */
+/** The parts of a document that the benchmarks write: what stands between `<!-- NAME -->` and `<!-- /NAME -->`. */
 import { readFileSync, writeFileSync } from "node:fs";
 
 /** Replaces that part; throws where the markers are not there. */
