@@ -97,7 +97,7 @@ const UNITS: Readonly<Record<string, number>> = {
 /** A systemd-style time span (`90s`, `10min`, `1h`, `1min 30s`; a bare number is seconds), in milliseconds. */
 export function duration(text: string): number {
   const accepted = "a time from 1s to 1h, such as 90s, 10min or 1h";
-  const parts = [...text.matchAll(/\s*(\d{1,7}(?:\.\d{1,3})?)\s*([a-z]*)/gy)];
+  const parts = [...text.matchAll(/\s*(\d{1,7}(?:\.\d{1,3})?)(?!\d)\s*([a-z]*)/gy)];
   accept(parts.length > 0 && parts.map(([all]) => all).join("") === text, text, accepted);
   let total = 0;
   for (const [, amount, unit = ""] of parts) {

@@ -72,6 +72,30 @@ describe("an instance goes for", () => {
     expect(chosen(addresses)).toBe(expected);
   });
 
+  test("its own zone's first, in whatever order EC2 shows them, and whoever it is", () => {
+    const own = numbered(2, NOBODY, { zone: ZONE });
+    const others = [numbered(1, NOBODY), numbered(3, NOBODY), numbered(4, NOBODY)];
+    for (let n = 0; n < 20; n++) {
+      const target = { ...TARGET, instanceId: `i-0000000${n}` };
+      for (const addresses of [
+        [own, ...others],
+        [...others, own],
+      ]) {
+        expect(choose(target, ZONE, addresses, "no", [], () => 0).address).toBe(own);
+      }
+    }
+  });
+
+  test("none, and names six of those that it may not have", () => {
+    const held = (count: number) =>
+      Array.from({ length: count }, (_, n) => numbered(n, other("running", -60)));
+    const namedOf = (why: string) => why.match(/eipalloc-/g)?.length;
+    expect(namedOf(chosen(held(6)))).toBe(6);
+    expect(chosen(held(6))).not.toContain("more");
+    expect(namedOf(chosen(held(8)))).toBe(6);
+    expect(chosen(held(8))).toMatch(/ and 2 more$/);
+  });
+
   test("not one that somebody else was quicker with", () => {
     const one = numbered(1, NOBODY);
     expect(chosen([one, numbered(2, NOBODY)], [one.allocationId])).toBe("associate 2");

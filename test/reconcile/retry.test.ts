@@ -194,6 +194,16 @@ describe("when a run ends, and how", () => {
     expect(delays.length).toBeLessThanOrEqual(12);
   });
 
+  test("nor are those of one trouble long because of another: what is throttled after a long wait begins anew", () => {
+    let state = NO_RETRIES;
+    for (let n = 0; n < 9; n++) {
+      const decision = nextRetry(failure("held"), state, n, n, 600_000, HIGH);
+      if (decision.again) ({ state } = decision);
+    }
+    const throttled = nextRetry(failure("throttled"), state, 10, 10, 600_000, HIGH);
+    expect(throttled).toMatchObject({ afterMs: expect.closeTo(8_000, 0) as number });
+  });
+
   test("says once for how long it is waited at most", () => {
     const first = nextRetry(failure("denied"), NO_RETRIES, 0, 0, 600_000, HIGH);
     if (!first.again) throw new Error("given up");

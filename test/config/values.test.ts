@@ -1,0 +1,127 @@
+/** What a text has to be as the value of a setting, and what it then means. */
+import { describe, expect, test } from "vitest";
+import {
+  allocationId,
+  choice,
+  duration,
+  hookName,
+  interfaceName,
+  InvalidValue,
+  privateIp,
+  tag,
+  tagKey,
+  YES_OR_NO,
+} from "../../src/config/values.ts";
+
+type Parse = (text: string) => unknown;
+const VALUES: [name: string, parse: Parse, means: [string, unknown][], doNot: string[]][] = [
+  [
+    "a time, in milliseconds",
+    duration,
+    [
+      ["1", 1_000],
+      ["90", 90_000],
+      ["1s", 1_000],
+      ["90sec", 90_000],
+      ["1000ms", 1_000],
+      ["2m", 120_000],
+      ["10min", 600_000],
+      ["1h", 3_600_000],
+      ["1hr", 3_600_000],
+      ["1min 30s", 90_000],
+      ["1min30s", 90_000],
+      ["1.5min", 90_000],
+      ["1 min", 60_000],
+    ],
+    [
+      "",
+      "0",
+      "999ms",
+      "0.999s",
+      "3601s",
+      "1h 1s",
+      "61min",
+      "-1s",
+      "1d",
+      "abc",
+      "1 s!",
+      "s",
+      "1.2345s",
+      "12345678ms",
+      "1toString",
+    ],
+  ],
+  [
+    "an allocation id",
+    allocationId,
+    [["eipalloc-0123456789abcdef0", "eipalloc-0123456789abcdef0"]],
+    ["", "203.0.113.7", "eipassoc-0123456789abcdef0", "eipalloc-"],
+  ],
+  [
+    "a tag key",
+    tagKey,
+    [
+      ["a", "a"],
+      ["x".repeat(128), "x".repeat(128)],
+    ],
+    ["", "x".repeat(129)],
+  ],
+  [
+    "a tag",
+    tag,
+    [
+      ["eip-pool=web", { key: "eip-pool", value: "web" }],
+      ["a=b=c", { key: "a", value: "b=c" }],
+    ],
+    ["", "a", "a=", "=b", `${"x".repeat(129)}=a`],
+  ],
+  [
+    "an interface",
+    interfaceName,
+    [
+      ["0", 0],
+      ["15", 15],
+      ["eni-0123456789abcdef0", "eni-0123456789abcdef0"],
+      ["ENI-0123456789ABCDEF0", "eni-0123456789abcdef0"],
+      ["0A:00:00:00:00:FF", "0a:00:00:00:00:ff"],
+    ],
+    ["", "100", "-1", "eth0", "1 ", "a1"],
+  ],
+  ["a private address", privateIp, [["10.0.0.5", "10.0.0.5"]], ["", "10.0.0", "fd00::1"]],
+  ["a hook", hookName, [["web-launch", "web-launch"]], ["", "a b"]],
+  [
+    "yes or no",
+    YES_OR_NO.parse,
+    [
+      ["yes", true],
+      ["no", false],
+    ],
+    ["", "true", "YES", "1"],
+  ],
+  [
+    "one of a list",
+    choice(["never", "always"] as const).parse,
+    [
+      ["never", "never"],
+      ["always", "always"],
+    ],
+    ["", "Never", "sometimes"],
+  ],
+];
+
+describe.each(VALUES)("%s", (_, parse, means, doNot) => {
+  test.each(means)("%j is %j", (text, value) => {
+    expect(parse(text)).toEqual(value);
+  });
+
+  test.each(doNot)("%j is none, and it is said what is", (text) => {
+    expect(() => parse(text)).toThrow(InvalidValue);
+    expect(() => parse(text)).toThrow(/\w/);
+  });
+});
+
+test("what looks like another thing of EC2's is told apart", () => {
+  expect(() => allocationId("203.0.113.7")).toThrow("203.0.113.7");
+  expect(() => allocationId("eipassoc-0123456789abcdef0")).toThrow("association id");
+  expect(() => allocationId("x")).not.toThrow("association id");
+});
