@@ -3,6 +3,7 @@ import { parseArgs } from "node:util";
 import type { CommandLine } from "./commands/command.ts";
 import { commandOf, COMMANDS, goesWith, OPTIONS } from "./commands/index.ts";
 import { SETTINGS } from "./config/settings.ts";
+import { nearest } from "./model/nearest.ts";
 
 /** A command line that makes no sense; the message says what is wrong. */
 export class UsageError extends Error {}
@@ -25,7 +26,10 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
   try {
     ({ values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true }));
   } catch (error) {
-    throw new UsageError((error as Error).message.replace(/\. To specify a positional.*/s, ""));
+    const text = (error as Error).message.replace(/\. To specify a positional.*/s, "");
+    const [, given = ""] = /^Unknown option '--?([^']*)'/.exec(text) ?? [];
+    const meant = nearest(given, Object.keys(options));
+    throw new UsageError(meant === undefined ? text : `${text}; did you mean --${meant}?`);
   }
   const [named = "heal", ...rest] = positionals;
   const command = commandNamed(named);
@@ -71,6 +75,8 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
 function commandNamed(name: string) {
   const row = commandOf(name);
   if (row !== undefined) return row;
-  const known = COMMANDS.map((one) => one.name).join(", ");
-  throw new UsageError(`Unknown command '${name}'; known: ${known}`);
+  const known = COMMANDS.map((one) => one.name);
+  const meant = nearest(name, known);
+  const hint = meant === undefined ? `known: ${known.join(", ")}` : `did you mean ${meant}?`;
+  throw new UsageError(`Unknown command '${name}'; ${hint}`);
 }

@@ -322,6 +322,16 @@ export function ec2Over(
       return Object.fromEntries(Tags.map(({ Key = "", Value = "" }) => [Key, Value.trim()]));
     },
 
+    async pools(key: string): Promise<Readonly<Record<string, number>>> {
+      const values = ((await describeAddresses("tag-key", [key])) ?? []).flatMap(({ Tags = [] }) =>
+        // EC2 takes * and ? for any characters.
+        Tags.flatMap((tag) => (tag.Key === key && tag.Value ? [tag.Value] : [])),
+      );
+      return Object.fromEntries(
+        [...new Set(values)].map((value) => [value, values.filter((one) => one === value).length]),
+      );
+    },
+
     observe: (
       desired: DesiredAddress,
       target: Target,

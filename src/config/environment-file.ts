@@ -5,6 +5,8 @@
 
 export interface EnvironmentFile {
   readonly variables: Readonly<Record<string, string>>;
+  /** The variables that are assigned more than once; the last one counts. */
+  readonly repeated: readonly string[];
   /** The lines that are no assignments, by number, and why. */
   readonly problems: readonly { readonly line: number; readonly why: string }[];
 }
@@ -32,9 +34,10 @@ export function parseEnvironmentFile(text: string): EnvironmentFile {
     // What systemd makes of it depends on its version, and no variable of the environment can hold one.
     const line = text.slice(0, nul).split("\n").length;
     const why = "a NUL character, which no text has; if it is in UTF-16, save it as UTF-8";
-    return { variables: {}, problems: [{ line, why }] };
+    return { variables: {}, repeated: [], problems: [{ line, why }] };
   }
   const variables: Record<string, string> = {};
+  const repeated = new Set<string>();
   const problems: { line: number; why: string }[] = [];
   let state: State = "before name";
   let name = "";
@@ -58,7 +61,10 @@ export function parseEnvironmentFile(text: string): EnvironmentFile {
           ? "KEY=VALUE without export before it: this is no shell script"
           : `not KEY=VALUE: ${beginning}`,
       });
-    } else variables[key] = value.slice(0, kept);
+    } else {
+      if (Object.hasOwn(variables, key)) repeated.add(key);
+      variables[key] = value.slice(0, kept);
+    }
     [state, name, value, kept] = ["before name", "", "", 0];
   };
 
@@ -126,5 +132,5 @@ export function parseEnvironmentFile(text: string): EnvironmentFile {
     if (state === "escape") kept = value.length;
     finish();
   }
-  return { variables, problems };
+  return { variables, repeated: [...repeated], problems };
 }

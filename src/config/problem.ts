@@ -1,4 +1,5 @@
 /** What is wrong with the settings, as data: one function says it, another one how it is put right. */
+import { nearest } from "../model/nearest.ts";
 
 export type Problem =
   /** A key that begins like one of ours and is none; `where` it is set: a file, or "the environment". */
@@ -14,6 +15,8 @@ export type Problem =
       readonly source: string;
       readonly value: string;
       readonly accepted: string;
+      /** The accepted value that was meant, it seems, and for people what that is. */
+      readonly meant?: { readonly value: string; readonly what?: string } | undefined;
     }
   /** Both an address and a pool are named in the same place. */
   | { readonly problem: "address and pool" }
@@ -52,27 +55,65 @@ export function atMost(problems: readonly Problem[]): readonly Problem[] {
   return count > 1 ? [...problems.slice(0, TOLD), { problem: "more", count }] : problems;
 }
 
-/** Something that works all the same, and should be put right. */
-export interface Notice {
-  readonly notice: "former value";
-  readonly source: string;
-  readonly value: string;
-  readonly instead: string;
+function nameMeant({ value, what }: { readonly value: string; readonly what?: string }): string {
+  return what === undefined ? value : `${value}, ${what}`;
 }
 
+/** Something that works all the same, and should be put right. */
+export type Notice =
+  | {
+      readonly notice: "former value";
+      readonly source: string;
+      readonly value: string;
+      readonly instead: string;
+    }
+  /** A key that is none of ours, and looks as if it was meant to be. */
+  | {
+      readonly notice: "ignored key";
+      readonly key: string;
+      readonly where: string;
+      readonly meant: string;
+    }
+  /** The file has the setting more than once. */
+  | { readonly notice: "repeated key"; readonly key: string; readonly where: string };
+
 /** A notice in one sentence. */
-export function sentenceOfNotice({ source, value, instead }: Notice): string {
-  return `${source} is ${JSON.stringify(value)}, which is no longer offered and means ${instead}`;
+export function sentenceOfNotice(notice: Notice): string {
+  switch (notice.notice) {
+    case "former value":
+      return `${notice.source} is ${JSON.stringify(notice.value)}, which is no longer offered and means ${notice.instead}`;
+    case "ignored key":
+      return `${cut(notice.key)} in ${notice.where} is ignored; did you mean ${notice.meant}?`;
+    case "repeated key":
+      return `${notice.key} is given more than once in ${notice.where}, and only the last one counts`;
+  }
+}
+
+/** What to do about it. */
+export function remedyForNotice(notice: Notice): string {
+  switch (notice.notice) {
+    case "former value":
+      return `set it to ${notice.instead}`;
+    case "ignored key":
+      return `rename ${cut(notice.key)} to ${notice.meant} in ${notice.where}, or remove it there`;
+    case "repeated key":
+      return `keep one line with ${notice.key} in ${notice.where}: an instance has one address in one place`;
+  }
 }
 
 /** One sentence, without a full stop: what is wrong, and what is accepted. */
 export function sentenceOf(problem: Problem): string {
   const found = foundIn(problem);
   switch (problem.problem) {
-    case "unknown setting":
-      return `${found}; known settings: ${problem.known.join(", ")}`;
-    case "invalid value":
-      return `${found}; accepted: ${problem.accepted}`;
+    case "unknown setting": {
+      const meant = nearest(problem.key, problem.known);
+      const hint = meant === undefined ? "" : `did you mean ${meant}? `;
+      return `${found}; ${hint}known settings: ${problem.known.join(", ")}`;
+    }
+    case "invalid value": {
+      const meant = problem.meant === undefined ? "" : `did you mean ${nameMeant(problem.meant)}? `;
+      return `${found}; ${meant}accepted: ${problem.accepted}`;
+    }
     case "address and pool":
       return `${found}; give one of EIP_HEAL_ALLOCATION_ID and EIP_HEAL_POOL`;
     case "unreadable file":
@@ -113,10 +154,14 @@ const cut = (text: string) => (text.length <= LONGEST ? text : `${text.slice(0, 
  */
 export function remedyFor(problem: Problem, placeOfSetting: (key: string) => string): string {
   switch (problem.problem) {
-    case "unknown setting":
-      return `remove ${cut(problem.key)} from ${problem.where}, or give it its right name: ${problem.known.join(", ")}`;
-    case "invalid value":
-      return `set it to what is accepted: ${problem.accepted}`;
+    case "unknown setting": {
+      const names = nearest(problem.key, problem.known) ?? problem.known.join(", ");
+      return `remove ${cut(problem.key)} from ${problem.where}, or give it its right name: ${names}`;
+    }
+    case "invalid value": {
+      const meant = problem.meant === undefined ? "" : `${nameMeant(problem.meant)}; or `;
+      return `set it to what is accepted: ${meant}${problem.accepted}`;
+    }
     case "address and pool":
       return `if one fixed address is meant, remove EIP_HEAL_POOL from ${placeOfSetting("EIP_HEAL_POOL")}`;
     case "unreadable file":

@@ -1,5 +1,6 @@
 /** Where settings come from, and which place wins. */
 import type { Notice, Problem } from "./problem.ts";
+import { nearest } from "../model/nearest.ts";
 import { type Settings, SETTINGS } from "./settings.ts";
 import { InvalidValue } from "./values.ts";
 
@@ -17,7 +18,12 @@ export interface Sources {
   /** By flag, without the dashes: `allocation-id`. */
   readonly flags: Readonly<Record<string, string>>;
   readonly environment: Readonly<Record<string, string | undefined>>;
-  readonly file: { readonly path: string; readonly variables: Readonly<Record<string, string>> };
+  readonly file: {
+    readonly path: string;
+    readonly variables: Readonly<Record<string, string>>;
+    /** Those that it assigns more than once. */
+    readonly repeated?: readonly string[];
+  };
 }
 
 export type SettingsResult =
@@ -56,10 +62,13 @@ export function readSettings({ flags, environment: variables, file }: Sources): 
     }
   }
 
+  notices.push(...oddKeys(environment, file, known));
+
   const values: { -readonly [F in keyof Settings]?: unknown } = {};
   /** Of which rank the source of each value is, 0 the highest. */
   const ranks = new Map<keyof Settings, number>();
-  for (const { field, key, flag, default: fallback, former = {}, parse } of SETTINGS) {
+  for (const row of SETTINGS) {
+    const { field, key, flag, default: fallback, former = {}, choices, parse } = row;
     // An empty value in the environment or the file is no value: that is how a unit unsets a variable.
     const sources = [
       [flags[flag], `--${flag}`],
@@ -81,7 +90,12 @@ export function readSettings({ flags, environment: variables, file }: Sources): 
     } catch (error) {
       if (!(error instanceof InvalidValue)) throw error;
       const { message: accepted } = error;
-      report({ problem: "invalid value", source: origin, value: text, accepted }, rank === 0);
+      const near = choices && nearest(value, choices);
+      const meant = near === undefined ? undefined : { value: near };
+      report(
+        { problem: "invalid value", source: origin, value: text, accepted, meant },
+        rank === 0,
+      );
     }
   }
   const [byId = Infinity, byPool = Infinity] = [ranks.get("allocationId"), ranks.get("pool")];
@@ -95,6 +109,38 @@ export function readSettings({ flags, environment: variables, file }: Sources): 
   if (problems.length === 0) return { settings, ...(notices.length > 0 && { notices }) };
   const { lifecycleHook } = settings;
   return { problems, onlyFlags, ...(lifecycleHook !== undefined && { lifecycleHook }) };
+}
+
+/** So many keys that are not ours are looked at: a file with more is another one, by mistake. */
+const LOOKED_AT = 100;
+
+/**
+ * Keys that are ignored and seem to be meant for us: in lower case, misspelt in their first words, or, in our own file,
+ * without these; and those that the file has more than once.
+ */
+function oddKeys(
+  environment: Sources["environment"],
+  { path, variables, repeated = [] }: Sources["file"],
+  known: ReadonlySet<string>,
+): Notice[] {
+  const isOurs = (key: string) => key.startsWith("EIP_HEAL_");
+  const ignored = (where: string, key: string, meant: string | undefined): Notice[] =>
+    meant === undefined ? [] : [{ notice: "ignored key", key, where, meant }];
+  return [
+    ...Object.keys(variables)
+      .filter((key) => !isOurs(key))
+      .slice(0, LOOKED_AT)
+      .flatMap((key) => {
+        const whole = `EIP_HEAL_${key.toUpperCase()}`;
+        return ignored(path, key, known.has(whole) ? whole : nearest(key, [...known]));
+      }),
+    ...Object.keys(environment)
+      .filter((key) => !isOurs(key) && /^eip[-_]?heal/i.test(key))
+      .flatMap((key) => ignored("the environment", key, nearest(key, [...known]))),
+    ...repeated
+      .filter(isOurs)
+      .map((key) => ({ notice: "repeated key", key, where: path }) satisfies Notice),
+  ];
 }
 
 /** Without what comes from /run/eip-heal/env: what one run has found is no setting of the next. */

@@ -40,7 +40,9 @@ export function allocationIdHint(text: string): string {
     return `${shape}, not the address itself (aws ec2 describe-addresses --public-ips ${text})`;
   if (text.startsWith("eipassoc-"))
     return `${shape}, not an association id, which changes with every move`;
-  return shape;
+  const ids = text.match(/eipalloc-[0-9a-f]{8,17}(?![0-9a-z])/g) ?? [];
+  if (ids.length > 1) return `${shape}, and one only: an instance has one address in one place`;
+  return ids[0] === undefined ? shape : `${shape}; did you mean ${ids[0]}?`;
 }
 
 /** Tag keys are at most 128 characters (EC2 user guide, tag restrictions). */

@@ -3,6 +3,7 @@ import { type DesiredAddress, type PreviousHolder, nameHolder } from "../model/a
 import type { CheckId, CheckResults } from "./catalog.ts";
 import { EXIT, Failure } from "../model/failure.ts";
 import { statementsFor, policyOf } from "../iam/policy.ts";
+import { GROUP_TAG, type Instance } from "../model/instance.ts";
 import * as remedies from "./remedies.ts";
 import { desiredAddress } from "../run/desired.ts";
 import { Blocked, type CheckFunctions, type Finding, type ResultOf } from "./runner.ts";
@@ -71,11 +72,26 @@ export function checkContext(ports: DoctorPorts, signal: AbortSignal) {
         commands: [],
       };
     }
+    const group = await groupOf(resultOf);
     return {
-      say: `put its allocation id into the tag ${settings.tag} of this instance, and of its Auto Scaling group for those to come`,
-      commands: [remedies.tagInstance(self, settings.tag)],
+      say: `put its allocation id into the tag ${settings.tag} of this instance, and of ${nameGroup(group)} for those to come`,
+      commands: tagCommands(self, group, { key: settings.tag, value: remedies.ALLOCATION_ID }),
     };
   }
+
+  /** The tags of this instance, by EC2, which shows them where instance metadata does not. */
+  const tags = once(async (resultOf) => {
+    const ec2 = await unlessBlocked(resultOf("ec2"));
+    const shown = ec2 && (await valueOrFailure(ec2.tags()));
+    return shown === undefined || shown instanceof Failure ? {} : shown;
+  });
+
+  /** The Auto Scaling group of this instance, if that is known. */
+  const groupOf = once(async (resultOf): Promise<string | undefined> => {
+    const session = await resultOf("metadata");
+    const shown = await valueOrFailure(session.group());
+    return typeof shown === "string" ? shown : (await tags(resultOf))[GROUP_TAG];
+  });
 
   /**
    * What is to be done about a refusal. There is one cure for all that the role lacks: the policy that `eip-heal policy`
@@ -136,10 +152,29 @@ export function checkContext(ports: DoctorPorts, signal: AbortSignal) {
     findDesired,
     observe,
     nameAnother,
+    tags,
+    groupOf,
     remedyFor,
     endpointVariable,
     correct,
   };
+}
+
+/** How the group is named where it may not be known. */
+export function nameGroup(group: string | undefined): string {
+  return group === undefined ? "its Auto Scaling group" : `its Auto Scaling group ${group}`;
+}
+
+/** Tags the instance, and its group for those to come: a tag of the group reaches only what is launched after it. */
+export function tagCommands(
+  { instanceId, region }: Instance,
+  group: string | undefined,
+  tag: { readonly key: string; readonly value: string },
+): string[] {
+  return [
+    remedies.tagResource(region, instanceId, tag),
+    ...(group === undefined ? [] : [remedies.tagGroup(region, group, tag)]),
+  ];
 }
 
 /** For a wanted address that is known without EC2. */

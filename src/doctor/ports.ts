@@ -1,6 +1,6 @@
 /** What doctor and status need from the world beyond the ports of a run; aws/ and system/ provide it, tests do too. */
 import type { Agent } from "node:http";
-import type { Problem } from "../config/problem.ts";
+import type { Notice, Problem } from "../config/problem.ts";
 import type { Unit } from "../model/unit.ts";
 import type { ExitStatus } from "../model/failure.ts";
 import type { Settings } from "../config/settings.ts";
@@ -28,6 +28,8 @@ export interface Machine {
 export type Configured =
   | {
       readonly settings: Settings;
+      /** What works all the same, and should be put right. */
+      readonly notices?: readonly Notice[] | undefined;
       /** Throws a Failure `misconfigured` for AWS variables that make no sense. */
       aws(): Aws;
     }

@@ -39,9 +39,7 @@ export function showTrust(role: string): string {
 
 /** Gives the role this policy, in the place of what it has under the same name. */
 export function grant(role: string, policy: object): string {
-  // A shell ends its quotation at a ', whatever JSON makes of it.
-  const document = jsonOf(policy).replaceAll("'", String.raw`\u0027`);
-  return `aws iam put-role-policy --role-name ${role} --policy-name ${POLICY_NAME} --policy-document ${quoted(document)}`;
+  return `aws iam put-role-policy --role-name ${role} --policy-name ${POLICY_NAME} --policy-document ${quotedJson(policy)}`;
 }
 
 /** The name of the policy that the role is given. */
@@ -52,25 +50,48 @@ export function decode(region: string, encoded: string): string {
   return `aws sts decode-authorization-message --region ${region} --encoded-message ${encoded}`;
 }
 
-export function tagInstance({ instanceId, region }: Instance, key: string): string {
-  return `aws ec2 create-tags --region ${region} --resources ${instanceId} --tags ${quoted(`Key=${key},Value=${ALLOCATION_ID}`)}`;
+/** Gives an instance or an address this tag, in the place of its value. */
+export function tagResource(region: string, resource: string, { key, value }: Tag): string {
+  return `aws ec2 create-tags --region ${region} --resources ${resource} --tags ${structure({ Key: key, Value: value })}`;
+}
+
+/** Gives an Auto Scaling group this tag, which the instances have that it launches from now on. */
+export function tagGroup(region: string, group: string, { key, value }: Tag): string {
+  const tag = structure({
+    ResourceId: group,
+    ResourceType: "auto-scaling-group",
+    Key: key,
+    Value: value,
+    PropagateAtLaunch: true,
+  });
+  return `aws autoscaling create-or-update-tags --region ${region} --tags ${tag}`;
+}
+
+interface Tag {
+  readonly key: string;
+  readonly value: string;
 }
 
 export function listAddresses(region: string): string {
   return `aws ec2 describe-addresses --region ${region}`;
 }
 
-/** @param tag that the new address is to carry */
-export function allocate(
-  region: string,
-  borderGroup: string,
-  tag?: { readonly key: string; readonly value: string },
-): string {
-  const specification =
-    tag === undefined
-      ? ""
-      : ` --tag-specifications ${quoted(`ResourceType=elastic-ip,Tags=[{Key=${tag.key},Value=${tag.value}}]`)}`;
-  return `aws ec2 allocate-address --region ${region} --network-border-group ${borderGroup}${specification}`;
+/** Lists the addresses of the border group that nobody holds. */
+export function listFreeAddresses(region: string, borderGroup: string): string {
+  return `${listAddresses(region)} --filters Name=network-border-group,Values=${borderGroup} --query 'Addresses[?AssociationId==null]'`;
+}
+
+/** A list of one structure, for the AWS CLI: in its shorthand, unless a value has characters that mean something there. */
+function structure(fields: Readonly<Record<string, string | boolean>>): string {
+  const pairs = Object.entries(fields);
+  return pairs.every(([, value]) => /^[\w@%+:./-]+$/.test(String(value)))
+    ? pairs.map(([name, value]) => `${name}=${value}`).join(",")
+    : quotedJson([fields]);
+}
+
+function quotedJson(value: object): string {
+  // A shell ends its quotation at a ', whatever JSON makes of it.
+  return quoted(jsonOf(value).replaceAll("'", String.raw`\u0027`));
 }
 
 /** One word of a shell command, whatever it holds. */

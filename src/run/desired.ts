@@ -4,7 +4,8 @@ import { allocationIdHint } from "../config/values.ts";
 import type { DesiredAddress } from "../model/address.ts";
 import { OWN_CODE, EXIT, Failure } from "../model/failure.ts";
 import { isAllocationId } from "../model/ids.ts";
-import type { Instance } from "../model/instance.ts";
+import { GROUP_TAG, type Instance } from "../model/instance.ts";
+import { nearest } from "../model/nearest.ts";
 import type { Ec2 } from "./ports.ts";
 import { type StepContext, withStep } from "./retrying.ts";
 
@@ -29,8 +30,9 @@ export async function desiredAddress(
 
   const step = `reading the tag ${tag} of ${self.instanceId}`;
   let found = self.tag;
+  let tags: Readonly<Record<string, string>> = {};
   if (found === undefined) {
-    const tags = await withStep(context, step, () => ec2.tags());
+    tags = await withStep(context, step, () => ec2.tags());
     const key = [tag, poolTag].find((name) => Object.hasOwn(tags, name) && tags[name]);
     found = key === undefined ? undefined : { key, value: tags[key] ?? "" };
   }
@@ -39,7 +41,7 @@ export async function desiredAddress(
       "not-yet",
       {
         why: `no tag ${tag} or ${poolTag} (yet) on ${self.instanceId}`,
-        remedy: `tag the Auto Scaling group with ${tag}=eipalloc-… (propagated to instances), or set EIP_HEAL_ALLOCATION_ID`,
+        remedy: untagged(tag, tags),
         code: OWN_CODE.noTag,
         permanentStatus: optional ? EXIT.OK : EXIT.CONFIG,
       },
@@ -54,4 +56,24 @@ export async function desiredAddress(
     });
   }
   return { kind: "address", allocationId: found.value };
+}
+
+/** What to do about an instance without the tag. */
+function untagged(tag: string, tags: Readonly<Record<string, string>>): string {
+  const group = tags[GROUP_TAG];
+  const where = group === undefined ? "the Auto Scaling group" : `the Auto Scaling group ${group}`;
+  const near = nearTag(tag, tags);
+  const value = near !== undefined && isAllocationId(near.value) ? near.value : "eipalloc-…";
+  const meant = near === undefined ? "" : `did you mean its tag ${near.key}? `;
+  return `${meant}tag ${where} with ${tag}=${value} (propagated to instances) and this instance, or set EIP_HEAL_ALLOCATION_ID`;
+}
+
+/** The tag that seems to be meant: its key is misspelt, or its value is an allocation id. */
+export function nearTag(
+  tag: string,
+  tags: Readonly<Record<string, string>>,
+): { readonly key: string; readonly value: string } | undefined {
+  const keys = Object.keys(tags).filter((key) => !key.startsWith("aws:"));
+  const key = nearest(tag, keys) ?? keys.find((one) => isAllocationId(tags[one] ?? ""));
+  return key === undefined ? undefined : { key, value: tags[key] ?? "" };
 }

@@ -41,6 +41,8 @@ export interface DryRunEc2 extends Ec2 {
   mayDescribeAddresses(): Promise<void>;
   mayDescribeInstances(): Promise<void>;
   mayDescribeInterfaces(): Promise<void>;
+  /** The pools that there are: how many addresses carry each value of this tag. */
+  pools(key: string): Promise<Readonly<Record<string, number>>>;
   /** Asks for exactly what `associate` would ask for. */
   mayAssociate(allocationId: string, target: Target, reassociate: boolean): Promise<void>;
 }

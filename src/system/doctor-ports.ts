@@ -33,6 +33,7 @@ export function doctorPortsOf(request: DoctorRequest): DoctorPorts {
       ? configuration
       : {
           settings: configuration.settings,
+          notices: configuration.notices,
           aws: () => aws(environment),
         };
   const given = (key: string) => {

@@ -2,6 +2,7 @@
 import { parseEnvironmentFile } from "../config/environment-file.ts";
 import { atMost, type Problem } from "../config/problem.ts";
 import { EXIT } from "../model/failure.ts";
+import { isMac } from "../model/ids.ts";
 import type { Configuration, Environment } from "../config/configuration.ts";
 import { readSettings, type SettingsResult } from "../config/read.ts";
 import { readTextFile, Unreadable } from "./text-file.ts";
@@ -48,13 +49,13 @@ export function readConfiguration(
   const read = readSettings({
     flags,
     environment: processEnvironment,
-    file: { path, variables: file.variables },
+    file: { path, ...file },
   });
   const problems: Problem[] = [
     ...file.problems.map(
       (one) => ({ problem: "invalid line", file: path, ...one }) satisfies Problem,
     ),
-    ...("problems" in read ? read.problems : []),
+    ...("problems" in read ? read.problems.map(withInterface) : []),
   ];
   if (problems.length > 0 || "problems" in read) {
     const onlyFlags = file.problems.length === 0 && "problems" in read && read.onlyFlags;
@@ -89,6 +90,36 @@ export function readConfiguration(
   }
   return { ...read, environment };
 }
+
+/** Names of network interfaces: those of the kernel, which has no slash in them. */
+const INTERFACE_NAME = /^[\w.:-]{1,15}$/;
+
+/** A name of this machine for a network interface, such as `ens5`, is none of EC2's: its MAC address is meant. */
+function withInterface(problem: Problem): Problem {
+  if (
+    problem.problem !== "invalid value" ||
+    !/^(?:EIP_HEAL_|--)INTERFACE\b/i.test(problem.source)
+  ) {
+    return problem;
+  }
+  const { value: name } = problem;
+  const mac = INTERFACE_NAME.test(name) ? macOf(name) : undefined;
+  return mac === undefined
+    ? problem
+    : { ...problem, meant: { value: mac, what: `the MAC address of ${name}` } };
+}
+
+function macOf(name: string): string | undefined {
+  try {
+    const mac = readTextFile(`/sys/class/net/${name}/address`).trim();
+    return isMac(mac) && mac !== NO_MAC ? mac : undefined;
+  } catch {
+    return undefined; // there is no such interface
+  }
+}
+
+/** That of the loopback interface. */
+const NO_MAC = "00:00:00:00:00:00";
 
 /** The launch hook, as far as it could be read: who waits for it should not wait in vain. */
 function hookOf(read: SettingsResult, environment: Environment) {

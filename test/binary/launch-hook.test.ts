@@ -143,7 +143,7 @@ describe.concurrent("by the end of the heal", () => {
     expect(run.log.at(-1)).toContain(
       result === "CONTINUE"
         ? `completed the launch hook ${HOOK} of ${GROUP} with CONTINUE`
-        : `completed the launch hook ${HOOK} of ${GROUP} with ABANDON: Auto Scaling terminates this instance`,
+        : `completed the launch hook ${HOOK} of ${GROUP} with ABANDON: Auto Scaling terminates this instance; run: eip-heal doctor`,
     );
   });
 
@@ -152,7 +152,7 @@ describe.concurrent("by the end of the heal", () => {
     expect(run.status).toBe(78);
     expect(run.log).toEqual([
       expect.stringContaining('is "sometimes"; accepted: never, if-gone, newest, always'),
-      `completed the launch hook ${HOOK} of ${GROUP} with ABANDON: Auto Scaling terminates this instance`,
+      `completed the launch hook ${HOOK} of ${GROUP} with ABANDON: Auto Scaling terminates this instance; run: eip-heal doctor`,
     ]);
     expect(calls).toEqual([ABANDONED]);
   });
@@ -173,7 +173,7 @@ describe.concurrent("by the end of the heal", () => {
     expect(run.status, run.log.join("\n")).toBe(78);
     expect(run.log).toEqual([
       expect.stringContaining(because),
-      `completed the launch hook ${HOOK} of ${GROUP} with ABANDON: Auto Scaling terminates this instance`,
+      `completed the launch hook ${HOOK} of ${GROUP} with ABANDON: Auto Scaling terminates this instance; run: eip-heal doctor`,
     ]);
     expect(calls).toEqual([ABANDONED]);
     expect(wait?.ended).toMatchObject({ result: "ABANDON", by: "call" });
@@ -184,7 +184,7 @@ describe.concurrent("by the end of the heal", () => {
     const { run, calls } = await play({ environment: { EIP_HEAL_LIFECYCLE_HOOK: "my hook" } });
     expect(run.status).toBe(78);
     expect(run.log).toEqual([
-      'EIP_HEAL_LIFECYCLE_HOOK in the environment is "my hook"; accepted: the name of a lifecycle hook: letters, digits, -, _ and /',
+      'FAILED (78): EIP_HEAL_LIFECYCLE_HOOK in the environment is "my hook"; accepted: the name of a lifecycle hook: letters, digits, -, _ and /; run: eip-heal doctor',
     ]);
     expect(calls).toEqual([]);
   });
@@ -248,7 +248,7 @@ describe.concurrent("by the end of the heal", () => {
     expect(run.status, run.log.join("\n")).toBe(75);
     expect(region.holder(allocationId)?.instanceId).toBe(me.instanceId);
     expect(run.log.at(-1)).toBe(
-      `the launch hook ${HOOK} is left as it is: EC2 may have the address here, and time ran out before that was sure`,
+      `the launch hook ${HOOK} is left as it is: EC2 may have the address here, and time ran out before that was sure; run: eip-heal doctor`,
     );
     expect([calls, wait?.ended, hook?.["outcome"]]).toEqual([[], undefined, "left"]);
   });

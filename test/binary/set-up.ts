@@ -6,6 +6,7 @@ import { chmodSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
+import { expect } from "vitest";
 import type { AddressSpec, InstanceSpec } from "../../sim/build.ts";
 import type { PolicyDocument } from "../../sim/iam.ts";
 import { type RunningRegion, startRegion } from "../../sim/server.ts";
@@ -59,6 +60,8 @@ export class SetUp {
   authority = "";
   /** The address that somebody who follows a cure would choose. */
   chosen: string;
+  /** Tags of Auto Scaling groups, which the instances have that are launched from now on. */
+  readonly groupTags: Record<string, Record<string, string>> = {};
   /** What was put into the role, by name. */
   readonly #policies = new Map<string, PolicyDocument["Statement"]>();
 
@@ -190,6 +193,11 @@ export class SetUp {
     else throw new Error(`there is no place ${place}`);
   }
 
+  #rename(place: string, name: string, meant: string): void {
+    if (place !== this.confFile) throw new Error(`there is no place ${place}`);
+    this.conf = this.conf?.map((line) => line.replace(`${name}=`, `${meant}=`));
+  }
+
   /** A role has its policies by name: a second one of the same name takes the place of the first. */
   #putPolicy(role: string, name: string, policy: PolicyDocument): void {
     const { region } = this.region;
@@ -269,6 +277,10 @@ export class SetUp {
         /add (\{.+\}) to the statements of its trust policy;.* replaces the one that is there/,
         (text) => this.#trust(JSON.parse(text)),
       ],
+      [
+        /rename (\w+) to (EIP_HEAL_\w+) in (the environment|[^\s,]+), or remove it there/,
+        (name, meant, place) => this.#rename(place, name, meant),
+      ],
       [/^wait: EC2 limits/, () => this.region.faults.clear()],
       [/let HTTPS pass it untouched/, () => this.region.faults.clear()],
     ];
@@ -317,26 +329,30 @@ export class SetUp {
           throw new Error(`${command}: an invalid message`);
         return;
       case "aws ec2 create-tags": {
-        const [, key = "", value = ""] = /^Key=(.+),Value=(.+)$/.exec(option("tags")) ?? [];
-        region.tag(option("resources"), { [key]: value.replace("ALLOCATION_ID", this.chosen) });
+        const { Key: key = "", Value: value = "" } = structureOf(option("tags"));
+        const resource = option("resources").replace("ALLOCATION_ID", this.chosen);
+        region.tag(resource, { [key]: value.replace("ALLOCATION_ID", this.chosen) });
         return;
       }
-      case "aws ec2 allocate-address": {
-        const [, key, value = ""] =
-          /^ResourceType=elastic-ip,Tags=\[\{Key=(.+),Value=(.+)\}\]$/.exec(
-            option("tag-specifications"),
-          ) ?? [];
-        const { allocationId } = region.allocate({
-          networkBorderGroup: option("network-border-group"),
-          ...(key !== undefined && { tags: { [key]: value } }),
-        });
-        this.chosen = allocationId;
+      case "aws autoscaling create-or-update-tags": {
+        const { ResourceId = "", Key = "", Value = "", ...how } = structureOf(option("tags"));
+        expect(how).toEqual({ ResourceType: "auto-scaling-group", PropagateAtLaunch: "true" });
+        const value = Value.replace("ALLOCATION_ID", this.chosen);
+        this.groupTags[ResourceId] = { ...this.groupTags[ResourceId], [Key]: value };
         return;
       }
-      case "aws ec2 describe-addresses":
-        // Somebody looks at the list and takes one that is there.
-        this.chosen = this.allocationId;
+      case "aws ec2 describe-addresses": {
+        // Somebody looks at the list and takes one that is there; where nothing free is, they allocate one.
+        const [, borderGroup] =
+          /^Name=network-border-group,Values=(.+)$/.exec(option("filters")) ?? [];
+        const isFree = this.region.holder(this.allocationId) === undefined;
+        const isThere = region.address(this.allocationId).networkBorderGroup === borderGroup;
+        this.chosen =
+          borderGroup === undefined || (isFree && isThere)
+            ? this.allocationId
+            : region.allocate({ networkBorderGroup: borderGroup }).allocationId;
         return;
+      }
       default:
         if (command === "systemctl restart chronyd") return;
         if (command !== "chronyc makestep")
@@ -345,4 +361,14 @@ export class SetUp {
         this.region.credentials.issue(instanceId);
     }
   }
+}
+
+/** A list of one structure, as the AWS CLI reads it: JSON, or its shorthand. */
+function structureOf(text: string): Record<string, string> {
+  const [fields = {}] = text.startsWith("[")
+    ? (JSON.parse(text) as Record<string, string>[])
+    : [Object.fromEntries(text.split(",").map((pair) => pair.split(/=(.*)/s).slice(0, 2)))];
+  return Object.fromEntries(
+    Object.entries(fields as Record<string, unknown>).map(([name, value]) => [name, String(value)]),
+  );
 }

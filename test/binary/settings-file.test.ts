@@ -196,8 +196,8 @@ describe("a file that cannot be read this time", unless(refused), () => {
       through: strace(config, error),
     });
     expect(log).toEqual([
-      expect.stringMatching(`^cannot read ${config}: ${error}: `),
-      `the launch hook ${HOOK} is left as it is: the settings could not be read this time`,
+      expect.stringMatching(`^FAILED \\(75\\): cannot read ${config}: ${error}: `),
+      `the launch hook ${HOOK} is left as it is: the settings could not be read this time; run: eip-heal doctor`,
     ]);
     expect(status).toBe(75);
     expect(result).toMatchObject({ outcome: "failed", exitStatus: 75 });

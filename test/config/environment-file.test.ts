@@ -26,11 +26,14 @@ export const CASES: [text: string, variables: Record<string, string>][] = [
 ];
 
 test("a comment ends with its line, whatever it ends with", () => {
-  expect(parseEnvironmentFile("# path C:\\\nA=b")).toEqual({ variables: { A: "b" }, problems: [] });
+  expect(parseEnvironmentFile("# path C:\\\nA=b")).toMatchObject({
+    variables: { A: "b" },
+    problems: [],
+  });
 });
 
 test.each(CASES)("%j", (text, variables) => {
-  expect(parseEnvironmentFile(text)).toEqual({ variables, problems: [] });
+  expect(parseEnvironmentFile(text)).toMatchObject({ variables, problems: [] });
 });
 
 test.each([

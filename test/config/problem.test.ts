@@ -9,8 +9,8 @@ const PROBLEMS: readonly (readonly [Problem, sentence: string, remedy: string])[
       where: "/etc/eip-heal.conf",
       known: ["EIP_HEAL_TAG", "EIP_HEAL_TAKEOVER"],
     },
-    "unknown setting EIP_HEAL_TAKE_OVER in /etc/eip-heal.conf; known settings: EIP_HEAL_TAG, EIP_HEAL_TAKEOVER",
-    "remove EIP_HEAL_TAKE_OVER from /etc/eip-heal.conf, or give it its right name: EIP_HEAL_TAG, EIP_HEAL_TAKEOVER",
+    "unknown setting EIP_HEAL_TAKE_OVER in /etc/eip-heal.conf; did you mean EIP_HEAL_TAKEOVER? known settings: EIP_HEAL_TAG, EIP_HEAL_TAKEOVER",
+    "remove EIP_HEAL_TAKE_OVER from /etc/eip-heal.conf, or give it its right name: EIP_HEAL_TAKEOVER",
   ],
   [
     {
@@ -21,6 +21,17 @@ const PROBLEMS: readonly (readonly [Problem, sentence: string, remedy: string])[
     },
     'EIP_HEAL_DISPLACE in the environment is "true"; accepted: yes, no',
     "set it to what is accepted: yes, no",
+  ],
+  [
+    {
+      problem: "invalid value",
+      source: "EIP_HEAL_INTERFACE in /etc/eip-heal.conf",
+      value: "ens5",
+      accepted: "an interface id",
+      meant: { value: "02:00:00:00:00:05", what: "the MAC address of ens5" },
+    },
+    'EIP_HEAL_INTERFACE in /etc/eip-heal.conf is "ens5"; did you mean 02:00:00:00:00:05, the MAC address of ens5? accepted: an interface id',
+    "set it to what is accepted: 02:00:00:00:00:05, the MAC address of ens5; or an interface id",
   ],
   [
     { problem: "address and pool" },

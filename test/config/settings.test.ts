@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { sentenceOf, sentenceOfNotice } from "../../src/config/problem.ts";
+import { parseEnvironmentFile } from "../../src/config/environment-file.ts";
+import { remedyForNotice, sentenceOf, sentenceOfNotice } from "../../src/config/problem.ts";
 import { readSettings, type Sources } from "../../src/config/read.ts";
 import { SETTINGS } from "../../src/config/settings.ts";
 
@@ -149,6 +150,58 @@ test("a level of the log that was offered once means debug, and that is told", (
   expect(read({ file: { EIP_HEAL_LOG_LEVEL: "debug" } })).not.toHaveProperty("notices");
 });
 
+describe("ignored, with a notice", () => {
+  const notices = (sources: Parameters<typeof read>[0]) => {
+    const result = read(sources);
+    return "settings" in result ? (result.notices ?? []).map(sentenceOfNotice) : ["refused"];
+  };
+
+  test.each([
+    ["TAKEOVER", "EIP_HEAL_TAKEOVER"],
+    ["takeover", "EIP_HEAL_TAKEOVER"],
+    ["eip_heal_takeover", "EIP_HEAL_TAKEOVER"],
+    ["EIPHEAL_TAKEOVER", "EIP_HEAL_TAKEOVER"],
+    ["EIP_HEEL_PRIVATE_IP", "EIP_HEAL_PRIVATE_IP"],
+  ])("%s in the file", (key, meant) => {
+    expect(notices({ file: { [key]: "never" } })).toEqual([
+      `${key} in ${FILE} is ignored; did you mean ${meant}?`,
+    ]);
+  });
+
+  test("in the environment only what looks like ours: others have a TAG there too", () => {
+    const environment = {
+      eip_heal_takeover: "never",
+      TAG: "v1",
+      takeover: "x",
+      EIP_HEALTHCHECK: "1",
+    };
+    expect(notices({ environment })).toEqual([
+      "eip_heal_takeover in the environment is ignored; did you mean EIP_HEAL_TAKEOVER?",
+    ]);
+  });
+
+  test("what is somebody else's is not told", () => {
+    const file = { AWS_REGION: "us-east-1", HTTPS_PROXY: "http://a", NODE_EXTRA_CA_CERTS: "b" };
+    expect(notices({ file })).toEqual([]);
+  });
+
+  test("a setting that is given twice", () => {
+    const { variables, repeated } = parseEnvironmentFile(
+      "EIP_HEAL_TAG=a\nAWS_REGION=us-east-1\nEIP_HEAL_TAG=b\nAWS_REGION=us-east-1\n",
+    );
+    const file = { path: FILE, variables, repeated };
+    const result = readSettings({ flags: {}, environment: {}, file });
+    if ("problems" in result) throw new Error("refused");
+    expect(result.settings.tag).toBe("b");
+    expect(result.notices?.map(sentenceOfNotice)).toEqual([
+      `EIP_HEAL_TAG is given more than once in ${FILE}, and only the last one counts`,
+    ]);
+    expect(result.notices?.map(remedyForNotice)).toEqual([
+      `keep one line with EIP_HEAL_TAG in ${FILE}: an instance has one address in one place`,
+    ]);
+  });
+});
+
 describe("refused, with what is accepted", () => {
   test.each([
     ["EIP_HEAL_ALLOCATION_ID", "eipalloc-xyz", "eipalloc-0123456789abcdef0"],
@@ -172,6 +225,16 @@ describe("refused, with what is accepted", () => {
     expect(more).toEqual([]);
     expect(problem).toContain(`${key} in ${FILE} is ${JSON.stringify(value)}`);
     expect(problem).toContain(accepted);
+  });
+
+  test.each([
+    ["EIP_HEAL_TAKEOVER", "newst", "newest"],
+    ["EIP_HEAL_TAKEOVER", "ifgone", "if-gone"],
+    ["EIP_HEAL_LOG_LEVEL", "warning", undefined],
+  ])("%s=%s: what was meant", (key, value, meant) => {
+    const [problem] = problems({ file: { [key]: value } });
+    if (meant === undefined) expect(problem).not.toContain("did you mean");
+    else expect(problem).toContain(`; did you mean ${meant}? accepted: `);
   });
 
   test("every problem at once", () => {

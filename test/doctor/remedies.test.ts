@@ -59,16 +59,22 @@ const text = fc
   .filter((value) => value.trim() !== "");
 
 describe("a command can be pasted, whatever the tags hold", () => {
-  test.each(trials(40))("tagInstance, allocate (seed $seed)", (trial) => {
+  /** As the AWS CLI reads it: JSON, or its shorthand, in which a comma ends a value. */
+  const structureOf = (word = ""): unknown =>
+    word.startsWith("[")
+      ? (JSON.parse(word) as unknown[])[0]
+      : Object.fromEntries(word.split(",").map((pair) => pair.split(/=(.*)/s).slice(0, 2)));
+
+  test.each(trials(40))("tagResource, tagGroup (seed $seed)", (trial) => {
     fc.assert(
       fc.property(text, text, fc.integer({ min: 20, max: 200 }), (key, value, columns) => {
-        const tagging = remedies.tagInstance(SELF, key);
-        expect(wordsOf(tagging).at(-1)).toBe(`Key=${key},Value=ALLOCATION_ID`);
+        const { region, instanceId } = SELF;
+        const tagging = remedies.tagResource(region, instanceId, { key, value });
+        expect(structureOf(wordsOf(tagging).at(-1))).toEqual({ Key: key, Value: value });
         expect(wordsOf(shown(tagging, columns))).toEqual(wordsOf(tagging));
-        const allocating = remedies.allocate("us-east-1", "us-east-1", { key, value });
-        const last = `ResourceType=elastic-ip,Tags=[{Key=${key},Value=${value}}]`;
-        expect(wordsOf(allocating).at(-1)).toBe(last);
-        expect(wordsOf(shown(allocating, columns))).toEqual(wordsOf(allocating));
+        const group = remedies.tagGroup(region, value, { key, value: "eipalloc-1" });
+        const tag = structureOf(wordsOf(shown(group, columns)).at(-1));
+        expect(tag).toMatchObject({ ResourceId: value, Key: key, Value: "eipalloc-1" });
       }),
       trial,
     );

@@ -191,7 +191,9 @@ describe("nothing can be written", unless(refused), () => {
       place.retag();
       const { status, log } = await through(place, READ_ONLY);
       expect(status, log.join("\n")).toBe(75);
-      expect(log.at(-1)).toMatch(/^EROFS: .*other units would be told an address that is not here/);
+      expect(log.at(-1)).toMatch(
+        /^FAILED \(75\): EROFS: .*other units would be told an address that is not here/,
+      );
     }));
 
   test.each([
@@ -203,7 +205,7 @@ describe("nothing can be written", unless(refused), () => {
       const before = [place.env(), place.result()];
       const { status, log } = await through(place, how, ["release"]);
       expect(status, log.join("\n")).toBe(75);
-      expect(log.at(-1)).toMatch(new RegExp(`^${code}: .*nothing is released`));
+      expect(log.at(-1)).toMatch(new RegExp(`^FAILED \\(75\\): ${code}: .*nothing is released`));
       expect(place.holder()).toBe(place.me);
       expect([place.env(), place.result()]).toEqual(before);
     }),
@@ -474,7 +476,9 @@ test(
       place.retag();
       const { status, log } = await withEachWrite(place, "full 1");
       expect(status, log.join("\n")).toBe(75);
-      expect(log.at(-1)).toMatch(/^ENOSPC: no space left on device.* or none; free space in \/run/);
+      expect(log.at(-1)).toMatch(
+        /^FAILED \(75\): ENOSPC: no space left on device.* or none; free space in \/run.*; run: eip-heal doctor$/,
+      );
       expect(place.holder(place.second)).toBe(place.me);
       expect(place.names()).toEqual([]);
     }),

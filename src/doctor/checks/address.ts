@@ -1,5 +1,6 @@
 /** Which address is wanted, where it is, and what a heal would make of that. */
 import {
+  type DesiredAddress,
   isFree,
   isUsableIn,
   nameAddress,
@@ -9,15 +10,26 @@ import {
 import { decide, TAKEOVERS } from "../../reconcile/ownership.ts";
 import { UNKNOWN_FOR_MS } from "../../reconcile/bounds.ts";
 import { AWS_CODE, OWN_CODE, EXIT, Failure, lacksPermission } from "../../model/failure.ts";
-import { borderGroupOf } from "../../model/ids.ts";
+import { borderGroupOf, isAllocationId } from "../../model/ids.ts";
+import type { Instance } from "../../model/instance.ts";
+import { nearest } from "../../model/nearest.ts";
 import { statusOf } from "../../reconcile/retry.ts";
 import { choose, POOL_TAKEOVERS } from "../../reconcile/pool.ts";
 import * as remedies from "../remedies.ts";
 import type { Settings } from "../../config/settings.ts";
 import { mayNotDisplace } from "../../reconcile/displacement.ts";
+import { nearTag } from "../../run/desired.ts";
 import { withStep } from "../../run/retrying.ts";
-import { Blocked, failing, ok } from "../runner.ts";
-import { type Checks, type CheckContext, nameOf } from "../context.ts";
+import type { CheckResults } from "../catalog.ts";
+import { Blocked, failing, type Finding, ok, type ResultOf } from "../runner.ts";
+import {
+  type Checks,
+  type CheckContext,
+  nameGroup,
+  nameOf,
+  tagCommands,
+  valueOrFailure,
+} from "../context.ts";
 
 /** The checks of the address, by the rules that decide in a heal. */
 export function checkAddress({
@@ -25,6 +37,8 @@ export function checkAddress({
   findDesired,
   observe,
   nameAnother,
+  tags,
+  groupOf,
 }: CheckContext): Checks<"wanted" | "address" | "holder" | "displaced"> {
   return {
     async wanted(resultOf) {
@@ -38,7 +52,16 @@ export function checkAddress({
             : settings.pool !== undefined
               ? "EIP_HEAL_POOL"
               : `the tag ${wanted.kind === "pool" ? wanted.key : settings.tag}`;
-        return ok(`${nameOf(wanted)}, by ${by}`, wanted);
+        const found = `${nameOf(wanted)}, by ${by}`;
+        const other = wanted.kind === "address" && (await ignoredPool(resultOf));
+        if (!other) return ok(found, wanted);
+        const { key, value } = other;
+        return {
+          mark: "warning",
+          found: `${found}; the tag ${key}=${value} is there too, and is ignored`,
+          remedy: `remove one of the two tags, here and from ${nameGroup(await groupOf(resultOf))}`,
+          value: wanted,
+        };
       } catch (error) {
         if (!(error instanceof Failure)) throw error;
         if (lacksPermission(error)) throw new Blocked(["describe-instances"]);
@@ -50,13 +73,19 @@ export function checkAddress({
             value: undefined,
           };
         }
-        const hasNoValue = error.code === OWN_CODE.noTag || error.kind === "misconfigured";
+        const isUntagged = error.code === OWN_CODE.noTag;
+        if (!isUntagged && error.kind !== "misconfigured") return failing(error);
+        const group = await groupOf(resultOf);
+        const near = isUntagged ? nearTag(settings.tag, await tags(resultOf)) : undefined;
+        const meant = near === undefined ? "" : `did you mean its tag ${near.key}? `;
+        const value = near !== undefined && isAllocationId(near.value) ? near.value : undefined;
+        const tag = { key: settings.tag, value: value ?? remedies.ALLOCATION_ID };
         return failing(
           error,
-          error.code === OWN_CODE.noTag
-            ? `tag this instance, and its Auto Scaling group for those to come; or set EIP_HEAL_ALLOCATION_ID`
+          isUntagged
+            ? `${meant}tag this instance with ${settings.tag}, and ${nameGroup(group)} for those to come; or set EIP_HEAL_ALLOCATION_ID`
             : undefined,
-          hasNoValue ? [remedies.tagInstance(self, settings.tag)] : [],
+          tagCommands(self, group, tag),
         );
       }
     },
@@ -90,6 +119,7 @@ export function checkAddress({
           choose(target, self.zone, observation.addresses, poolTakeover, [], () => UNKNOWN_FOR_MS);
         const choice = under(settings.poolTakeover);
         if (choice.address === undefined) {
+          if (observation.addresses.length === 0) return noSuchPool(resultOf, wanted);
           const policy = POOL_TAKEOVERS.find((one) => under(one).address !== undefined);
           const place = ports.placeOfSetting("EIP_HEAL_POOL_TAKEOVER");
           return {
@@ -97,9 +127,9 @@ export function checkAddress({
             found: `${nameOf(wanted)}: ${choice.why}`,
             remedy:
               policy === undefined
-                ? "add an address to the pool, or let another instance go"
-                : `add an address to the pool, let another instance go, or set EIP_HEAL_POOL_TAKEOVER=${policy} in ${place}`,
-            commands: [remedies.allocate(self.region, borderGroup, wanted)],
+                ? `let another instance go, or ${intoPool}`
+                : `let another instance go, set EIP_HEAL_POOL_TAKEOVER=${policy} in ${place}, or ${intoPool}`,
+            commands: addToPool(self, wanted),
             status: EXIT.TEMPFAIL,
           };
         }
@@ -138,8 +168,8 @@ export function checkAddress({
         return {
           mark: "failed",
           found: free.because,
-          remedy: `${free.remedy}, then ${say}`,
-          commands: [remedies.allocate(self.region, borderGroup), ...commands],
+          remedy: `${free.remedy}: ${CHOOSE}, then ${say}`,
+          commands: [remedies.listFreeAddresses(self.region, borderGroup), ...commands],
           status: EXIT.CONFIG,
         };
       }
@@ -192,8 +222,11 @@ export function checkAddress({
           return {
             mark: "failed",
             found: decision.because,
-            remedy: `${decision.remedy}, then ${say}`,
-            commands: [remedies.allocate(self.region, borderGroupOf(self.zone)), ...commands],
+            remedy: `${decision.remedy}: ${CHOOSE}, then ${say}`,
+            commands: [
+              remedies.listFreeAddresses(self.region, borderGroupOf(self.zone)),
+              ...commands,
+            ],
             status: EXIT.CONFIG,
           };
         }
@@ -210,7 +243,7 @@ export function checkAddress({
               policy === undefined
                 ? "look again in a minute"
                 : decision.do === "yield"
-                  ? `nothing, if ${idOf(holder)} is to have it; if two groups want this address, give each its own; only where instances may take it from each other ${set}`
+                  ? `nothing, if ${idOf(holder)} is to have it; to take it here now: sudo eip-heal --takeover always; if two groups want this address, give each its own; only where instances may take it from each other ${set}`
                   : `let ${idOf(holder)} go, or ${set}`,
             status: decision.do === "yield" ? EXIT.UNAVAILABLE : EXIT.TEMPFAIL,
           };
@@ -249,6 +282,72 @@ export function checkAddress({
       };
     },
   };
+
+  /** The tag of a pool that counts for nothing, because another tag names an address. */
+  async function ignoredPool(resultOf: ResultOf<CheckResults>): Promise<Instance["tag"]> {
+    const { settings } = await resultOf("settings");
+    const [self, session] = await Promise.all([resultOf("identity"), resultOf("metadata")]);
+    if (settings.allocationId !== undefined || settings.pool !== undefined) return undefined;
+    if (self.tag !== undefined) return (await session.instance([settings.poolTag])).tag;
+    const value = (await tags(resultOf))[settings.poolTag];
+    return value ? { key: settings.poolTag, value } : undefined;
+  }
+
+  /** No address carries the tag: the pools that there are come before another address. */
+  async function noSuchPool(
+    resultOf: ResultOf<CheckResults>,
+    pool: DesiredAddress & { kind: "pool" },
+  ): Promise<Finding<never>> {
+    const { settings } = await resultOf("settings");
+    const self = await resultOf("identity");
+    const ec2 = await resultOf("ec2");
+    const { key, value } = pool;
+    const shown = await valueOrFailure(ec2.pools(key));
+    const pools = shown === undefined || shown instanceof Failure ? {} : shown;
+    const meant = nearest(value, Object.keys(pools));
+    const found = `no address carries the tag ${key}=${value}${listOf(key, pools)}`;
+    const status = EXIT.TEMPFAIL;
+    if (meant === undefined) {
+      const other = Object.keys(pools).length === 0 ? "" : "name one of these pools, or ";
+      const commands = addToPool(self, pool);
+      return { mark: "failed", found, remedy: `${other}${intoPool}`, commands, status };
+    }
+    if (settings.pool !== undefined) {
+      const place = ports.placeOfSetting("EIP_HEAL_POOL");
+      const remedy = `did you mean ${meant}? set EIP_HEAL_POOL=${key}=${meant} in ${place}`;
+      return { mark: "failed", found, remedy, status };
+    }
+    const group = await groupOf(resultOf);
+    const remedy = `did you mean ${meant}? correct the tag ${key} of this instance, and of ${nameGroup(group)} for those to come`;
+    const commands = tagCommands(self, group, { key, value: meant });
+    return { mark: "failed", found, remedy, commands, status };
+  }
+}
+
+/** So many pools are named. */
+const NAMED = 10;
+
+function listOf(key: string, pools: Readonly<Record<string, number>>): string {
+  const names = Object.entries(pools).map(
+    ([value, count]) => `${key}=${value} (${count} ${count === 1 ? "address" : "addresses"})`,
+  );
+  if (names.length === 0) return ", nor does any carry another one of that key";
+  const more = names.length > NAMED ? ` and ${names.length - NAMED} more` : "";
+  return `; there are ${names.slice(0, NAMED).join(", ")}${more}`;
+}
+
+/** No cure buys anything: an address is billed, and others may have to allow it by its number. */
+const CHOOSE =
+  "choose an address that nobody holds, or allocate one, which is billed (aws ec2 allocate-address)";
+
+const intoPool = `tag another address for the pool: ${CHOOSE}`;
+
+/** Puts an address into the pool: those that are free, to choose from, and the tag. */
+function addToPool(self: Instance, pool: DesiredAddress & { kind: "pool" }): string[] {
+  return [
+    remedies.listFreeAddresses(self.region, borderGroupOf(self.zone)),
+    remedies.tagResource(self.region, remedies.ALLOCATION_ID, pool),
+  ];
 }
 
 function idOf(holder: PreviousHolder): string {

@@ -5,7 +5,9 @@ import {
   makeReadable,
   moveKeys,
   remedyFor,
+  remedyForNotice,
   sentenceOf,
+  sentenceOfNotice,
 } from "../../config/problem.ts";
 import { EXIT, Failure } from "../../model/failure.ts";
 import { failing, ok } from "../runner.ts";
@@ -56,11 +58,20 @@ export function checkProgram({
       }
       const value = { settings, aws };
       // The unit's user is nobody in particular, so that whatever it reads everybody can.
-      return hasKeysInFile
+      if (hasKeysInFile) {
+        return {
+          mark: "warning",
+          found: `every user can read the keys in ${settingsFile}`,
+          remedy: moveKeys(settingsFile),
+          value,
+        };
+      }
+      const { notices = [] } = configured;
+      return notices.length > 0
         ? {
             mark: "warning",
-            found: `every user can read the keys in ${settingsFile}`,
-            remedy: moveKeys(settingsFile),
+            found: notices.map(sentenceOfNotice).join("; "),
+            remedy: notices.map(remedyForNotice).join("; "),
             value,
           }
         : ok(`${settingsFile}, environment and flags are in order`, value);

@@ -1,0 +1,53 @@
+/** "Did you mean": the known word that a misspelt one is nearest to. */
+
+/** Differences that a misspelt word may have, at most, in characters: more than that is another word. */
+const MOST = 3;
+/** The beginning of a word stands for it from so many characters on. */
+const BEGINNING = 3;
+/** Characters that are compared, at most: no known word is longer. */
+const LONGEST = 64;
+
+/**
+ * The known word that was meant, if one is near enough. Upper and lower case, hyphens and underscores make no difference.
+ *
+ * @param known in order of preference: of two that are as near as each other the first counts
+ */
+export function nearest(word: string, known: readonly string[]): string | undefined {
+  const meant = plain(word);
+  if (meant === "" || meant.length > LONGEST) return undefined;
+  // Of a short word a single character is much.
+  const limit = Math.min(MOST, Math.floor(meant.length / 3));
+  let best: { readonly name: string; readonly distance: number } | undefined;
+  for (const name of known) {
+    const full = plain(name);
+    const isBeginning = meant.length >= BEGINNING && full.startsWith(meant);
+    const distance = Math.min(differences(meant, full), isBeginning ? limit : Infinity);
+    if (distance <= limit && distance < (best?.distance ?? Infinity)) best = { name, distance };
+  }
+  return best?.name;
+}
+
+const plain = (word: string): string => word.toLowerCase().replaceAll(/[^a-z0-9]/g, "");
+
+/** Characters to be added, left out or replaced, and neighbours to be swapped, to make the one of the other. */
+function differences(one: string, other: string): number {
+  const width = other.length + 1;
+  const table = new Uint16Array((one.length + 1) * width);
+  const at = (i: number, j: number) => table[i * width + j] ?? 0;
+  for (let i = 0; i <= one.length; i++) {
+    for (let j = 0; j <= other.length; j++) {
+      const isSame = one[i - 1] === other[j - 1];
+      const isSwapped = one[i - 1] === other[j - 2] && one[i - 2] === other[j - 1];
+      table[i * width + j] =
+        i === 0 || j === 0
+          ? i + j
+          : Math.min(
+              at(i - 1, j) + 1,
+              at(i, j - 1) + 1,
+              at(i - 1, j - 1) + (isSame ? 0 : 1),
+              i > 1 && j > 1 && isSwapped ? at(i - 2, j - 2) + 1 : Infinity,
+            );
+    }
+  }
+  return at(one.length, other.length);
+}
