@@ -1,8 +1,8 @@
 /** Where on the instance the address is to be, by the settings. */
 import { describe, expect, test } from "vitest";
-import { EXIT, Failure } from "../../src/model/failure.ts";
+import { EXIT, Failure, OWN_CODE } from "../../src/model/failure.ts";
 import type { Instance, NetworkInterface } from "../../src/model/instance.ts";
-import { isNoSuchTarget, resolveTarget } from "../../src/model/target.ts";
+import { isNoSuchTarget, nameTarget, resolveTarget } from "../../src/model/target.ts";
 import { statusOf } from "../../src/reconcile/retry.ts";
 
 const networkInterface = (
@@ -54,6 +54,42 @@ describe("the place", () => {
     expect(statusOf(failure)).toBe(EXIT.CONFIG);
     expect(isNoSuchTarget(failure)).toBe(true);
   });
+});
+
+describe("EC2 is told", () => {
+  const [first] = SELF.interfaces as [NetworkInterface];
+
+  test("the instance alone where it has one interface, and the interface where it has several", () => {
+    expect(resolveTarget(SELF, 0, undefined).onlyInterface).toBe(false);
+    const alone = { ...SELF, interfaces: [first] };
+    expect(resolveTarget(alone, 0, undefined).onlyInterface).toBe(true);
+  });
+
+  test("the private address where it is not the primary one", () => {
+    expect(resolveTarget(SELF, 0, undefined).primaryIp).toBe(true);
+    expect(resolveTarget(SELF, 0, "10.0.0.5").primaryIp).toBe(true);
+    expect(resolveTarget(SELF, 0, "10.0.0.6").primaryIp).toBe(false);
+  });
+});
+
+test("a place has the names of the instance, the interface and the private address", () => {
+  const target = resolveTarget(SELF, 0, "10.0.0.6");
+  expect(nameTarget(target)).toBe("i-00000001 eni-00000000 10.0.0.6");
+  // Without a public address there is none, rather than one that is undefined.
+  expect(resolveTarget(SELF, 0, undefined)).not.toHaveProperty("publicIp");
+});
+
+test("a device index is one of card 0, and a text is never an index", () => {
+  const second = networkInterface(0, ["10.0.1.5"], { cardIndex: 1, interfaceId: "eni-00000009" });
+  const self = { ...SELF, interfaces: [second, ...SELF.interfaces] };
+  expect(resolveTarget(self, 0, undefined).interfaceId).toBe("eni-00000000");
+  expect(() => resolveTarget(SELF, "0", undefined)).toThrow(Failure);
+});
+
+test("a failure of another kind is not that there is no such place", () => {
+  expect(isNoSuchTarget(new Failure("not-yet", { why: "no tag", code: OWN_CODE.noTag }))).toBe(
+    false,
+  );
 });
 
 function failureOf(work: () => unknown): Failure {

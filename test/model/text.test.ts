@@ -1,6 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { jsonOf, MAX_LINE, oneLine, shortened, withoutPassword } from "../../src/model/text.ts";
+import {
+  fill,
+  jsonOf,
+  MAX_LINE,
+  oneLine,
+  shortened,
+  withoutPassword,
+} from "../../src/model/text.ts";
 import { HOSTILE_TEXT } from "../support/hostile-texts.ts";
 import { trials } from "../support/properties.ts";
 
@@ -84,5 +91,21 @@ describe("passwords", () => {
       ),
       trial,
     );
+  });
+});
+
+describe("words are put into lines", () => {
+  test.each([
+    ["as many as fit", ["a", "bb", "ccc"], 6, ["a bb", "ccc"]],
+    ["to the last column", ["aaa", "bb"], 6, ["aaa bb"]],
+    ["not beyond it", ["aaa", "bbb"], 6, ["aaa", "bbb"]],
+    ["a longer one on a line of its own", ["a", "b".repeat(9), "c"], 6, ["a", "b".repeat(9), "c"]],
+    ["none at all", [], 6, [""]],
+  ])("%s", (_, words, width, lines) => {
+    expect(fill(words, width)).toEqual(lines);
+  });
+
+  test("without a space between them, where that is asked for", () => {
+    expect(fill(["aa", "bb", "cc"], 4, "")).toEqual(["aabb", "cc"]);
   });
 });
