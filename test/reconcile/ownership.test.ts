@@ -6,6 +6,7 @@ import {
   decide,
   TAKEOVERS,
   type Takeover,
+  wasLaunchedBefore,
   whyNotInService,
 } from "../../src/reconcile/ownership.ts";
 import { UNANSWERED_FOR_MS, UNKNOWN_FOR_MS } from "../../src/reconcile/bounds.ts";
@@ -175,6 +176,12 @@ describe("the gate", () => {
   ])("is closed for %s", (state) => {
     expect(whyNotInService(self(state))).toContain(state);
   });
+
+  test("is closed for a spot instance that is about to be interrupted, whatever its state", () => {
+    for (const state of [undefined, "InService"]) {
+      expect(whyNotInService({ ...self(state), spotAction: "terminate" })).toContain("terminate");
+    }
+  });
 });
 
 describe("a holder that EC2 does not answer for, while it answers for this instance", () => {
@@ -189,12 +196,67 @@ describe("a holder that EC2 does not answer for, while it answers for this insta
 
   test("keeps the address before an instance that merely reboots", () => {
     expect(after(UNANSWERED_FOR_MS, "newest", false)).toBe("wait");
+    // Which it counts as if nobody says that it is a new one.
+    expect(verdict(unanswered, "newest", {}, UNANSWERED_FOR_MS)).toBe("wait");
   });
 
   test("is not known to be gone", () => {
     expect(after(UNANSWERED_FOR_MS, "if-gone", true)).toBe("wait");
     expect(after(UNANSWERED_FOR_MS, "never", true)).toBe("wait");
     expect(after(0, "always", false)).toBe("take");
+  });
+});
+
+test("a state that EC2 may have added says nothing about a zone, however long it is shown", () => {
+  const { launchedAt: _, ...unrecognized } = other("unrecognized");
+  const shown = address(unrecognized);
+  expect(decide(TARGET, "us-east-1a", shown, "newest", UNANSWERED_FOR_MS, true).do).toBe("wait");
+});
+
+test("an instance was not launched before itself", () => {
+  const one = { instanceId: ME, launchedAt: LAUNCHED };
+  expect(wasLaunchedBefore(one, one)).toBe(false);
+});
+
+describe("where EC2 does not show all of it", () => {
+  const { borderGroup: _, ...somewhere } = address({ kind: "nobody" });
+  const here = { kind: "instance", instanceId: ME } as const;
+
+  test("an address without a border group is one of this one", () => {
+    expect(decide(TARGET, "us-east-1a", somewhere, "newest", 0).do).toBe("associate");
+  });
+
+  test("an interface without a private address is no place, nor the other way round", () => {
+    expect(verdict({ ...here, interfaceId: TARGET.interfaceId }, "newest")).toBe("probe");
+    expect(verdict({ ...here, privateIp: TARGET.privateIp }, "newest")).toBe("probe");
+  });
+});
+
+describe("people are told", () => {
+  const told = (holder: Holder) => {
+    const decision = decide(TARGET, "us-east-1a", address(holder), "newest", UNKNOWN_FOR_MS);
+    return "because" in decision ? decision : { because: "" };
+  };
+
+  test("in which state the holder is that counts as gone", () => {
+    expect(told(other("stopped")).because).toContain("stopped");
+    expect(told(other("unknown")).because).toMatch(/not known to EC2/);
+  });
+
+  test("when both were launched, where the newer one has it", () => {
+    const { because } = told(other("running", 60));
+    expect(because).toContain("2026-11-23T10:01:00Z");
+    expect(because).toContain("2026-11-23T10:00:00Z");
+  });
+
+  test("of the permission by which an interface that is left over can be taken, and only of such a one", () => {
+    const held = (isOrphan?: boolean) =>
+      told({ kind: "other", what: "eni-1", ...(isOrphan !== undefined && { isOrphan }) });
+    const permission = "ec2:DescribeNetworkInterfaces";
+    expect(held(true)).toMatchObject({ remedy: expect.stringContaining(permission) as string });
+    for (const other of [held(false), held()]) {
+      expect(other).toMatchObject({ remedy: expect.not.stringContaining(permission) as string });
+    }
   });
 });
 
