@@ -1,17 +1,19 @@
-/** The command line: options and a command in, a request out. Nothing is done here. */
+/** Parses the command line. */
 import { parseArgs } from "node:util";
 import type { CommandLine } from "./commands/command.ts";
 import { commandOf, COMMANDS, goesWith, OPTIONS } from "./commands/index.ts";
 import { SETTINGS } from "./config/settings.ts";
 import { nearest } from "./model/nearest.ts";
 
-/** A command line that makes no sense; the message says what is wrong. */
+/** An invalid command line; the message says what is wrong. */
 export class UsageError extends Error {}
 
 const FLAGS = SETTINGS.map(({ flag }) => flag);
 
 /**
- * @param args the arguments without the program
+ * Parses the command line.
+ *
+ * @param args the arguments without the name of the program
  * @throws UsageError
  */
 export function parseCommandLine(args: readonly string[]): CommandLine {
@@ -44,7 +46,7 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
     }
   }
   const isOn = (name: string) => values[name] === true;
-  // `help COMMAND`, `COMMAND --help`, and `--help` alone, which is about all of them.
+  // `help COMMAND` and `COMMAND --help` are about that command, `--help` alone is about all of them.
   const topics = command.name === "help" ? rest.splice(0, 1) : isOn("help") ? positionals : [];
   if (rest.length > 0) throw new UsageError(`Unexpected argument '${rest[0]}'`);
 

@@ -1,4 +1,4 @@
-/** One command, from its line to its exit status; and the one place that catches what nobody foresaw. */
+/** Runs one command, from the command line to the exit status. The only place that catches unforeseen errors. */
 import manifest from "../package.json" with { type: "json" };
 import { parseCommandLine, UsageError } from "./cli.ts";
 import type { CommandLine, Completion, Options } from "./commands/command.ts";
@@ -16,10 +16,10 @@ import {
 import { prepareProcess, stopSignal } from "./system/process.ts";
 import { contextOf, writeResult } from "./wiring.ts";
 
-/** How the process ends: by an exit status, or by the signal that means that nobody reads its output. */
+/** How the process ends: by an exit status, or by SIGPIPE if nobody reads its output any more. */
 type Ending = ExitStatus | typeof SIGPIPE;
 
-// Until somebody says otherwise: an event loop that runs dry, with nobody left to answer, is a bug and never a success.
+// Unless set otherwise: if the event loop runs dry before a command has ended, that is a bug and never a success.
 process.exitCode = EXIT.SOFTWARE;
 prepareProcess();
 process.on("uncaughtException", (error) => void end(reportBug(error)));
@@ -42,7 +42,7 @@ async function main(args: string[]): Promise<Ending> {
   return publish(await writeResult(await run(context, options), say), options, stop);
 }
 
-/** Does with the end of a command what is to be done, in one place. */
+/** Prints and logs what a command returned. */
 async function publish(
   { status, lines = [], explanation, output, json }: Completion,
   options: Options,
@@ -62,12 +62,12 @@ async function publish(
 function reportBug(error: unknown): ExitStatus {
   const description = (error instanceof Error && error.stack) || String(error);
   const text = `this is a bug in eip-heal ${manifest.version}, please report it: ${description}`;
-  // A line of its own for each frame only: the message may hold what others have written.
+  // Only stack frames get lines of their own: the message may contain text from outside.
   for (const line of text.split(/\n(?= +at )/)) say({ level: "error", text: line });
   return EXIT.SOFTWARE;
 }
 
-/** Ends the process, explicitly: an answer that nobody read would keep it alive. */
+/** Exits explicitly: a response body that was not read would keep the process alive. */
 async function end(ending: Ending): Promise<void> {
   await closeLog();
   await logWritten();

@@ -1,4 +1,4 @@
-/** The configuration of a run, or what is wrong with it. */
+/** The configuration of a command, or what is wrong with it. */
 import type { ExitStatus } from "../model/failure.ts";
 import type { Notice, Problem } from "./problem.ts";
 import type { Settings } from "./settings.ts";
@@ -9,13 +9,13 @@ export type Configuration =
   | {
       readonly settings: Settings;
       readonly notices?: readonly Notice[];
-      /** What the AWS variables are read from: the process's environment over the variables of the file. */
+      /** For the AWS variables: those of the process, then those of the settings file. */
       readonly environment: Environment;
     }
   | {
-      /** Every problem. */
+      /** All problems, not only the first. */
       readonly problems: readonly Problem[];
       readonly status: ExitStatus;
-      /** The launch hook, if that could be read all the same, and the environment to complete it in. */
+      /** The launch hook, if it could be read despite the problems, and the environment for calling AWS. */
       readonly hook?: { readonly name: string; readonly environment: Environment };
     };

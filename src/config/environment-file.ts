@@ -1,13 +1,13 @@
 /**
- * Reads text as systemd's EnvironmentFile= does (systemd.exec(5)), so that /etc/eip-heal.conf means the
- * same to the program as to a unit that loads it. There are no inline comments: `A=b # c` is `b # c`.
+ * Parses text as systemd's EnvironmentFile= does (systemd.exec(5)), so that /etc/eip-heal.conf means the same to the
+ * program as to a unit that loads it. There are no inline comments: the value of `A=b # c` is `b # c`.
  */
 
 export interface EnvironmentFile {
   readonly variables: Readonly<Record<string, string>>;
-  /** The variables that are assigned more than once; the last one counts. */
+  /** Variables that are assigned more than once; the last assignment counts. */
   readonly repeated: readonly string[];
-  /** The lines that are no assignments, by number, and why. */
+  /** Lines that are not assignments, and why not. */
   readonly problems: readonly { readonly line: number; readonly why: string }[];
 }
 
@@ -23,15 +23,15 @@ type State =
   | "comment";
 
 const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
-// Exactly what systemd takes for these (WHITESPACE and NEWLINE in its source): a lone CR ends a line too.
+// WHITESPACE and NEWLINE in systemd's source: a lone CR ends a line too.
 const WHITE = /[ \t\n\r]/;
 const NEWLINE = /[\n\r]/;
 
-/** @param text the content of the file */
+/** Parses the content of the file. */
 export function parseEnvironmentFile(text: string): EnvironmentFile {
   const nul = text.indexOf("\0");
   if (nul !== -1) {
-    // What systemd makes of it depends on its version, and no variable of the environment can hold one.
+    // Versions of systemd differ in how they treat it, and no environment variable can contain one.
     const line = text.slice(0, nul).split("\n").length;
     const why = "a NUL character, which no text has; if it is in UTF-16, save it as UTF-8";
     return { variables: {}, repeated: [], problems: [{ line, why }] };
@@ -42,18 +42,18 @@ export function parseEnvironmentFile(text: string): EnvironmentFile {
   let state: State = "before name";
   let name = "";
   let value = "";
-  let kept = 0; // length of the value without the white space that trails it outside quotes
+  let kept = 0; // length of the value without trailing white space outside quotes
   let line = 1;
   let startedAt = 1;
 
-  const keep = (more: string) => {
-    value += more;
+  const keep = (text: string) => {
+    value += text;
     kept = value.length;
   };
   const finish = () => {
     const key = name.replace(/[ \t]+$/, "");
     if (state === "name" || !NAME.test(key)) {
-      // Its beginning only: the rest of a mistyped line may be a secret.
+      // Only the beginning is quoted: the rest of a mistyped line may be a secret.
       const beginning = `${/^\w{0,40}/.exec(key)?.[0]}…`;
       problems.push({
         line: startedAt,
@@ -116,7 +116,7 @@ export function parseEnvironmentFile(text: string): EnvironmentFile {
         else if (character !== "\n") keep(`\\${character}`);
         break;
       case "comment":
-        // Up to systemd 253 a backslash at its end made the next line part of a comment, which nobody wants.
+        // Not as systemd up to 253, where a backslash at the end made the next line part of the comment.
         if (newline) state = "before name";
         break;
     }
@@ -128,7 +128,7 @@ export function parseEnvironmentFile(text: string): EnvironmentFile {
       why: `a quote is opened and never closed: ${name.trim()}`,
     });
   } else if (name !== "") {
-    // A backslash as the very last character guards the white space before it.
+    // A backslash as the very last character keeps the white space before it.
     if (state === "escape") kept = value.length;
     finish();
   }

@@ -1,15 +1,15 @@
-/** What is wrong with the settings, as data: one function says it, another one how it is put right. */
+/** Problems with the settings as data, with functions that put them and their remedies into words. */
 import { nearest } from "../model/nearest.ts";
 
 export type Problem =
-  /** A key that begins like one of ours and is none; `where` it is set: a file, or "the environment". */
+  /** An EIP_HEAL_ key that does not exist; `where` it is set: a file, or "the environment". */
   | {
       readonly problem: "unknown setting";
       readonly key: string;
       readonly where: string;
       readonly known: readonly string[];
     }
-  /** A value that is not accepted; `source` names setting and place, or the flag. */
+  /** `source` is the flag, or names the setting and where it is set. */
   | {
       readonly problem: "invalid value";
       readonly source: string;
@@ -18,41 +18,41 @@ export type Problem =
       /** The accepted value that was meant, it seems, and for people what that is. */
       readonly meant?: { readonly value: string; readonly what?: string } | undefined;
     }
-  /** Both an address and a pool are named in the same place. */
+  /** Both an address and a pool are set in the same place. */
   | { readonly problem: "address and pool" }
   | {
       readonly problem: "unreadable file";
       readonly file: string;
       readonly why: string;
-      /** Only somebody else may read it. */
+      /** This user may not read it. */
       readonly isHidden?: boolean;
-      /** Does it stay so until somebody has changed it? */
+      /** False if it may be readable the next time. */
       readonly isLasting?: boolean;
     }
-  /** A line that is no assignment. */
+  /** A line that is not an assignment. */
   | {
       readonly problem: "invalid line";
       readonly file: string;
       readonly line: number;
       readonly why: string;
     }
-  /** A variable of the file that names a file of certificates. */
+  /** NODE_EXTRA_CA_CERTS in the settings file names a file that cannot be used. */
   | {
       readonly problem: "unusable certificates";
       readonly variable: string;
       readonly file: string;
       readonly why: string;
     }
-  /** So many more, which are not told one by one. */
+  /** The number of further problems that are not listed. */
   | { readonly problem: "more"; readonly count: number };
 
-/** So many problems are told. Not a mistyped line but another file, by mistake, has more. */
-const TOLD = 50;
+/** Most problems that are listed. A file with more is probably not a settings file at all. */
+const MAX_LISTED = 50;
 
-/** The first of these problems, and how many there are besides. */
+/** The first problems, and how many more there are. */
 export function atMost(problems: readonly Problem[]): readonly Problem[] {
-  const count = problems.length - TOLD;
-  return count > 1 ? [...problems.slice(0, TOLD), { problem: "more", count }] : problems;
+  const count = problems.length - MAX_LISTED;
+  return count > 1 ? [...problems.slice(0, MAX_LISTED), { problem: "more", count }] : problems;
 }
 
 function nameMeant({ value, what }: { readonly value: string; readonly what?: string }): string {
@@ -101,7 +101,7 @@ export function remedyForNotice(notice: Notice): string {
   }
 }
 
-/** One sentence, without a full stop: what is wrong, and what is accepted. */
+/** What is wrong and what is accepted, as a sentence without a full stop. */
 export function sentenceOf(problem: Problem): string {
   const found = foundIn(problem);
   switch (problem.problem) {
@@ -143,9 +143,9 @@ export function foundIn(problem: Problem): string {
   }
 }
 
-/** Characters of a value or a key that are told; no accepted one is longer. */
-const LONGEST = 300;
-const cut = (text: string) => (text.length <= LONGEST ? text : `${text.slice(0, LONGEST)}…`);
+/** Longest value or key that is quoted in full, in characters; no valid one is longer. */
+const MAX_QUOTED = 300;
+const cut = (text: string) => (text.length <= MAX_QUOTED ? text : `${text.slice(0, MAX_QUOTED)}…`);
 
 /**
  * What to do about it.
@@ -178,21 +178,21 @@ export function remedyFor(problem: Problem, placeOfSetting: (key: string) => str
   }
 }
 
-/** Where keys are readable for systemd, which gives them to the units, and for nobody else. */
+/** Where access keys belong: in a file that only systemd reads, which passes them to the units. */
 const FOR_KEYS =
   "a file for root alone (0600) that EnvironmentFile= in a drop-in of eip-heal.service and eip-heal-recheck.service names";
 
-/** For keys in a settings file, which the unit's user, and with it everybody, has to be able to read. */
+/** The remedy for access keys in the settings file, which the unit's unprivileged user, and so everybody, can read. */
 export function moveKeys(file: string): string {
   return `move the keys from ${file} to ${FOR_KEYS}; the rest is for everybody to read (chmod 0644)`;
 }
 
-/** For a settings file that the unit's user, who is nobody in particular, may not read. */
+/** The remedy for a settings file that the unit's unprivileged user may not read. */
 export function makeReadable(file: string): string {
   return `make ${file} a file that everybody may read (chmod 0644)`;
 }
 
-/** For a variable whose value makes no sense, where it is set. */
+/** The remedy for a variable with an invalid value. */
 export function correctOrRemove(variable: string, placeOfSetting: (key: string) => string): string {
   return `correct ${variable} in ${placeOfSetting(variable)}, or remove it there`;
 }

@@ -1,10 +1,10 @@
-/** Where settings come from, and which place wins. */
+/** Reads the settings from flags, environment and settings file, in this order of precedence. */
 import type { Notice, Problem } from "./problem.ts";
 import { nearest } from "../model/nearest.ts";
 import { type Settings, SETTINGS } from "./settings.ts";
 import { InvalidValue } from "./values.ts";
 
-/** Keys of /run/eip-heal/env: a unit that loads that file and calls eip-heal has them in its environment, and is in order. */
+/** Keys of /run/eip-heal/env. A unit that loads that file and calls eip-heal has them in its environment; they are no settings. */
 export const RESULT_KEYS = [
   "EIP_HEAL_PUBLIC_IP",
   "EIP_HEAL_ALLOCATION_ID",
@@ -13,9 +13,9 @@ export const RESULT_KEYS = [
   "EIP_HEAL_INTERFACE_ID",
 ] as const;
 
-/** Where a value came from, in order of precedence. */
+/** The sources of settings, in order of precedence. */
 export interface Sources {
-  /** By flag, without the dashes: `allocation-id`. */
+  /** By name without the dashes: `allocation-id`. */
   readonly flags: Readonly<Record<string, string>>;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly file: {
@@ -29,15 +29,15 @@ export interface Sources {
 export type SettingsResult =
   | { readonly settings: Settings; readonly notices?: readonly Notice[] }
   | {
-      /** Every problem. */
+      /** All problems, not only the first. */
       readonly problems: readonly Problem[];
-      /** Are all of them on the command line? */
+      /** All problems are on the command line. */
       readonly onlyFlags: boolean;
-      /** The launch hook all the same, if that could be read: who waits for it should not wait in vain. */
+      /** The launch hook, if it could be read, so that it can still be abandoned. */
       readonly lifecycleHook?: string;
     };
 
-/** Flags over environment over file over defaults; every problem is reported, not only the first. */
+/** Reads the settings: flags over environment over file over defaults. */
 export function readSettings({ flags, environment: variables, file }: Sources): SettingsResult {
   const environment = withoutResult(variables);
   const problems: Problem[] = [];
@@ -65,11 +65,11 @@ export function readSettings({ flags, environment: variables, file }: Sources): 
   notices.push(...oddKeys(environment, file, known));
 
   const values: { -readonly [F in keyof Settings]?: unknown } = {};
-  /** Of which rank the source of each value is, 0 the highest. */
+  /** The precedence of the source of each value; 0 is the highest. */
   const ranks = new Map<keyof Settings, number>();
   for (const row of SETTINGS) {
     const { field, key, flag, default: fallback, former = {}, choices, parse } = row;
-    // An empty value in the environment or the file is no value: that is how a unit unsets a variable.
+    // An empty value in the environment or the file means unset, as in a unit's Environment=.
     const sources = [
       [flags[flag], `--${flag}`],
       [environment[key] || undefined, `${key} in the environment`],
@@ -102,21 +102,21 @@ export function readSettings({ flags, environment: variables, file }: Sources): 
   if (byId === byPool && byId !== Infinity) {
     report({ problem: "address and pool" }, byId === 0);
   }
-  // A flag says something else than the file: the flag is meant, for what is wanted as for each setting.
+  // Address and pool exclude each other, so the one with the higher precedence replaces the other one too.
   delete values[byId < byPool ? "pool" : "allocationId"];
-  // Each row has parsed what its field is, and a field that has to be there has a default.
+  // The type of ROWS makes sure that each row parses the type of its field and that a required field has a default.
   const settings = values as Settings;
   if (problems.length === 0) return { settings, ...(notices.length > 0 && { notices }) };
   const { lifecycleHook } = settings;
   return { problems, onlyFlags, ...(lifecycleHook !== undefined && { lifecycleHook }) };
 }
 
-/** So many keys that are not ours are looked at: a file with more is another one, by mistake. */
-const LOOKED_AT = 100;
+/** Most unknown keys that are checked. A file with more is probably not a settings file at all. */
+const MAX_CHECKED = 100;
 
 /**
- * Keys that are ignored and seem to be meant for us: in lower case, misspelt in their first words, or, in our own file,
- * without these; and those that the file has more than once.
+ * Notices about keys that are ignored but look like settings (lower case, misspelt prefix or, in the settings file, no
+ * prefix), and about keys that the file assigns more than once.
  */
 function oddKeys(
   environment: Sources["environment"],
@@ -129,7 +129,7 @@ function oddKeys(
   return [
     ...Object.keys(variables)
       .filter((key) => !isOurs(key))
-      .slice(0, LOOKED_AT)
+      .slice(0, MAX_CHECKED)
       .flatMap((key) => {
         const whole = `EIP_HEAL_${key.toUpperCase()}`;
         return ignored(path, key, known.has(whole) ? whole : nearest(key, [...known]));
@@ -143,7 +143,7 @@ function oddKeys(
   ];
 }
 
-/** Without what comes from /run/eip-heal/env: what one run has found is no setting of the next. */
+/** The environment without the variables of /run/eip-heal/env: the result of one run is not a setting of the next. */
 function withoutResult(environment: Sources["environment"]): Sources["environment"] {
   if (environment["EIP_HEAL_INSTANCE_ID"] === undefined) return environment;
   const found = new Set<string>(RESULT_KEYS);

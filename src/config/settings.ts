@@ -1,6 +1,6 @@
 /**
- * The settings: a row for each, with key, default, meaning and explanation. The command line, `--help`, /etc/eip-heal.conf,
- * the manual, the completions and the README are made of these rows (make docs).
+ * The table of settings: key, default, meaning and explanation of each. The command line, `--help`, /etc/eip-heal.conf, the
+ * manual, the completions and the README are generated from these rows (make docs).
  */
 import { TAKEOVERS, type Takeover } from "../reconcile/ownership.ts";
 import { POOL_TAKEOVERS, type PoolTakeover } from "../reconcile/pool.ts";
@@ -16,41 +16,41 @@ import {
   YES_OR_NO,
 } from "./values.ts";
 
-/** Of winston's npm levels, most urgent first. */
+/** The levels offered, of winston's npm levels; the most urgent first. */
 export const LOG_LEVELS = ["error", "warn", "info", "debug"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 export interface Settings {
-  /** The address; without it the instance tag `tag` names it. */
+  /** The desired address; default: the instance tag `tag` names it. */
   readonly allocationId?: string;
   readonly tag: string;
-  /** Tag of the addresses of a pool. */
+  /** The tag that the addresses of the pool carry. */
   readonly pool?: { readonly key: string; readonly value: string };
   readonly poolTag: string;
-  /** May an address of a pool be taken from a running instance? */
+  /** Whether an address of the pool may be taken from a running instance. */
   readonly poolTakeover: PoolTakeover;
   readonly takeover: Takeover;
-  /** May associating push another Elastic IP off this instance? */
+  /** Whether another Elastic IP at the target may be disassociated. */
   readonly displace: boolean;
-  /** Which interface: its device index, its id or its MAC. */
+  /** Device index, interface id or MAC. */
   readonly interface: number | string;
-  /** The private IPv4 address to map to; without it the primary one. */
+  /** The private IPv4 address of the target; default: the primary one of the interface. */
   readonly privateIp?: string;
   /** Milliseconds that one run may take. */
   readonly deadlineMs: number;
-  /** Is an instance without tag and setting in order? */
+  /** Whether an instance that neither a tag nor a setting gives an address is fine. */
   readonly optional: boolean;
   /** The launch hook of the Auto Scaling group to complete. */
   readonly lifecycleHook?: string;
   readonly logLevel: LogLevel;
 }
 
-/** What is known of a setting whose value is a T. */
+/** The row of a setting with values of type T. */
 interface Row<T> {
   readonly key: `EIP_HEAL_${string}`;
   /** Name of the value in `--help` and in the manual. */
   readonly placeholder: string;
-  /** All values, where the list is closed. */
+  /** All valid values, if the list is closed. */
   readonly choices?: readonly string[];
   /** Half a line, for `--help` and the README. */
   readonly meaning: string;
@@ -62,13 +62,13 @@ interface Row<T> {
   readonly parse: (text: string) => T;
 }
 
-/** A setting that may be absent has no default, and an example for the settings file instead. */
+/** An optional setting has an example for the settings file instead of a default. */
 type RowOf<F extends keyof Settings> = Row<Required<Settings>[F]> &
   (object extends Pick<Settings, F>
     ? { readonly default?: undefined; readonly example: string }
     : { readonly default: string; readonly example?: undefined });
 
-/** In the order in which they are told. */
+/** In the order of the manual. */
 const ROWS: { readonly [F in keyof Settings]-?: RowOf<F> } = {
   allocationId: {
     key: "EIP_HEAL_ALLOCATION_ID",
@@ -185,7 +185,7 @@ const ROWS: { readonly [F in keyof Settings]-?: RowOf<F> } = {
 
 export interface SettingRow extends Row<unknown> {
   readonly field: keyof Settings;
-  /** Of the command line, without the dashes. */
+  /** Name of the flag, without the dashes. */
   readonly flag: string;
   readonly default?: string | undefined;
   readonly example?: string | undefined;

@@ -1,7 +1,7 @@
-/** Values of settings: what a text has to be, and what it then means. */
+/** Parses and validates the values of settings. */
 import { isAllocationId, isHookName, isInterfaceId, isIpv4, isMac } from "../model/ids.ts";
 
-/** A text that is no value of the setting; the message says what is accepted. */
+/** An invalid value; the message says what is accepted. */
 export class InvalidValue extends Error {}
 
 function accept<T>(fits: boolean, value: T, accepted: string): T {
@@ -9,7 +9,7 @@ function accept<T>(fits: boolean, value: T, accepted: string): T {
   return value;
 }
 
-/** A setting with a closed list of values, as the part of its row that follows from the list. */
+/** The part of a setting's row that follows from a closed list of values. */
 export function choice<T extends string>(choices: readonly T[]) {
   return { choices, placeholder: choices.join("|"), parse: oneOf(choices) };
 }
@@ -33,7 +33,7 @@ export function allocationId(text: string): string {
   return accept(isAllocationId(text), text, allocationIdHint(text));
 }
 
-/** What is wrong with a text that should be an allocation id. */
+/** What is accepted as an allocation id, with a hint about what the text seems to be instead. */
 export function allocationIdHint(text: string): string {
   const shape = "an allocation id such as eipalloc-0123456789abcdef0";
   if (isIpv4(text))
@@ -84,7 +84,7 @@ export function hookName(text: string): string {
   );
 }
 
-/** Units of systemd.time(7) that make sense here, in milliseconds. */
+/** The units of systemd.time(7) that are accepted, in milliseconds. */
 const UNITS: Readonly<Record<string, number>> = {
   ms: 1,
   "": 1_000,

@@ -1,16 +1,16 @@
 /**
- * The variables of others that are read, in the environment and in the settings file, with what they mean here: what the AWS
- * SDKs read, and one of Node's. The manual and the settings file are made of this table (make docs).
+ * The variables without our prefix that are read from the environment and the settings file: those of the AWS SDKs, and one
+ * of Node's. The manual and the settings file are generated from this table (make docs).
  */
 
 export interface VariableRow {
-  /** More than one where they are told together. */
+  /** Several if they are documented together. */
   readonly keys: readonly string[];
   /** In the markup of docs/generate/text.ts. */
   readonly explanation: string;
   /** For the settings file. */
   readonly example?: string;
-  /** Not for a file that everybody may read. */
+  /** It must not be in a file that everybody can read. */
   readonly isSecret?: boolean;
 }
 

@@ -1,39 +1,39 @@
-/** What a policy is to allow, by what was asked for and what is known of the instance. Pure. */
+/** Determines what a policy has to allow, from the command line, the settings and the instance. Pure. */
 import type { Settings } from "../config/settings.ts";
 import { partitionOf } from "../model/ids.ts";
 import type { Instance, InstanceContext } from "../model/instance.ts";
 import { ANY, type PolicyInput } from "./policy.ts";
 
-/** What the command line says about the policy. */
+/** The options of `eip-heal policy`. */
 export interface Scope {
-  /** Only what a heal cannot do without. */
+  /** Only permissions that a heal cannot do without. */
   readonly required: boolean;
   /** Any address of the account. */
   readonly any: boolean;
-  /** A launch hook is to be completed, as it is anyhow where the settings name one. */
+  /** With completing a launch hook; implied if the settings name one. */
   readonly hook: boolean;
-  /** `eip-heal release` is to work too. */
+  /** With `eip-heal release`. */
   readonly release: boolean;
   readonly region?: string;
   readonly account?: string;
-  /** The instances have several interfaces, in this VPC. */
+  /** For instances with several interfaces, in this VPC. */
   readonly vpc?: string;
-  /** A launch hook of this group is to be completed. */
+  /** With completing a launch hook of this group. */
   readonly group?: string;
 }
 
-/** What an instance tells about itself, as far as it was found out. */
+/** What is known about the instance. */
 export interface InstanceDetails {
   readonly self: Instance;
   readonly instanceContext?: InstanceContext;
-  /** VPC of the interface that the address is to be on. */
+  /** VPC of the target's interface. */
   readonly vpc?: string;
 }
 
-/** For what the settings say, and nothing besides. */
+/** Without options: what the settings need. */
 export const DEFAULT_SCOPE: Scope = { required: false, any: false, hook: false, release: false };
 
-/** What the policy is to allow, by what was asked for and what is known of the instance. */
+/** What the policy has to allow; ANY for what is not known. */
 export function policyInput(
   settings: Settings,
   scope: Scope,
@@ -51,7 +51,7 @@ export function policyInput(
     addresses,
     severalInterfaces: scope.vpc !== undefined || (self?.interfaces.length ?? 1) > 1,
     vpc: scope.vpc ?? found?.vpc ?? ANY,
-    // Off EC2 nothing tells whether instance metadata will show the group.
+    // Outside EC2 it is not known whether instance metadata will show the group.
     ...(hook && { hook: { group, lookUp: instanceContext?.group === undefined } }),
     release: scope.release,
   };

@@ -1,14 +1,14 @@
 /**
- * The smallest IAM policy with which a heal succeeds, and what makes it do better. Pure. Which actions know which resources and which
- * condition keys: Service Authorization Reference, "Actions, resources, and condition keys for Amazon EC2"
- * and "… for Amazon EC2 Auto Scaling".
+ * The smallest IAM policy with which a heal succeeds, and optional permissions that improve it. Pure. For which actions
+ * support which resources and condition keys see the Service Authorization Reference, "Actions, resources, and condition
+ * keys for Amazon EC2" and "… for Amazon EC2 Auto Scaling".
  */
 import { fill, jsonOf, oneLine } from "../model/text.ts";
 
-/** What stands in an ARN where it is not known: IAM reads it as "any". */
+/** Stands in an ARN for what is not known: IAM's wildcard. */
 export const ANY = "*";
 
-/** What the policy is to allow, and where. */
+/** What the policy has to allow, and where. */
 export interface PolicyInput {
   /** `aws`, `aws-cn` … */
   readonly partition: string;
@@ -20,7 +20,10 @@ export interface PolicyInput {
     | { readonly kind: "address"; readonly allocationId: string }
     | { readonly kind: "pool"; readonly key: string; readonly value: string }
     | { readonly kind: "any" };
-  /** With several interfaces EC2 is given an interface, with one the instance: IAM knows different things about them. */
+  /**
+   * On an instance with several interfaces AssociateAddress names the interface, otherwise the instance. The two resource
+   * types support different condition keys.
+   */
   readonly severalInterfaces: boolean;
   /** The VPC of the interfaces, or ANY. */
   readonly vpc: string;
@@ -28,10 +31,10 @@ export interface PolicyInput {
   readonly hook?: {
     /** The name of the Auto Scaling group, or ANY. */
     readonly group: string;
-    /** Is the instance told its group by Auto Scaling alone, not by instance metadata? */
+    /** The group has to be looked up in Auto Scaling, because instance metadata does not show it. */
     readonly lookUp: boolean;
   };
-  /** May the address be given up, too? */
+  /** With DisassociateAddress, for `eip-heal release`. */
   readonly release: boolean;
 }
 
@@ -43,15 +46,15 @@ export interface Statement {
   readonly Condition?: Readonly<Record<string, Readonly<Record<string, string>>>>;
 }
 
-/** A statement and why it is there, for people. */
+/** A statement, and in words why it is needed. */
 export interface ExplainedStatement {
   readonly statement: Statement;
   readonly because: string;
-  /** A heal works without it; OPTIONAL says what is worse then. */
+  /** A heal works without it; OPTIONAL says what is missing then. */
   readonly isOptional?: boolean;
 }
 
-/** What a heal does without, and what is worse then, as the end of a sentence that begins with "without it". */
+/** Optional permissions, with what is missing without them as the end of a sentence that begins with "without it". */
 export const OPTIONAL = {
   "ec2:DescribeNetworkInterfaces":
     "an address on an interface that an instance has left behind when it was terminated has to be let go by hand",
@@ -60,8 +63,8 @@ export const OPTIONAL = {
 } as const;
 
 /**
- * One clause for each type of resource: a condition on a key that a resource lacks would refuse the whole
- * call (EC2 user guide, "Policy structure").
+ * The statements of the policy, one for each resource type: a condition on a key that a resource type does not support
+ * would deny the whole call (EC2 user guide, "Policy structure").
  */
 export function statementsFor(input: PolicyInput): ExplainedStatement[] {
   const { severalInterfaces, hook, release } = input;
@@ -76,17 +79,17 @@ export function statementsFor(input: PolicyInput): ExplainedStatement[] {
   ];
 }
 
-/** The policy as IAM knows it. */
+/** The policy document as an object. */
 export function policyOf(statements: readonly ExplainedStatement[]) {
   return { Version: "2012-10-17", Statement: statements.map(({ statement }) => statement) };
 }
 
-/** The policy as `aws iam put-role-policy` takes it. */
+/** The policy document as JSON text for `aws iam put-role-policy`. */
 export function documentOf(statements: readonly ExplainedStatement[]): string {
   return `${jsonOf(policyOf(statements), 2)}\n`;
 }
 
-/** Why each statement is there, for people, in lines of at most 79 characters. */
+/** Why each statement is needed, in lines of at most 79 characters. */
 export function explanationOf(statements: readonly ExplainedStatement[]): string {
   return statements
     .map(({ statement: { Sid, Action, Resource }, because, isOptional }) =>
@@ -190,7 +193,7 @@ function interfaces(input: PolicyInput): ExplainedStatement {
             : "ec2:DisassociateAddress",
       Resource: ec2Arn(input, "network-interface/*"),
       ...(vpc !== ANY && {
-        // Any account: a shared VPC is named by that of its owner, which nothing tells on the instance.
+        // Any account: the ARN of a shared VPC contains its owner's account, which cannot be found out on the instance.
         Condition: { ArnEquals: { "ec2:Vpc": ec2Arn({ ...input, account: ANY }, `vpc/${vpc}`) } },
       }),
     },
@@ -246,7 +249,7 @@ function lookAtInterfaces({ region }: PolicyInput): ExplainedStatement {
   };
 }
 
-/** For actions that know no resources: what can be said is the region. */
+/** For actions without resource-level permissions: they can only be limited to the region. */
 function everythingIn(region: string): Pick<Statement, "Resource" | "Condition"> {
   return {
     Resource: "*",
@@ -258,7 +261,7 @@ function ec2Arn({ partition, region, account }: PolicyInput, resource: string): 
   return `arn:${partition}:ec2:${region}:${account}:${resource}`;
 }
 
-/** A text that means itself, though IAM reads `*`, `?` and `${…}` in it (IAM user guide, "Policy variables"). */
+/** Escapes `*`, `?` and `${…}`, which have a meaning in IAM conditions (IAM user guide, "Policy variables"). */
 function literal(text: string): string {
   return text.replace(/[*?$]/g, "${$&}");
 }
