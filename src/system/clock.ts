@@ -1,6 +1,6 @@
-/** Time, passed to whoever needs it: no test waits for real, and nothing else asks the machine. */
+/** Time and randomness, passed as a parameter to all code that needs them so that tests need not wait. */
 export interface Clock {
-  /** Milliseconds on a clock that only moves forward; its zero means nothing. */
+  /** Milliseconds of the monotonic clock, which starts with the boot. */
   now: () => number;
   /** Wall-clock time, for records. */
   date: () => Date;
@@ -11,7 +11,7 @@ export interface Clock {
 }
 
 export const systemClock: Clock = {
-  // Not performance.now(), which has to be loaded first.
+  // Not performance.now(): node:perf_hooks would have to be loaded first.
   now: () => Number(process.hrtime.bigint()) / 1e6,
   date: () => new Date(),
   random: () => Math.random(),

@@ -1,4 +1,4 @@
-/** What doctor looks at on this machine. */
+/** Gives doctor access to this machine. */
 import { existsSync, realpathSync, statSync } from "node:fs";
 import type { Configuration, Environment } from "../config/configuration.ts";
 import { SETTINGS } from "../config/settings.ts";
@@ -9,7 +9,6 @@ import { configFile } from "./read-configuration.ts";
 import { network } from "./probe.ts";
 import { firmwareInstanceId, unitState } from "./units.ts";
 
-/** What was asked for, and what there is. */
 interface DoctorRequest {
   readonly commandLine: {
     readonly config?: string;
@@ -20,10 +19,11 @@ interface DoctorRequest {
   readonly processEnvironment: Environment;
   readonly version: string;
   readonly log: Ports["log"];
-  /** AWS with these variables. @throws Failure `misconfigured` for those that make no sense */
+  /** AWS as configured by these variables. @throws Failure `misconfigured` for invalid values */
   readonly aws: (environment: Environment) => Aws;
 }
 
+/** Builds the ports of doctor. */
 export function doctorPortsOf(request: DoctorRequest): DoctorPorts {
   const { commandLine, configuration, processEnvironment, version, log, aws } = request;
   const path = configFile(commandLine);
@@ -44,7 +44,7 @@ export function doctorPortsOf(request: DoctorRequest): DoctorPorts {
   return {
     configured,
     settingsFile: existsSync(path) ? path : `${path} (not there)`,
-    // A file that was named is not the unit's.
+    // Only the default file has to be readable for the unit.
     hiddenFile: commandLine.config === undefined && isHidden(path) ? path : undefined,
     hasKeysInFile:
       Boolean(environment["AWS_SECRET_ACCESS_KEY"]) && !processEnvironment["AWS_SECRET_ACCESS_KEY"],
@@ -62,7 +62,7 @@ export function doctorPortsOf(request: DoctorRequest): DoctorPorts {
   };
 }
 
-/** Is it there, and closed to users that are neither its owner nor of its group? */
+/** Whether it exists but is not readable for everybody. */
 function isHidden(path: string): boolean {
   const mode = statSync(path, { throwIfNoEntry: false })?.mode;
   return mode !== undefined && (mode & 0o004) === 0;

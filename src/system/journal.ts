@@ -1,6 +1,6 @@
 /**
- * The log: one line per event to stderr. When stderr is the journal each line carries its priority as
- * `<N>` (sd-daemon(3)); on a terminal warnings and errors are coloured, unless NO_COLOR says otherwise.
+ * The log: one line per event on stderr. If stderr is the journal, each line begins with its priority as `<N>`
+ * (sd-daemon(3)); on a terminal warnings and errors are coloured unless NO_COLOR is set.
  */
 import { fstatSync } from "node:fs";
 import printf from "logform/printf.js";
@@ -28,7 +28,7 @@ export type Log = Record<"error" | "warn" | "info" | "debug", (message: string) 
   close(): Promise<void>;
 };
 
-/** One event as it is written: one line, whatever others have put into it, and marked as the manner wants it. */
+/** Formats an event as one line, whatever text from outside the message contains. */
 export function formatEvent(level: LogLevel, message: string, logFormat: LogFormat): string {
   const line = shortened(message, MAX_LINE);
   switch (logFormat) {
@@ -44,8 +44,8 @@ export function formatEvent(level: LogLevel, message: string, logFormat: LogForm
 }
 
 /**
- * How stderr wants its lines. systemd tells by JOURNAL_STREAM which file it has connected to the journal
- * (device:inode); the variable is inherited, so it only counts if stderr still is that file.
+ * The format for what stderr is connected to. JOURNAL_STREAM names the device and inode of the stream that systemd connected
+ * to the journal. Child processes inherit the variable, so it has to match stderr.
  */
 export function logFormatOf(environment: Readonly<Record<string, string | undefined>>): LogFormat {
   const journal = environment["JOURNAL_STREAM"];
@@ -54,14 +54,18 @@ export function logFormatOf(environment: Readonly<Record<string, string | undefi
       const { dev, ino } = fstatSync(2);
       if (journal === `${dev}:${ino}`) return "journal";
     } catch {
-      // no stderr at all
+      // stderr is closed
     }
   }
   const hasColour = !environment["NO_COLOR"] && environment["TERM"] !== "dumb";
   return process.stderr.isTTY && hasColour ? "terminal" : "plain";
 }
 
-/** @param stream where its lines go: the units have the journal at stdout, and at stderr the console too */
+/**
+ * Opens a log.
+ *
+ * @param stream where it writes: our units have stdout connected to the journal, stderr to journal and console
+ */
 export function openLog(
   level: LogLevel,
   logFormat: LogFormat,
@@ -90,10 +94,10 @@ export function openLog(
 const logFormat = logFormatOf(process.env);
 let level: LogLevel = "info";
 let log = openLog(level, logFormat);
-/** Opened when it is needed. */
+/** Opened on first use. */
 let journalLog: Log | undefined;
 
-/** From which level on lines are written. */
+/** Sets the least urgent level that is written. */
 export function setLevel(next: LogLevel): void {
   level = next;
   log = openLog(level, logFormat);
@@ -101,9 +105,9 @@ export function setLevel(next: LogLevel): void {
 
 /** Writes a line to the log of this process. */
 export function say({ level: of, text, journalOnly = false }: Line): void {
-  const isForJournalAlone = journalOnly && logFormat === "journal";
-  if (isForJournalAlone) journalLog ??= openLog(level, logFormat, "stdout");
-  (isForJournalAlone ? journalLog : log)?.[of](text);
+  const skipsConsole = journalOnly && logFormat === "journal";
+  if (skipsConsole) journalLog ??= openLog(level, logFormat, "stdout");
+  (skipsConsole ? journalLog : log)?.[of](text);
 }
 
 /** Resolves when everything has been written. */

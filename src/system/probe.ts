@@ -1,4 +1,4 @@
-/** What the network between this machine and a host lets through, step by step: name, connection, TLS and HTTP. */
+/** Tests the network between this machine and a host step by step: DNS, TCP, TLS and HTTP. */
 import { lookup, Resolver } from "node:dns/promises";
 import { readFileSync } from "node:fs";
 import { type Agent, request as requestHttp } from "node:http";
@@ -13,15 +13,15 @@ const STEP_MS = 3_000;
 export const network = { resolve, connect, greet };
 
 /**
- * The IP addresses of a host.
+ * Resolves a host name to its IP addresses.
  *
  * @throws Failure `unreachable`
  */
 async function resolve(host: string, signal: AbortSignal): Promise<string[]> {
   const resolver = new Resolver({ timeout: 1_000, tries: 2 });
   return limited(`the name ${host}`, signal, async () => {
-    // The system's own way cannot be ended, and one that waits for a dead resolver holds up the end of the
-    // process for as long: it is asked only when there is a resolver, or none is needed.
+    // getaddrinfo(3) cannot be aborted and keeps the process alive while it waits for a dead DNS server, so it is only
+    // called if a server answers or none is needed.
     const answers = await Promise.allSettled([resolver.resolve4(host), resolver.resolve6(host)]);
     const found = answers.flatMap((answer) => (answer.status === "fulfilled" ? answer.value : []));
     if (found.length > 0) return found;
@@ -45,9 +45,9 @@ function isInHosts(host: string): boolean {
 }
 
 /**
- * Connects by TCP, and hangs up.
+ * Opens a TCP connection and closes it.
  *
- * @returns the IP address that it has come to
+ * @returns the IP address that it connected to
  * @throws Failure `unreachable`
  */
 function connect(url: URL, signal: AbortSignal): Promise<string> {
@@ -66,10 +66,10 @@ function connect(url: URL, signal: AbortSignal): Promise<string> {
 }
 
 /**
- * Asks for `/`, unsigned. Whatever HTTP answer comes will do.
+ * Sends an unsigned HEAD request for `/`. Any HTTP answer counts as success.
  *
- * @param agent makes the connection
- * @returns what was spoken, and the time by the answer's `Date`
+ * @param agent opens the connection
+ * @returns the protocol, in words, and the time in the answer's `Date` header
  * @throws Failure `unreachable`
  */
 function greet(
@@ -105,7 +105,7 @@ function greet(
 const hostOf = (url: URL): string => url.hostname.replace(/^\[|\]$/g, "");
 const portOf = (url: URL): number => Number(url.port) || (url.protocol === "http:" ? 80 : 443);
 
-/** Ends work that takes too long, and tells whatever goes wrong as a Failure. */
+/** Limits work to STEP_MS, and throws every error as a Failure. */
 async function limited<T>(
   request: string,
   signal: AbortSignal,

@@ -1,18 +1,18 @@
-/** This process: what it takes from its environment, how it is called, and how it is stopped. */
+/** Sets up this process: environment variables, its name, globals, signals. */
 import { writeFileSync } from "node:fs";
 import { watchOutput } from "./output.ts";
 
-/** Makes Node behave the same wherever it runs; to be called before anything else. */
+/** Makes Node behave the same in every environment. Has to be called before anything else. */
 export function prepareProcess(): void {
-  // Of Node's own variables only NODE_EXTRA_CA_CERTS is the user's business: none of the others may change what we do.
+  // Of Node's own variables only NODE_EXTRA_CA_CERTS is documented; the others must not change what we do.
   for (const name of Object.keys(process.env)) {
     if (name.startsWith("NODE_") && name !== "NODE_EXTRA_CA_CERTS") delete process.env[name];
   }
-  // ps, top and systemctl show this name, which Node sets to "MainThread". process.title would replace the arguments as well.
+  // Shown by ps, top and systemctl; Node sets it to "MainThread". process.title would replace the arguments as well.
   try {
     writeFileSync("/proc/self/comm", "eip-heal");
   } catch {
-    // Nothing but a name.
+    // It is only a name.
   }
   // The SDK tests `body instanceof ReadableStream`, and touching that global loads all of Node's web streams. We use none.
   Reflect.deleteProperty(globalThis, "ReadableStream");

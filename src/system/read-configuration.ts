@@ -1,4 +1,4 @@
-/** The configuration as this machine has it: command line, environment and /etc/eip-heal.conf, put together. */
+/** Reads the configuration of this machine: command line, environment and /etc/eip-heal.conf. */
 import { parseEnvironmentFile } from "../config/environment-file.ts";
 import { atMost, type Problem } from "../config/problem.ts";
 import { EXIT } from "../model/failure.ts";
@@ -9,13 +9,13 @@ import { readTextFile, Unreadable } from "./text-file.ts";
 
 const CONFIG_FILE = "/etc/eip-heal.conf";
 
-/** The settings file: the one that was named, else the one of the package. */
+/** Path of the settings file: the one given, or the default. */
 export const configFile = ({ config }: { config?: string }): string => config ?? CONFIG_FILE;
 
 /**
  * Reads the settings from the command line, the environment and the settings file.
  *
- * @param config path of the file if one was named; it has to be there then
+ * @param config path of the file, if one was given; it then has to exist
  */
 export function readConfiguration(
   { config, flags }: { config?: string; flags: Readonly<Record<string, string>> },
@@ -28,7 +28,7 @@ export function readConfiguration(
   } catch (error) {
     if (!(error instanceof Unreadable)) throw error;
     const { code, message: why, isLasting } = error;
-    // Everything has a default: only a file that was asked for has to be there.
+    // The default file may be missing, because every setting has a default.
     if (code !== "ENOENT" || config !== undefined) {
       const read = readSettings({
         flags,
@@ -68,9 +68,9 @@ export function readConfiguration(
 
   const extra = file.variables["NODE_EXTRA_CA_CERTS"];
   if (extra && !processEnvironment["NODE_EXTRA_CA_CERTS"]) {
-    // From the environment Node has read it before we began.
+    // Node reads the variable only from the environment, at start.
     try {
-      // To import it is to load OpenSSL's half of Node, which a recheck that finds nothing wrong does without.
+      // Not imported statically: a recheck that finds nothing wrong need not load TLS.
       const tls = process.getBuiltinModule("node:tls");
       tls.setDefaultCACertificates([...tls.getCACertificates("default"), readTextFile(extra)]);
     } catch (error) {
@@ -91,10 +91,10 @@ export function readConfiguration(
   return { ...read, environment };
 }
 
-/** Names of network interfaces: those of the kernel, which has no slash in them. */
+/** Interface names of the kernel. They contain no slash, so they are safe in a path. */
 const INTERFACE_NAME = /^[\w.:-]{1,15}$/;
 
-/** A name of this machine for a network interface, such as `ens5`, is none of EC2's: its MAC address is meant. */
+/** Suggests the MAC address if the value is this machine's name of an interface, such as `ens5`, which EC2 does not know. */
 function withInterface(problem: Problem): Problem {
   if (
     problem.problem !== "invalid value" ||
@@ -118,10 +118,10 @@ function macOf(name: string): string | undefined {
   }
 }
 
-/** That of the loopback interface. */
+/** The loopback interface's. */
 const NO_MAC = "00:00:00:00:00:00";
 
-/** The launch hook, as far as it could be read: who waits for it should not wait in vain. */
+/** The launch hook, if it could be read, so that it can still be abandoned. */
 function hookOf(read: SettingsResult, environment: Environment) {
   const name = "problems" in read ? read.lifecycleHook : read.settings.lifecycleHook;
   return name === undefined ? {} : { hook: { name, environment } };

@@ -1,10 +1,10 @@
-/** Standard output as a screen: how wide it is, what it can show, and a line at its foot that is rewritten. */
+/** Standard output as a screen: its width, its capabilities, and a progress line at the bottom. */
 import type { Screen } from "../report/screen.ts";
 import { write } from "./output.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** What standard output is. */
+/** Describes standard output. `live`: a progress line can be shown. */
 export function screenOf(environment: Environment): Screen & { readonly live: boolean } {
   const { stdout } = process;
   const isTerminal = stdout.isTTY;
@@ -17,29 +17,29 @@ export function screenOf(environment: Environment): Screen & { readonly live: bo
   };
 }
 
-/** By the locale, the way every program does. */
+/** Whether the locale is a UTF-8 one. */
 function hasUnicode(environment: Environment): boolean {
   const locale = environment["LC_ALL"] || environment["LC_CTYPE"] || environment["LANG"] || "";
   return /utf-?8/i.test(locale);
 }
 
-/** Writes lines, and below them one that stands for what is still going on. */
+/** Writes lines, and a progress line below them. */
 export function writerTo(screen: Screen & { readonly live: boolean }) {
   const clear = "\r\x1b[K";
   let hasProgress = false;
-  const wipe = () => {
+  const clearProgress = () => {
     if (hasProgress) write(clear);
     hasProgress = false;
   };
   return {
     lines(lines: readonly string[]): void {
-      wipe();
+      clearProgress();
       write(lines.map((line) => `${line}\n`).join(""));
     },
-    /** Shows what is going on, where that can be taken back; an empty text takes it back. */
+    /** Shows a progress line, which the next output replaces; an empty text removes it. */
     progress(text: string): void {
       if (!screen.live) return;
-      wipe();
+      clearProgress();
       if (text === "") return;
       write(text.slice(0, (screen.columns ?? 80) - 1));
       hasProgress = true;

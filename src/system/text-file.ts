@@ -1,16 +1,16 @@
-/** Files that a person has named: whatever lies there is read, or refused, in bounded time and memory. */
+/** Reads a file named by a person. Whatever it is, it is read or refused in bounded time and memory. */
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from "node:fs";
 
-/** Bytes; the settings are a few hundred, all certificates of a system a quarter of it. */
-const LONGEST = 2 ** 20;
-/** Of /dev/null, which stands for an empty file: major 1, minor 3 (Linux, Documentation/admin-guide/devices.txt). */
+/** Bytes. Settings files have a few hundred, a system's complete CA bundle a quarter of this. */
+const MAX_BYTES = 2 ** 20;
+/** Device number of /dev/null, which counts as an empty file: 1,3 (Linux, Documentation/admin-guide/devices.txt). */
 const NULL_DEVICE = 0x103;
 
 /** Why a file cannot be read. */
 export class Unreadable extends Error {
-  /** Does it stay so until somebody has changed the file? */
+  /** It stays unreadable until somebody changes the file. */
   readonly isLasting: boolean;
-  /** The error code of the system, if it is one. */
+  /** The error code of the system, if there is one. */
   readonly code: string | undefined;
 
   constructor(why: string, isLasting: boolean, code?: string) {
@@ -20,7 +20,7 @@ export class Unreadable extends Error {
   }
 }
 
-/** What the system says about a file that stays as it is. Whatever else it says may pass: too many open files, a disk. */
+/** Lasting errors in words. Others may pass, such as too many open files or a disk error. */
 const LASTING: Readonly<Record<string, string>> = {
   EACCES: "permission denied",
   EISDIR: "it is a folder",
@@ -35,13 +35,13 @@ const LASTING: Readonly<Record<string, string>> = {
 };
 
 /**
- * The text of a file in UTF-8, without a byte order mark.
+ * Reads a UTF-8 file, without its byte order mark.
  *
  * @throws Unreadable
  */
 export function readTextFile(path: string): string {
   try {
-    // A FIFO that nobody writes to would otherwise be waited for.
+    // O_NONBLOCK: opening a FIFO without a writer would block.
     const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
     try {
       const stats = fstatSync(file);
@@ -65,16 +65,16 @@ function otherThanFile(stats: Stats): string | undefined {
   return stats.isFIFO() ? "a pipe (FIFO)" : "a device";
 }
 
-/** Its size is not asked for: that of a file in /proc is 0, and a log may grow. */
+/** Reads up to the limit without relying on st_size, which is 0 in /proc and may change. */
 function bytesOf(file: number): Buffer {
-  const bytes = Buffer.allocUnsafe(LONGEST + 1);
+  const bytes = Buffer.allocUnsafe(MAX_BYTES + 1);
   let length = 0;
-  while (length <= LONGEST) {
+  while (length <= MAX_BYTES) {
     const read = readSync(file, bytes, length, bytes.length - length, null);
     if (read === 0) return bytes.subarray(0, length);
     length += read;
   }
-  throw new Unreadable(`it is longer than ${LONGEST / 2 ** 20} MiB`, true);
+  throw new Unreadable(`it is longer than ${MAX_BYTES / 2 ** 20} MiB`, true);
 }
 
 function textOf(bytes: Buffer): string {
@@ -82,6 +82,6 @@ function textOf(bytes: Buffer): string {
   if ((first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff)) {
     throw new Unreadable("line 1: it is in UTF-16; save it as UTF-8", true);
   }
-  // Editors on Windows put a byte order mark before UTF-8 too. systemd would take it for a part of the first key.
+  // Editors on Windows write a byte order mark before UTF-8 too, which systemd would read as part of the first key.
   return bytes.toString("utf8").replace(/^\uFEFF/, "");
 }

@@ -1,11 +1,11 @@
-/** What systemd knows about our units, by systemctl(1). Where there is none, that is no failure. */
+/** Asks systemd about our units through systemctl(1). A machine without systemd is not an error. */
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { RETRY_TIMER } from "../reconcile/drift.ts";
 import type { Unit } from "../model/unit.ts";
 import { isInstanceId } from "../model/ids.ts";
 
-/** Milliseconds; it is a question to a process on this machine. */
+/** Milliseconds to wait for systemctl. */
 const ANSWER_MS = 3_000;
 
 const PROPERTIES = [
@@ -22,7 +22,7 @@ const PROPERTIES = [
   "NextElapseUSecMonotonic",
 ];
 
-/** Asks for one unit; undefined without systemd, or when it does not answer. */
+/** The state of a unit; undefined without systemd, or if it does not answer. */
 export async function unitState(name: string, signal: AbortSignal): Promise<Unit | undefined> {
   const text = await ask(["show", name, `--property=${PROPERTIES.join(",")}`], signal);
   if (text === undefined) return undefined;
@@ -59,21 +59,22 @@ export async function unitState(name: string, signal: AbortSignal): Promise<Unit
 }
 
 /**
- * Ends the retries of eip-heal.service, for somebody who gives the address up by hand: they begin again with the next
- * start of the service, by hand or at a boot. Only root can; in the unit itself that is not needed, as it stops then.
+ * Stops the retry timer of eip-heal.service for a person who releases the address by hand. The next start of the service,
+ * by hand or at boot, starts it again. Only root can do this; during ExecStop= it is not needed, because the timer stops
+ * with the service.
  *
- * @returns goes on with them, if there were any
+ * @returns a function that starts the timer again if it was active
  */
 export async function endRetries(signal: AbortSignal): Promise<() => Promise<void>> {
   const isOn =
     process.getuid?.() === 0 && (await ask(["is-active", RETRY_TIMER], signal)) !== undefined;
   if (!isOn) return async () => {};
-  // Not waited for: who stops the service waits for this very program, and its timers stop after it.
+  // --no-block: while the service is being stopped, systemd waits for this program before it stops the timers.
   await ask(["--no-block", "stop", RETRY_TIMER], signal);
   return async () => void (await ask(["--no-block", "start", RETRY_TIMER], signal));
 }
 
-/** The instance id as the firmware of a Nitro instance has it. */
+/** The instance id according to the DMI data of a Nitro instance. */
 export function firmwareInstanceId(): string | undefined {
   try {
     const tag = readFileSync("/sys/class/dmi/id/board_asset_tag", "utf8").trim();
@@ -85,7 +86,7 @@ export function firmwareInstanceId(): string | undefined {
 
 function ask(args: readonly string[], signal: AbortSignal): Promise<string | undefined> {
   return new Promise((resolve) => {
-    // Without a pager, colours or translations.
+    // No pager, colours or translations, so that the output can be parsed.
     const env = { ...process.env, LC_ALL: "C", SYSTEMD_PAGER: "", SYSTEMD_COLORS: "0" };
     execFile("systemctl", args, { env, timeout: ANSWER_MS, signal }, (error, stdout) =>
       resolve(error === null ? stdout : undefined),
@@ -105,7 +106,7 @@ const UNITS: Readonly<Record<string, number>> = {
   y: 31_557_600_000,
 };
 
-/** Milliseconds until a timer elapses: by a date, or by a time span since the boot, whichever is sooner. */
+/** Milliseconds until a timer elapses: by its calendar time or its time since boot, whichever is sooner. */
 function nextElapse(realtime: string, monotonic: string): number | undefined {
   const date = Date.parse(
     realtime
