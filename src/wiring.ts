@@ -1,4 +1,4 @@
-/** What commands need of this machine and of AWS, put together. What few commands need is loaded when they ask for it. */
+/** Gives commands access to this machine and to AWS. Modules that few commands need are loaded on demand. */
 import { basename } from "node:path";
 import manifest from "../package.json" with { type: "json" };
 import { awsIn } from "./aws/session.ts";
@@ -8,7 +8,7 @@ import { COMMANDS } from "./commands/index.ts";
 import { afterWriting } from "./commands/outcome.ts";
 import type { Line } from "./report/report.ts";
 import { type LastResult, NO_RECHECKS, RETRY_TIMER } from "./reconcile/drift.ts";
-import { isGivenUpSince, mayReplace } from "./reconcile/precedence.ts";
+import { wasReleasedSince, mayReplace } from "./reconcile/precedence.ts";
 import { systemClock } from "./system/clock.ts";
 import { readConfiguration } from "./system/read-configuration.ts";
 import {
@@ -24,23 +24,26 @@ import {
   writeResult as writeResultIn,
 } from "./system/results.ts";
 
-/** Where systemd has made /run/eip-heal for a unit of ours it says so. Started by another unit, it says that unit's folders. */
+/**
+ * Our RuntimeDirectory=, which systemd names in RUNTIME_DIRECTORY if one of our units started this process. If another unit
+ * did, the variable names that unit's folders.
+ */
 const OWN_FOLDER = process.env["RUNTIME_DIRECTORY"]
   ?.split(":")
   .find((folder) => basename(folder) === "eip-heal" || /^(?!\/run\/)./.test(folder));
-/** Looked for whenever it is needed: systemd may make it while a run by hand is under way. */
+/** Looked up on each use: systemd may create it during a run by hand. */
 const folder = () => folderOf(OWN_FOLDER);
 
-/** When this process was started, in milliseconds of the clock. */
+/** When this process was started, in milliseconds of the run's clock. */
 const BEGAN = systemClock.now() - process.uptime() * 1_000;
 /**
- * Since when a release counts. Who starts a heal wants the address here whatever was before; the timer, which systemd names
- * from version 252 on, does not.
+ * A release after this time stops a heal. A person who starts a heal wants the address here in spite of an earlier release;
+ * the retry timer, which systemd names in TRIGGER_UNIT since version 252, does not.
  */
 const OBEYS_SINCE = process.env["TRIGGER_UNIT"] === RETRY_TIMER ? 0 : BEGAN;
 
 /**
- * What a command is given.
+ * Builds the context of a command.
  *
  * @param say writes a line to the log
  */
@@ -60,8 +63,8 @@ export function contextOf(
   const runtime: Runtime = {
     unit: OWN_FOLDER === undefined ? undefined : commandLine.command.unit,
     began: BEGAN,
-    others: {
-      haveGivenUp: () => isGivenUpSince(last(), OBEYS_SINCE, systemClock.now()),
+    shared: {
+      wasReleased: () => wasReleasedSince(last(), OBEYS_SINCE, systemClock.now()),
       withdraw: (asOf) => inFolder((path) => withdraw(path, asOf)),
     },
     last,
@@ -110,15 +113,15 @@ export function contextOf(
   };
 }
 
-/** Writes the result of a command for others, if it has one: what the command comes to then. */
+/** Writes the result files of a command, if it has a result. Returns the completion, changed if that failed. */
 export async function writeResult(
   { result, ...completion }: Completion,
   say: (line: Line) => void,
 ): Promise<Completion> {
   if (result === undefined) return completion;
   const write = await inFolder((path) =>
-    writeResultIn(path, result, (standing) =>
-      mayReplace(result.record as unknown as LastResult, standing, OBEYS_SINCE, systemClock.now()),
+    writeResultIn(path, result, (recorded) =>
+      mayReplace(result.record as unknown as LastResult, recorded, OBEYS_SINCE, systemClock.now()),
     ),
   );
   if (write !== undefined) return afterWriting(completion, write);
@@ -126,7 +129,7 @@ export async function writeResult(
   return completion;
 }
 
-/** Does something in the folder, if there is one. */
+/** Calls `work` with the runtime folder, if it exists. */
 function inFolder<T>(work: (path: string) => T): T | undefined {
   const path = folder();
   return path === undefined ? undefined : work(path);

@@ -1,8 +1,9 @@
-/** `eip-heal check-config`: are flags, environment and settings file in order? Asks nobody. */
+/** `eip-heal check-config`: checks flags, environment and settings file, without the network. */
 import { EXIT } from "../model/failure.ts";
 import type { Completion, Context } from "./command.ts";
 import { begin, refused } from "./refusal.ts";
 
+/** Runs it. */
 export function run(context: Context): Promise<Completion> {
   const beginning = begin(context);
   return Promise.resolve(

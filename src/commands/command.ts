@@ -1,4 +1,4 @@
-/** What a command is given, and what it comes to. */
+/** The types of a command: its row in the table, what it is given, and what it returns. */
 import type { Configuration, Environment } from "../config/configuration.ts";
 import type { DoctorPorts } from "../doctor/ports.ts";
 import type { ExitStatus } from "../model/failure.ts";
@@ -6,96 +6,98 @@ import type { Unit } from "../model/unit.ts";
 import type { LastResult, RecheckState } from "../reconcile/drift.ts";
 import type { Line } from "../report/report.ts";
 import type { Screen } from "../report/screen.ts";
-import type { Aws, HealPorts, Others } from "../run/ports.ts";
+import type { Aws, HealPorts, SharedResult } from "../run/ports.ts";
 
-/** What was asked for on the command line. */
+/** The parsed command line. */
 export interface CommandLine {
   readonly command: CommandRow;
-  /** For `help`: the command that it is about. */
+  /** For `help`: the command to explain. */
   readonly topic?: CommandRow;
-  /** Of the command, without those that are settings. */
+  /** The command's options, without settings. */
   readonly options: Options;
-  /** Path of the settings file, if one was named. */
+  /** Path of the settings file, if given. */
   readonly config?: string;
   /** Settings given as flags, by flag name without dashes. */
   readonly flags: Readonly<Record<string, string>>;
 }
 
-/** Options by name: whether they were given, or their value if they were. */
+/** Options by name: for a boolean option whether it was given, for another one its value. */
 export type Options = Readonly<Record<string, boolean | string>>;
 
-/** What others read in /run/eip-heal. */
+/** The content of the result files in /run/eip-heal. */
 export interface Result {
+  /** Of result.json. */
   readonly record: Readonly<Record<string, unknown>>;
-  /** Of the file `env`; without them there is none. */
+  /** Of the file `env`; undefined: there is to be none. */
   readonly variables: Readonly<Record<string, string>> | undefined;
 }
 
-/** How a command has ended; `publish` in main.ts does with it what is to be done. */
+/** How a command ended. main.ts prints and writes it. */
 export interface Completion {
   readonly status: ExitStatus;
+  /** For the log. */
   readonly lines?: readonly Line[];
-  /** For standard output, where JSON is asked for. */
+  /** For standard output, with --json. */
   readonly json?: unknown;
   /** For standard output. */
   readonly output?: string;
-  /** For standard error, where it explains the output. */
+  /** For standard error. */
   readonly explanation?: string;
-  /** Without it, what the last run has left stays as it is. */
+  /** Without it the result files stay as they are. */
   readonly result?: Result;
 }
 
-/** /run/eip-heal: what runs leave for each other. */
+/** The files in /run/eip-heal, which runs share. */
 export interface Runtime {
-  /** The unit of ours that this is a run of; undefined by hand. */
+  /** Our unit that started this run; undefined for a run by hand. */
   readonly unit: string | undefined;
-  /** When this process was started, in milliseconds of the clock. */
+  /** When this process was started, in milliseconds of the run's clock. */
   readonly began: number;
-  readonly others: Others;
+  readonly shared: SharedResult;
   readonly last: () => LastResult | undefined;
-  /** The last result as it stands there, or why there is none to be shown. */
+  /** The last result with all of its fields, or why it cannot be shown. */
   readonly record: () =>
     | { readonly known: true; readonly result: Record<string, unknown> }
     | { readonly known: false; readonly because: string };
   /**
-   * Writes at once what is about to be done, which makes what is there untrue; returns how to write that back.
+   * Records a result before the command ends, because what it is about to do makes the recorded one untrue.
    *
-   * @throws Error if that cannot be written; then nothing has changed
+   * @returns a function that restores the previous result
+   * @throws Error if it cannot be written; then nothing has changed
    */
   readonly publishResult: (record: Result["record"]) => Promise<() => Promise<void>>;
   readonly rechecks: () => RecheckState;
   readonly saveRecheckState: (state: RecheckState) => void;
 }
 
-/** What a heal needs, with sessions that tell `policy` more. */
+/** What a heal needs, with the richer sessions that `policy` needs. */
 export type RunPorts = HealPorts & Pick<Aws, "open">;
 
-/** What a command works with. What it needs of this machine and of AWS comes from wiring.ts. */
+/** What a command is given; wiring.ts provides access to this machine and to AWS. */
 export interface Context {
   readonly commandLine: CommandLine;
   readonly configuration: Configuration;
   readonly version: string;
   readonly clock: HealPorts["clock"];
   readonly log: HealPorts["log"];
-  /** Aborted when somebody wants the run to end, with an Error that says who. */
+  /** Aborted when somebody wants the run to stop, with an Error that says who. */
   readonly stop: AbortSignal;
-  /** All that there are. */
+  /** The table of commands. */
   readonly commands: readonly CommandRow[];
-  /** Tells a line while the command goes on. */
+  /** Logs a line immediately, not at the end of the command. */
   readonly say: (line: Line) => void;
   readonly runtime: Runtime;
-  /** Instance metadata, EC2 and Auto Scaling. @throws Failure `misconfigured` for variables that make no sense */
+  /** Instance metadata, EC2 and Auto Scaling. @throws Failure `misconfigured` for AWS variables with invalid values */
   readonly portsIn: (environment: Environment) => RunPorts;
-  /** What systemd knows of a unit; undefined without systemd. */
+  /** The state of a systemd unit; undefined without systemd. */
   readonly unit: (name: string, signal: AbortSignal) => Promise<Unit | undefined>;
-  /** Keeps the unit of the heal from being started again; returns how to take that back. */
+  /** Stops the timer that retries a failed heal; returns a function that starts it again. */
   readonly endRetries: (signal: AbortSignal) => Promise<() => Promise<void>>;
-  /** What doctor looks at besides. */
   readonly doctorPorts: () => Promise<DoctorPorts>;
   readonly screen: () => Promise<{
     readonly screen: Screen;
     readonly lines: (lines: readonly string[]) => void;
-    /** What is going on, where that can be taken back. */
+    /** Shows a progress line that the next output replaces; on a terminal only. */
     readonly progress: (text: string) => void;
   }>;
 }
@@ -107,7 +109,7 @@ export interface Option {
   readonly meaning: string;
   /** Further sentences for the manual, in the markup of docs/generate/text.ts. */
   readonly explanation?: string;
-  /** What a value has to be: what is accepted, and whether this one is. */
+  /** Validates a value: what is accepted, in words, and a test. */
   readonly accepts?: readonly [accepted: string, fits: (text: string) => boolean];
 }
 
@@ -116,13 +118,13 @@ export interface CommandRow {
   readonly summary: string;
   /** Further sentences for the manual, in the markup of docs/generate/text.ts. */
   readonly explanation?: string;
-  /** Name of what may follow the command. */
+  /** Name of its positional argument, if it takes one. */
   readonly argument?: string;
-  /** Options that are no settings. */
+  /** Its options, without settings. */
   readonly options: OptionTable;
-  /** Does it read the settings, which are options of it then? */
+  /** Whether it reads the settings; each setting is then an option too. */
   readonly hasSettings: boolean;
-  /** The unit that runs it. */
+  /** The systemd unit that runs it. */
   readonly unit?: string;
   readonly load: () => Promise<{ readonly run: Run<Options> }>;
 }
@@ -131,14 +133,14 @@ export type OptionTable = Readonly<Record<string, Option>>;
 
 export type Run<Given> = (context: Context, options: Given) => Promise<Completion>;
 
-/** The options of a table as its command is given them. */
+/** The type of the parsed options of a table. */
 type OptionsOf<Table extends OptionTable> = {
   readonly [Name in keyof Table as Table[Name]["type"] extends "boolean" ? Name : never]: boolean;
 } & {
   readonly [Name in keyof Table as Table[Name]["type"] extends "string" ? Name : never]?: string;
 };
 
-/** A row whose options are those that its command expects, or the compiler says which is not. */
+/** Makes a row of the table; the compiler checks that the options are those that the command's `run` expects. */
 export function command<const Table extends OptionTable>(
   row: Omit<CommandRow, "options" | "load"> & {
     readonly options: Table;
@@ -148,7 +150,7 @@ export function command<const Table extends OptionTable>(
   return row as unknown as CommandRow;
 }
 
-/** Of every command: the ways in which other programs are asked for help and version. */
+/** The options of every command. */
 export const EVERYWHERE: Readonly<Record<string, Option>> = {
   version: { type: "boolean", meaning: "print the version" },
   help: { type: "boolean", short: "h", meaning: "print the help of this command" },

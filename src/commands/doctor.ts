@@ -1,10 +1,11 @@
-/** `eip-heal doctor`: each check is told as soon as it can be. */
+/** `eip-heal doctor`: prints each check as soon as its result is known. */
 import { type Check, type CheckId, CHECKS, doctorRecord } from "../doctor/catalog.ts";
 import { rowOf, rowOfSkipped } from "../doctor/rows.ts";
 import { doctor } from "../doctor/doctor.ts";
 import { linesOf, paragraph } from "../report/screen.ts";
 import type { Completion, Context } from "./command.ts";
 
+/** Runs it. */
 export async function run(
   context: Context,
   { json }: { readonly json: boolean },
@@ -13,21 +14,22 @@ export async function run(
   const { screen, lines, progress } = await context.screen();
   const width = Math.max(...CHECKS.map(([id]) => id.length));
   let skipped: Check[] = [];
-  const told = new Map<string, CheckId>();
-  const tell = (check: Check) => {
-    const [one] = skipped;
-    if (one !== undefined && String(one.blockedBy) !== String(check.blockedBy)) {
+  const printed = new Map<string, CheckId>();
+  const print = (check: Check) => {
+    const [first] = skipped;
+    // Checks that were skipped for the same reason are printed as one row.
+    if (first !== undefined && String(first.blockedBy) !== String(check.blockedBy)) {
       lines(linesOf(rowOfSkipped(skipped), screen, width));
       skipped = [];
     }
     if (check.mark === "skipped") skipped.push(check);
-    else lines(linesOf(rowOf(toldOnce(check, told)), screen, width));
+    else lines(linesOf(rowOf(withoutPrinted(check, printed)), screen, width));
   };
   const { checks, verdict } = await doctor(
     await context.doctorPorts(),
     (check, open) => {
       if (json) return;
-      if (check !== undefined) tell(check);
+      if (check !== undefined) print(check);
       progress(open.length === 0 ? "" : `  checking ${open.join(", ")} ...`);
     },
     stop,
@@ -38,13 +40,13 @@ export async function run(
   return { status };
 }
 
-/** The check without the commands that an earlier one has shown: the policy of the role is long, and cures all that it lacks. */
-function toldOnce(check: Check, told: Map<string, CheckId>): Check {
+/** The check without commands that were printed already. One long role policy is the remedy for every missing permission. */
+function withoutPrinted(check: Check, printed: Map<string, CheckId>): Check {
   const { id, remedy = "", commands = [] } = check;
-  const known = commands.find((command) => told.has(command));
-  const fresh = commands.filter((command) => !told.has(command));
-  for (const command of fresh) told.set(command, id);
-  return known === undefined
+  const repeated = commands.find((command) => printed.has(command));
+  const fresh = commands.filter((command) => !printed.has(command));
+  for (const command of fresh) printed.set(command, id);
+  return repeated === undefined
     ? check
-    : { ...check, remedy: `${remedy} (command: see ${told.get(known)})`, commands: fresh };
+    : { ...check, remedy: `${remedy} (command: see ${printed.get(repeated)})`, commands: fresh };
 }

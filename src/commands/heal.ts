@@ -1,4 +1,4 @@
-/** `eip-heal heal`, which a boot runs, with the launch hook where there is one. */
+/** `eip-heal heal`, which runs at every boot. Completes the launch hook if one is configured. */
 import { HEAL_UNIT } from "../reconcile/drift.ts";
 import type { Outcome } from "../model/outcome.ts";
 import { heal, type HealOptions } from "../run/heal.ts";
@@ -6,6 +6,7 @@ import type { Completion, Context } from "./command.ts";
 import { completionOf, hookLines, lineOf } from "./outcome.ts";
 import { begin, refusedHeal } from "./refusal.ts";
 
+/** Runs it. */
 export async function run(
   context: Context,
   { "dry-run": dryRun }: { readonly "dry-run": boolean },
@@ -19,8 +20,8 @@ export async function run(
   const options: HealOptions = {
     dryRun,
     isOrdered: runtime.unit === undefined && commandLine.flags["takeover"] === "always",
-    others: runtime.others,
-    // Under a launch hook a second run is the last chance of this instance: it waits as long as the first.
+    shared: runtime.shared,
+    // A launch hook is abandoned if the run fails, so under one every run waits with full patience.
     lastOnBoot: name === undefined ? last : undefined,
     lastOfUnit: runtime.unit === HEAL_UNIT ? last : undefined,
   };
@@ -32,7 +33,7 @@ export async function run(
     report(outcome);
   } else {
     const { underHook } = await import("../run/lifecycle.ts");
-    // The line about the heal is written before the hook is completed, which may take a while.
+    // Completing the hook may take a while; the outcome of the heal is logged before that.
     outcome = await underHook({ name, deadlineMs, dryRun }, ports, work, report, stop);
   }
   const { result, ...completion } = completionOf(outcome, context);

@@ -11,17 +11,18 @@ import {
   type Option,
 } from "./command.ts";
 
-/** Columns: a terminal has eighty, and a manual page no more. */
+/** Columns of a standard terminal. */
 const WIDTH = 80;
-/** Where the meanings begin. */
+/** Column at which descriptions begin. */
 const INDENT = 29;
 
+/** Runs it. */
 export function run({ commandLine, commands }: Context): Promise<Completion> {
   const { topic } = commandLine;
   return Promise.resolve({ status: EXIT.OK, output: topic ? helpOf(topic) : overview(commands) });
 }
 
-/** What the program is for, and its commands. */
+/** The help of the program: its purpose, its commands and exit statuses. */
 export function overview(commands: readonly CommandRow[]): string {
   return text([
     "Usage: eip-heal [COMMAND] [OPTION]...",
@@ -41,7 +42,7 @@ export function overview(commands: readonly CommandRow[]): string {
   ]);
 }
 
-/** One command with its options. */
+/** The help of one command: its options and settings. */
 export function helpOf({ name, argument, summary, options, hasSettings }: CommandRow): string {
   const takes = hasSettings ? "[OPTION]..." : argument === undefined ? "" : `[${argument}]`;
   return text([
@@ -79,14 +80,14 @@ function flagOf(name: string, { short, placeholder }: Option): string {
   return placeholder === undefined ? flag : `${flag} ${placeholder}`;
 }
 
-/** A row of a list: a long name has its meaning below it. */
+/** One entry of a list. If the name is too long, the description starts on the next line. */
 function entry(name: string, meaning: string): string[] {
-  const [first = "", ...more] = wrap(meaning, WIDTH - INDENT);
+  const [first = "", ...others] = wrap(meaning, WIDTH - INDENT);
   const pad = " ".repeat(INDENT);
   const head = `  ${name}`;
   return head.length < INDENT
-    ? [head.padEnd(INDENT) + first, ...more.map((line) => pad + line)]
-    : [head, ...[first, ...more].map((line) => pad + line)];
+    ? [head.padEnd(INDENT) + first, ...others.map((line) => pad + line)]
+    : [head, ...[first, ...others].map((line) => pad + line)];
 }
 
 const wrap = (line: string, width: number) => fill(line.split(" "), width);

@@ -1,6 +1,6 @@
 /**
- * The commands, in the order of the help: what each is for, which options go with it, and where it is. Only heal is there
- * from the beginning; the others are loaded when they are asked for.
+ * The table of commands, in the order of the help: summary, options, and where the code is. Only heal is loaded at start,
+ * because it runs at every boot; the others are loaded on demand.
  */
 import { SETTINGS } from "../config/settings.ts";
 import { isAccount, isRegion, isVpc } from "../model/ids.ts";
@@ -155,19 +155,19 @@ export const COMMANDS: readonly CommandRow[] = [
   }),
 ];
 
-/** Every option that is no setting, by name. */
+/** All options that are not settings, by name. */
 export const OPTIONS: Readonly<Record<string, Option>> = Object.assign(
   {},
   ...COMMANDS.map(({ options }) => options),
   EVERYWHERE,
 ) as Record<string, Option>;
 
-/** The command of that name. */
+/** Finds a command by name. */
 export function commandOf(name: string | undefined): CommandRow | undefined {
   return COMMANDS.find((row) => row.name === name);
 }
 
-/** Does the option, or the flag of a setting, go with the command? */
+/** Whether a command takes this option or flag of a setting. */
 export function goesWith(option: string, { options, hasSettings }: CommandRow): boolean {
   return (
     Object.hasOwn(options, option) ||

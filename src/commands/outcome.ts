@@ -1,8 +1,8 @@
-/** What the end of a run comes to: lines for the log, a record for programs, an exit status. */
+/** Turns the outcome of a run into log lines, a result record and an exit status. */
 import { EXIT, type Failure } from "../model/failure.ts";
 import type { Outcome } from "../model/outcome.ts";
 import { HEAL_UNIT } from "../reconcile/drift.ts";
-import { isGivenUp, type ResultWrite } from "../reconcile/precedence.ts";
+import { isReleased, type ResultWrite } from "../reconcile/precedence.ts";
 import { loggedToConsole } from "../reconcile/repeated.ts";
 import {
   DOCTOR,
@@ -16,13 +16,13 @@ import type { Completion, Context, Result } from "./command.ts";
 
 type OutcomeContext = Pick<Context, "clock" | "runtime">;
 
-/** The line about the outcome. */
+/** The log line about the outcome. */
 export function lineOf(outcome: Outcome, context: OutcomeContext): Line {
   const { level, line: text } = report(outcome);
   return { level, text, journalOnly: isOnConsole(outcome, context) };
 }
 
-/** The line about the launch hook, if there was one. */
+/** The log line about the launch hook, if one is configured. */
 export function hookLines(outcome: Outcome, context: OutcomeContext): Line[] {
   if (outcome.hook === undefined) return [];
   const { level, line } = reportHook(outcome.hook);
@@ -32,12 +32,12 @@ export function hookLines(outcome: Outcome, context: OutcomeContext): Line[] {
   return [{ level, text, journalOnly: isOnConsole(outcome, context) }];
 }
 
-/** Has the console heard of this cause within the hour? */
+/** Whether this cause was logged to the console within the last hour. */
 export function isOnConsole(outcome: Outcome, context: OutcomeContext): boolean {
   return outcome.end === "failed" && consoleLoggedAt(outcome.failure, context) !== undefined;
 }
 
-/** Status, JSON and the result for others; without the lines. A dry run leaves nothing. */
+/** Exit status, JSON and result files, without log lines. */
 export function completionOf(
   outcome: Outcome,
   context: OutcomeContext,
@@ -45,11 +45,11 @@ export function completionOf(
   const { clock, runtime } = context;
   const now = clock.date();
   const { unit } = runtime;
-  const isTold = unit === HEAL_UNIT && outcome.end === "failed";
-  const told = isTold
+  const isLogged = unit === HEAL_UNIT && outcome.end === "failed";
+  const toldAt = isLogged
     ? (consoleLoggedAt(outcome.failure, context) ?? now.toISOString())
     : undefined;
-  const record = resultRecord(outcome, now, { began: runtime.began, unit, toldAt: told });
+  const record = resultRecord(outcome, now, { began: runtime.began, unit, toldAt });
   return {
     status: report(outcome).status,
     json: record,
@@ -58,17 +58,17 @@ export function completionOf(
 }
 
 /**
- * What a completion becomes when its result was to be left and that was not done. Who is told an address that is not
- * theirs, or none, must not take the run for a success.
+ * The completion after its result files were written, or not. If a successful run could not update `env`, other units read
+ * a wrong address or none, so the run must not count as a success.
  */
 export function afterWriting(completion: Completion, write: ResultWrite): Completion {
   if (write.is === "written") return completion;
   const isUntrue = completion.status === EXIT.OK && !write.isEnvTrue;
-  const [text, otherwise] = whyNotWritten(write);
+  const [text, level] = whyNotWritten(write);
   const status = EXIT.TEMPFAIL;
   const line: Line = isUntrue
     ? { level: "error", text: `FAILED (${status}): ${text}${DOCTOR}` }
-    : { level: otherwise, text };
+    : { level, text };
   const lines = [...(completion.lines ?? []), line];
   if (!isUntrue) return { ...completion, lines };
   const { json } = completion;
@@ -81,7 +81,7 @@ export function afterWriting(completion: Completion, write: ResultWrite): Comple
   };
 }
 
-/** Why, and how loud that is to be said where nobody is deceived. */
+/** Why the result was not written, and the log level of that unless `env` is wrong. */
 function whyNotWritten(write: Exclude<ResultWrite, { is: "written" }>): [string, "warn" | "debug"] {
   if (write.is === "not written") {
     return [
@@ -90,7 +90,7 @@ function whyNotWritten(write: Exclude<ResultWrite, { is: "written" }>): [string,
     ];
   }
   const { by } = write;
-  return isGivenUp(by)
+  return isReleased(by)
     ? ["the address was given up on purpose meanwhile", "debug"]
     : [
         `another run has asked EC2 later and has ended with ${by.outcome}: ${by.message ?? "it has not said why"}`,
@@ -98,7 +98,7 @@ function whyNotWritten(write: Exclude<ResultWrite, { is: "written" }>): [string,
       ];
 }
 
-/** When the console was told of this cause, if that need not be told again: only the unit of the heal tells it. */
+/** When this cause was logged to the console, if that is less than an hour ago; only eip-heal.service keeps account of it. */
 function consoleLoggedAt(failure: Failure, { clock, runtime }: OutcomeContext): string | undefined {
   const before = runtime.unit === HEAL_UNIT ? runtime.last() : undefined;
   return loggedToConsole(failure, before, clock.date().getTime());

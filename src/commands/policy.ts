@@ -1,6 +1,6 @@
 /**
- * The story of the smallest IAM policy for these settings: what is wanted, where this instance is, and what
- * follows for the role. Off an EC2 instance it does with what the command line says.
+ * `eip-heal policy`: prints the smallest IAM policy for these settings and this instance. Outside EC2 the command line has
+ * to say what instance metadata would.
  */
 import { resolveTarget } from "../model/target.ts";
 import type { Instance, InstanceContext } from "../model/instance.ts";
@@ -23,14 +23,14 @@ import { openSession } from "../run/session.ts";
 import type { Completion, Context, RunPorts } from "./command.ts";
 import { begin, refused } from "./refusal.ts";
 
-/** Milliseconds; somebody is waiting for it. */
+/** Milliseconds: a person at a terminal is waiting. */
 const DEADLINE_MS = 15_000;
 
 /**
- * Puts the policy together.
+ * Determines the statements of the policy.
  *
- * @param stop aborted when somebody wants it to end
- * @throws Failure if it cannot be told which address is wanted
+ * @param stop aborted when somebody wants it to stop
+ * @throws Failure if the desired address cannot be determined
  */
 export async function policy(
   settings: Settings,
@@ -61,24 +61,19 @@ async function readPolicyInput(
   const { settings } = context;
   const found = await instanceDetails(context, scope, ports);
   const addresses = scope.any ? { kind: "any" as const } : found?.desired;
-  const readPolicyInput = policyInput(
-    settings,
-    scope,
-    found,
-    addresses ?? namedAddresses(settings),
-  );
+  const input = policyInput(settings, scope, found, addresses ?? namedAddresses(settings));
   const unknown = [
-    ...(readPolicyInput.region === ANY ? ["--region"] : []),
-    ...(readPolicyInput.account === ANY ? ["--account"] : []),
-    ...(readPolicyInput.hook?.group === ANY ? ["--group"] : []),
+    ...(input.region === ANY ? ["--region"] : []),
+    ...(input.account === ANY ? ["--account"] : []),
+    ...(input.hook?.group === ANY ? ["--group"] : []),
   ];
   if (unknown.length > 0) {
     ports.log.warn(`* stands for what is not known here; smaller with ${unknown.join(", ")}`);
   }
-  return readPolicyInput;
+  return input;
 }
 
-/** What this instance tells; undefined off EC2, and where the policy is said to be for somewhere else. */
+/** What this instance tells; undefined outside EC2, and if the command line names both region and account. */
 async function instanceDetails(
   context: RunContext,
   { any, region, account }: Scope,
@@ -120,7 +115,7 @@ function namedAddresses({ allocationId, pool }: Settings): PolicyInput["addresse
   throw unnamed("the settings name no address");
 }
 
-/** A policy for every address is only for those who ask for it. */
+/** The failure if no address is named: a policy for every address has to be asked for explicitly. */
 function unnamed(why: string): Failure {
   return new Failure("misconfigured", {
     why: `for which address? ${why}`,
@@ -128,7 +123,7 @@ function unnamed(why: string): Failure {
   });
 }
 
-/** `eip-heal policy` */
+/** Runs the command. */
 export async function run(
   context: Context,
   options: Scope & { readonly explain: boolean },

@@ -1,7 +1,7 @@
 /**
- * The story of a recheck: is the address still where it was verified? If so nobody is asked. If not, it is
- * healed by the same rules as at boot, but not more often than a handful of times an hour. While the unit of the heal
- * has failed it is left to that one's own retries.
+ * `eip-heal recheck`: checks by instance metadata that the address is still where it was verified, without calling EC2. If
+ * it is not, heals by the same rules as at boot, but moves the address only a few times an hour. While eip-heal.service is
+ * failed, its own retry timer is responsible instead.
  */
 import { isNoSuchTarget, resolveTarget } from "../model/target.ts";
 import { whyNotInService } from "../reconcile/ownership.ts";
@@ -16,33 +16,33 @@ import {
   recentMoves,
   RECHECK_UNIT,
   restsUntil,
-  whyLeft,
+  whySkipped,
 } from "../reconcile/drift.ts";
 import type { Settings } from "../config/settings.ts";
 import { isMove, type Line } from "../report/report.ts";
 import { heal } from "../run/heal.ts";
-import type { HealPorts, Moves, Others } from "../run/ports.ts";
+import type { HealPorts, Moves, SharedResult } from "../run/ports.ts";
 import type { Completion, Context } from "./command.ts";
 import { completionOf, hookLines, lineOf } from "./outcome.ts";
 import { begin, refused } from "./refusal.ts";
 
-/** What earlier runs have left. */
-export interface Past {
+/** What earlier runs have recorded. */
+export interface EarlierRuns {
   readonly last: LastResult | undefined;
   readonly memory: RecheckState;
-  readonly others: Others;
+  readonly shared: SharedResult;
 }
 
 export interface Recheck {
-  /** What a heal has come to, if one was needed; or why there is none. */
+  /** The outcome of the heal if one was needed, or why the recheck could not tell; undefined if nothing has changed. */
   readonly outcome?: Outcome;
-  /** Nothing was found out, so that the last result stays as it is. */
+  /** The recheck could not tell whether there is drift, so the last result stays. */
   readonly preserveResult?: true;
-  /** To be remembered for the next one. */
+  /** For the next recheck. */
   readonly memory: RecheckState;
 }
 
-/** Something is not as it was verified. */
+/** Something differs from the state that the last run verified. */
 interface Drift {
   readonly drift: Pick<Facts, "instanceId" | "region">;
   /** Associate even if EC2 shows the address here. */
@@ -53,24 +53,24 @@ interface Drift {
  * Looks for drift and heals it.
  *
  * @param wallClock milliseconds since the epoch
- * @param stop aborted when somebody wants it to end
- * @throws whatever is a bug
+ * @param stop aborted when somebody wants it to stop
+ * @throws only bugs
  */
 export async function recheck(
   settings: Settings,
   ports: HealPorts,
-  past: Past,
+  earlier: EarlierRuns,
   wallClock: () => number,
   stop: AbortSignal,
 ): Promise<Recheck> {
-  const found = await lookForDrift(settings, ports, past, wallClock, stop);
-  return "drift" in found ? healDrift(found, settings, ports, past, wallClock, stop) : found;
+  const found = await lookForDrift(settings, ports, earlier, wallClock, stop);
+  return "drift" in found ? healDrift(found, settings, ports, earlier, wallClock, stop) : found;
 }
 
 async function lookForDrift(
   settings: Settings,
   ports: HealPorts,
-  { last, memory }: Past,
+  { last, memory }: EarlierRuns,
   wallClock: () => number,
   stop: AbortSignal,
 ): Promise<Drift | Recheck> {
@@ -82,19 +82,19 @@ async function lookForDrift(
     const session = await ports.open(stop);
     const self = await session.instance([]);
     facts = { instanceId: self.instanceId, region: self.region };
-    const left = whyLeft(last, self);
+    const skipped = whySkipped(last, self);
     const idle = whyNotInService(self);
     if (idle !== undefined) {
-      if (left !== undefined || isOutOfService(last, facts)) {
+      if (skipped !== undefined || isOutOfService(last, facts)) {
         log.debug(`nothing to do: ${idle}`);
         return { memory };
       }
-      // Told once, and recorded: nobody is to believe any longer that the address is here.
+      // Logged once and recorded, so that the result files do not claim any longer that the address is here.
       return { memory, outcome: ended({ end: "idle", because: idle, why: "not-in-service" }) };
     }
-    // Before anything of the settings is used: they may be the mistake.
-    if (left !== undefined) {
-      log.debug(`nothing to do: ${left}`);
+    // Checked before the settings are used: they may be the mistake that somebody has to correct.
+    if (skipped !== undefined) {
+      log.debug(`nothing to do: ${skipped}`);
       return { memory };
     }
     const target = resolveTarget(self, settings.interface, settings.privateIp);
@@ -103,13 +103,13 @@ async function lookForDrift(
     switch (finding.find) {
       case "well":
         log.debug(because);
-        // Metadata that agrees again has only been slow.
+        // Instance metadata agrees with EC2 again, so it was only slow.
         return { memory: { ...memory, disagreements: 0 } };
       case "rest":
-        // Whoever waits for the address must not be told that it is here.
+        // Recorded as idle, so that the result files do not claim that the address is here.
         return { memory, outcome: ended({ end: "idle", because, why: "resting" }) };
       case "drift":
-        // A drift is news; that a newer instance still has the address, or a failure goes on, is not.
+        // Drift after a success is news. A newer instance that still holds the address, or a lasting failure, is not.
         log[last?.outcome === "settled" ? "warn" : "debug"](because);
         return { drift: facts, force: finding.force };
     }
@@ -119,13 +119,13 @@ async function lookForDrift(
       const because = `${(stop.reason as Error).message} while reading instance metadata`;
       return { memory, preserveResult: true, outcome: ended({ end: "stopped", because }) };
     }
-    // A place that is not there any more may be back in a moment: the heal waits for it.
+    // An interface or private address that is missing may come back in a moment: the heal waits for it.
     if (isNoSuchTarget(error)) {
       log[last?.outcome === "settled" ? "warn" : "debug"](error.message);
       return { drift: facts, force: false };
     }
     const outcome = ended({ end: "failed", failure: error, status: statusOf(error) });
-    // Who cannot tell whether there is drift leaves everything as it is; the next recheck is soon.
+    // If it cannot be told whether there is drift, the result stays as it is; the next recheck comes soon.
     return error.kind === "misconfigured"
       ? { memory, outcome }
       : { memory, preserveResult: true, outcome };
@@ -136,17 +136,18 @@ async function healDrift(
   { drift, force }: Drift,
   settings: Settings,
   ports: HealPorts,
-  { last, memory, others }: Past,
+  { last, memory, shared }: EarlierRuns,
   wallClock: () => number,
   stop: AbortSignal,
 ): Promise<Recheck> {
   const limit = limitMoves(memory, wallClock);
   const either = AbortSignal.any([stop, limit.signal]);
-  const options = { force, moves: limit.moves, others, lastOnBoot: last };
+  const options = { force, moves: limit.moves, shared, lastOnBoot: last };
   const work = () => heal(settings, ports, options, either);
   const { lifecycleHook } = settings;
   let outcome: Outcome;
-  // On the way from a warm pool into service hooks hold an instance back once more, and no boot's heal completes them.
+  // From a warm pool into service an instance goes through its launch hooks again, perhaps without a boot whose heal
+  // would complete them.
   if (lifecycleHook !== undefined && isOutOfService(last, drift)) {
     const { underHook } = await import("../run/lifecycle.ts");
     const hook = { name: lifecycleHook, deadlineMs: settings.deadlineMs, dryRun: false };
@@ -154,7 +155,7 @@ async function healDrift(
   } else outcome = await work();
 
   const { recent } = limit;
-  if (others.haveGivenUp()) {
+  if (shared.wasReleased()) {
     ports.log.debug("nothing to do: the address was given up on purpose meanwhile");
     return { memory: { moves: recent, disagreements: 0 } };
   }
@@ -171,65 +172,63 @@ async function healDrift(
   };
 }
 
-/** Did the last run of this instance find that it is not in service? */
+/** Whether the last run of this instance found that it was not in service. */
 function isOutOfService(last: LastResult | undefined, { instanceId }: Facts): boolean {
   return last?.instanceId === instanceId && last?.idle === "not-in-service";
 }
 
-/**
- * Ends a heal that moves the address too often: one whose address others take away goes round and round, and
- * each of its moves counts, however it ends.
- */
+/** Counts the moves of a heal, and stops it at MAX_MOVES_PER_HOUR: others may take the address away again and again. */
 function limitMoves(memory: RecheckState, wallClock: () => number) {
   const recent = recentMoves(memory, wallClock());
-  const enough = new AbortController();
+  const limit = new AbortController();
   const moves: Moves = {
     begin() {
       if (recent.length < MAX_MOVES_PER_HOUR) recent.push(wallClock());
       else {
         const until = restsUntil(recent[0] ?? 0);
         const why = `others keep moving it away, so it is left alone until ${until} UTC: stopped`;
-        enough.abort(new Error(why));
+        limit.abort(new Error(why));
       }
     },
     refused: () => void recent.pop(),
   };
-  return { moves, recent, signal: enough.signal };
+  return { moves, recent, signal: limit.signal };
 }
 
-/** `eip-heal recheck` */
+/** Runs the command. */
 export async function run(context: Context): Promise<Completion> {
   const beginning = begin(context);
   if ("problems" in beginning) return refused(beginning, context);
   const { settings, ports } = beginning;
   const { clock, runtime, stop } = context;
   const last = runtime.last();
-  const past = { last, memory: runtime.rechecks(), others: runtime.others };
+  const earlier = { last, memory: runtime.rechecks(), shared: runtime.shared };
   const now = () => clock.date().getTime();
-  const { outcome, preserveResult, memory } = await recheck(settings, ports, past, now, stop);
+  const { outcome, preserveResult, memory } = await recheck(settings, ports, earlier, now, stop);
   runtime.saveRecheckState(memory);
   if (outcome === undefined) return { status: EXIT.OK, ...(last && { json: last }) };
   const { result, status, json } = completionOf(outcome, context);
   const line = lineOf(outcome, context);
-  // The console need not hear that nothing was found out, nor the journal what it has heard.
-  const isNew = preserveResult === true || !isAsBefore(outcome, result.record, last);
-  const told: Line = {
+  // An outcome that is already in the journal is only logged as debug, and a recheck that could not tell anything is not
+  // logged to the console.
+  const isNew = preserveResult === true || !isUnchanged(outcome, result.record, last);
+  const logged: Line = {
     ...line,
     ...(!isNew && { level: "debug" }),
     journalOnly:
       runtime.unit === RECHECK_UNIT && outcome.end === "failed" && preserveResult === true,
   };
   return {
-    // A newer instance has the address: as it should be, minute by minute.
+    // That a newer instance holds the address is as it should be, so the recheck succeeds.
     status: status === EXIT.UNAVAILABLE ? EXIT.OK : status,
     json,
-    lines: [told, ...hookLines(outcome, context)],
+    lines: [logged, ...hookLines(outcome, context)],
     ...(preserveResult !== true && { result }),
   };
 }
 
-/** Has it only found what the last run has found? */
-function isAsBefore(
+/** Whether the outcome is the same as that of the last run. */
+function isUnchanged(
   outcome: Outcome,
   record: Readonly<Record<string, unknown>>,
   last: LastResult | undefined,

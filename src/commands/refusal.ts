@@ -1,4 +1,4 @@
-/** A run that cannot begin, because its settings or the AWS variables make no sense. */
+/** A command that cannot start because its settings or the AWS variables are invalid. */
 import { sentenceOf, sentenceOfNotice } from "../config/problem.ts";
 import type { Environment } from "../config/configuration.ts";
 import type { Settings } from "../config/settings.ts";
@@ -9,28 +9,29 @@ import { DOCTOR } from "../report/report.ts";
 import type { Completion, Context, RunPorts } from "./command.ts";
 import { completionOf, hookLines, isOnConsole } from "./outcome.ts";
 
-/** What a run begins with, or why it cannot. */
+/** What a command starts with, or why it cannot start. */
 export type Beginning =
   | { readonly settings: Settings; readonly environment: Environment; readonly ports: RunPorts }
   | Refusal;
 
 export interface Refusal {
-  /** Each a whole sentence. */
+  /** Each is a complete sentence. */
   readonly problems: readonly string[];
   readonly status: ExitStatus;
-  /** The launch hook, if that is known all the same, and the environment to complete it in. */
+  /** The launch hook, if it could be read despite the problems, and the environment for calling AWS. */
   readonly hook?: { readonly name: string; readonly environment: Environment };
 }
 
+/** Checks the configuration and logs notices about it. */
 export function begin({ commandLine, configuration, log, portsIn }: Context): Beginning {
   if ("problems" in configuration) {
     const { problems, ...rest } = configuration;
     return { problems: problems.map(sentenceOf), ...rest };
   }
   const { settings, environment, notices = [] } = configuration;
-  // Not minute by minute, with each recheck.
-  const isTold = ["heal", "check-config"].includes(commandLine.command.name);
-  for (const notice of isTold ? notices : []) log.warn(sentenceOfNotice(notice));
+  // A recheck would log them every minute.
+  const logsNotices = ["heal", "check-config"].includes(commandLine.command.name);
+  for (const notice of logsNotices ? notices : []) log.warn(sentenceOfNotice(notice));
   try {
     return { settings, environment, ports: portsIn(environment) };
   } catch (error) {
@@ -44,24 +45,21 @@ export function begin({ commandLine, configuration, log, portsIn }: Context): Be
   }
 }
 
-/** Says what is wrong, and leaves what earlier runs have left. */
+/** Logs what is wrong and leaves the result files as they are. */
 export function refused({ problems, status }: Refusal, context: Context): Completion {
   const { json } = completionOf(outcomeOf({ problems, status }), context);
-  // Minute by minute the console would be full of it.
+  // A recheck would fill the console with it, minute by minute.
   const journalOnly = context.runtime.unit === RECHECK_UNIT;
   return { status, json, lines: problems.map((text) => ({ level: "error", text, journalOnly })) };
 }
 
-/**
- * The same for a heal: whoever reads its result must not find that of an earlier one, and whoever waits for its launch
- * hook must not wait in vain.
- */
+/** The same for a heal, which also replaces the result of the earlier run and abandons the launch hook. */
 export async function refusedHeal(
   refusal: Refusal,
   context: Context,
   dryRun: boolean,
 ): Promise<Completion> {
-  // A mistake on the command line is somebody's at a terminal, not this machine's.
+  // A bad command line is the mistake of a person at a terminal; it says nothing about this machine.
   if (refusal.status === EXIT.USAGE) return refused(refusal, context);
   const failed = outcomeOf(refusal);
   const journalOnly = isOnConsole(failed, context);
@@ -85,7 +83,7 @@ function failedLines({ problems, status }: Refusal): string[] {
 }
 
 function outcomeOf({ problems, status }: Refusal): Outcome & { end: "failed" } {
-  // That a file could not be read this time says nothing about what is in it.
+  // TEMPFAIL: the settings file could not be read this time, and may be fine.
   const kind = status === EXIT.TEMPFAIL ? "unreachable" : "misconfigured";
   const failure = new Failure(kind, { why: problems.join("; ") });
   return { end: "failed", failure, status, facts: {}, tries: 0, ms: 0 };

@@ -1,6 +1,6 @@
 /**
- * The story of giving the address up on purpose: only if this instance is its holder at that moment. The
- * association is named, not the address, so that whoever has got it in between keeps it.
+ * `eip-heal release`: disassociates the address, only if this instance holds it. The request names the association, not the
+ * address, so that another instance that takes the address meanwhile keeps it.
  */
 import type { Settings } from "../config/settings.ts";
 import { isAt, nameAddress, nameDesired } from "../model/address.ts";
@@ -17,16 +17,16 @@ import type { Completion, Context } from "./command.ts";
 import { completionOf, lineOf } from "./outcome.ts";
 import { begin, refused } from "./refusal.ts";
 
-/** Milliseconds; it runs while an instance is being stopped, so it does not wait for anything. */
+/** Milliseconds: it runs while an instance is being shut down, so it does not wait for anything. */
 const DEADLINE_MS = 10_000;
 
 /**
- * Gives the address up, in one try.
+ * Releases the address, without retries.
  *
- * @param publishResult told what is about to be done, before it is: a run that is under way must not undo it; returns how to
- *   take that back. @throws Error if others cannot be told
- * @param stop aborted when somebody wants it to end
- * @throws whatever is a bug; every foreseen failure is an Outcome
+ * @param publishResult called before the request with what is about to be done, so that a run in progress does not undo it;
+ *   returns a function that takes that back. @throws Error if it cannot be written
+ * @param stop aborted when somebody wants it to stop
+ * @throws only bugs; every foreseen failure is part of the Outcome
  */
 export async function release(
   settings: Settings,
@@ -39,7 +39,7 @@ export async function release(
   const { signal } = limit;
   const context: RunContext = { settings, ports, signal, step: "starting" };
   let facts: Facts = {};
-  const learn = (more: Facts) => void (facts = { ...facts, ...more });
+  const learn = (found: Facts) => void (facts = { ...facts, ...found });
   const end = (how: End): Outcome => ({
     ...how,
     facts,
@@ -70,7 +70,7 @@ async function giveUp(
   learn({ instanceId: self.instanceId, region: self.region });
   const target = resolveTarget(self, settings.interface, settings.privateIp);
   let ec2 = await session.ec2(self);
-  /** Has EC2 been asked to do it without saying that it has not? */
+  /** DisassociateAddress was sent and may have been carried out. */
   let mayBeDone = false;
   let rollback: (() => Promise<void>) | undefined;
   try {
@@ -86,7 +86,7 @@ async function giveUp(
     );
     for (const { holder, allocationId, publicIp } of addresses) {
       if (holder.kind !== "instance" || holder.instanceId !== self.instanceId) continue;
-      // Of a pool this instance may hold several, each on a place of its own.
+      // This instance may hold several addresses of the pool, at other targets.
       if (desired.kind === "pool" && !isAt(target, holder)) continue;
       const name = nameAddress(allocationId, publicIp);
       learn({ allocationId, ...(publicIp !== undefined && { publicIp }) });
@@ -104,11 +104,11 @@ async function giveUp(
         if (!(error instanceof Failure)) throw error;
         if (error.kind !== "unreachable") {
           mayBeDone = false;
-          // Somebody was quicker to move it.
+          // Another instance has taken the address meanwhile.
           if (error.code === AWS_CODE.unknownAssociation) continue;
           throw error;
         }
-        // The answer may have been lost because it travelled over the very address that was given up.
+        // The answer may be lost because the connection used the very address that was released.
         ec2.close();
         ec2 = await session.ec2(self);
         const now = await withStep(context, `looking for ${name}`, () =>
@@ -134,27 +134,27 @@ async function giveUp(
 }
 
 /**
- * Waits until an association has landed that another run of this instance has sent before it could know of the release:
- * what is looked at earlier does not show it.
+ * Waits until EC2 shows an association that another run of this instance sent before it could know of the release. Without
+ * the wait a look might not show it, and it would not be released.
  */
 async function untilLanded(context: RunContext, { clock, lastWrite }: HealPorts): Promise<void> {
   const sent = lastWrite.read();
   if (sent === undefined) return;
   const ms = sent.at + FLIGHT_MS + LAG_MS - clock.now();
-  // What lies further ahead is of a clock before the boot.
+  // A time further ahead was recorded on an earlier boot: the clock starts with the boot.
   if (ms <= 0 || ms > FLIGHT_MS + LAG_MS) return;
   await withStep(context, "waiting for an association that is under way", () =>
     clock.sleep(ms, context.signal),
   );
 }
 
-/** `eip-heal release` */
+/** Runs the command. */
 export async function run(context: Context): Promise<Completion> {
   const beginning = begin(context);
   if ("problems" in beginning) return refused(beginning, context);
   const { settings, ports } = beginning;
   const { runtime, stop } = context;
-  const goOn = await context.endRetries(stop);
+  const resumeRetries = await context.endRetries(stop);
   const publishResult = async (intended: Outcome) => {
     const { record } = completionOf(intended, context).result;
     try {
@@ -167,9 +167,10 @@ export async function run(context: Context): Promise<Completion> {
     }
   };
   const outcome = await release(settings, ports, publishResult, stop);
-  // One that has failed has changed nothing of what was verified, or nobody knows, and then it was meant.
+  // A failed release keeps the last result: either nothing has changed, or it is unknown whether the address was released,
+  // and the result that was published beforehand stands.
   const preserveResult = outcome.end !== "released" && outcome.end !== "idle";
-  if (preserveResult) await goOn();
+  if (preserveResult) await resumeRetries();
   const { result, ...completion } = completionOf(outcome, context);
   return { ...completion, lines: [lineOf(outcome, context)], ...(!preserveResult && { result }) };
 }

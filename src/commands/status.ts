@@ -1,4 +1,4 @@
-/** The story of one look at how things stand: in instance metadata, in EC2 and in what the last run has left. Nothing is changed. */
+/** `eip-heal status`: shows the address according to instance metadata, EC2 and the last result. Changes nothing. */
 import { type AddressState, describeState, nameAddress, nameHolder } from "../model/address.ts";
 import { type Target, resolveTarget } from "../model/target.ts";
 import { seconds } from "../model/duration.ts";
@@ -20,13 +20,13 @@ import type { Machine } from "../doctor/ports.ts";
 import type { Completion, Context } from "./command.ts";
 import { begin } from "./refusal.ts";
 
-/** Milliseconds that the look at instance metadata and EC2 may take. */
+/** Milliseconds that reading instance metadata and EC2 may take. */
 const LIMIT_MS = 8_000;
 
-/** Milliseconds beyond its deadline that a run may take: a hold that has begun, or a launch hook. */
+/** Milliseconds by which a run may exceed its deadline: for a hold that has begun, or a launch hook. */
 const GRACE_MS = 60_000;
 
-/** The last run, as its result tells. */
+/** The last result, or why there is none. */
 export type LastRun =
   | { readonly known: true; readonly result: LastResult & { at?: string; message?: string } }
   | { readonly known: false; readonly because: string };
@@ -37,9 +37,9 @@ export interface StatusPorts extends Omit<Ports, "clock"> {
   readonly lastRun: LastRun;
 }
 
-/** How things stand. Absent fields were not found out. */
+/** What was found out; a field that is absent could not be. */
 export interface AddressStatus {
-  /** Is the address here? */
+  /** Whether the address is at the target. */
   readonly here: boolean;
   readonly exitStatus: ExitStatus;
   /** Why it is not here, or why that is not known. */
@@ -47,31 +47,31 @@ export interface AddressStatus {
   readonly self?: Instance;
   readonly target?: Target;
   readonly address?: AddressState;
-  /** Whether a holder that is no instance would have been seen. */
+  /** DescribeAddresses was allowed, so holders other than instances are visible. */
   readonly direct?: boolean;
   readonly lastRun: LastRun;
-  /** Milliseconds until the unit is tried again; undefined unless it has failed. */
+  /** Milliseconds until eip-heal.service is retried; undefined unless it has failed. */
   readonly retryInMs?: number;
-  /** Milliseconds until the next recheck; undefined while none is to come. */
+  /** Milliseconds until the next recheck; undefined if none is scheduled. */
   readonly recheckInMs?: number;
-  /** The run that systemd has under way, if there is one. */
+  /** The run that systemd has in progress, if any. */
   readonly underWay?: RunName;
-  /** Is the recheck of every minute on? Its next time is not known while a recheck is under way. */
+  /** Whether the recheck every minute is enabled. Its next time is not known while a recheck is in progress. */
   readonly hasRecheckTimer: boolean;
 }
 
 export type RunName = "heal" | "recheck";
 
-/** What starts a recheck after each success. */
+/** Starts a recheck after each success. */
 const CONFIRM_TIMER = "eip-heal-confirm.timer";
-/** What starts one every minute, if it is on. */
+/** Starts one every minute, if enabled. */
 const RECHECK_TIMER = "eip-heal-recheck.timer";
 
 /**
- * Looks.
+ * Reads the status.
  *
- * @param stop aborted when somebody wants it to end
- * @throws whatever is a bug
+ * @param stop aborted when somebody wants it to stop
+ * @throws only bugs
  */
 export async function status(
   settings: Settings,
@@ -202,7 +202,7 @@ async function look(context: RunContext): Promise<Found> {
   }
 }
 
-/** What it means that an address is not here, by what a heal would do. */
+/** Exit status and message if the address is not here, according to what a heal would do. */
 function whyNotHere(
   decision: Exclude<Decision, { do: "settled" }>,
   direct: boolean,
@@ -232,7 +232,7 @@ function whyNotHere(
   }
 }
 
-/** The rows that tell it. @param now milliseconds since the epoch */
+/** The rows for the terminal. @param now milliseconds since the epoch */
 export function rowsOf(addressStatus: AddressStatus, now: number): Row[] {
   const { here, exitStatus, message, self, target, address, direct, lastRun } = addressStatus;
   const { retryInMs, underWay } = addressStatus;
@@ -311,7 +311,7 @@ function lastRunOf(lastRun: LastRun, now: number): string {
   return `${when}${message ?? outcome} (exit status ${exitStatus})`;
 }
 
-/** Version of the schema of `status --json`; it changes when a field changes its meaning or goes. */
+/** Version of the schema of `status --json`; incremented when a field changes its meaning or is removed. */
 export const STATUS_VERSION = 1;
 
 /** What `status --json` prints. */
@@ -342,7 +342,7 @@ export function statusRecord(addressStatus: AddressStatus, at: Date): Record<str
   };
 }
 
-/** `eip-heal status` */
+/** Runs the command. */
 export async function run(
   context: Context,
   { json, wait }: { readonly json: boolean; readonly wait: boolean },

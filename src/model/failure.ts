@@ -160,6 +160,11 @@ export function isUnanswered({ kind, details: { status = 0 } }: Failure): boolea
   return kind === "unreachable" || status >= 500;
 }
 
+/** The cause of a failure in words, cut to the length that messages and results can hold. */
+export function causeOf({ details: { why } }: Failure): string {
+  return shortened(why);
+}
+
 /** The same failure with `step` added, unless an inner step is already named. */
 export function inStep(failure: Failure, step: string): Failure {
   return failure.step === undefined ? new Failure(failure.kind, failure.details, step) : failure;

@@ -1,7 +1,7 @@
 /**
- * What an association displaces. EC2 gives a private address one Elastic IP at a time: the one that stood there is
- * disassociated, and stays allocated. Instance metadata shows a public address at the target, but not whether it is an
- * Elastic IP; EC2 knows. Pure.
+ * Which Elastic IP an association displaces. A private address can have one Elastic IP: associating another one
+ * disassociates it, and it stays allocated. Instance metadata shows the public address at the target but not whether it is
+ * an Elastic IP; only EC2 knows that. Pure.
  */
 import {
   type DesiredAddress,
@@ -13,41 +13,51 @@ import {
 import { Failure } from "../model/failure.ts";
 import { nameTarget, type Target } from "../model/target.ts";
 
-/** A public address that stood at the target when an association was sent. */
+/** The public address that was at the target when an association was sent. */
 export interface Displaced {
   readonly publicIp: string;
   /** The address that was associated. */
   readonly by: { readonly allocationId: string; readonly publicIp?: string };
-  /** The Elastic IP that it is, if that was asked before; else an observation afterwards tells. */
+  /** Set if EC2 was asked beforehand and it is an Elastic IP; otherwise an observation after the write tells. */
   readonly elasticIp?: ElasticIp;
 }
 
-/** What a run remembers of what it has displaced. */
+/** What a run remembers about displaced addresses. */
 export interface Displacement {
-  /** What the last association displaces, until that is certain and told. */
+  /** What the last association displaces, until that is certain and has been logged. */
   readonly pending?: Displaced;
-  /** Public addresses that stand at the target no more, whatever instance metadata still shows. */
+  /** Public addresses that are no longer at the target, even if instance metadata still shows them. */
   readonly gone: readonly string[];
 }
 
 export const NOTHING_DISPLACED: Displacement = { gone: [] };
 
-/** What is remembered from now on, and the Elastic IP of which it is now certain that it was displaced. */
+/** The updated memory, and the Elastic IP that is now known to have been displaced, if any. */
 interface Development {
   readonly displacement: Displacement;
   readonly certain?: ElasticIp;
 }
 
-/** The public address at the target, if associating an address with this public one may displace it. */
+/**
+ * The public address at the target that associating another one may displace.
+ *
+ * @param publicIp the public address to be associated, if known
+ */
 export function ipToDisplace(
-  { publicIp: there }: Target,
+  { publicIp: current }: Target,
   publicIp: string | undefined,
   { gone }: Displacement,
 ): string | undefined {
-  return there === undefined || there === publicIp || gone.includes(there) ? undefined : there;
+  return current === undefined || current === publicIp || gone.includes(current)
+    ? undefined
+    : current;
 }
 
-/** An association was sent, and accepted or not answered; `displaced` is what stood there. */
+/**
+ * After an association was accepted or left unanswered.
+ *
+ * @param displaced what was at the target before
+ */
 export function afterWrite(
   { gone }: Displacement,
   displaced: Displaced | undefined,
@@ -62,7 +72,7 @@ export function afterWrite(
     : { displacement: { gone: now }, certain: elasticIp };
 }
 
-/** EC2 was observed: is it certain now what was displaced? */
+/** After an observation: it may make certain what was displaced. */
 export function afterObservation(
   displacement: Displacement,
   { addresses, displaced: shown }: Observation,
@@ -82,7 +92,7 @@ export function afterObservation(
   };
 }
 
-/** What the next observation is to tell besides: whether what stood there is an Elastic IP. */
+/** What the next observation should also find out: whether the displaced public address is an Elastic IP. */
 export function questionAbout(
   { pending }: Displacement,
   desired: DesiredAddress,
@@ -96,7 +106,7 @@ export function questionAbout(
     : undefined;
 }
 
-/** EIP_HEAL_DISPLACE=no, and the target carries this one. */
+/** The failure if EIP_HEAL_DISPLACE=no and this Elastic IP is at the target. */
 export function mayNotDisplace(target: Target, { allocationId, publicIp }: ElasticIp): Failure {
   const other = nameAddress(allocationId, publicIp);
   return new Failure("misconfigured", {
@@ -106,12 +116,12 @@ export function mayNotDisplace(target: Target, { allocationId, publicIp }: Elast
   });
 }
 
-/** The line about an Elastic IP that was displaced. */
+/** The warning about an Elastic IP that was displaced. */
 export function displacedLine({ allocationId, publicIp }: ElasticIp, target: Target): string {
   return `${nameAddress(allocationId, publicIp)} is pushed off ${nameTarget(target)}; it stays allocated`;
 }
 
-/** The line about one that a real run would displace. */
+/** The warning of a dry run about an Elastic IP that a real run would displace. */
 export function wouldDisplaceLine({ allocationId, publicIp }: ElasticIp, target: Target): string {
   return `${nameAddress(allocationId, publicIp)} would be pushed off ${nameTarget(target)}`;
 }

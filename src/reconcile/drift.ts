@@ -1,17 +1,17 @@
 /**
- * Whether a recheck has anything to do. Pure. While all is well it costs two looks at what this machine
- * knows anyway: the address that the last run has verified, and the one that instance metadata shows.
+ * Whether a recheck has anything to do. Pure. As long as nothing has changed, a recheck only compares the address that
+ * the last run verified with the one that instance metadata shows; EC2 is not asked.
  */
 import type { Target } from "../model/target.ts";
 import type { Instance } from "../model/instance.ts";
 
-/** The part of `/run/eip-heal/result.json` that later runs read. */
+/** The fields of `/run/eip-heal/result.json` that later runs read. */
 export interface LastResult {
   readonly outcome: string;
   readonly exitStatus: number;
   /**
-   * What it rests on: when EC2 was asked last, or asked to change something; else when the run began. Milliseconds on the
-   * clock that starts with the boot.
+   * When EC2 was last sent a request that this result rests on; without such a request, when the run began. Milliseconds
+   * since boot.
    */
   readonly asOf?: number;
   readonly instanceId?: string;
@@ -20,28 +20,27 @@ export interface LastResult {
   readonly publicIp?: string;
   /** For the outcome `idle`: why there was nothing to do. */
   readonly idle?: string;
-  /** The unit that has run it; absent: somebody by hand. */
+  /** The systemd unit that ran it; absent for a run by hand. */
   readonly unit?: string;
-  /** How it has ended, in a line. */
+  /** How the run ended, in one line. */
   readonly message?: string;
-  /** For an end without the address: the kind of the failure, the step it came in, and the error code of AWS. */
+  /** If the run failed: the kind of the failure, its step, its cause in words, and its error code. */
   readonly failure?: string;
   readonly step?: string;
+  readonly cause?: string;
   readonly code?: string;
-  /** It was waited for until its patience was over. */
+  /** The run waited for this cause to go away until its patience ran out. */
   readonly waitedOut?: boolean;
-  /** And when the console was told of it. */
+  /** When this cause was last logged to the console. */
   readonly toldAt?: string;
 }
 
-/** The unit of the heal. While that is failed, eip-heal-retry.timer starts it again and again. */
+/** The unit that runs a heal. After a run that fails RETRY_TIMER starts it again. */
 export const HEAL_UNIT = "eip-heal.service";
-/** What starts it again. */
 export const RETRY_TIMER = "eip-heal-retry.timer";
-/** The unit of a recheck, which comes every minute, perhaps. */
 export const RECHECK_UNIT = "eip-heal-recheck.service";
 
-/** What rechecks remember from one to the next. */
+/** What rechecks keep from one to the next (recheck.json). */
 export interface RecheckState {
   /** When rechecks moved the address here, in milliseconds since the epoch. */
   readonly moves: readonly number[];
@@ -51,30 +50,30 @@ export interface RecheckState {
 
 export const NO_RECHECKS: RecheckState = { moves: [], disagreements: 0 };
 
-/** So many moves within an hour are a fight or a fault that moving does not end. */
+/** More moves than this within an hour mean that others keep taking the address; moving it again will not end that. */
 export const MAX_MOVES_PER_HOUR = 5;
 export const HOUR_MS = 3_600_000;
 
-/** Instance metadata follows EC2 within seconds; after so many rounds the mapping itself must be made again. */
+/** Instance metadata follows EC2 within seconds. After this many disagreements the address is associated again. */
 export const MAX_DISAGREEMENTS = 2;
 
 export type Assessment =
-  /** Nothing to do, and nothing to ask EC2. */
+  /** Nothing to do, and no reason to ask EC2. */
   | { readonly find: "well"; readonly because: string }
-  /** Something is not as it was verified: heal. `force` associates even if EC2 shows the address here. */
+  /** Something differs from what was verified: heal. `force`: associate even if EC2 shows the address here. */
   | { readonly find: "drift"; readonly because: string; readonly force: boolean }
-  /** Moved too often: leave it alone for a while. */
+  /** The address was moved too often: do nothing for a while. */
   | { readonly find: "rest"; readonly because: string };
 
 /**
- * Why the last run of this instance has left nothing for a recheck to do, or undefined: the unit of the heal has failed
- * and is started again by its own timer, or the run has come to what no repetition changes - given up on purpose, not
- * configured, or a mistake that somebody has to correct.
+ * Why a recheck is skipped, judging by the last result of this instance; undefined if it is not. Either eip-heal.service
+ * has failed and its own timer starts it again, or the last run ended in a way that repeating it does not change:
+ * released on purpose, not configured, or a mistake that somebody has to correct.
  */
-export function whyLeft(last: LastResult | undefined, self: Instance): string | undefined {
+export function whySkipped(last: LastResult | undefined, self: Instance): string | undefined {
   if (last === undefined) return undefined;
   const { outcome, exitStatus, idle, unit, instanceId } = last;
-  // A run of the unit that did not get to know which instance this is was on this boot all the same.
+  // A run of the unit that ended before it learned the instance id was on this boot, so it was this instance's.
   const isOurs = instanceId === self.instanceId || (unit !== undefined && instanceId === undefined);
   if (!isOurs) return undefined;
   if (unit === HEAL_UNIT && /^(?:failed|yielded|stopped)$/.test(outcome)) {
@@ -88,9 +87,9 @@ export function whyLeft(last: LastResult | undefined, self: Instance): string | 
 }
 
 /**
- * Compares what was verified with what is.
+ * Compares the state that the last run verified with the current one.
  *
- * @param last the last result, if one was recorded
+ * @param last the last result, if there is one
  * @param now milliseconds since the epoch
  */
 export function assess(
@@ -114,17 +113,21 @@ export function assess(
   return { find: "drift", because, force: memory.disagreements >= MAX_DISAGREEMENTS };
 }
 
-/** Until when it is left alone, `21:07`, if this was the oldest of too many moves. */
+/**
+ * The UTC time, such as `21:07`, at which the address may be moved again.
+ *
+ * @param oldest when the oldest of the last MAX_MOVES_PER_HOUR moves was, in milliseconds since the epoch
+ */
 export function restsUntil(oldest: number): string {
   return new Date(oldest + HOUR_MS).toISOString().slice(11, 16);
 }
 
-/** The moves of the last hour, oldest first; times in the future are of a clock that was wrong. */
+/** The moves of the last hour, oldest first. Times in the future come from a wrong clock and are dropped. */
 export function recentMoves({ moves }: RecheckState, now: number): number[] {
   return moves.filter((at) => at <= now && now - at < HOUR_MS).toSorted((a, b) => a - b);
 }
 
-/** What is not as it was verified, or undefined. */
+/** What differs from the state that was verified; undefined if nothing does. */
 function reason(last: LastResult | undefined, self: Instance, target: Target): string | undefined {
   if (last === undefined) return "there is no result of an earlier run";
   if (last.instanceId !== self.instanceId) return "the last result is of another instance";

@@ -1,18 +1,16 @@
-/**
- * What the end of a heal means for the launch hook that holds this instance back from service. Pure.
- */
+/** How the launch hook is completed when a heal has ended. Pure. */
 import { EXIT } from "../model/failure.ts";
 import type { End, Facts, HookResult } from "../model/outcome.ts";
 
-/** What is to become of the hook. */
+/** What to do about the hook. */
 export type Conclusion =
   | { readonly do: "complete"; readonly result: HookResult }
-  /** Nothing: if it holds this instance back, its own timeout and default result decide. */
+  /** Nothing: if the lifecycle action is pending, its own timeout and default result apply. */
   | { readonly do: "leave"; readonly because: string };
 
 /**
- * What follows from the end of a heal. CONTINUE when the address is here, and when this instance rightly
- * does without it; ABANDON when it will not come.
+ * What to do about the hook when a heal has ended this way. CONTINUE if the address is here or this instance rightly does
+ * not have one, ABANDON if it will not get it.
  */
 export function conclude(end: End, { lifecycleState = "" }: Facts): Conclusion {
   switch (end.end) {
@@ -20,7 +18,7 @@ export function conclude(end: End, { lifecycleState = "" }: Facts): Conclusion {
     case "would":
       return { do: "complete", result: "CONTINUE" };
     case "failed":
-      // The next run, which the retry timer starts a minute later, sees at its first look whether the address is here.
+      // The retry timer starts the next run within a minute, and its first look shows whether the address is here.
       return end.isPlaced === true && end.status === EXIT.TEMPFAIL
         ? {
             do: "leave",
@@ -28,13 +26,13 @@ export function conclude(end: End, { lifecycleState = "" }: Facts): Conclusion {
           }
         : { do: "complete", result: "ABANDON" };
     case "stopped":
-      // Whoever has stopped it starts it again or shuts the machine down: nothing is known about the address.
+      // Whoever stopped the run starts it again or shuts the machine down; it says nothing about the address.
       return { do: "leave", because: end.because };
     case "released":
       return { do: "leave", because: "the address was given up on purpose" };
     case "idle":
-      // An instance enters a warm pool through its launch hooks, and again later the service. There are none
-      // on the way to Standby, Detached and Terminated.
+      // Launch hooks run when an instance enters a warm pool, and again when it goes from there into service. On the
+      // way to Standby, Detached and Terminated there are none.
       return end.why === "not-configured" || isEnteringWarmPool(lifecycleState)
         ? { do: "complete", result: "CONTINUE" }
         : { do: "leave", because: end.because };

@@ -1,10 +1,10 @@
 /**
- * The reconciler of one address, as a pure state machine: what came of the last effect in, the next effect out. It
- * performs nothing and reads no clock; run/loop.ts performs the effects, and so does the explorer.
+ * The reconciler of one address as a pure state machine: the result of the last effect goes in, the next effect comes out.
+ * It performs nothing and reads no clock; run/loop.ts performs the effects, as does the explorer in the tests.
  *
  *     observe ─→ decide ─→ identify what the write would displace ─→ write ─→ read back ─→ decide ─→ hold ─→ decide ─→ end
  *
- * What is returned in the end is what EC2 has shown, never what a call has answered.
+ * Success means that EC2 has shown the address at the target, not that a call was answered with success.
  */
 import {
   type AddressState,
@@ -19,28 +19,19 @@ import {
 } from "../model/address.ts";
 import { seconds } from "../model/duration.ts";
 import { OWN_CODE, EXIT, Failure, isUnanswered } from "../model/failure.ts";
-import type { Target } from "../model/target.ts";
+import { FRESH_MS, HOLD_MS, STALE_LOOKS, SUSPECT_MS } from "./bounds.ts";
+import { choiceOf, isPremature } from "./choice.ts";
 import {
-  afterObservation,
   afterWrite,
   type Displaced,
   displacedLine,
   mayNotDisplace,
-  questionAbout,
   ipToDisplace,
   wouldDisplaceLine,
 } from "./displacement.ts";
-import {
-  FACTS_MS,
-  FRESH_MS,
-  REPLACEMENT_MS,
-  SERVICE_UNKNOWN_MS,
-  HOLD_MS,
-  STALE_LOOKS,
-  SUSPECT_MS,
-} from "./bounds.ts";
-import { decide, type Decision, isLive, type Takeover, wasLaunchedBefore } from "./ownership.ts";
-import { type Choice, choose } from "./pool.ts";
+import { learn, unknownHolders } from "./learn.ts";
+import type { Decision } from "./ownership.ts";
+import { questionOf } from "./question.ts";
 import {
   end,
   type Event,
@@ -52,7 +43,6 @@ import {
   NO_ATTEMPT,
   observing,
   type Phase,
-  type Question,
   remember,
   type TimedObservation,
   sleep,
@@ -62,34 +52,34 @@ import {
   type Write,
 } from "./state.ts";
 
-/** EC2 is eventually consistent: it is read back after these waits, in milliseconds. */
+/** Pauses before each read-back, in milliseconds: EC2 is eventually consistent. */
 const READ_BACK_MS = [0, 250, 500, 1_000, 2_000, 4_000] as const;
-/** The same where it is not sure that anything was changed: longer than an answer of EC2 may be old. */
+/** The same if the write may have changed nothing; together they are longer than LAG_MS. */
 const READ_BACK_UNSURE_MS = [0, 500, 1_000] as const;
-/** Decisions within one attempt, each after a write, a lost claim or a move by others. */
+/** Most decisions in one attempt. Each follows a write, a lost claim or a move by others. */
 const MAX_DECISIONS = 25;
 
 /** The first step of an attempt. */
 export function begin(goal: Goal, memory: Memory, now: number): Step {
-  const { claim } = memory;
+  const { throttledClaim } = memory;
   const phase: Phase = { at: "observing" };
   const state = {
     goal,
-    memory: { ...memory, claim: undefined },
+    memory: { ...memory, throttledClaim: undefined },
     attempt: NO_ATTEMPT,
     phase,
     warnings: [],
   };
-  // A fleet that waits for its turn to associate does not spend its turns to look.
-  return claim !== undefined && isDesired(goal.desired, claim.address)
-    ? prepare(state, claim, now)
+  // Looks count towards the account's request limit too, which a throttled fleet needs for its associations.
+  return throttledClaim !== undefined && isDesired(goal.desired, throttledClaim.address)
+    ? prepare(state, throttledClaim, now)
     : observe(state, now);
 }
 
 /**
- * The step that follows.
+ * The next step.
  *
- * @throws Error if the event is not the answer to the last effect: a bug
+ * @throws Error if the event is not the result of the last effect, which is a bug
  */
 export function next(before: State, event: Event): Step {
   const state: State = { ...before, warnings: [] };
@@ -128,67 +118,11 @@ function observe(state: State, now: number, desired = state.goal.desired, reconn
 
 function onSlept(state: State, now: number): Step {
   const { phase, goal } = state;
-  // The connection that was made right after the write may belong to the public address of before.
+  // A connection opened right after the write may still use the old public address.
   if (phase.at === "holding") return observe(state, now, goal.desired, true);
   return phase.at === "reading back"
-    ? observe(state, now, only(phase.intent.address))
+    ? observe(state, now, asDesired(phase.intent.address))
     : observe(state, now);
-}
-
-/** What has to be asked: nothing that the rule does not need, nothing that is known, and all of it at once. */
-function questionOf(
-  { goal, memory, phase }: State,
-  desired: DesiredAddress,
-  now: number,
-): Question {
-  const { target } = goal;
-  const displaced = questionAbout(memory.displacement, desired);
-  const takeover = takeoverOf(goal, memory);
-  const isPool = goal.desired.kind === "pool";
-  // Whether a write shows is told by the association; if it is somebody else's then, that is looked at by itself.
-  const isReadBack = phase.at === "reading back";
-  const needsStates = !isReadBack && (isPool || takeover === "newest" || takeover === "if-gone");
-  const recent = Object.entries(memory.facts).filter(
-    ([, facts]) => now - facts.askedAt <= FACTS_MS,
-  );
-  const self = recent.find(([id]) => id === target.instanceId)?.[1];
-  const launched = { instanceId: target.instanceId, launchedAt: self?.launchedAt };
-  // Whoever is ending goes on ending. When an older instance was launched decides only between running ones, and it stays
-  // the older one for as long as it takes to stop and to start it.
-  const isKnown = ([instanceId, { state, launchedAt }]: (typeof recent)[number]) =>
-    state === "shutting-down" ||
-    state === "terminated" ||
-    (takeover === "newest" &&
-      !isPool &&
-      (state === "running" || state === "pending") &&
-      wasLaunchedBefore({ instanceId, launchedAt }, launched));
-  const known = Object.fromEntries(
-    recent.filter((one) => one[0] === target.instanceId || isKnown(one)),
-  );
-  const { holder } = memory;
-  // What this run has put here is expected to be here.
-  const isExpected = phase.at === "observing" && !isPool && holder !== undefined;
-  const alongside = needsStates && isExpected && !(holder in known) ? [holder] : [];
-  // Whoever always takes needs no states, but may be a member of a warm pool.
-  const needsGroup =
-    !isReadBack &&
-    !needsStates &&
-    takeover === "always" &&
-    goal.isServiceUnknown === true &&
-    memory.group === undefined &&
-    self === undefined;
-  return {
-    needsStates,
-    known,
-    alongside,
-    ...(needsGroup && { needsGroup }),
-    ...(displaced && { displaced }),
-  };
-}
-
-/** Two that always take would go on for ever: once this boot has written, the newest has it. */
-function takeoverOf({ takeover }: Goal, { lastWriteAt }: Memory): Takeover {
-  return takeover === "always" && lastWriteAt !== undefined ? "newest" : takeover;
 }
 
 function onObserved(before: State, answer: TimedObservation, now: number): Step {
@@ -204,45 +138,8 @@ function onObserved(before: State, answer: TimedObservation, now: number): Step 
     case "reading probe":
       return onReadProbe(state, phase, seen, now);
     default:
-      throw outOfTurn("observed", phase);
+      throw unexpected("observed", phase);
   }
-}
-
-/** What an observation tells about what this run has done before. */
-function learn(before: State, answer: TimedObservation): { state: State; seen: TimedObservation } {
-  const { target } = before.goal;
-  const { accepted: was, ...memory } = before.memory;
-  const isElsewhere = answer.addresses.some(
-    (address) => address.allocationId === was && !isHeldBySelf(address, target),
-  );
-  const accepted = isElsewhere ? undefined : was;
-  const addresses = answer.addresses.map((address) =>
-    address.allocationId === accepted ? locatedAt(target, address) : address,
-  );
-  const seen: TimedObservation = { ...answer, addresses };
-  const { displacement, certain } = afterObservation(memory.displacement, seen, target);
-  const [first] = addresses;
-  const holder =
-    first?.holder.kind === "instance" && !isHeldBySelf(first, target)
-      ? first.holder.instanceId
-      : memory.holder;
-  const described = Object.entries(answer.instances ?? {}).map(([id, facts]) => [
-    id,
-    { ...facts, askedAt: answer.askedAt },
-  ]);
-  const state: State = {
-    ...before,
-    memory: {
-      ...memory,
-      ...(accepted !== undefined && { accepted }),
-      ...(answer.group !== undefined &&
-        memory.group === undefined && { group: { name: answer.group, since: answer.askedAt } }),
-      ...(holder !== undefined && { holder }),
-      facts: { ...memory.facts, ...(Object.fromEntries(described) as Memory["facts"]) },
-      displacement,
-    },
-  };
-  return { state: certain ? warn(state, displacedLine(certain, target)) : state, seen };
 }
 
 // --- Deciding ---
@@ -259,7 +156,7 @@ function decideOn(before: State, seen: TimedObservation, now: number): Step {
   if (choice.address === undefined) {
     const elsewhere = remember(counted, {
       unknownSince,
-      lookedAt: now,
+      holdersSeenAt: now,
       mayBeHere: false,
       shown: undefined,
     });
@@ -269,48 +166,20 @@ function decideOn(before: State, seen: TimedObservation, now: number): Step {
   const { allocationId, publicIp } = address;
   const state = remember(counted, {
     unknownSince,
-    lookedAt: now,
-    about: { ...before.memory.about, allocationId, ...(publicIp !== undefined && { publicIp }) },
+    holdersSeenAt: now,
+    decidedOn: {
+      ...before.memory.decidedOn,
+      allocationId,
+      ...(publicIp !== undefined && { publicIp }),
+    },
     ...(!isHeldBySelf(address, goal.target) && { mayBeHere: false }),
   });
-  // A hold that somebody else has interrupted begins anew; one whose look was not answered goes on.
+  // The hold starts over if EC2 showed another holder in between, and continues if a look merely failed.
   const { shown = { allocationId, since: now } } = before.memory;
   const isSame = shown.allocationId === allocationId;
-  const here = isSame ? shown : { allocationId, since: now };
-  const known = remember(state, { shown: decision.do === "settled" ? here : undefined });
-  return carryOut(known, decision, seen, address, now);
-}
-
-/** The address that it is about, and what the rule says; or why there is none. */
-function choiceOf(
-  { goal, memory, attempt }: State,
-  { addresses, date }: TimedObservation,
-  unknownSince: Memory["unknownSince"],
-  now: number,
-): Choice {
-  const { target, zone, desired, poolTakeover } = goal;
-  const unknownForMs = ({ holder }: AddressState) =>
-    holder.kind === "instance"
-      ? now - (unknownSince[`${holder.state} ${holder.instanceId}`] ?? now)
-      : 0;
-  if (desired.kind === "pool") {
-    const choice = choose(target, zone, addresses, poolTakeover, attempt.lostClaims, unknownForMs);
-    return choice.address === undefined
-      ? { why: `${choice.why} (${nameDesired(desired)})` }
-      : choice;
-  }
-  const [address] = addresses;
-  if (address === undefined)
-    throw new Error(`an observation of ${desired.allocationId} without it`);
-  const takeover = takeoverOf(goal, memory);
-  const { selfLaunchedAt } = address;
-  const isReplacement =
-    memory.hasWritten !== true &&
-    selfLaunchedAt !== undefined &&
-    Math.abs(date - selfLaunchedAt) < REPLACEMENT_MS;
-  const unknownMs = unknownForMs(address);
-  const decision = decide(target, zone, address, takeover, unknownMs, isReplacement);
-  return { address, decision };
+  const shownNow = isSame ? shown : { allocationId, since: now };
+  const updated = remember(state, { shown: decision.do === "settled" ? shownNow : undefined });
+  return carryOut(updated, decision, seen, address, now);
 }
 
 function carryOut(
@@ -330,7 +199,7 @@ function carryOut(
       return prepared({ change: "associated" });
     case "take":
       return isPremature(state, decision.from, now)
-        ? fail(state, notShownInService(name, decision.from))
+        ? fail(state, serviceUnknown(name, decision.from))
         : prepared({ change: "taken", from: decision.from });
     case "probe": {
       const { elasticIpHere } = address;
@@ -356,7 +225,7 @@ function carryOut(
       );
     case "refuse": {
       const { because: why, remedy } = decision;
-      // An interface is without an instance for a while when that is being terminated.
+      // While an instance is being terminated, its interface has no instance for a moment.
       return decision.isOrphan === true
         ? fail(
             state,
@@ -372,23 +241,7 @@ function carryOut(
   }
 }
 
-/**
- * A warm-pool member whose state is not shown yet must not rob production: as long as it may be one, nothing is taken from
- * a running instance. What is nobody's may be had.
- */
-function isPremature({ goal, memory }: State, from: PreviousHolder, now: number): boolean {
-  return (
-    from.kind === "instance" &&
-    goal.isServiceUnknown === true &&
-    memory.group !== undefined &&
-    now - memory.group.since < SERVICE_UNKNOWN_MS &&
-    // Who always takes has not asked for its state.
-    (from.state === undefined || isLive(from)) &&
-    from.instanceId !== goal.target.instanceId
-  );
-}
-
-function notShownInService(name: string, from: PreviousHolder): Failure {
+function serviceUnknown(name: string, from: PreviousHolder): Failure {
   return new Failure("held", {
     why: `held by ${nameHolder(from)}, and instance metadata does not show yet whether this instance is in service: ${name}`,
     remedy:
@@ -397,20 +250,20 @@ function notShownInService(name: string, from: PreviousHolder): Failure {
 }
 
 /**
- * It is where it belongs. That is the end, unless a write of this boot may not have come to its end, or instance
- * metadata does not agree: then it has to be shown here again after the hold.
+ * EC2 shows the address at the target. That is the end, unless this boot sent a write recently or instance metadata shows
+ * another address: then EC2 has to show it here again after the hold.
  */
 function onSettled(state: State, seen: TimedObservation, address: AddressState, now: number): Step {
   const { goal, memory, attempt } = state;
   const { write, lastWriteAt, shown } = memory;
   const shownSince = shown?.since ?? now;
   const { allocationId, publicIp } = address;
-  // What instance metadata cannot show says nothing about whether traffic arrives.
+  // An address that instance metadata never shows cannot be missing there, so there is nothing to force.
   if (goal.force && address.isForeign !== true && write === undefined && !attempt.isForced) {
     const intent: Intent = { seen, address, write: { change: "renewed" } };
     return prepare(inAttempt(state, { isForced: true }), intent, now);
   }
-  // Counted to when it was asked: an answer that took long shows what was then.
+  // Measured at `askedAt`, not `now`: a slow answer may show the state when EC2 was asked.
   const isRecent = lastWriteAt !== undefined && seen.askedAt - lastWriteAt < SUSPECT_MS;
   const isDenied =
     publicIp !== undefined && publicIp !== goal.target.publicIp && address.isForeign !== true;
@@ -424,49 +277,49 @@ function onSettled(state: State, seen: TimedObservation, address: AddressState, 
 
 // --- Writing ---
 
-/** Before a write it has to be known what it displaces, at least whether it may. */
+/** Before a write: find out what it displaces, if that has to be known, and whether that is allowed. */
 function prepare(state: State, intent: Intent, now: number): Step {
   const { goal, memory, attempt } = state;
   const { target, mayDisplace, dryRun } = goal;
   const { allocationId, publicIp } = intent.address;
-  // What is associated anew displaces nothing.
-  const there =
+  // Associating the address where it already is displaces nothing.
+  const ipAtTarget =
     intent.write.change === "renewed"
       ? undefined
       : ipToDisplace(target, publicIp, memory.displacement);
-  if (there === undefined) {
+  if (ipAtTarget === undefined) {
     return attempt.refusal ? fail(state, attempt.refusal) : commit(state, intent, undefined, now);
   }
 
   const by = { allocationId, ...(publicIp !== undefined && { publicIp }) };
-  // Where it may be displaced, the observation after the write tells what it was, if EC2 lets us see.
+  // If it may be displaced anyway, and the role may describe addresses, the observation after the write tells what it was.
   const isToldLater = publicIp !== undefined && intent.seen.direct && !attempt.refusal;
   if (mayDisplace && !dryRun && isToldLater) {
-    return commit(state, intent, { publicIp: there, by }, now);
+    return commit(state, intent, { publicIp: ipAtTarget, by }, now);
   }
   if (attempt.identified === undefined) {
     return {
       state: { ...state, phase: { at: "identifying", intent } },
-      effect: { do: "identify", publicIp: there, step: `looking at ${there}` },
+      effect: { do: "identify", publicIp: ipAtTarget, step: `looking at ${ipAtTarget}` },
     };
   }
   const { elasticIp } = attempt.identified;
   if (elasticIp === undefined) {
-    // Nothing that could have been in the way stands there: somebody else has it, whom EC2 does not show yet.
+    // No Elastic IP was in the way. If EC2 refused the claim, another holder that EC2 does not show yet has the address.
     return attempt.refusal ? fail(state, attempt.refusal) : commit(state, intent, undefined, now);
   }
   return mayDisplace
-    ? commit(state, intent, { publicIp: there, by, elasticIp }, now)
+    ? commit(state, intent, { publicIp: ipAtTarget, by, elasticIp }, now)
     : fail(state, mayNotDisplace(target, elasticIp));
 }
 
 function onIdentified(state: State, elasticIp: ElasticIp | undefined, now: number): Step {
   const { phase } = state;
-  if (phase.at !== "identifying") throw outOfTurn("identified", phase);
+  if (phase.at !== "identifying") throw unexpected("identified", phase);
   return prepare(inAttempt(state, { identified: { elasticIp } }), phase.intent, now);
 }
 
-/** Writes, unless it is a dry run or what the write rests on has become too old meanwhile. */
+/** Sends the write, unless this is a dry run or the observation that it relies on has become too old. */
 function commit(
   before: State,
   intent: Intent,
@@ -498,7 +351,7 @@ function commit(
   return {
     state: {
       ...inAttempt(state, { stale: NO_ATTEMPT.stale, refusal: undefined }),
-      // Whatever interrupts it now, the address may be here.
+      // From here on the address may be ours, even if the run is interrupted.
       memory: {
         ...memory,
         mayBeHere: true,
@@ -531,7 +384,7 @@ function onAccepted(state: State, now: number): Step {
         remember(state, {
           accepted: phase.intent.address.allocationId,
           write: phase.intent.write,
-          hasWritten: true,
+          wroteThisBoot: true,
         }),
         phase,
         undefined,
@@ -541,11 +394,11 @@ function onAccepted(state: State, now: number): Step {
       const { elasticIpHere, intent } = phase;
       const reading: Phase = { at: "reading probe", elasticIpHere, reads: 0 };
       const { allocationId } = intent.address;
-      const known = remember(withoutLastWrite(state, phase.before), { accepted: allocationId });
-      return observe({ ...known, phase: reading }, now);
+      const accepted = remember(withoutLastWrite(state, phase.before), { accepted: allocationId });
+      return observe({ ...accepted, phase: reading }, now);
     }
     default:
-      throw outOfTurn("accepted", phase);
+      throw unexpected("accepted", phase);
   }
 }
 
@@ -553,15 +406,15 @@ function onFailed(state: State, failure: Failure, now: number): Step {
   const { phase } = state;
   switch (phase.at) {
     case "writing":
-      return onWriteFailed(state, phase, ofWrite(failure), now);
+      return onWriteFailed(state, phase, writeFailure(failure), now);
     case "probing": {
-      // Not answered, it may have associated the address after all, and is held like that.
-      if (isUnanswered(failure)) return fail(state, ofWrite(failure));
-      const known = withoutLastWrite(state, phase.before);
-      // Refused: it is elsewhere on this instance.
+      // If the address became free just before, an unanswered probe may have associated it: lastWriteAt stays.
+      if (isUnanswered(failure)) return fail(state, writeFailure(failure));
+      const unchanged = withoutLastWrite(state, phase.before);
+      // Refused: the address is on another interface of this instance.
       return failure.kind === "held"
-        ? prepare(inAttempt(known, { isElsewhere: true }), phase.intent, now)
-        : fail(known, ofWrite(failure));
+        ? prepare(inAttempt(unchanged, { isElsewhere: true }), phase.intent, now)
+        : fail(unchanged, writeFailure(failure));
     }
     default:
       return fail(state, failure);
@@ -569,8 +422,8 @@ function onFailed(state: State, failure: Failure, now: number): Step {
 }
 
 /**
- * No answer does not mean that nothing happened: it may have been lost because our own public address has changed.
- * And a lost race is no failure before EC2 has shown who won it.
+ * An unanswered write may have been carried out: its answer may be lost because it changed our own public address. And a
+ * claim that was refused is a failure only once EC2 has shown who won it.
  */
 function onWriteFailed(
   before: State,
@@ -580,10 +433,10 @@ function onWriteFailed(
 ): Step {
   const { intent } = phase;
   if (isUnanswered(failure)) {
-    // Nothing shows whether an association was made anew if the answer does not say so.
-    const isKnown = intent.write.change !== "renewed";
-    const known = isKnown ? remember(before, { write: intent.write }) : before;
-    return afterWriting(known, phase, failure, now);
+    // Only the answer could have told whether an existing association was renewed.
+    const state =
+      intent.write.change === "renewed" ? before : remember(before, { write: intent.write });
+    return afterWriting(state, phase, failure, now);
   }
   const state = remember(withoutLastWrite(before, phase.before), {
     mayBeHere: false,
@@ -593,18 +446,18 @@ function onWriteFailed(
   const isPool = goal.desired.kind === "pool";
   if (failure.kind === "held") {
     const { publicIp } = intent.address;
-    const there = ipToDisplace(goal.target, publicIp, state.memory.displacement);
-    if (!isPool || (there !== undefined && attempt.refusal === undefined)) {
+    const ipAtTarget = ipToDisplace(goal.target, publicIp, state.memory.displacement);
+    if (!isPool || (ipAtTarget !== undefined && attempt.refusal === undefined)) {
       return readBack(state, { at: "reading back", intent, failure, reads: 0 }, now);
     }
     const lostClaims = [...state.attempt.lostClaims, intent.address.allocationId];
     return decideOn(inAttempt(observing(state), { lostClaims }), intent.seen, now);
   }
   if (failure.kind === "throttled" && intent.write.change === "associated" && !isPool) {
-    return fail(remember(state, { claim: intent }), failure);
+    return fail(remember(state, { throttledClaim: intent }), failure);
   }
   if (failure.kind === "throttled" && isPool) {
-    // Each of those who may be claiming wants one of the free addresses.
+    // At most one instance competes for each free address.
     const contenders = intent.seen.addresses.filter(isFree).length;
     const { kind, details, step } = failure;
     return fail(state, new Failure(kind, { ...details, contenders }, step));
@@ -612,7 +465,7 @@ function onWriteFailed(
   return fail(state, failure);
 }
 
-/** The write was accepted, or not answered. */
+/** The write was accepted or left unanswered. */
 function afterWriting(
   before: State,
   { intent, displaced }: Phase & { at: "writing" },
@@ -637,9 +490,9 @@ function afterWriting(
 
 // --- Reading back ---
 
-/** Over a new connection, because the answer to a write proves nothing. */
+/** Looks whether EC2 shows the write, over a new connection: the old one may have broken with the change of address. */
 function readBack(state: State, phase: Phase & { at: "reading back" }, now: number): Step {
-  return observe({ ...state, phase }, now, only(phase.intent.address), true);
+  return observe({ ...state, phase }, now, asDesired(phase.intent.address), true);
 }
 
 function onReadBack(
@@ -651,7 +504,7 @@ function onReadBack(
   const { intent, failure } = phase;
   const { target } = state.goal;
   const { allocationId } = intent.address;
-  const shown = seen.addresses.find((one) => one.allocationId === allocationId);
+  const shown = seen.addresses.find((address) => address.allocationId === allocationId);
   const isAsBefore = shown !== undefined && holderKey(shown) === holderKey(intent.address);
   if (isAsBefore && intent.write.change !== "renewed") {
     const isUnsure = failure !== undefined || state.memory.isUnshown === true;
@@ -659,11 +512,12 @@ function onReadBack(
     if (ms !== undefined) {
       return sleep({ ...state, phase: { ...phase, reads: phase.reads + 1 } }, ms);
     }
-    const there = ipToDisplace(target, shown.publicIp, state.memory.displacement);
+    const ipAtTarget = ipToDisplace(target, shown.publicIp, state.memory.displacement);
     const isRefusedAsFree = failure?.kind === "held" && isFree(shown);
-    if (isRefusedAsFree && there !== undefined && state.attempt.refusal === undefined) {
-      // Not the address may be taken, but the place: that is looked into, and it is associated on a fresh observation.
-      return observe(observing(inAttempt(state, { refusal: failure })), now, only(shown));
+    if (isRefusedAsFree && ipAtTarget !== undefined && state.attempt.refusal === undefined) {
+      // EC2 refused although the address is free, so another Elastic IP at the target may be the reason. Whether one is
+      // there is asked before the next write, which needs a fresh observation.
+      return observe(observing(inAttempt(state, { refusal: failure })), now, asDesired(shown));
     }
     return fail(
       remember(state, { isUnshown: failure === undefined || undefined }),
@@ -672,8 +526,8 @@ function onReadBack(
   }
   const isHere = shown !== undefined && isHeldBySelf(shown, target);
   if (!isHere) return observe(observing(remember(state, { mayBeHere: false })), now);
-  const known = remember(state, { written: "shown", hasWritten: true, isUnshown: undefined });
-  return decideOn(observing(known), seen, now);
+  const written = remember(state, { written: "shown", wroteThisBoot: true, isUnshown: undefined });
+  return decideOn(observing(written), seen, now);
 }
 
 function notShown(state: State, { intent, failure }: Phase & { at: "reading back" }): Failure {
@@ -687,16 +541,16 @@ function notShown(state: State, { intent, failure }: Phase & { at: "reading back
   return failure ?? new Failure("not-yet", { why, code: OWN_CODE.notShown, isWrite: true }, step);
 }
 
-/** What EC2 refuses, loses or does not show is not asked for again at once: see reconcile/retry.ts. */
-function ofWrite({ kind, details, step }: Failure): Failure {
+/** Marks the failure as that of a write, which is retried less often (retry.ts). */
+function writeFailure({ kind, details, step }: Failure): Failure {
   return new Failure(kind, { ...details, isWrite: true }, step);
 }
 
 // --- Probing ---
 
 /**
- * This instance holds the address, among several Elastic IPs, and EC2 does not say at which place: associating it at
- * the target without taking it changes nothing if it is there, and is refused if it is not.
+ * This instance holds several Elastic IPs, and EC2 does not show on which interface this one is. Associating it with the
+ * target without AllowReassociation changes nothing if it is there, and is refused if it is not.
  */
 function probe(state: State, intent: Intent, elasticIpHere: string, now: number): Step {
   const { allocationId, publicIp } = intent.address;
@@ -716,7 +570,7 @@ function probe(state: State, intent: Intent, elasticIpHere: string, now: number)
   };
 }
 
-/** An old answer still shows what was at the target before: while EC2 and instance metadata do not agree, EC2 is asked again. */
+/** EC2's answer may be out of date: as long as it and instance metadata disagree about the target, EC2 is asked again. */
 function onReadProbe(
   before: State,
   phase: Phase & { at: "reading probe" },
@@ -724,16 +578,16 @@ function onReadProbe(
   now: number,
 ): Step {
   const { goal, memory } = before;
-  const own = seen.addresses.filter((address) => isHeldBySelf(address, goal.target));
+  const held = seen.addresses.filter((address) => isHeldBySelf(address, goal.target));
   const ms = READ_BACK_MS[phase.reads + 1];
-  if (own.some(({ publicIp }) => publicIp !== goal.target.publicIp) && ms !== undefined) {
+  if (held.some(({ publicIp }) => publicIp !== goal.target.publicIp) && ms !== undefined) {
     return sleep({ ...before, phase: { ...phase, reads: phase.reads + 1 } }, ms);
   }
   const { elasticIpHere } = phase;
-  if (own.every(({ publicIp }) => publicIp === elasticIpHere)) {
+  if (held.every(({ publicIp }) => publicIp === elasticIpHere)) {
     return decideOn(observing(before), seen, now);
   }
-  // It had been let go just before, so that this was something new after all.
+  // The address had been disassociated just before, so the probe did associate it and displaced what was there.
   const { gone } = memory.displacement;
   const state = remember(before, {
     write: { change: "associated" },
@@ -743,9 +597,9 @@ function onReadProbe(
   return decideOn(observing(warn(state, line)), seen, now);
 }
 
-// --- Small parts ---
+// --- Helpers ---
 
-function outOfTurn(event: Event["type"], { at }: Phase): Error {
+function unexpected(event: Event["type"], { at }: Phase): Error {
   return new Error(`${event} while ${at}`);
 }
 
@@ -753,7 +607,7 @@ function lastWriteOf({ lastWriteAt }: Memory): Pick<Memory, "lastWriteAt"> {
   return lastWriteAt === undefined ? {} : { lastWriteAt };
 }
 
-/** The last write has changed nothing: the one before it counts. */
+/** EC2 refused the last write, so the one before it is the last one again. */
 function withoutLastWrite(state: State, { lastWriteAt: at }: Pick<Memory, "lastWriteAt">): State {
   const { lastWriteAt: _, ...memory } = state.memory;
   return { ...state, memory: { ...memory, ...(at !== undefined && { lastWriteAt: at }) } };
@@ -763,7 +617,7 @@ function isDesired(desired: DesiredAddress, { allocationId }: AddressState): boo
   return desired.kind === "address" && desired.allocationId === allocationId;
 }
 
-function only({ allocationId }: AddressState): DesiredAddress {
+function asDesired({ allocationId }: AddressState): DesiredAddress {
   return { kind: "address", allocationId };
 }
 
@@ -772,36 +626,7 @@ function writingStep({ goal }: State, { address }: Intent): string {
   return `associating ${nameAddress(allocationId, publicIp)} with ${goal.target.instanceId}`;
 }
 
-/** Since when EC2 denies knowing each holder, or does not answer for it. */
-function unknownHolders(
-  { unknownSince, lookedAt }: Memory,
-  { addresses }: TimedObservation,
-  now: number,
-): Memory["unknownSince"] {
-  // What was not looked at in between is not known to have been so all the time.
-  const isGap = lookedAt !== undefined && now - lookedAt > FACTS_MS;
-  const since = isGap ? {} : { ...unknownSince };
-  for (const { holder } of addresses) {
-    if (holder.kind !== "instance") continue;
-    const { instanceId, state } = holder;
-    for (const doubt of ["unknown", "unanswered"]) {
-      if (state === doubt) since[`${doubt} ${instanceId}`] ??= now;
-      else delete since[`${doubt} ${instanceId}`];
-    }
-  }
-  return since;
-}
-
-/** The address at the target, if this instance holds it and EC2 shows one there, but not which. */
-function locatedAt(target: Target, address: AddressState): AddressState {
-  const { holder, elasticIpHere } = address;
-  if (holder.kind !== "instance" || holder.interfaceId !== undefined || elasticIpHere === undefined)
-    return address;
-  const { interfaceId, privateIp } = target;
-  return { ...address, publicIp: elasticIpHere, holder: { ...holder, interfaceId, privateIp } };
-}
-
-/** The association, where EC2 shows it, else who holds the address and where: does a write show? */
+/** Identifies the association, as far as EC2 shows it. If it has changed since the write was decided on, the write shows. */
 function holderKey({ holder, elasticIpHere = "" }: AddressState): string {
   if (holder.kind !== "instance") return JSON.stringify(holder);
   const { associationId = "", instanceId, interfaceId = "", privateIp = "" } = holder;

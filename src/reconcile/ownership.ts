@@ -1,6 +1,6 @@
 /**
- * The ownership rule: who may hold the address. Pure, and the same on every instance, so that no two
- * instances can fight over an address. An address moves only when this table says so.
+ * The ownership rule: who may hold the address. Pure, and the same on every instance, so that two instances never both
+ * believe that the address is theirs. An address moves only if this rule says so.
  */
 import {
   type AddressState,
@@ -14,32 +14,32 @@ import type { Instance } from "../model/instance.ts";
 import type { Target } from "../model/target.ts";
 import { UNANSWERED_FOR_MS, UNKNOWN_FOR_MS } from "./bounds.ts";
 
-/** A holder that EC2 does not know is looked at again after this, in milliseconds. */
+/** Milliseconds until the next look at a holder that EC2 does not know. */
 const LOOK_AGAIN_MS = 5_000;
 
-/** When may the address be taken from an instance that holds it? */
+/** EIP_HEAL_TAKEOVER: when the address may be taken from an instance that holds it. */
 export const TAKEOVERS = ["never", "if-gone", "newest", "always"] as const;
 export type Takeover = (typeof TAKEOVERS)[number];
 
 export type Decision =
-  /** The address is where it belongs. */
+  /** The address is at the target. */
   | { readonly do: "settled" }
-  /** This instance holds it, and EC2 does not show where on it: find out by associating it at the target. */
+  /** This instance holds it, but EC2 does not show on which interface: find out by associating it at the target. */
   | { readonly do: "probe"; readonly holder: HolderInstance }
-  /** Nobody holds it: associate, and fail if somebody is quicker. */
+  /** Nobody holds it: associate it, without AllowReassociation. */
   | { readonly do: "associate" }
-  /** Somebody or another interface of ours holds it and the rule gives it to us. */
+  /** Another holder, or another interface of this instance, has it, and the rule gives it to the target. */
   | { readonly do: "take"; readonly from: PreviousHolder; readonly because: string }
-  /** Somebody holds it and may keep it; look again later, or after `soonMs` milliseconds to be sure. */
+  /** The holder may keep it for now. Look again later; if `soonMs` is set, after that many milliseconds. */
   | {
       readonly do: "wait";
       readonly from: PreviousHolder;
       readonly because: string;
       readonly soonMs?: number;
     }
-  /** A newer instance holds it: it is rightly there, stop. */
+  /** A newer instance rightly holds it: stop. */
   | { readonly do: "yield"; readonly to: HolderInstance; readonly because: string }
-  /** No policy may touch it; `isOrphan`: unless it is let go within a while. */
+  /** It must not be taken under any policy. With `isOrphan` it may become free within minutes. */
   | {
       readonly do: "refuse";
       readonly because: string;
@@ -48,9 +48,8 @@ export type Decision =
     };
 
 /**
- * Why this instance is to leave the address alone whoever holds it, or undefined if it is in service.
- * Auto Scaling shows the target of the transition: a warm-pool member that is being prepared is not in
- * service, nor is one in standby or on its way out.
+ * Why this instance is not in service and so must not touch the address; undefined if it is. The lifecycle state is the
+ * target of the current transition: an instance on its way into a warm pool, Standby or termination is not in service.
  */
 export function whyNotInService(self: Instance): string | undefined {
   const { lifecycleState: state, spotAction } = self;
@@ -62,10 +61,10 @@ export function whyNotInService(self: Instance): string | undefined {
 /**
  * Decides what this instance does about an address.
  *
- * @param target where the address is to be
- * @param zone availability zone of this instance
- * @param unknownForMs how long EC2 has said that it does not know the holder, or not answered for it; 0 when it does
- * @param isReplacement whether this instance was launched just now, and has not written yet
+ * @param target where the address should be
+ * @param zone Availability Zone of this instance
+ * @param unknownForMs how long EC2 has said that the holder does not exist, or not answered for it; 0 if it does answer
+ * @param isReplacement whether this instance was launched recently and has not written on this boot
  */
 export function decide(
   target: Target,
@@ -132,7 +131,7 @@ export function decide(
     const because = `EC2 answers for this instance and has not for ${holder.instanceId} for a minute, as where a zone is down; this one was launched just now and counts as the newer one`;
     return { do: "take", from: holder, because };
   }
-  // A state that EC2 may have added meanwhile says nothing.
+  // A state that EC2 has added since this was written decides nothing.
   if (!isLive(holder))
     return wait(holder, "its state says neither that it is running nor that it is gone");
   if (address.selfLaunchedAt === undefined || holder.launchedAt === undefined) {
@@ -150,11 +149,11 @@ export function decide(
     : {
         do: "yield",
         to: holder,
-        because: `${holder.instanceId} (${holder.state}) was launched ${at(holder.launchedAt)}, after this instance (${at(address.selfLaunchedAt)})`,
+        because: `${holder.instanceId} (${holder.state}) was launched ${isoTime(holder.launchedAt)}, after this instance (${isoTime(address.selfLaunchedAt)})`,
       };
 }
 
-/** Was the one launched before the other? In the same second the lower instance id counts as older. */
+/** Whether `one` was launched before `other`. Within the same second the lower instance id counts as older. */
 export function wasLaunchedBefore(one: Launched, other: Launched): boolean {
   const { launchedAt = Number.NaN } = one;
   const { launchedAt: than = Number.NaN } = other;
@@ -176,7 +175,7 @@ function isGone({ state }: HolderInstance): boolean {
   );
 }
 
-/** Is it running, or about to? */
+/** Whether an instance is running or pending. */
 export function isLive({ state }: HolderInstance): boolean {
   return state === "running" || state === "pending";
 }
@@ -185,6 +184,6 @@ function wait(from: PreviousHolder, because: string): Decision & { do: "wait" } 
   return { do: "wait", from, because };
 }
 
-function at(milliseconds: number): string {
+function isoTime(milliseconds: number): string {
   return new Date(milliseconds).toISOString().replace(".000Z", "Z");
 }

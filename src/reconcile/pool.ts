@@ -1,6 +1,6 @@
 /**
- * The rule for a pool: keep what we hold, else claim what is free, else take what an instance that is gone
- * still holds; from a running instance only the oldest one's, if that is wished. Pure.
+ * Which address of a pool this instance goes for: the one it holds, else a free one, else one that an instance which is
+ * gone still holds, else, with EIP_HEAL_POOL_TAKEOVER=oldest, that of the oldest running instance. Pure.
  */
 import {
   type AddressState,
@@ -15,21 +15,21 @@ import {
 import type { Target } from "../model/target.ts";
 import { decide, type Decision, isLive, wasLaunchedBefore } from "./ownership.ts";
 
-/** May an address of a pool be taken from a running instance, where there is nothing else to be had? */
+/** EIP_HEAL_POOL_TAKEOVER: whether an address may be taken from a running instance if no other one is available. */
 export const POOL_TAKEOVERS = ["no", "oldest"] as const;
 export type PoolTakeover = (typeof POOL_TAKEOVERS)[number];
 
 /** A decision about one address of the pool. */
 export type Choice =
   | { readonly address: AddressState; readonly decision: Decision }
-  /** There is none to be had: why, for people. */
+  /** No address is available; `why` says so in words. */
   | { readonly address?: undefined; readonly why: string };
 
 /**
- * The address to go for.
+ * Chooses the address to go for.
  *
- * @param lost allocation ids that somebody else was quicker to claim since the look
- * @param unknownForMs how long EC2 has denied knowing the holder of an address, in milliseconds
+ * @param lostClaims allocation ids that others have claimed since this observation
+ * @param unknownForMs how long EC2 has said that the holder of an address does not exist, in milliseconds
  */
 export function choose(
   target: Target,
@@ -48,7 +48,7 @@ export function choose(
   const usable = addresses.filter(
     (address) => isUsableIn(address, zone) && !lostClaims.includes(address.allocationId),
   );
-  // Of thousands only the free ones are put in order, mostly.
+  // Sorted apart from the others: in a pool of thousands mostly only the few free ones have to be.
   const [free] = inOrder(usable.filter(isFree), target.instanceId, zone);
   if (free !== undefined) return { address: free, decision: { do: "associate" } };
 
@@ -64,8 +64,8 @@ export function choose(
 }
 
 /**
- * The address of the oldest running instance that was launched before this one. Instances that boot at once all find the
- * same one: it stays with the last to write, and the others see that while they hold it, and go for the next.
+ * The address of the oldest running instance that was launched before this one. Instances that boot together all find the
+ * same one; it stays with the last to write, and the others notice during their hold and go for the next one.
  */
 function oldestOf(
   addresses: readonly AddressState[],
@@ -82,9 +82,8 @@ function oldestOf(
 }
 
 /**
- * Own zone's addresses first, then those of no zone; within both in an order of this instance's own, so
- * that instances that boot together reach for different addresses, and the same one for the same again.
- * (Rendezvous hashing: highest random weight of the pair.)
+ * Addresses reserved for this zone first, then the others. Within both the order depends on the instance id (rendezvous
+ * hashing), so that instances that boot together try different addresses, and an instance always tries the same one first.
  */
 function inOrder(
   addresses: readonly AddressState[],
@@ -100,7 +99,7 @@ function inOrder(
   );
 }
 
-/** FNV-1a with a final mix, 32 bits: it has to spread, not to hide. */
+/** FNV-1a with a final mix, 32 bits: it only has to distribute evenly. */
 function weight(text: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
@@ -109,7 +108,7 @@ function weight(text: string): number {
   return (hash ^ (hash >>> 16)) >>> 0;
 }
 
-/** How many addresses a message names. */
+/** Most addresses that a message names. */
 const NAMED = 6;
 
 function whyNone(addresses: readonly AddressState[], zone: string): string {

@@ -1,52 +1,57 @@
 /**
- * Runs of one instance beside each other: the unit, a recheck, somebody by hand, a release. Which of them may leave its
- * result, and which has to stop because the address is given up. Pure.
+ * Several runs at the same time on one instance: the unit, a recheck, a run by hand, a release. Decides whose result is
+ * recorded, and which run has to stop because the address was released. Pure.
  *
- * Results are ordered by what they rest on and not by when they end: who has asked EC2 later knows better. All times are
- * milliseconds on the clock that starts with the boot, which is the same for all processes.
+ * A result counts as newer if its run asked EC2 later, not if it ended later. All times are milliseconds since boot, a
+ * clock that all processes share.
  */
 import type { LastResult } from "./drift.ts";
 
-/** What has become of a result that was to be written. */
+/** What became of a result that was to be recorded; `isEnvTrue`: the file `env` agrees with that result. */
 export type ResultWrite = { readonly isEnvTrue: boolean } & (
   | { readonly is: "written" }
-  /** The one that is there counts. */
+  /** The recorded result is newer and stays. */
   | { readonly is: "superseded"; readonly by: LastResult }
-  /** What could not be written was removed, if that could be done. */
+  /** Writing failed; the old files were removed if possible. */
   | { readonly is: "not written"; readonly why: string }
 );
 
-/** Has the address been given up on purpose, or is it being given up? */
-export function isGivenUp({ outcome, idle }: Pick<LastResult, "outcome" | "idle">): boolean {
+/** Whether the address has been released on purpose, or is being released. */
+export function isReleased({ outcome, idle }: Pick<LastResult, "outcome" | "idle">): boolean {
   return outcome === "released" || (outcome === "idle" && idle === "not-holder");
 }
 
 /**
- * Was that done while a run was under way, which then has to stop?
+ * Whether it was released while a run was in progress, which then has to stop.
  *
- * @param since when the run was started
- * @param now what lies after it is of an earlier boot, in a /run that has outlived that
+ * @param since when that run was started
+ * @param now a later result is from an earlier boot whose /run was kept
  */
-export function isGivenUpSince(last: LastResult | undefined, since: number, now: number): boolean {
+export function wasReleasedSince(
+  last: LastResult | undefined,
+  since: number,
+  now: number,
+): boolean {
   const asOf = last?.asOf;
   return (
-    last !== undefined && asOf !== undefined && isGivenUp(last) && asOf >= since && asOf <= now
+    last !== undefined && asOf !== undefined && isReleased(last) && asOf >= since && asOf <= now
   );
 }
 
 /**
- * May this result take the place of the one that is there?
+ * Whether a result may replace the recorded one.
  *
- * @param since, now as above, of the run that has come to it
+ * @param since when the run was started that ended with `next`
+ * @param now as for wasReleasedSince
  */
 export function mayReplace(
   next: LastResult,
-  standing: LastResult | undefined,
+  recorded: LastResult | undefined,
   since: number,
   now: number,
 ): boolean {
-  const asOf = standing?.asOf;
+  const asOf = recorded?.asOf;
   if (asOf === undefined || asOf > now) return true;
-  if (isGivenUpSince(standing, since, now) && !isGivenUp(next)) return false;
+  if (wasReleasedSince(recorded, since, now) && !isReleased(next)) return false;
   return (next.asOf ?? now) >= asOf;
 }

@@ -1,21 +1,19 @@
-/**
- * What is news in a run that begins where the last one has ended without the address: what that one has told already
- * is none. Pure.
- */
-import type { Failure } from "../model/failure.ts";
-import { shortened } from "../model/text.ts";
+/** Whether a run fails with the cause that the run before it failed with, which then need not be logged again. Pure. */
+import { causeOf, type Failure } from "../model/failure.ts";
 import { HOUR_MS, type LastResult } from "./drift.ts";
 
-/** Has the last run on this boot ended with this cause? */
+/** Whether the last run failed with this cause. */
 export function isSameCause(failure: Failure, last: LastResult | undefined): boolean {
   if (last?.failure !== failure.kind || last.step !== failure.step) return false;
-  // What has no code, such as a bad setting or trouble on the way, has nothing but its words.
-  return failure.code === undefined
-    ? last.code === undefined && last.message?.includes(shortened(failure.details.why)) === true
-    : last.code === failure.code;
+  // A failure without a code, such as a bad setting or a network error, is only known by its words.
+  return last.code === failure.code && (failure.code !== undefined || isSameText(failure, last));
 }
 
-/** Has the last run on this boot waited for it until its patience was over, on this instance? */
+function isSameText(failure: Failure, last: LastResult): boolean {
+  return last.cause === causeOf(failure);
+}
+
+/** Whether the last run on this boot, on this instance, waited for this cause to go away until its patience ran out. */
 export function wasWaitedOut(
   failure: Failure,
   last: LastResult | undefined,
@@ -26,13 +24,13 @@ export function wasWaitedOut(
     instanceId !== undefined &&
     last.instanceId === instanceId &&
     isSameCause(failure, last) &&
-    // A setting that was corrected meanwhile is another cause under the same code.
-    last.message?.includes(shortened(failure.details.why)) === true
+    // The same code with other words is another cause: a setting was changed meanwhile.
+    isSameText(failure, last)
   );
 }
 
 /**
- * When the console was told of this cause, if that is so short a time ago that it need not be told again.
+ * When this cause was last logged to the console, if that is less than an hour ago; undefined if it should be logged now.
  *
  * @param now milliseconds since the epoch
  */
@@ -43,6 +41,6 @@ export function loggedToConsole(
 ): string | undefined {
   if (!isSameCause(failure, last)) return undefined;
   const age = now - Date.parse(last?.toldAt ?? "");
-  // One that lies in the future is of a clock that was wrong.
+  // A time in the future comes from a wrong clock.
   return age >= 0 && age < HOUR_MS ? last?.toldAt : undefined;
 }

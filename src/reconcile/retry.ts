@@ -1,65 +1,68 @@
 /**
- * How soon to try again, and when to stop. Pure: time and randomness are passed in.
+ * When to try again, and when to stop. Pure: time and randomness are passed in.
  *
- * Delays grow exponentially up to a bound. After throttling they are "full jitter", uniform between nothing and the bound,
- * which drains a throttled fleet with the fewest requests (AWS Architecture Blog, "Exponential Backoff and Jitter"); else
- * they are of the bound's last fifth, so that a lasting fault costs EC2 few requests.
+ * Delays grow exponentially up to a limit. After throttling they have "full jitter", uniform between zero and the limit,
+ * which gets a throttled fleet through with the fewest requests (AWS Architecture Blog, "Exponential Backoff and
+ * Jitter"). Otherwise only the last fifth is random, so that a lasting fault costs EC2 few requests.
  */
 import { AWS_CODE, EXIT, type ExitStatus, Failure, type Kind } from "../model/failure.ts";
 import type { Written } from "./state.ts";
 
-/** Milliseconds that a refusal or a missing piece may last before it counts as meant: IAM and tags propagate within seconds to a minute. */
+/**
+ * Milliseconds that a refusal may last, or something may be missing, before that counts as intended: changes to IAM and tags
+ * take seconds to a minute to propagate.
+ */
 export const PATIENCE_MS = 120_000;
-/** The same for an allocation id that EC2 does not know: an address is there long before an instance that is to have it. */
+/** The same for an allocation id that EC2 does not know: addresses usually exist long before the instance that uses them. */
 const UNKNOWN_ADDRESS_MS = 30_000;
 
-/** No two tries closer than this, in milliseconds, whatever the dice say. */
+/** Shortest time between two tries, in milliseconds. */
 const FLOOR_MS = 100;
 
-/** The last try is made this long before the deadline, so that it has time to end, in milliseconds. */
+/** The last try starts this long before the deadline, in milliseconds, so that it can finish. */
 const LAST_TRY_MS = 1_000;
 
 interface Backoff {
   readonly firstMs: number;
-  /** By how much the bound grows from one failure to the next. */
+  /** Factor by which the delay grows from one failure to the next. */
   readonly growth: number;
   readonly capMs: number;
-  /** The bound once it has lasted LONG_MS; as before, if there is none. */
+  /** The delay once the failures have lasted LONG_MS; without it nothing changes then. */
   readonly longMs?: number;
-  /** The part of the bound that the dice decide on. */
+  /** The share of the delay that is random, 0 to 1. */
   readonly jitter: number;
 }
 
-/** What has lasted so long, in milliseconds, is looked at less often. */
+/** Failures that have lasted this long, in milliseconds, are retried less often. */
 const LONG_MS = 120_000;
 
 const SOME = 0.2;
 const FULL = 1;
 
-/** How far apart tries are, by what has gone wrong. */
+/** Delays between tries, by what went wrong. */
 const BACKOFFS = {
   unreachable: { firstMs: 500, growth: 2, capMs: 10_000, longMs: 30_000, jitter: SOME },
-  // A bucket that is empty for one is empty for a fleet, so the bound grows fast. Its cap is how long the last of a
-  // fleet sleeps on while there is room again: less means more requests in vain, more a later end (`make fleet`).
+  // EC2's token buckets are per account and region: empty for one instance is empty for the fleet, so the delay grows fast.
+  // A lower cap means more requests that are refused, a higher one a later end of the last instance (`make fleet`).
   throttled: { firstMs: 8_000, growth: 4, capMs: 30_000, jitter: FULL },
   "not-yet": { firstMs: 1_000, growth: 2, capMs: 10_000, longMs: 30_000, jitter: SOME },
-  // Writes too, which are at most twelve within the patience.
+  // Also for writes, of which there are at most twelve within the patience.
   denied: { firstMs: 3_000, growth: 2, capMs: 15_000, jitter: 0.1 },
   held: { firstMs: 5_000, growth: 1, capMs: 5_000, longMs: 15_000, jitter: 0 },
-  /** It costs nobody anything. */
+  // Nothing is sent to AWS.
   local: { firstMs: 500, growth: 2, capMs: 2_000, jitter: SOME },
-  // Each pause is as long as all of it has lasted, so that ten minutes of it are at most twelve writes however the dice fall.
+  // Each pause is as long as the failures have lasted so far: at most twelve writes in ten minutes.
   write: { firstMs: 750, growth: 2, capMs: 200_000, jitter: SOME },
 } as const satisfies Record<string, Backoff>;
 
-/** Milliseconds in which EC2 lets one association through when a fleet asks for many: five a second for an account and region. */
+/** Milliseconds per AssociateAddress that EC2 allows an account in a region when many ask: five a second. */
 const ASSOCIATION_MS = 200;
 
-/** What a run remembers of its failures: clocks and counters, no facts. */
+/** What a run remembers of its failures: only times and counters. */
 export interface RetryState {
-  /** By how tries are paced: failures in a row, and when the first and the last of them were, by the run's clock. */
+  /** Per backoff: failures in a row, and when the first and the last of them were, in milliseconds of the run's clock. */
   readonly streaks: { readonly [M in BackoffName]?: Streak };
-  /** The cause that is being waited out, and since when (milliseconds of the run's clock). */
+  /** The cause for which patience is running, and since when (milliseconds of the run's clock). */
   readonly waitingFor?: { readonly cause: string; readonly since: number };
 }
 
@@ -78,22 +81,22 @@ export type RetryDecision =
       readonly again: true;
       readonly afterMs: number;
       readonly state: RetryState;
-      /** For a cause that is waited out, when it is met first: for how long at most, in milliseconds. */
+      /** On the first failure with a cause that has a limited patience: that limit, in milliseconds. */
       readonly patienceMs?: number;
     }
   | {
       readonly again: false;
       readonly status: ExitStatus;
-      /** It was waited out, by this run or an earlier one: a later run on this boot need not wait for it again. */
+      /** Patience ran out, in this run or an earlier one: later runs on this boot do not wait for this cause again. */
       readonly isWaitedOut?: true;
     };
 
 /**
- * What follows from a failure.
+ * Decides what follows a failure.
  *
- * @param triedAt when the try that failed began, in milliseconds of the run's clock; `now` and `deadline` too
- * @param random a number in [0, 1)
- * @param isInVain an earlier run on this boot has waited for this in vain: then it is not waited for again
+ * @param triedAt when the try that failed began, in milliseconds of the run's clock, as are `now` and `deadline`
+ * @param random returns a number in [0, 1)
+ * @param wasWaitedOut whether an earlier run on this boot already waited for this cause in vain
  */
 export function nextRetry(
   failure: Failure,
@@ -107,17 +110,17 @@ export function nextRetry(
   if (failure.kind === "misconfigured") return { again: false, status: EXIT.CONFIG };
   if (failure.kind === "yielded") return { again: false, status: EXIT.UNAVAILABLE };
 
-  // Trouble on the way says nothing about the cause that is being waited out, so it does not restart its clock.
-  const patient = failure.kind === "denied" || failure.details.permanentStatus !== undefined;
+  // A network error in between says nothing about the cause for which patience is running, so it does not restart it.
+  const isLimited = failure.kind === "denied" || failure.details.permanentStatus !== undefined;
   const cause = JSON.stringify([failure.kind, failure.step, failure.code]);
-  const waitingFor = !patient
+  const waitingFor = !isLimited
     ? state.waitingFor
     : state.waitingFor?.cause === cause
       ? state.waitingFor
       : { cause, since: now };
   const patienceMs = wasWaitedOut ? 0 : patienceOf(failure);
   const patienceLeft =
-    patient && waitingFor !== undefined ? waitingFor.since + patienceMs - now : Infinity;
+    isLimited && waitingFor !== undefined ? waitingFor.since + patienceMs - now : Infinity;
   if (patienceLeft <= 0) return { again: false, status: statusOf(failure), isWaitedOut: true };
 
   const left = deadline - now - LAST_TRY_MS;
@@ -125,14 +128,14 @@ export function nextRetry(
 
   const backoff = backoffOf(failure, failure.kind);
   const streak = continued(state.streaks[backoff], now);
-  // Tries are so far apart from start to start: one that has waited for an answer has waited already.
+  // The delay is from start to start: time spent waiting for an answer counts.
   const pause = delay(failure, backoff, streak, left, random) - (now - triedAt);
   return {
     again: true,
-    // The last look is at the end of the patience, not some time after it.
+    // The last try is exactly when patience runs out.
     afterMs: Math.min(Math.max(FLOOR_MS, Math.min(pause, patienceLeft)), left),
     state: { streaks: { ...state.streaks, [backoff]: streak }, ...(waitingFor && { waitingFor }) },
-    ...(patient && waitingFor !== state.waitingFor && { patienceMs: Math.min(patienceMs, left) }),
+    ...(isLimited && waitingFor !== state.waitingFor && { patienceMs: Math.min(patienceMs, left) }),
   };
 }
 
@@ -140,7 +143,7 @@ function patienceOf({ code }: Failure): number {
   return code === AWS_CODE.unknownAllocation ? UNKNOWN_ADDRESS_MS : PATIENCE_MS;
 }
 
-/** Other failures in between do not end it: they are of the same run, which has not succeeded. */
+/** A failure of another kind in between does not end a streak: the run has not succeeded. */
 function continued(streak: Streak | undefined, now: number): Streak {
   const { inARow, since } = streak ?? { inARow: 0, since: now };
   return { inARow: inARow + 1, since, at: now };
@@ -152,12 +155,12 @@ function backoffOf(
 ): BackoffName {
   const { isLocal, isWrite, permanentStatus } = failure.details;
   if (isLocal === true) return "local";
-  // Throttled, it was not carried out, and whether a fleet comes to an end depends on how soon it is sent again.
+  // A throttled write was not carried out, and how soon a fleet is done depends on how soon it is sent again.
   if (isWrite !== true || kind === "throttled") return kind;
   return permanentStatus === undefined && kind !== "denied" ? "write" : "denied";
 }
 
-/** The exit status of a run that ends with this failure: the cause counts, even if the deadline came first. */
+/** The exit status of a run that ends with this failure, whether or not its deadline has passed. */
 export function statusOf(failure: Failure): ExitStatus {
   switch (failure.kind) {
     case "misconfigured":
@@ -176,12 +179,12 @@ export function statusOf(failure: Failure): ExitStatus {
 }
 
 /**
- * The failure that a run ends with whose time is up in the middle of an attempt: the cause that was there before, not
- * that time ran out, unless a write since may have done away with it.
+ * The failure of a run whose deadline passes in the middle of an attempt: the failure of the attempt before it, which is
+ * the real cause, unless a write has succeeded since or may have, so that it no longer explains anything.
  *
- * @param last the failure of the attempt before
- * @param written what this attempt may have changed
- * @param step what was being done
+ * @param last the failure of the previous attempt
+ * @param written what the interrupted attempt may have written
+ * @param step what it was doing
  */
 export function causeAtDeadline(
   last: Failure | undefined,
@@ -210,10 +213,10 @@ function delay(
       ? isLong
         ? longMs
         : Math.min(capMs, grown)
-      : // Known: spread over the time that they all take. But free addresses are no contenders yet, and one refusal
-        // may be anybody's: that there is a crowd is believed step by step, in large ones.
+      : // Spread over the time that all contenders together need. But the number of free addresses is only an upper bound
+        // on the contenders, so the window grows towards it by `growth` per refusal.
         Math.min(growth * grown, Math.max(firstMs, contenders * ASSOCIATION_MS));
-  // A throttled fleet must not make its last tries all together.
+  // A throttled fleet must not make its last tries all at the same time.
   const longest = jitter === FULL ? Math.min(bound, left) : bound;
   const least = Math.max(FLOOR_MS, longest * (1 - jitter));
   return least + random() * (longest - least);

@@ -1,6 +1,6 @@
 /**
- * What the reconciler of one address works with: what it is to reach, what it remembers, what it waits for, what it
- * hears and what it has done. Plain data, with the few ways in which it changes.
+ * The data of the state machine: goal, memory, phase, events in, effects out. Plain data, with the few functions that
+ * change it.
  */
 import type {
   AddressState,
@@ -16,65 +16,75 @@ import { type Displaced, type Displacement, NOTHING_DISPLACED } from "./displace
 import type { Takeover } from "./ownership.ts";
 import type { PoolTakeover } from "./pool.ts";
 
-/** What one attempt is to reach, and what it may do for it. */
+/** What an attempt should achieve, and what it is allowed to do. */
 export interface Goal {
   readonly target: Target;
-  /** Availability zone of this instance. */
+  /** Availability Zone of this instance. */
   readonly zone: string;
   readonly desired: DesiredAddress;
   readonly takeover: Takeover;
   readonly poolTakeover: PoolTakeover;
-  /** May another Elastic IP be displaced at the target? */
+  /** Whether another Elastic IP at the target may be displaced. */
   readonly mayDisplace: boolean;
-  /** Is it in a group that does not show whether it is in service? Then nothing is taken from whoever may be. */
+  /** This instance is in a group, and it is not known yet whether it is in service: nothing is taken from a live instance. */
   readonly isServiceUnknown?: boolean;
-  /** Do everything but the write. */
+  /** Do everything except the write. */
   readonly dryRun: boolean;
-  /** Associate once even if EC2 shows the address here already. */
+  /** Associate once even if EC2 already shows the address here. */
   readonly force: boolean;
 }
 
 /** A change that this run makes. */
 export type Write = Exclude<Change, { change: "none" }>;
 
-/** Not, or as far as EC2 has shown; in between it has accepted a write, or not answered. */
+/**
+ * What came of the writes of an attempt: none was sent, or none with effect; one was accepted or left unanswered; EC2 has
+ * shown its effect.
+ */
 export type Written = "no" | "perhaps" | "shown";
 
-/** What outlives an attempt: clocks, what the run itself has done, and facts that do not change within seconds. */
+/** What outlives an attempt: times, what the run itself has done, and facts that do not change within seconds. */
 export interface Memory {
   /** What the run has done, for its report and for the hold. */
   readonly write?: Write;
   /** Whether a write may have succeeded since the last failure, which then does not explain how the run ends. */
   readonly written: Written;
-  /** The allocation that EC2 has accepted at the target, until it shows it elsewhere. */
+  /** Allocation id of the address that EC2 accepted at the target, until EC2 shows it elsewhere. */
   readonly accepted?: string;
-  /** A free address whose association EC2 has throttled: asked for again without a look, since EC2 refuses it if somebody was quicker. */
-  readonly claim?: Intent | undefined;
-  /** Has EC2 accepted the last write and not shown it? Then the next one is not waited for as long. */
+  /**
+   * A claim of a free address that EC2 throttled. It is sent again without a new look: EC2 refuses it if somebody else has
+   * claimed the address.
+   */
+  readonly throttledClaim?: Intent | undefined;
+  /** EC2 accepted the last write but did not show its effect. The next read-back then takes less time. */
   readonly isUnshown?: true | undefined;
-  /** May the address be at the target: accepted or unanswered, and not shown elsewhere since? */
+  /** The address may be at the target: a write was accepted or left unanswered, and EC2 has not shown it elsewhere since. */
   readonly mayBeHere: boolean;
-  /** When a write was sent last on this boot, by this run or an earlier one, in milliseconds of the run's clock. */
+  /** When the last write of this boot was sent, by this run or an earlier one, in milliseconds of the run's clock. */
   readonly lastWriteAt?: number;
-  /** Has EC2 accepted a write of this boot, or shown what one has done? */
-  readonly hasWritten?: boolean;
-  /** Which address EC2 has shown here, and since when without a break; from the last write on. */
+  /** EC2 has accepted a write of this boot, or shown its effect. */
+  readonly wroteThisBoot?: boolean;
+  /** The address that EC2 has shown here since the last write, and since when without interruption. */
   readonly shown?: { readonly allocationId: string; readonly since: number } | undefined;
-  /** Since when EC2 has denied knowing a holder or not answered for it, in milliseconds of the run's clock. */
+  /**
+   * Since when EC2 has said that a holder does not exist, or not answered for it, in milliseconds of the run's clock. By
+   * state and instance id: `unknown i-1`.
+   */
   readonly unknownSince: Readonly<Record<string, number>>;
-  /** When EC2 has shown holders last. */
-  readonly lookedAt?: number;
+  /** When EC2 last showed holders. */
+  readonly holdersSeenAt?: number;
+  /** What EC2 has told about instances, by id. */
   readonly facts: Readonly<Record<string, KnownFacts>>;
-  /** The Auto Scaling group that this instance is in, and since when that is known without its state being shown. */
+  /** The Auto Scaling group of this instance, and since when that is known without its lifecycle state being known. */
   readonly group?: { readonly name: string; readonly since: number };
-  /** The other instance that EC2 has shown as the holder last. */
-  readonly holder?: string;
+  /** The other instance that EC2 last showed as the holder. */
+  readonly lastHolder?: string;
   readonly displacement: Displacement;
-  /** Which address it is about, for the report. */
-  readonly about?: { readonly allocationId: string; readonly publicIp?: string };
+  /** The address of the last decision, for the report. */
+  readonly decidedOn?: { readonly allocationId: string; readonly publicIp?: string };
 }
 
-/** What EC2 has told of an instance, and when it was asked, in milliseconds of the run's clock. */
+/** What EC2 told about an instance, and when it was asked, in milliseconds of the run's clock. */
 export interface KnownFacts extends InstanceFacts {
   readonly askedAt: number;
 }
@@ -87,42 +97,42 @@ export const NOTHING_DONE: Memory = {
   displacement: NOTHING_DISPLACED,
 };
 
-/** An observation, and when it was asked for. */
+/** An observation, and when EC2 was asked, in milliseconds of the run's clock. */
 export interface TimedObservation extends Observation {
   readonly askedAt: number;
   /** Wall-clock time, in milliseconds since the epoch. */
   readonly date: number;
 }
 
-/** A write that was decided on, and what it rests on. */
+/** A write that was decided on, and the observation that it relies on. */
 export interface Intent {
   readonly seen: TimedObservation;
   readonly address: AddressState;
   readonly write: Write;
 }
 
-/** What the machine waits for, with what it needs to go on. */
+/** What the machine is waiting for, with what it needs to continue. */
 export type Phase =
   | { readonly at: "observing" }
-  /** The address is here, and has to be so after HOLD_MS. */
+  /** The address is here, and has to be here still after HOLD_MS. */
   | { readonly at: "holding" }
-  /** Is what stands at the target an Elastic IP, so that the write would displace it? */
+  /** Asking EC2 whether the public address at the target is an Elastic IP that the write would displace. */
   | { readonly at: "identifying"; readonly intent: Intent }
   | {
       readonly at: "writing";
       readonly intent: Intent;
       readonly displaced?: Displaced;
-      /** What was remembered before this write, which a refusal undoes. */
+      /** The memory before this write, which is restored if EC2 refuses it. */
       readonly before: Pick<Memory, "written" | "lastWriteAt">;
     }
-  /** Does EC2 show the write? `failure` is why that is not sure. */
+  /** Waiting for EC2 to show the write; with a `failure` the write itself was refused or left unanswered. */
   | {
       readonly at: "reading back";
       readonly intent: Intent;
       readonly failure?: Failure;
       readonly reads: number;
     }
-  /** This instance holds the address, and EC2 does not show where: is it refused at the target? */
+  /** This instance holds the address, but EC2 does not show where: the write is refused if it is not at the target. */
   | {
       readonly at: "probing";
       readonly intent: Intent;
@@ -131,20 +141,20 @@ export type Phase =
     }
   | { readonly at: "reading probe"; readonly elasticIpHere: string; readonly reads: number };
 
-/** What this attempt alone knows. */
+/** What is known within this attempt only. */
 export interface Attempt {
   readonly decisions: number;
-  /** The association was made anew, as `force` asks. */
+  /** The address was associated again, as `force` demands. */
   readonly isForced: boolean;
-  /** Observations in a row that were too old to take an address on, and what they showed. */
+  /** How many observations in a row were too old to rely on for a take, and the holder that they showed. */
   readonly stale: { readonly looks: number; readonly shown: string };
-  /** A claim was refused although EC2 shows the address as free: by whatever stands at the target, perhaps. */
+  /** EC2 refused a claim although it shows the address as free; another Elastic IP at the target may be why. */
   readonly refusal?: Failure | undefined;
-  /** A probe was refused: the address is elsewhere on this instance. */
+  /** A probe was refused: the address is on another interface of this instance. */
   readonly isElsewhere: boolean;
-  /** Claims that somebody else was quicker with. */
+  /** Allocation ids of claims that others won. */
   readonly lostClaims: readonly string[];
-  /** The Elastic IP at the target, once that was asked. */
+  /** The Elastic IP at the target, once EC2 was asked for it. */
   readonly identified?: { readonly elasticIp: ElasticIp | undefined };
 }
 
@@ -161,11 +171,11 @@ export interface State {
   readonly memory: Memory;
   readonly attempt: Attempt;
   readonly phase: Phase;
-  /** What a person has to be told now. */
+  /** To be logged now. */
   readonly warnings: readonly string[];
 }
 
-/** What came of an effect; `now` and `askedAt` are milliseconds of the run's clock. */
+/** The result of an effect; `now` and `askedAt` are milliseconds of the run's clock. */
 export type Event =
   | {
       readonly type: "observed";
@@ -180,26 +190,26 @@ export type Event =
   | { readonly type: "failed"; readonly failure: Failure; readonly now: number }
   | { readonly type: "slept"; readonly now: number };
 
-/** What an observation is to tell of holders. */
+/** What an observation has to find out about holders. */
 export interface Question {
-  /** Does the rule need their states and launch times? */
+  /** The rule needs their states and launch times. */
   readonly needsStates: boolean;
-  /** Instances of which enough is known. */
+  /** Instances about which enough is known, by id. */
   readonly known: Readonly<Record<string, InstanceFacts>>;
-  /** Where states are not needed: is it to be told which Auto Scaling group this instance is in, if another one is the holder? */
+  /** Find out this instance's Auto Scaling group if another instance is the holder; only without `needsStates`. */
   readonly needsGroup?: boolean;
-  /** Instances to be asked about together with the address, and not after it. */
+  /** Ids of instances to describe in parallel with the address rather than after it. */
   readonly alongside: readonly string[];
-  /** A public address that stood at the target before the one with that public address: is it an Elastic IP? */
+  /** Whether `publicIp`, which was at the target before `by` was associated, is an Elastic IP. */
   readonly displaced?: { readonly publicIp: string; readonly by: string };
 }
 
-/** What is to be done next; `step` says it in words, a gerund phrase. */
+/** What to do next; `step` says so as a gerund phrase. */
 export type Effect =
   | {
       readonly do: "observe";
       readonly desired: DesiredAddress;
-      /** On another connection: that of a write may have broken with the change of address. */
+      /** Use a new connection: the old one may have broken when our public address changed. */
       readonly reconnect: boolean;
       readonly question: Question;
       readonly step: string;
@@ -210,11 +220,11 @@ export type Effect =
       readonly allocationId: string;
       /** AllowReassociation: true takes the address from whoever holds it. */
       readonly reassociate: boolean;
-      /** May it move the address? A probe does not. */
+      /** False for a probe, which cannot move the address. */
       readonly isMove: boolean;
       readonly step: string;
     }
-  /** Without a step, what was done before goes on. */
+  /** Without a step, sleeping is part of the step before it. */
   | { readonly do: "sleep"; readonly ms: number; readonly step?: string }
   | { readonly do: "end"; readonly end: End }
   | { readonly do: "fail"; readonly failure: Failure };
@@ -224,22 +234,27 @@ export interface Step {
   readonly effect: Effect;
 }
 
+/** The state, waiting for an observation to decide on. */
 export function observing(state: State): State {
   return { ...state, phase: { at: "observing" } };
 }
 
-export function remember(state: State, more: Partial<Memory>): State {
-  return { ...state, memory: { ...state.memory, ...more } };
+/** Changes what outlives the attempt. */
+export function remember(state: State, changes: Partial<Memory>): State {
+  return { ...state, memory: { ...state.memory, ...changes } };
 }
 
-export function inAttempt(state: State, more: Partial<Attempt>): State {
-  return { ...state, attempt: { ...state.attempt, ...more } };
+/** Changes what is known within this attempt only. */
+export function inAttempt(state: State, changes: Partial<Attempt>): State {
+  return { ...state, attempt: { ...state.attempt, ...changes } };
 }
 
+/** Has a line logged before the next effect. */
 export function warn(state: State, line: string): State {
   return { ...state, warnings: [...state.warnings, line] };
 }
 
+/** @param ms milliseconds; less than 0 counts as 0 */
 export function sleep(state: State, ms: number, step?: string): Step {
   return {
     state,
@@ -247,10 +262,12 @@ export function sleep(state: State, ms: number, step?: string): Step {
   };
 }
 
+/** Ends the attempt with a result. */
 export function end(state: State, end: End): Step {
   return { state, effect: { do: "end", end } };
 }
 
+/** Ends the attempt with a failure, which may be retried. */
 export function fail(state: State, failure: Failure): Step {
   return { state, effect: { do: "fail", failure } };
 }

@@ -4,7 +4,7 @@
 import { type PreviousHolder, nameAddress, nameHolder } from "../model/address.ts";
 import { seconds } from "../model/duration.ts";
 import { MAX_LINE, shortened } from "../model/text.ts";
-import { EXIT, type ExitStatus, type Failure } from "../model/failure.ts";
+import { causeOf, EXIT, type ExitStatus, type Failure } from "../model/failure.ts";
 import type { Change, Facts, HookEnd, Outcome } from "../model/outcome.ts";
 
 /** One event of the log. */
@@ -172,11 +172,13 @@ function previousRecord(from: PreviousHolder): Record<string, unknown> {
     : { instanceId: from.instanceId, state: from.state };
 }
 
-/** The cause, by which a later run knows it again. */
-function failureRecord({ kind, step, code }: Failure): Record<string, unknown> {
+/** The fields by which a later run recognizes the same failure. */
+function failureRecord(failure: Failure): Record<string, unknown> {
+  const { kind, step, code } = failure;
   return {
     failure: kind,
     ...(step !== undefined && { step }),
+    cause: causeOf(failure),
     ...(code !== undefined && { code }),
   };
 }

@@ -1,4 +1,4 @@
-/** Which address is desired: by setting, by a tag in instance metadata, or by a tag that only EC2 shows. */
+/** Which address is desired: by setting, by an instance tag in instance metadata, or by one that only EC2 shows. */
 import type { Settings } from "../config/settings.ts";
 import { allocationIdHint } from "../config/values.ts";
 import type { DesiredAddress } from "../model/address.ts";
@@ -9,15 +9,15 @@ import { nearest } from "../model/nearest.ts";
 import type { Ec2 } from "./ports.ts";
 import { type StepContext, withStep } from "./retrying.ts";
 
-/** The tags that instance metadata is asked for: none if a setting names the address. */
+/** The tags to read from instance metadata: none if a setting names the address. */
 export function tagsToRead({ allocationId, pool, tag, poolTag }: Settings): readonly string[] {
   return allocationId === undefined && pool === undefined ? [tag, poolTag] : [];
 }
 
 /**
- * The desired address.
+ * Finds the desired address.
  *
- * @throws Failure `misconfigured` for a tag that makes no sense, `not-yet` while there is none
+ * @throws Failure `misconfigured` for a tag with an invalid value, `not-yet` while there is no tag
  */
 export async function desiredAddress(
   context: StepContext & { readonly settings: Settings },

@@ -1,7 +1,7 @@
 /**
- * The story of one run: who am I, may I act, which address is desired; then the reconciler. It goes round until the
- * address is settled, there is no hope, or time is up. Between attempts only clocks are kept and what the run itself
- * has done, so a lost answer, a crash or a second copy does no harm.
+ * One run: which instance is this, is it in service, which address is desired; then the reconciler. Attempts are repeated
+ * until the address is settled, trying again is pointless, or time is up. Between attempts only times and what the run
+ * itself has done are kept, so a lost answer, a crash or a second copy does no harm.
  */
 import type { Settings } from "../config/settings.ts";
 import type { End, Facts, Outcome } from "../model/outcome.ts";
@@ -12,36 +12,36 @@ import { wasWaitedOut } from "../reconcile/repeated.ts";
 import { type Memory, NOTHING_DONE } from "../reconcile/state.ts";
 import { desiredAddress, tagsToRead } from "./desired.ts";
 import { reconcile } from "./loop.ts";
-import { type HealPorts, type Moves, NOBODY_ELSE, type Others } from "./ports.ts";
+import { type HealPorts, type Moves, NOT_SHARED, type SharedResult } from "./ports.ts";
 import { serviceState } from "./in-service.ts";
 import { openSession } from "./session.ts";
 import { deadlineSignal, endBy, type Ended, retry } from "./retrying.ts";
 
 export interface HealOptions {
-  /** Do everything but the write. */
+  /** Do everything except the write. */
   readonly dryRun?: boolean;
-  /** Associate even if EC2 shows the address here already. */
+  /** Associate even if EC2 already shows the address here. */
   readonly force?: boolean;
   /**
-   * Did a person ask for this run, with `always`? Then it takes the address as a first run after the boot would, though an
-   * earlier one on this boot has written.
+   * A person asked for this run with `always`. It then takes the address as the first run after a boot would, even if an
+   * earlier run on this boot has sent a write.
    */
   readonly isOrdered?: boolean;
-  /** Told of each request that moves the address here. */
+  /** Counts the requests that move the address here. */
   readonly moves?: Moves;
-  /** Who else is on this machine; by default nobody. */
-  readonly others?: Others;
-  /** How the last run on this boot has ended: what it has waited for in vain is not waited for again. */
+  /** The result files that other runs on this machine read and write; by default none. */
+  readonly shared?: SharedResult;
+  /** The last result of this boot: a cause that its run waited for in vain is not waited for again. */
   readonly lastOnBoot?: LastResult | undefined;
-  /** How the last run of the same unit has ended: what has been told of it is debug now. */
+  /** The last result of the same unit: the cause that it logged is only logged as debug. */
   readonly lastOfUnit?: LastResult | undefined;
 }
 
 /**
  * Brings the address here, or says why not.
  *
- * @param somebody aborted when somebody wants the run to end, with an Error that says who
- * @throws whatever is a bug; every foreseen failure is an Outcome
+ * @param stopRequest aborted when somebody wants the run to stop, with an Error that says who
+ * @throws only bugs; every foreseen failure is part of the Outcome
  */
 export async function heal(
   settings: Settings,
@@ -51,19 +51,19 @@ export async function heal(
     force = false,
     isOrdered = false,
     moves,
-    others = NOBODY_ELSE,
+    shared = NOT_SHARED,
     lastOnBoot,
     lastOfUnit,
   }: HealOptions,
-  somebody: AbortSignal,
+  stopRequest: AbortSignal,
 ): Promise<Outcome> {
   const { clock } = ports;
-  const givenUp = new AbortController();
-  const stop = AbortSignal.any([somebody, givenUp.signal]);
-  /** Ends the run if the address has been given up since it began. */
-  const obey = () => {
-    if (dryRun || !others.haveGivenUp()) return;
-    givenUp.abort(new Error("the address was given up on purpose: stopped"));
+  const released = new AbortController();
+  const stop = AbortSignal.any([stopRequest, released.signal]);
+  /** Stops the run if another one has released the address since this one began. */
+  const stopIfReleased = () => {
+    if (dryRun || !shared.wasReleased()) return;
+    released.abort(new Error("the address was given up on purpose: stopped"));
     stop.throwIfAborted();
   };
   const startedAt = clock.now();
@@ -83,22 +83,26 @@ export async function heal(
   let facts: Facts = {};
   const { lastWrite } = ports;
   const lastSent = lastWrite.read();
-  // One that may still be under way is not forgotten: what it brings about has to be held.
-  const sent = isOrdered && lastSent && startedAt - lastSent.at > SUSPECT_MS ? undefined : lastSent;
+  // A write that may still be in flight is not forgotten: its effect has to be held.
+  const isForgotten = isOrdered && lastSent && startedAt - lastSent.at > SUSPECT_MS;
+  const earlierWrite = isForgotten ? undefined : lastSent;
   let memory: Memory = {
     ...NOTHING_DONE,
-    ...(sent && { lastWriteAt: sent.at, hasWritten: sent.hasWritten }),
+    ...(earlierWrite && {
+      lastWriteAt: earlierWrite.at,
+      wroteThisBoot: earlierWrite.wroteThisBoot,
+    }),
   };
 
   let asOf: number | undefined;
-  const learn = (at: number) => void (asOf = at);
+  const onRequest = (at: number) => void (asOf = at);
 
-  /** Is Auto Scaling worth asking, or has it refused? */
+  /** False once Auto Scaling has refused to tell the lifecycle state. */
   let mayAsk = true;
 
   async function attempt(): Promise<End> {
     memory = { ...memory, written: "no" };
-    obey();
+    stopIfReleased();
     const { session, self } = await openSession(context, ports, tagsToRead(settings));
     const { instanceId, region, lifecycleState } = self;
     facts = {
@@ -131,16 +135,16 @@ export async function heal(
       const desired = await desiredAddress(context, self, connection.ec2);
       const { takeover, poolTakeover, displace: mayDisplace } = settings;
       const { zone } = self;
-      const how = { takeover, poolTakeover, mayDisplace, isServiceUnknown, dryRun, force };
-      const goal = { target, zone, desired, ...how };
-      const remember = (known: Memory) => void (memory = known);
+      const rules = { takeover, poolTakeover, mayDisplace, isServiceUnknown, dryRun, force };
+      const goal = { target, zone, desired, ...rules };
+      const remember = (latest: Memory) => void (memory = latest);
       return await reconcile(goal, memory, context, connection, {
         moves,
         lastWrite,
         remember,
-        learn,
-        obey,
-        withdraw: others.withdraw,
+        onRequest,
+        stopIfReleased,
+        withdraw: shared.withdraw,
       });
     } finally {
       connection.ec2.close();
@@ -156,7 +160,7 @@ export async function heal(
     );
     return {
       ...endOf(ended, memory),
-      facts: { ...facts, ...memory.about },
+      facts: { ...facts, ...memory.decidedOn },
       tries: ended.tries,
       ms: clock.now() - startedAt,
       asOf,

@@ -1,7 +1,7 @@
 /**
- * Is this instance in service? Instance metadata shows the target of its transition in its Auto Scaling group. It does not
- * from the first second on (a 404 is "not yet" as well as "in no group": amazon-ecs-agent polls it for up to two hours),
- * so where the instance is in a group, Auto Scaling is asked, if the role allows that.
+ * Whether this instance is in service. Instance metadata shows its target lifecycle state, but not right after the launch:
+ * a 404 means "not yet" as well as "in no group" (amazon-ecs-agent polls it for up to two hours). If the instance is in a
+ * group, Auto Scaling is therefore asked too, if the role allows that.
  */
 import { Failure } from "../model/failure.ts";
 import type { Instance } from "../model/instance.ts";
@@ -11,15 +11,16 @@ import { type StepContext, withStep } from "./retrying.ts";
 
 export type ServiceState =
   | { readonly is: "in service" }
-  /** Nothing is to be done, for this reason. */
   | { readonly is: "out of service"; readonly because: string }
-  /** In no group, or in this one, which does not show the state. */
+  /** Not in a group, or in one and the state is not known yet. */
   | { readonly is: "not shown"; readonly group?: string | undefined };
 
 /**
- * @param group that EC2 has shown in the tags of this instance, if it has
- * @param mayAsk whether Auto Scaling is worth asking: it has not refused yet
- * @param onRefusal told when Auto Scaling refuses
+ * Finds out whether this instance is in service.
+ *
+ * @param group the group according to the instance's tags in EC2, if those have been read
+ * @param mayAsk false if Auto Scaling has refused before and is not to be asked again
+ * @param onRefusal called when Auto Scaling refuses
  */
 export async function serviceState(
   context: StepContext,
@@ -55,7 +56,7 @@ async function ask(
   const step = `looking up the lifecycle state of ${self.instanceId} in ${group}`;
   const member = await withStep(context, step, () => api.member());
   if (member?.lifecycleState === undefined) return { is: "not shown", group };
-  // Pending, Pending:Wait and Pending:Proceed are on the way into service.
+  // Pending, Pending:Wait and Pending:Proceed are on the way to InService.
   if (/^(InService|Pending(:Wait|:Proceed)?)$/.test(member.lifecycleState)) {
     return { is: "in service" };
   }

@@ -1,6 +1,6 @@
 /**
- * The story of a launch hook, which holds a new instance back from service until it is completed: while the
- * run lasts, the hook is kept from timing out; once the heal has ended, it is completed with what follows.
+ * The launch hook, which keeps a new instance out of service until its lifecycle action is completed. During the heal
+ * heartbeats keep it from timing out; after the heal it is completed according to the outcome.
  */
 import { OWN_CODE, EXIT, Failure } from "../model/failure.ts";
 import { GROUP_TAG } from "../model/instance.ts";
@@ -11,29 +11,28 @@ import { withStep, deadlineSignal, retry, type RetryContext } from "./retrying.t
 import { openSession } from "./session.ts";
 
 /**
- * Milliseconds between heartbeats: a hook times out after 30 s at the earliest (HeartbeatTimeout, API
- * reference, PutLifecycleHook), and every heartbeat begins that time anew. What it is for this hook only a
- * further permission would tell. So there is time for one that gets lost, and for its successor.
+ * Milliseconds between heartbeats. A hook's timeout is at least 30 s (HeartbeatTimeout, API reference, PutLifecycleHook),
+ * and each heartbeat restarts it; reading the actual value would need another permission. One heartbeat may get lost.
  */
 const HEARTBEAT_MS = 15_000;
-/** The first one: a heal that takes longer than this waits for something. The hook's time began before the boot. */
+/** Milliseconds until the first one: a heal that takes this long is waiting for something. The timeout started before the boot. */
 const FIRST_HEARTBEAT_MS = 8_000;
 /**
- * Auto Scaling may begin the wait only after the machine has booted. Its first transition is what instance metadata
- * shows the target state from (the sample of the user guide waits for that before it completes a hook).
+ * Auto Scaling may start the lifecycle action only after the instance has booted. Instance metadata shows the target
+ * lifecycle state from then on; the user guide's sample waits for that before it completes a hook.
  */
 const NOT_BEGUN = {
   why: "this instance does not wait under it, or not yet: instance metadata shows no target state",
   code: OWN_CODE.notBegun,
   permanentStatus: EXIT.OK,
 } as const;
-/** After one that may not have arrived. */
+/** Milliseconds until the next heartbeat after one that may not have arrived. */
 const NEXT_HEARTBEAT_MS = 2_000;
 
-/** A hook is worth this many milliseconds, even if the heal has used up its own time. */
+/** Completing the hook may take this many milliseconds even if the heal has used up its deadline. */
 const GRACE_MS = 30_000;
 
-/** The launch hook that a run takes care of. */
+/** The launch hook to complete. */
 export interface Hook {
   readonly name: string;
   /** Milliseconds that the whole run may take. */
@@ -42,12 +41,12 @@ export interface Hook {
 }
 
 /**
- * Heals under a launch hook: keeps it from timing out meanwhile, and completes it with what follows.
+ * Runs a heal under a launch hook: sends heartbeats meanwhile, and completes the hook afterwards.
  *
  * @param heal the run itself
- * @param report told how the heal has ended, before the hook is completed
- * @param stop aborted when somebody wants the run to end, with an Error that says who
- * @throws whatever is a bug: the hook is left as it is then
+ * @param report called with the outcome of the heal before the hook is completed
+ * @param stop aborted when somebody wants the run to stop, with an Error that says who
+ * @throws only bugs; the hook is then not completed
  */
 export async function underHook(
   { name, deadlineMs, dryRun }: Hook,
@@ -73,9 +72,9 @@ export async function underHook(
 }
 
 /**
- * Completes the hook with what follows from the end of a heal. That may take the time that is left, or a moment longer.
+ * Completes the hook according to how the heal ended, within the time left of `deadlineMs`, but at least GRACE_MS.
  *
- * @throws whatever is a bug
+ * @throws only bugs
  */
 export async function completeHook(
   { name, deadlineMs, dryRun }: Hook,
@@ -95,7 +94,7 @@ export async function completeHook(
   const { signal, defer } = limit;
   const context: RetryContext = { ports, signal, stop, deadline, defer, step: "starting" };
   const step = `completing the launch hook ${name} with ${result}`;
-  /** An answer that is lost may have been one that said yes. */
+  /** A request was left unanswered, and may have completed the hook. */
   let mayBeDone = false;
   try {
     const ended = await retry(context, () =>
@@ -126,7 +125,7 @@ export async function completeHook(
   }
 }
 
-/** Sends heartbeats until the signal is aborted, or there is nothing to keep alive. */
+/** Sends heartbeats until the signal is aborted or there is no pending lifecycle action. */
 async function keepAlive(name: string, ports: Ports, signal: AbortSignal): Promise<void> {
   const { clock, log } = ports;
   const context = { ports, signal, step: "starting" };
@@ -161,7 +160,7 @@ async function keepAlive(name: string, ports: Ports, signal: AbortSignal): Promi
   }
 }
 
-/** Does something with Auto Scaling, on a footing of its own; the group is undefined if this instance is in none. */
+/** Runs `work` with Auto Scaling in a session of its own; `group` is undefined if this instance is in none. */
 async function withGroup<T>(
   context: Pick<RetryContext, "ports" | "signal" | "step">,
   work: (autoScaling: AutoScaling, group: string | undefined, hasBegun: boolean) => Promise<T>,

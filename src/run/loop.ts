@@ -1,4 +1,4 @@
-/** Performs the effects of the reconciler, one after the other, and tells it what came of each. */
+/** Performs the effects of the state machine one after the other, and feeds the results back into it. */
 import { Failure, isUnanswered } from "../model/failure.ts";
 import type { End } from "../model/outcome.ts";
 import { begin, next } from "../reconcile/machine.ts";
@@ -6,38 +6,38 @@ import type { Effect, Event, Goal, Memory } from "../reconcile/state.ts";
 import type { Ec2, LastWrite, Moves } from "./ports.ts";
 import { type RetryContext, withStep } from "./retrying.ts";
 
-/** The connection in use. */
+/** The connection to EC2 in use. */
 export interface Connection {
   readonly ec2: Ec2;
-  /** Replaces it by another one. */
+  /** Replaces it with a new one. */
   reconnect(): Promise<void>;
 }
 
-/** What a run keeps of an attempt, what is kept of it on this boot, who counts its moves, and who else has to do with it. */
+/** What the loop reports to while it performs effects, and what can stop it. Times are milliseconds of the run's clock. */
 export interface Recorders {
   readonly moves?: Moves | undefined;
   readonly lastWrite: LastWrite;
-  /** Told what the machine remembers, before each of its effects. */
+  /** Called with the machine's memory before each effect. */
   readonly remember: (memory: Memory) => void;
-  /** Told when EC2 was asked, once it has answered, and when it was asked to change something. */
-  readonly learn: (at: number) => void;
-  /** Throws if the address is given up meanwhile. */
-  readonly obey: () => void;
-  /** Takes back what others were told of the address: found out at that time. */
+  /** Called with the time of each look that EC2 has answered, and of each write before it is sent. */
+  readonly onRequest: (at: number) => void;
+  /** Throws if the address has been released meanwhile. */
+  readonly stopIfReleased: () => void;
+  /** Removes the published address; `asOf`: when that became untrue or was found to be. */
   readonly withdraw: (asOf: number) => void;
 }
 
 /**
- * One attempt at the goal.
+ * Makes one attempt to reach the goal.
  *
- * @throws Failure if it has come to nothing, the signal's reason if it was interrupted
+ * @throws Failure if it fails, the reason of the context's signal if it is interrupted
  */
 export async function reconcile(
   goal: Goal,
   memory: Memory,
   context: RetryContext,
   connection: Connection,
-  { moves, lastWrite, remember, learn, obey, withdraw }: Recorders,
+  { moves, lastWrite, remember, onRequest, stopIfReleased, withdraw }: Recorders,
 ): Promise<End> {
   const { target } = goal;
   const { signal, ports } = context;
@@ -46,7 +46,7 @@ export async function reconcile(
   let lookedAt: number | undefined;
   try {
     for (;;) {
-      // A hold that has begun is finished, even past the deadline: the address is here, and that is about to be certain.
+      // A hold that has begun is finished even past the deadline: the address is here, and only has to be confirmed.
       context.defer(state.phase.at === "holding");
       for (const line of state.warnings) log.warn(line);
       const isMove = effect.do === "associate" && effect.isMove;
@@ -56,15 +56,15 @@ export async function reconcile(
       if (effect.do === "end") return effect.end;
       if (effect.do === "fail") {
         const { kind } = effect.failure;
-        // Others were told that it is here, perhaps, and EC2 shows that it is not.
+        // The published result may say that the address is here, and EC2 shows that it is not.
         const isElsewhere = kind === "held" || kind === "yielded";
         if (isElsewhere && lookedAt !== undefined && !goal.dryRun) withdraw(lookedAt);
         throw effect.failure;
       }
       ({ state, effect } = next(state, await perform(effect)));
       const sent = lastWrite.read();
-      if (state.memory.hasWritten && sent?.hasWritten === false) {
-        lastWrite.record({ ...sent, hasWritten: true });
+      if (state.memory.wroteThisBoot && sent?.wroteThisBoot === false) {
+        lastWrite.record({ ...sent, wroteThisBoot: true });
       }
     }
   } finally {
@@ -87,7 +87,7 @@ export async function reconcile(
             connection.ec2.observe(effect.desired, target, effect.question),
           );
           lookedAt = askedAt;
-          learn(askedAt);
+          onRequest(askedAt);
           const date = clock.date().getTime();
           return { type: "observed", observation, askedAt, date, now: clock.now() };
         }
@@ -98,17 +98,18 @@ export async function reconcile(
           return { type: "identified", elasticIp, now: clock.now() };
         }
         case "associate":
-          lastWrite.record({ at: sentAt, hasWritten: before?.hasWritten ?? false });
-          // In this order: a release says that it is one, and then waits for what was recorded here before it looks.
+          lastWrite.record({ at: sentAt, wroteThisBoot: before?.wroteThisBoot ?? false });
+          // Recorded before checking for a release: a release first publishes that it has begun, then waits for the
+          // write recorded here, then looks. So either we see the release or it sees our write.
           try {
-            obey();
-          } catch (givenUp) {
+            stopIfReleased();
+          } catch (stopped) {
             lastWrite.record(before);
             if (effect.isMove) moves?.refused();
-            throw givenUp;
+            throw stopped;
           }
           if (effect.isMove) withdraw(sentAt);
-          learn(sentAt);
+          onRequest(sentAt);
           await withStep(context, effect.step, () =>
             connection.ec2.associate(effect.allocationId, target, effect.reassociate),
           );
@@ -117,7 +118,7 @@ export async function reconcile(
     } catch (failure) {
       if (!(failure instanceof Failure)) throw failure;
       if (effect.do === "associate" && !isUnanswered(failure)) {
-        // Another run beside this one may have written meanwhile.
+        // Another run may have recorded a write meanwhile.
         if (lastWrite.read()?.at === sentAt) lastWrite.record(before);
         if (effect.isMove) moves?.refused();
       }

@@ -1,4 +1,4 @@
-/** What the story needs from the world; aws/ and system/ provide it, tests do too. */
+/** The interfaces through which a run reaches the outside world. aws/ and system/ implement them; so do the tests. */
 import type { Agent } from "node:http";
 import type { DesiredAddress, ElasticIp, Observation } from "../model/address.ts";
 import type { Target } from "../model/target.ts";
@@ -6,50 +6,50 @@ import type { Question } from "../reconcile/state.ts";
 import type { Instance, InstanceContext } from "../model/instance.ts";
 import type { HookResult } from "../model/outcome.ts";
 
-/** EC2, over one connection. Every method throws Failures. */
+/** EC2 over one connection. All methods throw Failures. */
 export interface Ec2 {
   /** The tags of this instance. */
   tags(): Promise<Readonly<Record<string, string>>>;
   /**
-   * Shows the desired address, or all of the pool, and who holds them.
+   * Looks up the desired address, or all addresses of the pool, and their holders.
    *
-   * @param question what is to be told of holders; without it everything
+   * @param question what to find out about holders; default: everything
    */
   observe(desired: DesiredAddress, target: Target, question?: Question): Promise<Observation>;
   /** The Elastic IP at the target now, if there is one. */
   elasticIpAt(target: Target & { publicIp: string }): Promise<ElasticIp | undefined>;
-  /** Associates. With `reassociate` it takes the address from whoever holds it; without, that is a Failure `held`. */
+  /** AssociateAddress. `reassociate` takes the address from its holder; without it a holder is a Failure `held`. */
   associate(allocationId: string, target: Target, reassociate: boolean): Promise<void>;
-  /** Ends this association, and no other. */
+  /** DisassociateAddress: ends exactly this association. */
   release(associationId: string): Promise<void>;
   close(): void;
 }
 
-/** Auto Scaling, over one connection, for this instance. Every method throws Failures. */
+/** Auto Scaling over one connection, for this instance. All methods throw Failures. */
 export interface AutoScaling {
-  /** The group that this instance is in, if it is in one, and its lifecycle state there if that is shown. */
+  /** The group of this instance and its lifecycle state there, if shown; undefined if it is in no group. */
   member(): Promise<{ group: string; lifecycleState?: string } | undefined>;
-  /** Completes the lifecycle action that this instance waits in under a hook of the group; false if there is none. */
+  /** Completes this instance's pending lifecycle action of the hook; false if there is none. */
   complete(group: string, hook: string, result: HookResult): Promise<boolean>;
-  /** Begins the timeout of that lifecycle action anew; false if there is none. */
+  /** Restarts the timeout of that lifecycle action; false if there is none. */
   heartbeat(group: string, hook: string): Promise<boolean>;
   close(): void;
 }
 
-/** EC2, and whether the role may call it (`DryRun`); whatever EC2 answers but yes is a Failure. */
+/** EC2 with permission checks (`DryRun`). Any answer other than "allowed" is thrown as a Failure. */
 export interface DryRunEc2 extends Ec2 {
   mayDescribeAddresses(): Promise<void>;
   mayDescribeInstances(): Promise<void>;
   mayDescribeInterfaces(): Promise<void>;
-  /** The pools that there are: how many addresses carry each value of this tag. */
+  /** The pools of this account: how many addresses carry each value of this tag. */
   pools(key: string): Promise<Readonly<Record<string, number>>>;
-  /** Asks for exactly what `associate` would ask for. */
+  /** Sends exactly the request that `associate` would send. */
   mayAssociate(allocationId: string, target: Target, reassociate: boolean): Promise<void>;
 }
 
-/** What signs requests. The keys themselves stay in aws/. */
+/** Describes the credentials in use. The keys themselves stay in aws/. */
 export interface Signer {
-  /** For people: `the role web`, `the environment`. */
+  /** For messages: `the role web`, `the environment`. */
   readonly source: string;
   readonly expiresAt?: Date;
 }
@@ -63,19 +63,19 @@ export interface Endpoint {
   readonly agent: Agent;
 }
 
-/** What an attempt of a run works with. Every method throws Failures. */
+/** What one attempt of a run needs. All methods throw Failures. */
 export interface RunSession {
   /**
-   * Reads who this instance is, and the first of these tags that it has.
+   * Reads this instance from its metadata, and the first of these tags that it has.
    *
-   * @param also `group`: its Auto Scaling group, where no lifecycle state is shown; `ipv6`: whether it has IPv6, which is
-   *   read anyhow once a connection of an earlier session has come to nothing
+   * @param also `group`: read its Auto Scaling group too if no lifecycle state is shown; `ipv6`: read whether it has IPv6,
+   *   which is done anyway once a connection of an earlier session has failed
    */
   instance(
     tags: readonly string[],
     also?: { readonly group?: boolean; readonly ipv6?: boolean },
   ): Promise<Instance>;
-  /** Fetches credentials, once for the session: the first one who asks makes the requests. */
+  /** Fetches credentials. Only the first call in a session makes requests. */
   credentials(): Promise<Signer>;
   /** Opens a connection to EC2. */
   ec2(self: Instance): Promise<Ec2>;
@@ -83,74 +83,81 @@ export interface RunSession {
   autoScaling(self: Instance): Promise<AutoScaling>;
 }
 
-/** The same, and what only `doctor` and `policy` ask. */
+/** What `doctor` and `policy` need in addition. */
 export interface Session extends RunSession {
-  /** The region the instance is in, whatever a variable says. */
+  /** The region of this instance, even if AWS_REGION names another. */
   ownRegion(): Promise<string | undefined>;
+  /** Whether instance metadata shows tags. */
   hasTags(): Promise<boolean>;
-  /** The Auto Scaling group by its tag, which instance metadata shows if tags are on. */
+  /** The Auto Scaling group, if instance metadata shows tags. */
   group(): Promise<string | undefined>;
   /** Account, partition and VPCs, for the ARNs of a policy. */
   instanceContext(self: Instance): Promise<InstanceContext>;
   /** The name of the instance role. */
   role(): Promise<string | undefined>;
-  /** Those of EC2, in the order in which sessions take turns with them. */
+  /** The endpoints of EC2, in the order in which successive sessions try them. */
   endpoints(self: Instance): Promise<readonly Endpoint[]>;
   ec2(self: Instance, dualStack?: boolean): Promise<DryRunEc2>;
-  /** `ends` ends its requests, in place of the signal of the session. */
-  autoScaling(self: Instance, ends?: AbortSignal): Promise<AutoScaling>;
+  /** @param signal aborts its requests, instead of the session's signal */
+  autoScaling(self: Instance, signal?: AbortSignal): Promise<AutoScaling>;
 }
 
-/** AWS as the standard variables describe it. */
+/** AWS as configured by the standard AWS variables. */
 export interface Aws {
   readonly metadataUrl: URL;
-  /** Are keys set in the environment? */
+  /** Whether the environment contains access keys. */
   readonly hasKeys: boolean;
-  /** Opens a session: a token of instance metadata. `signal` ends whatever is done in it. @throws Failure */
+  /** Opens a session by fetching an instance metadata token. `signal` aborts its requests. @throws Failure */
   open(signal: AbortSignal): Promise<Session>;
 }
 
 /** The last write of this boot. */
 export interface SentWrite {
-  /** When it was sent, in milliseconds of the clock. */
+  /** When it was sent, in milliseconds of the run's clock. */
   readonly at: number;
-  /** Has EC2 accepted it or an earlier one, or shown what one has done? */
-  readonly hasWritten: boolean;
+  /** EC2 has accepted this or an earlier write, or shown its effect. */
+  readonly wroteThisBoot: boolean;
 }
 
-/** What runs on this boot keep of their last write; undefined: none was sent. */
+/** The record of the last write, shared by all runs on this boot; undefined: none was sent. */
 export interface LastWrite {
   readonly read: () => SentWrite | undefined;
   readonly record: (write: SentWrite | undefined) => void;
 }
 
-/** Who counts how often the address is moved. */
+/** Counts how often the address is moved here. */
 export interface Moves {
-  /** Before the request; may abort the run's signal. */
+  /** Called before the request; may abort the run's signal. */
   readonly begin: () => void;
-  /** It was refused: nothing has moved. */
+  /** Called if EC2 refused the request, so that nothing was moved. */
   readonly refused: () => void;
 }
 
-/** What a heal needs besides. */
+/** What a heal needs in addition. */
 export interface HealPorts extends Ports {
   readonly lastWrite: LastWrite;
 }
 
-/** Others on this machine: who is told where the address is, and who may give it up meanwhile. */
-export interface Others {
-  /** Has the address been given up since this run was started? Then it stops, before its next write. */
-  readonly haveGivenUp: () => boolean;
-  /** Takes back what they were told of the address: found out at that time, in milliseconds of the clock. */
+/** The result files in /run/eip-heal, which all runs on this machine share and other units read. */
+export interface SharedResult {
+  /** Whether another run has released the address since this one was started, which then stops before its next write. */
+  readonly wasReleased: () => boolean;
+  /**
+   * Removes the published address, which is untrue or about to be.
+   *
+   * @param asOf when that was found out, in milliseconds of the run's clock: a result that is newer stays
+   */
   readonly withdraw: (asOf: number) => void;
 }
 
-export const NOBODY_ELSE: Others = { haveGivenUp: () => false, withdraw: () => {} };
+/** For a run without result files. */
+export const NOT_SHARED: SharedResult = { wasReleased: () => false, withdraw: () => {} };
 
 export interface Ports {
-  /** Opens a session: a token of instance metadata. `signal` ends whatever is done in it. @throws Failure */
+  /** Opens a session by fetching an instance metadata token. `signal` aborts its requests. @throws Failure */
   open(signal: AbortSignal): Promise<RunSession>;
   readonly clock: {
+    /** Milliseconds since boot. */
     now: () => number;
     /** Wall-clock time. */
     date: () => Date;

@@ -1,4 +1,4 @@
-/** Something that is tried again until it is done, there is no hope, or time is up. */
+/** Repeats attempts until one succeeds, trying again is pointless, or time is up. */
 import type { Settings } from "../config/settings.ts";
 import { seconds } from "../model/duration.ts";
 import { EXIT, type ExitStatus, Failure, inStep } from "../model/failure.ts";
@@ -9,52 +9,53 @@ import { causeAtDeadline, nextRetry, NO_RETRIES, statusOf } from "../reconcile/r
 import type { Written } from "../reconcile/state.ts";
 import type { Ports } from "./ports.ts";
 
-/** The same failure is logged again after this, in milliseconds. */
+/** The same failure is logged again after this many milliseconds. */
 const QUIET_MS = 60_000;
 
-/** Who does one step after the other. */
+/** For code that performs one step after the other. */
 export interface StepContext {
   readonly ports: Pick<Ports, "log">;
-  /** What is being done now, a gerund phrase: for failures, and for whoever interrupts it. */
+  /** The current step as a gerund phrase, for messages about failures and interruptions. */
   step: string;
 }
 
-/** What a command works with. */
+/** For a command. */
 export interface RunContext extends StepContext {
   readonly settings: Settings;
   readonly ports: Ports;
-  /** Aborted when it has to end. */
+  /** Aborted when the command has to end. */
   readonly signal: AbortSignal;
 }
 
-/** Who tries again. */
+/** For code that is retried. */
 export interface RetryContext extends StepContext {
   readonly ports: Ports;
-  /** Aborted when it has to end, by somebody or by its deadline. */
+  /** Aborted by `stop` or by the deadline. */
   readonly signal: AbortSignal;
-  /** The part of the signal that is somebody's wish; its reason is an Error that says who. */
+  /** Aborted when somebody wants the run to stop; the reason is an Error that says who. */
   readonly stop: AbortSignal;
-  /** When the signal is aborted by time, in milliseconds of the run's clock. */
+  /** When the deadline passes, in milliseconds of the run's clock. */
   readonly deadline: number;
-  /** How the last run of the same unit has ended: its cause has been told. */
+  /** The last result of the same unit, whose cause has been logged already. */
   readonly last?: LastResult | undefined;
-  /** Puts the deadline off, or no longer: what has begun may be finished. Somebody's wish is obeyed all the same. */
+  /** With true the deadline does not abort the signal until it is called with false again; `stop` still does. */
   readonly defer: (isDeferred: boolean) => void;
 }
 
-/** How it has ended. */
+/** How the attempts ended. */
 export type Ended<T> =
   | { readonly done: T }
   | { readonly failure: Failure; readonly status: ExitStatus; readonly isWaitedOut?: true }
-  /** Somebody ended it: who, and while what was being done. */
+  /** Somebody stopped it: who, and during which step. */
   | { readonly stopped: string };
 
 /**
- * Tries until it is done, there is no hope, or it has to end; how soon again, the kind of the failure says.
+ * Repeats an attempt until it succeeds, trying again is pointless, or the signal is aborted. The kind of the failure
+ * decides how soon the next attempt is made.
  *
- * @param written what the attempt that is under way may have changed
- * @param isInVain has an earlier run on this boot waited for this in vain?
- * @throws whatever an attempt throws that is not a Failure: a bug
+ * @param written what the current attempt may have written
+ * @param wasWaitedOut whether an earlier run on this boot already waited for this cause in vain
+ * @throws anything that an attempt throws other than a Failure: a bug
  */
 export async function retry<T>(
   context: RetryContext,
@@ -114,7 +115,7 @@ export async function retry<T>(
   }
 }
 
-/** Does one step: names it, and tells it in the failures that come out of it. */
+/** Performs one step: logs it, and adds its name to the failures that it throws. */
 export async function withStep<T>(
   context: StepContext,
   step: string,
@@ -129,14 +130,17 @@ export async function withStep<T>(
   }
 }
 
-/** How a run ends by a failure. A missing piece that may be missing is no failure in the end. */
+/** How a run that failed ends. If what was missing is optional (EIP_HEAL_OPTIONAL), there was nothing to do. */
 export function endBy(failure: Failure, status = statusOf(failure)): End {
   return status === EXIT.OK
     ? { end: "idle", because: failure.details.why, why: "not-configured" }
     : { end: "failed", failure, status };
 }
 
-/** A signal that is aborted by `stop` or after so many milliseconds, on the run's own clock. */
+/**
+ * A signal that is aborted by `stop`, or after `ms` milliseconds of the run's clock; see RetryContext for `defer`. Call
+ * `release` when it is no longer needed.
+ */
 export function deadlineSignal(clock: Ports["clock"], ms: number, stop: AbortSignal) {
   const limit = new AbortController();
   const onStop = () => limit.abort(stop.reason);

@@ -1,27 +1,27 @@
 /**
- * One process at a time. The kernel holds the lock, as a name in the abstract namespace of Unix sockets, and takes it
- * back with the process, however that ends: there is nothing to be cleaned up, nothing that has to be guessed to be stale,
- * and a full or read-only file system is no obstacle. (Node has no flock(2), and a lock file outlives who is killed.)
+ * A lock between processes: a name in the abstract namespace of Unix sockets. The kernel releases it when the process ends,
+ * however that happens, so there are no stale locks; and it works on a full or read-only file system. Node has no flock(2),
+ * and a lock file would remain if the process is killed.
  */
 import { statSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 
 /**
- * Milliseconds. Whoever has the lock does a handful of system calls meanwhile. One that takes longer has been stopped, or
- * is somebody else who has taken the name, and nobody is to be kept from healing by that.
+ * Milliseconds to wait for the lock. It is held for a few system calls only. If that takes longer, its holder was suspended
+ * or is a foreign process that uses our name; the work is then done without the lock, so that nobody can block a heal.
  */
 const PATIENCE_MS = 2_000;
 const PAUSE_MS = 10;
 
 /**
- * Does something in a folder while no other process does so.
+ * Calls `work` while holding the lock of a folder.
  *
- * @throws what `work` throws, and what the file system throws where the folder is not there
+ * @throws anything that `work` throws, and a file system error if the folder does not exist
  */
-export async function alone<T>(folder: string, work: () => T): Promise<T> {
-  // The folder itself and not its path: the units see it at another one than people do.
+export async function withLock<T>(folder: string, work: () => T): Promise<T> {
+  // Identified by inode, not by path: inside the units' sandbox the folder has another path.
   const { dev, ino } = statSync(folder);
-  const lock = await take(`\0eip-heal/${dev}/${ino}`);
+  const lock = await acquire(`\0eip-heal/${dev}/${ino}`);
   try {
     return work();
   } finally {
@@ -29,8 +29,8 @@ export async function alone<T>(folder: string, work: () => T): Promise<T> {
   }
 }
 
-/** Takes the name; undefined if it cannot be had. */
-async function take(name: string): Promise<Server | undefined> {
+/** Acquires the lock; undefined if that fails or takes too long. */
+async function acquire(name: string): Promise<Server | undefined> {
   const until = process.hrtime.bigint() + BigInt(PATIENCE_MS) * 1_000_000n;
   for (;;) {
     const server = createServer((socket) => socket.destroy());

@@ -1,7 +1,7 @@
 /**
- * The files in /run/eip-heal: what the last run found, for programs (result.json) and for other units (env),
- * what rechecks remember (recheck.json), and when a run has sent its last write (last-write). Each is true or absent:
- * what cannot be written is removed.
+ * The files in /run/eip-heal: the last result for programs (result.json) and for other units (env), the state of rechecks
+ * (recheck.json), and the last write of this boot (last-write). A file that cannot be updated is removed, so that none ever
+ * says something untrue.
  */
 import {
   chmodSync,
@@ -21,30 +21,30 @@ import {
 import { join } from "node:path";
 import { jsonOf } from "../model/text.ts";
 import { type LastResult, type RecheckState, NO_RECHECKS } from "../reconcile/drift.ts";
-import { isGivenUp, type ResultWrite } from "../reconcile/precedence.ts";
+import { isReleased, type ResultWrite } from "../reconcile/precedence.ts";
 import type { LastWrite } from "../run/ports.ts";
-import { alone } from "./lock.ts";
+import { withLock } from "./lock.ts";
 
-/** Bytes; what is longer is not ours. */
-const LONGEST = 1_048_576;
+/** Bytes; a longer file is not ours. */
+const MAX_BYTES = 1_048_576;
 
-/** What a run leaves: the record, and the variables of other units if the address is here. */
+/** The content of result.json, and of `env` if the address is here. */
 interface Result {
   readonly record: Readonly<Record<string, unknown>>;
   readonly variables: Readonly<Record<string, string>> | undefined;
 }
 
 /**
- * The folder, which is never made here: systemd makes it for the units, as a link to one of a user that comes and goes,
- * and would not start them where there is another one in its place.
+ * The runtime folder. It is never created here: with DynamicUser= systemd creates it as a link to /run/private/eip-heal, and
+ * does not start the units if something else is in its place.
  *
- * @param own what systemd has made for this process
- * @returns undefined by hand, where no unit has run since the boot
+ * @param own RUNTIME_DIRECTORY of this process, if one of our units started it
+ * @returns undefined for a run by hand if no unit has run since the boot
  */
 export function folderOf(own: string | undefined): string | undefined {
   if (own !== undefined && own !== LINK) return own;
   if (isThere(LINK)) return LINK;
-  // The link alone has been removed, by hand: systemd makes it again with the next start of a unit.
+  // Somebody removed only the link. systemd creates it again when a unit is next started.
   return statSync(TARGET, { throwIfNoEntry: false })?.isDirectory() ? TARGET : own;
 }
 
@@ -55,35 +55,35 @@ function isThere(path: string): boolean {
   try {
     return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
   } catch {
-    return true; // Only root may look.
+    return true; // It exists, but only root may look inside.
   }
 }
 
 /**
- * Leaves a result, unless the one that is there is to stay. Never throws: what has come of it is returned.
+ * Records a result unless the recorded one is newer. Never throws: a failure is returned.
  *
- * @param mayReplace may it take the place of that one?
+ * @param mayReplace whether it may replace the recorded one
  */
 export async function writeResult(
   folder: string,
   { record, variables }: Result,
-  mayReplace: (standing: LastResult | undefined) => boolean,
+  mayReplace: (recorded: LastResult | undefined) => boolean,
 ): Promise<ResultWrite> {
   const path = { env: join(folder, "env"), result: join(folder, "result.json") };
   const env = variables && linesOf(variables);
   try {
-    return await alone(folder, () => {
+    return await withLock(folder, () => {
       sweep(folder);
-      const standing = readResult(folder);
-      if (standing !== undefined && !mayReplace(standing)) {
+      const recorded = readResult(folder);
+      if (recorded !== undefined && !mayReplace(recorded)) {
         return {
           is: "superseded",
-          by: standing,
+          by: recorded,
           isEnvTrue: env === undefined || readText(path.env) === env,
         };
       }
       try {
-        // What is not true any more goes first: whatever comes in between, nobody is told it.
+        // An `env` that is no longer true is removed first, in case we are interrupted.
         const isSame = env !== undefined && readText(path.env) === env;
         if (!isSame) remove(path.env);
         replace(path.result, textOf(record));
@@ -91,8 +91,8 @@ export async function writeResult(
         return { is: "written", isEnvTrue: true };
       } catch (error) {
         if (env === undefined || readText(path.env) !== env) attempt(() => remove(path.env));
-        // That it is being given up is true still.
-        if (standing === undefined || !isGivenUp(standing)) attempt(() => remove(path.result));
+        // A recorded release is still true.
+        if (recorded === undefined || !isReleased(recorded)) attempt(() => remove(path.result));
         throw error;
       }
     });
@@ -103,10 +103,10 @@ export async function writeResult(
 }
 
 /**
- * Writes at once what a run is about to do, which makes what is there untrue.
+ * Records a result before the run ends, because what it is about to do makes the recorded one untrue.
  *
- * @returns writes back what was there before, unless somebody else has left a result meanwhile
- * @throws what the file system throws; then nothing has changed
+ * @returns a function that restores the previous files, unless another run has recorded a result meanwhile
+ * @throws an error of the file system; then nothing has changed
  */
 export function publishResult(
   folder: string,
@@ -115,21 +115,21 @@ export function publishResult(
   const env = join(folder, "env");
   const result = join(folder, "result.json");
   const text = textOf(record);
-  return alone(folder, () => {
+  return withLock(folder, () => {
     sweep(folder);
     const before = { env: readText(env), result: readText(result) };
-    // One that somebody else is about to do may have come to nothing when this is taken back.
+    // The recorded result is another run's announcement, which may be out of date by the time this one is taken back.
     const isUnsure = readJson(result)?.["underWay"] === true;
     const staged = stage(result, text);
     try {
       remove(env);
-      put(staged, result);
+      moveInto(staged, result);
     } catch (error) {
       attempt(() => remove(staged));
       throw error;
     }
     return async () =>
-      alone(folder, () => {
+      withLock(folder, () => {
         if (readText(result) !== text) return;
         if (isUnsure || before.result === undefined) remove(result);
         else replace(result, before.result);
@@ -139,19 +139,19 @@ export function publishResult(
 }
 
 /**
- * Takes back what other units are told, before it becomes untrue or because it has.
+ * Removes `env`, because it is untrue or about to become so.
  *
- * @param asOf when that was found out; a result that rests on a later look stays
+ * @param asOf when that was found out, in milliseconds of the run's clock; a result that rests on a later request stays
  */
 export function withdraw(folder: string, asOf: number): void {
   const { asOf: known = -Infinity } = readResult(folder) ?? {};
-  // The run itself tells at its end whether this could be done.
+  // If this fails, writeResult reports it at the end of the run.
   if (known <= asOf) attempt(() => remove(join(folder, "env")));
 }
 
 /**
- * The last result, or undefined if there is none that can be read. One that says that the address is here is none
- * without the file that tells others so: a run was interrupted.
+ * The last result; undefined if there is none or it cannot be read. A result `settled` without the file `env` does not
+ * count: a run was interrupted between the two.
  */
 export function readResult(folder: string): LastResult | undefined {
   const record = readJson(join(folder, "result.json"));
@@ -170,7 +170,7 @@ function isResult(
   );
 }
 
-/** The last result as it stands there, or why there is none to be shown. */
+/** The last result with all of its fields, or why it cannot be shown. */
 export function readRecord(
   folder: string,
 ): { known: true; result: Record<string, unknown> } | { known: false; because: string } {
@@ -192,7 +192,7 @@ export function readRecord(
 
 export const NO_RESULT = "no run has left a result since the boot";
 
-/** What rechecks remember. */
+/** Reads recheck.json. */
 export function readRecheckState(folder: string): RecheckState {
   const record = readJson(join(folder, "recheck.json"));
   const { moves, disagreements } = record ?? {};
@@ -203,14 +203,14 @@ export function readRecheckState(folder: string): RecheckState {
   return isState ? { moves, disagreements } : NO_RECHECKS;
 }
 
-/** @throws what the file system throws; then nothing is remembered any more */
+/** Writes recheck.json. @throws an error of the file system; the file is then removed */
 export function writeRecheckState(folder: string, memory: RecheckState): void {
   replaceOrRemove(join(folder, "recheck.json"), `${JSON.stringify(memory)}\n`);
 }
 
 /**
- * What is kept of the last write of this boot; its time is that of the clock that starts with the boot. Without a
- * folder, or without the right to write there, nothing is remembered: a run by hand goes on all the same.
+ * The record of the last write of this boot. Without a folder, or without permission to write there, nothing is recorded,
+ * and a run by hand goes on without it.
  */
 export function lastWriteIn(folder: string | undefined): LastWrite {
   if (folder === undefined) return { read: () => undefined, record: () => {} };
@@ -219,13 +219,15 @@ export function lastWriteIn(folder: string | undefined): LastWrite {
     read: () => {
       const { at, hasWritten } = readJson(path) ?? {};
       return typeof at === "number" && typeof hasWritten === "boolean"
-        ? { at, hasWritten }
+        ? { at, wroteThisBoot: hasWritten }
         : undefined;
     },
     record: (write) =>
-      attempt(() =>
-        write === undefined ? remove(path) : replaceOrRemove(path, `${JSON.stringify(write)}\n`),
-      ),
+      attempt(() => {
+        if (write === undefined) return remove(path);
+        const { at, wroteThisBoot: hasWritten } = write;
+        replaceOrRemove(path, `${JSON.stringify({ at, hasWritten })}\n`);
+      }),
   };
 }
 
@@ -246,17 +248,17 @@ function readJson(path: string): Record<string, unknown> | undefined {
       ? (value as Record<string, unknown>)
       : undefined;
   } catch {
-    return undefined; // not there, or half of another version's
+    return undefined; // no JSON: not there, or not ours
   }
 }
 
-/** What is in a plain file. Nothing else is read: a link leads elsewhere, and a FIFO would be waited for. */
+/** The content of a regular file. Symbolic links are not followed, and a FIFO would block. */
 function readText(path: string): string | undefined {
   let file: number | undefined;
   try {
     file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-    const about = fstatSync(file);
-    return about.isFile() && about.size <= LONGEST ? readFileSync(file, "utf8") : undefined;
+    const stats = fstatSync(file);
+    return stats.isFile() && stats.size <= MAX_BYTES ? readFileSync(file, "utf8") : undefined;
   } catch {
     return undefined;
   } finally {
@@ -268,7 +270,7 @@ function isAbsent(path: string): boolean {
   try {
     return lstatSync(path, { throwIfNoEntry: false }) === undefined;
   } catch {
-    return false; // Only root may look.
+    return false; // It exists, but only root may look.
   }
 }
 
@@ -281,25 +283,25 @@ function replaceOrRemove(path: string, content: string): void {
   }
 }
 
-/** Whole or not at all. */
+/** Replaces a file atomically. */
 function replace(path: string, content: string): void {
   const staged = stage(path, content);
   try {
-    put(staged, path);
+    moveInto(staged, path);
   } catch (error) {
     attempt(() => remove(staged));
     throw error;
   }
 }
 
-/** Writes what is to stand at the path beside it, under a name of this process. */
+/** Writes the content to a temporary file beside `path`, with the process id as suffix. */
 function stage(path: string, content: string): string {
   const staged = `${path}.${process.pid}`;
-  // Whatever lies there under that name, a link elsewhere perhaps, is not written through.
+  // It may be a symbolic link, through which nothing must be written.
   remove(staged);
   try {
     writeFileSync(staged, content, { flag: "wx" });
-    // The unit is another user than root, whose shell may let nobody else read what it writes.
+    // Root's umask may be 077, and the unit, which runs as another user, has to read the file.
     chmodSync(staged, 0o644);
   } catch (error) {
     attempt(() => remove(staged));
@@ -308,17 +310,17 @@ function stage(path: string, content: string): string {
   return staged;
 }
 
-function put(staged: string, path: string): void {
+function moveInto(staged: string, path: string): void {
   try {
     renameSync(staged, path);
   } catch {
-    // A folder, which a file does not take the place of.
+    // rename(2) does not replace a folder by a file.
     remove(path);
     renameSync(staged, path);
   }
 }
 
-/** Removes what is there, if anything is: a link and not what it leads to, a folder with all that is in it. */
+/** Removes a file, a symbolic link (not its target) or a folder with its content, if it exists. */
 function remove(path: string): void {
   try {
     unlinkSync(path);
@@ -330,15 +332,16 @@ function remove(path: string): void {
   }
 }
 
-function attempt(what: () => void): void {
+/** Calls `work` and ignores errors. */
+function attempt(work: () => void): void {
   try {
-    what();
+    work();
   } catch {
-    // It was worth a try.
+    // Best effort.
   }
 }
 
-/** Removes what processes that were killed have not: see `stage`. */
+/** Removes the temporary files of killed processes: see `stage`. */
 function sweep(folder: string): void {
   for (const name of readdirSync(folder)) {
     const [, id] = /^(?:env|result\.json|recheck\.json|last-write)\.([1-9]\d*)$/.exec(name) ?? [];

@@ -110,7 +110,7 @@ export class Agents {
     const memory: Memory =
       lastWrite === undefined
         ? NOTHING_DONE
-        : { ...NOTHING_DONE, lastWriteAt: -lastWrite * SECOND, hasWritten: true };
+        : { ...NOTHING_DONE, lastWriteAt: -lastWrite * SECOND, wroteThisBoot: true };
     return this.#number(this.#attempt(service, memory, 1));
   }
 

@@ -52,7 +52,14 @@ function since(at: number, mostMs: number): number {
 function memoryOf(memory: Memory, asked: number, habits: Habits): Memory {
   const { changing, longestAnswer } = habits;
   // For people; for questions that are asked at the same time or one after the other; for roles that see less.
-  const { about: _, holder: __, accepted: ___, lookedAt, lastWriteAt, ...rest } = memory;
+  const {
+    decidedOn: _,
+    lastHolder: __,
+    accepted: ___,
+    holdersSeenAt,
+    lastWriteAt,
+    ...rest
+  } = memory;
   const { write, shown, unknownSince, facts, group } = rest;
   const isUnknown = Object.keys(unknownSince).length > 0;
   return {
@@ -71,7 +78,8 @@ function memoryOf(memory: Memory, asked: number, habits: Habits): Memory {
         since: since(shown.since, HOLD_MS + Math.max(longestAnswer, asked) * SECOND),
       },
     }),
-    ...(isUnknown && lookedAt !== undefined && { lookedAt: since(lookedAt, FACTS_MS + SECOND) }),
+    ...(isUnknown &&
+      holdersSeenAt !== undefined && { holdersSeenAt: since(holdersSeenAt, FACTS_MS + SECOND) }),
     unknownSince: Object.fromEntries(
       Object.entries(unknownSince).map(([id, at]) => [
         id,

@@ -9,7 +9,7 @@ import { resultRecord } from "../../src/report/report.ts";
 import { readSettings } from "../../src/config/read.ts";
 import { heal } from "../../src/run/heal.ts";
 import type { Outcome } from "../../src/model/outcome.ts";
-import { type LastResult, whyLeft } from "../../src/reconcile/drift.ts";
+import { type LastResult, whySkipped } from "../../src/reconcile/drift.ts";
 import { underHook } from "../../src/run/lifecycle.ts";
 import type { Effect, FaultRule } from "../../sim/faults.ts";
 import { HOOK_ROLE } from "../../sim/iam.ts";
@@ -189,7 +189,7 @@ async function play(rule: FaultRule, lasting: boolean, hasHook: boolean) {
         end: outcome.end,
         hook: hook !== undefined && "result" in hook ? hook.result : hook?.end,
         isHere: region.holder(allocationId)?.instanceId === me.instanceId,
-        goesOn: whyLeft(record, { instanceId: me.instanceId } as never) === undefined,
+        goesOn: whySkipped(record, { instanceId: me.instanceId } as never) === undefined,
       };
     } finally {
       clearInterval(ending);

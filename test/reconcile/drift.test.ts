@@ -8,7 +8,7 @@ import {
   MAX_MOVES_PER_HOUR,
   NO_RECHECKS,
   recentMoves,
-  whyLeft,
+  whySkipped,
 } from "../../src/reconcile/drift.ts";
 import { ME, PUBLIC_IP, TARGET, ZONE } from "./fixtures.ts";
 
@@ -110,7 +110,7 @@ describe("moves", () => {
 });
 
 describe("a recheck leaves alone what no repetition changes", () => {
-  const left = (more: Partial<LastResult>) => whyLeft({ ...SETTLED, ...more }, SELF);
+  const left = (more: Partial<LastResult>) => whySkipped({ ...SETTLED, ...more }, SELF);
 
   test.each<[string, Partial<LastResult>, boolean]>([
     ["success", {}, false],
@@ -149,11 +149,11 @@ describe("a recheck leaves to the unit's own retries what they go on with", () =
     ["a recheck that has failed", { unit: "eip-heal-recheck.service" }, false],
     ["that has yielded", { unit: "eip-heal-recheck.service", outcome: "yielded" }, false],
   ])("%s: %o %s", (_, more, expected) => {
-    expect(whyLeft({ ...FAILED, ...more }, SELF) !== undefined).toBe(expected);
+    expect(whySkipped({ ...FAILED, ...more }, SELF) !== undefined).toBe(expected);
   });
 
   test("a run by hand that has failed leaves the unit as it was, so the recheck goes on", () => {
     const { unit: _, ...byHand } = FAILED;
-    expect(whyLeft(byHand, SELF)).toBeUndefined();
+    expect(whySkipped(byHand, SELF)).toBeUndefined();
   });
 });

@@ -224,14 +224,14 @@ describe("one address", () => {
     const { memory } = play(GOAL, [FREE, "throttled"]);
     const { done, memory: after } = play(GOAL, ["accepts", HERE_NOW, HERE_NOW], memory);
     expect(done).toEqual(["associate", "observe anew", HOLD, "observe"]);
-    expect(after.claim).toBeUndefined();
+    expect(after.throttledClaim).toBeUndefined();
     // Another address is desired by now, or it was a take: a look comes first.
     const other_: Goal = {
       ...GOAL,
       desired: { kind: "address", allocationId: "eipalloc-00000009" },
     };
     expect(begin(other_, memory, 0).effect.do).toBe("observe");
-    expect(play(GOAL, [HELD_BY_OLDER, "throttled"]).memory.claim).toBeUndefined();
+    expect(play(GOAL, [HELD_BY_OLDER, "throttled"]).memory.throttledClaim).toBeUndefined();
   });
 
   test("always: what was taken and lost again is for the newest", () => {
@@ -333,7 +333,7 @@ describe("what EC2 is asked of holders", () => {
   const older = { state: "running", launchedAt: LAUNCHED - 60_000, askedAt: 0 } as const;
   const self = { state: "running", launchedAt: LAUNCHED, askedAt: 0 } as const;
   const holder = "i-00000000000000007";
-  const known = (one: KnownFacts) => ({ facts: { [ME]: self, [holder]: one }, holder });
+  const known = (one: KnownFacts) => ({ facts: { [ME]: self, [holder]: one }, lastHolder: holder });
 
   test.each([
     ["never", false],
@@ -414,7 +414,7 @@ describe("a zone that is down", () => {
     expect(done).toEqual(["observe", "take", "observe anew", HOLD, "observe"]);
     expect(end).toMatchObject({ from: { state: "unanswered" } });
     const written = { ...since, lastWriteAt: -3_600_000 };
-    const again = play(GOAL, [down], { ...written, hasWritten: true });
+    const again = play(GOAL, [down], { ...written, wroteThisBoot: true });
     expect(again.failure?.kind).toBe("held");
     // One that was lost on the way has taken nothing.
     const lost = play(GOAL, [down, "accepts", HERE_NOW, HERE_NOW], written);

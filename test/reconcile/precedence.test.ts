@@ -1,7 +1,7 @@
 /** Which of two runs of one instance leaves its result, and which has to stop. */
 import { describe, expect, test } from "vitest";
 import type { LastResult } from "../../src/reconcile/drift.ts";
-import { isGivenUp, isGivenUpSince, mayReplace } from "../../src/reconcile/precedence.ts";
+import { isReleased, wasReleasedSince, mayReplace } from "../../src/reconcile/precedence.ts";
 
 const at = (asOf: number | undefined, outcome: string, more: Partial<LastResult> = {}) =>
   ({ outcome, exitStatus: 0, ...(asOf !== undefined && { asOf }), ...more }) as LastResult;
@@ -64,14 +64,14 @@ describe("a run stops", () => {
     ["for a release of what was not here", at(50, "idle", notHolder), true],
     ["not because it is not in service", at(50, "idle", { idle: "not-in-service" }), false],
   ])("%s", (_, last, expected) => {
-    expect(isGivenUpSince(last, 50, NOW)).toBe(expected);
+    expect(wasReleasedSince(last, 50, NOW)).toBe(expected);
   });
 
   test("and a retry for every one since the boot", () => {
-    expect(isGivenUpSince(at(1, "released"), 0, NOW)).toBe(true);
+    expect(wasReleasedSince(at(1, "released"), 0, NOW)).toBe(true);
   });
 });
 
 test("to be about to give it up is to give it up", () => {
-  expect(isGivenUp(at(1, "released", { underWay: true } as never))).toBe(true);
+  expect(isReleased(at(1, "released", { underWay: true } as never))).toBe(true);
 });

@@ -1,9 +1,9 @@
 /** What a run need not tell once more, because the one before has told it. */
 import { describe, expect, test } from "vitest";
-import { Failure } from "../../src/model/failure.ts";
+import { EXIT, Failure } from "../../src/model/failure.ts";
 import { HOUR_MS, type LastResult } from "../../src/reconcile/drift.ts";
-import { oneLine } from "../../src/model/text.ts";
-import { isSameCause, loggedToConsole } from "../../src/reconcile/repeated.ts";
+import { isSameCause, loggedToConsole, wasWaitedOut } from "../../src/reconcile/repeated.ts";
+import { resultRecord } from "../../src/report/report.ts";
 
 const NOW = Date.UTC(2026, 10, 23, 12);
 const DENIED = new Failure(
@@ -33,32 +33,53 @@ describe("a cause is known", () => {
     expect(isSameCause(DENIED, last)).toBe(expected);
   });
 
-  test("by its words, where nothing was begun yet", () => {
-    const failure = new Failure("misconfigured", { why: 'EIP_HEAL_TAKEOVER is "x"' });
-    const last: LastResult = { outcome: "failed", exitStatus: 78, failure: "misconfigured" };
-    const message = (text: string) => ({
-      ...last,
-      message: `${text}; gave up after 0 tries, 0.0 s`,
-    });
-    expect(isSameCause(failure, message(failure.message))).toBe(true);
-    expect(isSameCause(failure, message('EIP_HEAL_TAKEOVER is "y"'))).toBe(false);
-    expect(isSameCause(failure, last)).toBe(false);
+  /** What a later run reads after one that has ended with this failure. */
+  const recorded = (failure: Failure): LastResult =>
+    resultRecord(
+      {
+        end: "failed",
+        failure,
+        status: EXIT.CONFIG,
+        isWaitedOut: true,
+        facts: SELF,
+        tries: 1,
+        ms: 1,
+      },
+      new Date(NOW),
+    ) as unknown as LastResult;
+  const SELF = { instanceId: "i-1" };
+  const setting = (why: string) => new Failure("misconfigured", { why });
+
+  test("by its words, where it has no code", () => {
+    const last = recorded(setting('EIP_HEAL_TAKEOVER is "x"'));
+    expect(isSameCause(setting('EIP_HEAL_TAKEOVER is "x"'), last)).toBe(true);
+    expect(isSameCause(setting('EIP_HEAL_TAKEOVER is "y"'), last)).toBe(false);
+  });
+
+  test("by all of its words: those of the message around it say nothing", () => {
+    const last = recorded(setting('EIP_HEAL_TAKEOVER is "x"; EIP_HEAL_TAG is ""'));
+    expect(last.message).toContain('EIP_HEAL_TAKEOVER is "x"');
+    expect(isSameCause(setting('EIP_HEAL_TAKEOVER is "x"'), last)).toBe(false);
+  });
+
+  test("not after a version that has not recorded it", () => {
+    const { cause: _, ...last } = recorded(setting("so"));
+    expect(isSameCause(setting("so"), last)).toBe(false);
   });
 
   test.each([
     ["of two spaces and a line break", 'EIP_HEAL_TAKEOVER is "if  gone\nnow"'],
     ["too long for a message", "so it is ".repeat(400)],
   ])("by words %s", (_, why) => {
-    const failure = new Failure("misconfigured", { why });
-    const told = `${oneLine(failure.message)}; gave up after 1 try, 0.1 s`;
-    expect(
-      isSameCause(failure, {
-        outcome: "failed",
-        failure: "misconfigured",
-        exitStatus: 78,
-        message: told,
-      }),
-    ).toBe(true);
+    expect(isSameCause(setting(why), recorded(setting(why)))).toBe(true);
+  });
+
+  test("with the same code and other words it has not been waited for", () => {
+    const noTag = (why: string) => new Failure("not-yet", { why, code: "NoTag" });
+    const last = recorded(noTag("i-1 has no tag a"));
+    expect(wasWaitedOut(noTag("i-1 has no tag a"), last, "i-1")).toBe(true);
+    expect(wasWaitedOut(noTag("i-1 has no tag b"), last, "i-1")).toBe(false);
+    expect(wasWaitedOut(noTag("i-1 has no tag a"), last, "i-2")).toBe(false);
   });
 });
 

@@ -87,14 +87,14 @@ async function play({ shown, refusal, moves, isGivenUp, stop = new AbortControll
   const remember = (memory: Memory) => void memories.push(memory);
   /** What others are told, and when that was found out. */
   const withdrawn: number[] = [];
-  const learnt: number[] = [];
+  const requests: number[] = [];
   const givenUp = new Error("given up");
   const keeper = {
     moves,
     lastWrite,
     remember,
-    learn: (at: number) => void learnt.push(at),
-    obey: () => {
+    onRequest: (at: number) => void requests.push(at),
+    stopIfReleased: () => {
       if (isGivenUp?.(writes.at(-1)) === true) throw givenUp;
     },
     withdraw: (at: number) => {
@@ -109,7 +109,7 @@ async function play({ shown, refusal, moves, isGivenUp, stop = new AbortControll
     memories,
     writes,
     withdrawn,
-    learnt,
+    requests,
     context,
   };
 }
@@ -198,14 +198,14 @@ describe("the loop", () => {
   test("records each write for the runs that come after it on this boot, but for one that was refused", async () => {
     const refusal = new Failure("denied", { why: "no" });
     const refused = await play({ shown: [address(NOBODY)], refusal });
-    expect(refused.writes).toEqual([undefined, { at: 0, hasWritten: false }, undefined]);
+    expect(refused.writes).toEqual([undefined, { at: 0, wroteThisBoot: false }, undefined]);
     const silence = new Failure("unreachable", { why: "no answer" });
     const shown = [address(NOBODY), address(HERE), address(HERE)];
     // And that EC2 shows what came of it.
     expect((await play({ shown, refusal: silence })).writes).toEqual([
       undefined,
-      { at: 0, hasWritten: false },
-      { at: 0, hasWritten: true },
+      { at: 0, wroteThisBoot: false },
+      { at: 0, wroteThisBoot: true },
     ]);
   });
 
@@ -218,7 +218,7 @@ describe("the loop", () => {
     });
     expect((end as Error).message).toBe("given up");
     expect(log).toEqual(["observe"]);
-    expect(writes).toEqual([undefined, { at: 0, hasWritten: false }, undefined]);
+    expect(writes).toEqual([undefined, { at: 0, wroteThisBoot: false }, undefined]);
     expect(moves.log).toEqual(["begin", "refused"]);
   });
 
@@ -232,9 +232,9 @@ describe("the loop", () => {
   test("what it says rests on the last look, or on a write that no look has followed", async () => {
     const settled = await play({ shown: [address(NOBODY), address(HERE), address(HERE)] });
     // Asked, sent, read back, and asked once more after the hold.
-    expect(settled.learnt).toEqual([0, 0, 0, 6_000]);
+    expect(settled.requests).toEqual([0, 0, 0, 6_000]);
     const refusal = new Failure("denied", { why: "no" });
-    expect((await play({ shown: [address(NOBODY)], refusal })).learnt).toEqual([0, 0]);
+    expect((await play({ shown: [address(NOBODY)], refusal })).requests).toEqual([0, 0]);
   });
 
   test("an error that nobody foresaw is not a failure of EC2's", async () => {

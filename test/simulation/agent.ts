@@ -16,7 +16,7 @@ import { underHook } from "../../src/run/lifecycle.ts";
 import {
   type AutoScaling,
   type HealPorts,
-  NOBODY_ELSE,
+  NOT_SHARED,
   type SentWrite,
 } from "../../src/run/ports.ts";
 import { recheck } from "../../src/commands/recheck.ts";
@@ -87,7 +87,7 @@ export async function runWith(
   else {
     const settings = settingsOf(options.settings ?? {});
     const stop = new AbortController().signal;
-    const past = { last: runtime.last, memory: runtime.memory, others: NOBODY_ELSE };
+    const past = { last: runtime.last, memory: runtime.memory, shared: NOT_SHARED };
     const done = await recheck(settings, portsOf(options), past, wallClock, stop);
     runtime.memory = done.memory;
     outcome = done.outcome;
