@@ -91,7 +91,7 @@ export async function status(
 
 type Units = Pick<AddressStatus, "retryInMs" | "recheckInMs" | "underWay" | "hasRecheckTimer">;
 
-/** What systemd has under way, and what its timers will start. */
+/** The run that systemd has in progress, and the runs that its timers will start. */
 async function unitsOf(machine: StatusPorts["machine"], signal: AbortSignal): Promise<Units> {
   const [retry, confirm, recheck, underWay] = await Promise.all([
     machine.unit(RETRY_TIMER, signal),
@@ -116,7 +116,7 @@ function soonest(...timers: (Unit | undefined)[]): number | undefined {
   return times.length === 0 ? undefined : Math.max(0, Math.min(...times));
 }
 
-/** The run that systemd has under way. A recheck that waits for a heal counts as that heal. */
+/** The run that systemd has in progress. A recheck that waits for a heal counts as that heal. */
 async function runUnderWay(
   machine: StatusPorts["machine"],
   signal: AbortSignal,
@@ -128,14 +128,14 @@ async function runUnderWay(
   return isUnderWay(heal) ? "heal" : isUnderWay(recheck) ? "recheck" : undefined;
 }
 
-/** Milliseconds from one look at the units to the next. */
+/** Milliseconds between looks at the units. */
 const POLL_MS = 1_000;
 
 /**
- * Waits until systemd has no run under way.
+ * Waits until systemd has no run in progress.
  *
- * @param limitMs milliseconds after which it is not waited for any longer
- * @param report told what is waited for
+ * @param limitMs milliseconds to wait at most
+ * @param report called with the run that is being waited for
  */
 async function waitForRuns(
   { unit, clock, stop }: Pick<Context, "unit" | "clock" | "stop">,
@@ -147,7 +147,7 @@ async function waitForRuns(
     const run = await runUnderWay({ unit }, stop);
     if (run === undefined) return;
     report(run);
-    // When it is stopped, status tells what it can.
+    // If the wait is interrupted, status shows what it can.
     await clock.sleep(POLL_MS, stop).catch(() => {});
   }
 }
@@ -271,7 +271,7 @@ export function rowsOf(addressStatus: AddressStatus, now: number): Row[] {
   ];
 }
 
-/** Is nothing wrong with the address not being here? */
+/** Whether it is right that the address is not here. */
 function isRight(exitStatus: ExitStatus): boolean {
   return exitStatus === EXIT.OK || exitStatus === EXIT.UNAVAILABLE;
 }

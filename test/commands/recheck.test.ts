@@ -4,7 +4,7 @@ import { recheck } from "../../src/commands/recheck.ts";
 import { EXIT, Failure, type Kind } from "../../src/model/failure.ts";
 import type { Instance } from "../../src/model/instance.ts";
 import { type LastResult, NO_RECHECKS, type RecheckState } from "../../src/reconcile/drift.ts";
-import { NOBODY_ELSE, type Others } from "../../src/run/ports.ts";
+import { NOT_SHARED, type SharedResult } from "../../src/run/ports.ts";
 // Loaded before time begins to pass: a recheck loads it when it is needed.
 import "../../src/run/lifecycle.ts";
 import {
@@ -57,19 +57,19 @@ interface Play {
   readonly last?: LastResult | undefined;
   readonly memory?: RecheckState;
   readonly settings?: Readonly<Record<string, string>>;
-  readonly others?: Others;
+  readonly shared?: SharedResult;
   readonly stopAt?: number;
 }
 
 async function play(script: Script, options: Play = {}) {
-  const { memory = NO_RECHECKS, others = NOBODY_ELSE, stopAt } = options;
+  const { memory = NO_RECHECKS, shared = NOT_SHARED, stopAt } = options;
   const last = "last" in options ? options.last : SETTLED;
   const world = scripted(script);
   const { time, ports } = world;
   const stop = new AbortController();
   if (stopAt !== undefined) void time.sleep(stopAt).then(() => stop.abort(SIGTERM));
   const settings = settingsOf({ EIP_HEAL_ALLOCATION_ID: ALLOCATION, ...options.settings });
-  const past = { last, memory, others };
+  const past = { last, memory, shared };
   const done = await inTime(time, recheck(settings, ports, past, time.now, stop.signal));
   const asked = world.asked();
   return { ...world, ...done, asked, hasAskedEc2: asked.includes("connect") };
@@ -258,8 +258,8 @@ describe("too many moves", () => {
 
 describe("an address that is given up while it is being healed", () => {
   test("is no failure, and its result stays that of the release", async () => {
-    const others: Others = { haveGivenUp: () => true, withdraw: () => {} };
-    const { outcome, memory } = await play(drifted(), { others });
+    const shared: SharedResult = { wasReleased: () => true, withdraw: () => {} };
+    const { outcome, memory } = await play(drifted(), { shared });
     expect(outcome).toBeUndefined();
     expect(memory).toEqual({ moves: [], disagreements: 0 });
   });

@@ -180,7 +180,7 @@ describe("of a pool", () => {
 
 describe("an association that another run has under way", () => {
   const script: Script = { observe: () => IS_HERE, release: () => {} };
-  const sentAt = (at: number) => play(script, { sent: { at, hasWritten: false } });
+  const sentAt = (at: number) => play(script, { sent: { at, wroteThisBoot: false } });
 
   test.each([
     ["just now is waited for until it has landed", 0, 3_000],

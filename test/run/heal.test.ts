@@ -336,21 +336,27 @@ describe("runs before it", () => {
   });
 
   test("have written a moment ago: what is found here is held before it counts", async () => {
-    const held = await play({ observe: () => IS_HERE }, { sent: { at: -1_000, hasWritten: true } });
+    const held = await play(
+      { observe: () => IS_HERE },
+      { sent: { at: -1_000, wroteThisBoot: true } },
+    );
     expect(held.outcome).toMatchObject({ end: "settled", change: "none", ms: 6_000 });
-    const old = await play({ observe: () => IS_HERE }, { sent: { at: -9_000, hasWritten: true } });
+    const old = await play(
+      { observe: () => IS_HERE },
+      { sent: { at: -9_000, wroteThisBoot: true } },
+    );
     expect(old.outcome).toMatchObject({ end: "settled", change: "none", ms: 0 });
   });
 });
 
 describe("an address that is given up meanwhile", () => {
   const others = (givenUpAt: number, now: () => number) => ({
-    haveGivenUp: () => now() >= givenUpAt,
+    wasReleased: () => now() >= givenUpAt,
     withdraw: () => {},
   });
 
   test("is not looked at any more", async () => {
-    const { outcome, asked } = await play({}, { others: others(0, () => 0) });
+    const { outcome, asked } = await play({}, { shared: others(0, () => 0) });
     expect(outcome).toMatchObject({ end: "stopped", tries: 1 });
     expect(outcome).toMatchObject({
       because: expect.stringContaining("given up on purpose") as string,
@@ -364,7 +370,7 @@ describe("an address that is given up meanwhile", () => {
       looks++;
       return IS_FREE;
     };
-    const { outcome, asked, writes } = await play({ observe }, { others: others(1, () => looks) });
+    const { outcome, asked, writes } = await play({ observe }, { shared: others(1, () => looks) });
     expect(outcome).toMatchObject({ end: "stopped" });
     expect(asked).not.toContain("associate false");
     expect(writes.at(-1)).toBeUndefined();
@@ -373,7 +379,7 @@ describe("an address that is given up meanwhile", () => {
   test("does not matter to a dry run", async () => {
     const { outcome } = await play(
       { observe: () => IS_FREE },
-      { dryRun: true, others: others(0, () => 0) },
+      { dryRun: true, shared: others(0, () => 0) },
     );
     expect(outcome).toMatchObject({ end: "would" });
   });
