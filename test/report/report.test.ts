@@ -25,9 +25,10 @@ const OLDER = other("running", -60);
 const outcome = (end: End, more: Partial<Outcome> = {}): Outcome =>
   ({ ...end, facts: FACTS, tries: 2, ms: 1_400, ...more }) as Outcome;
 const taken = (from: PreviousHolder): End => ({ end: "settled", change: "taken", from });
+const WHY = "it did not work";
 const failed = (kind: Kind, status: ExitStatus, step?: string): End & { end: "failed" } => ({
   end: "failed",
-  failure: new Failure(kind, { why: "it did not work" }, step),
+  failure: new Failure(kind, { why: WHY }, step),
   status,
 });
 
@@ -251,9 +252,13 @@ describe("result.json", () => {
     [
       "failed",
       failed("denied", 77, "looking"),
-      { outcome: "failed", exitStatus: 77, failure: "denied", step: "looking" },
+      { outcome: "failed", exitStatus: 77, failure: "denied", step: "looking", cause: WHY },
     ],
-    ["yielded", failed("yielded", 69), { outcome: "yielded", exitStatus: 69, failure: "yielded" }],
+    [
+      "yielded",
+      failed("yielded", 69),
+      { outcome: "yielded", exitStatus: 69, failure: "yielded", cause: WHY },
+    ],
     [
       "failed by a known cause, after its patience",
       {
@@ -261,7 +266,14 @@ describe("result.json", () => {
         failure: new Failure("not-yet", { why: "no tag", code: OWN_CODE.noTag }),
         isWaitedOut: true,
       },
-      { outcome: "failed", exitStatus: 78, failure: "not-yet", code: "NoTag", waitedOut: true },
+      {
+        outcome: "failed",
+        exitStatus: 78,
+        failure: "not-yet",
+        cause: "no tag",
+        code: "NoTag",
+        waitedOut: true,
+      },
     ],
   ])("has of a run that ended %s just these fields", (_, end, fields) => {
     expect(record(end)).toEqual({ ...EVERY, ...fields });
