@@ -1,8 +1,8 @@
 /** What the loop makes of the reconciler's effects: requests, steps, and what is counted and remembered when. */
 import { describe, expect, test } from "vitest";
-import type { AddressState } from "../../src/model/address.ts";
+import type { AddressState, ElasticIp, Observation } from "../../src/model/address.ts";
 import { Failure } from "../../src/model/failure.ts";
-import { type Memory, NOTHING_DONE } from "../../src/reconcile/state.ts";
+import { type Goal, type Memory, NOTHING_DONE } from "../../src/reconcile/state.ts";
 import { reconcile } from "../../src/run/loop.ts";
 import type { Ec2, Moves, SentWrite } from "../../src/run/ports.ts";
 import {
@@ -19,7 +19,14 @@ import {
 
 interface Script {
   /** What EC2 shows, one observation after the other. */
-  readonly shown: readonly AddressState[];
+  readonly shown: readonly (AddressState | Observation | Failure)[];
+  readonly goal?: Partial<Goal>;
+  /** What an earlier run on this boot has recorded. */
+  readonly sent?: SentWrite;
+  /** What another run beside this one records while the association is under way. */
+  readonly meanwhile?: SentWrite;
+  /** The Elastic IP at the target. */
+  readonly elasticIp?: ElasticIp;
   /** What comes of the association, if it is not accepted. */
   readonly refusal?: Failure;
   readonly moves?: Moves;
@@ -29,9 +36,13 @@ interface Script {
 }
 
 /** Runs the loop on a clock that jumps over every sleep. */
-async function play({ shown, refusal, moves, isGivenUp, stop = new AbortController() }: Script) {
+async function play(script: Script) {
+  const { shown, goal, refusal, moves, isGivenUp, sent, meanwhile, elasticIp } = script;
+  const { stop = new AbortController() } = script;
   const log: string[] = [];
   const memories: Memory[] = [];
+  /** What is being done, by the time of each sleep. */
+  const steps: string[] = [];
   const left = [...shown];
   let now = 0;
   const ec2: Ec2 = {
@@ -40,11 +51,16 @@ async function play({ shown, refusal, moves, isGivenUp, stop = new AbortControll
       log.push("observe");
       const next = left.shift();
       if (next === undefined) throw new Error("nothing is left to be shown");
-      return Promise.resolve(observation(next));
+      if (next instanceof Failure) return Promise.reject(next);
+      return Promise.resolve("addresses" in next ? next : observation(next));
     },
-    elasticIpAt: () => Promise.resolve(undefined),
+    elasticIpAt: ({ publicIp }) => {
+      log.push(`elasticIpAt ${publicIp}`);
+      return Promise.resolve(elasticIp);
+    },
     associate: (allocationId, target, reassociate) => {
       log.push(`associate ${allocationId} ${target.interfaceId} ${reassociate}`);
+      if (meanwhile !== undefined) writes.push(meanwhile);
       return refusal === undefined ? Promise.resolve() : Promise.reject(refusal);
     },
     release: () => Promise.reject(new Error("not asked")),
@@ -59,6 +75,7 @@ async function play({ shown, refusal, moves, isGivenUp, stop = new AbortControll
         random: () => 0.5,
         sleep: (ms: number, signal: AbortSignal) => {
           log.push(`sleep ${ms}`);
+          steps.push(context.step);
           if (signal.aborted) return Promise.reject(signal.reason as Error);
           now += ms;
           return Promise.resolve();
@@ -79,7 +96,7 @@ async function play({ shown, refusal, moves, isGivenUp, stop = new AbortControll
       return Promise.resolve();
     },
   };
-  const writes: (SentWrite | undefined)[] = [undefined];
+  const writes: (SentWrite | undefined)[] = [sent];
   const lastWrite = {
     read: () => writes.at(-1),
     record: (write: SentWrite | undefined) => void writes.push(write),
@@ -102,10 +119,12 @@ async function play({ shown, refusal, moves, isGivenUp, stop = new AbortControll
       withdrawn.push(at);
     },
   };
-  const end = reconcile(A_GOAL, NOTHING_DONE, context, connection, keeper);
+  const end = reconcile({ ...A_GOAL, ...goal }, NOTHING_DONE, context, connection, keeper);
   return {
     end: await end.catch((error: unknown) => error as Error),
     log: log.filter((what) => what !== "due"),
+    isDeferred: log.findLast((what) => what === "due" || what === "defer") === "defer",
+    steps,
     memories,
     writes,
     withdrawn,
@@ -235,6 +254,96 @@ describe("the loop", () => {
     expect(settled.requests).toEqual([0, 0, 0, 6_000]);
     const refusal = new Failure("denied", { why: "no" });
     expect((await play({ shown: [address(NOBODY)], refusal })).requests).toEqual([0, 0]);
+  });
+
+  test("whoever interrupts a hold is told of it, and the deadline is due again", async () => {
+    const { steps, isDeferred, end } = await play({ shown: [address(NOBODY), address(HERE)] });
+    expect(steps).toEqual([expect.stringContaining("holding")]);
+    // Nothing is left to be shown after the hold.
+    expect(end).toBeInstanceOf(Error);
+    expect(isDeferred).toBe(false);
+  });
+
+  test("a pause before a read back belongs to the write", async () => {
+    const shown = [address(NOBODY), address(NOBODY), address(HERE), address(HERE)];
+    const { log, steps } = await play({ shown });
+    expect(log).toContain("sleep 250");
+    expect(steps[0]).toBe(`looking at ${ALLOCATION}`);
+  });
+
+  test("a write that was refused does not undo what another run has recorded meanwhile", async () => {
+    const refusal = new Failure("denied", { why: "no" });
+    const meanwhile = { at: 5, hasWritten: false };
+    const { writes } = await play({ shown: [address(NOBODY)], refusal, meanwhile });
+    expect(writes.at(-1)).toEqual(meanwhile);
+  });
+
+  test("a write after an earlier one is one of a boot that has written", async () => {
+    const sent = { at: -60_000, hasWritten: true };
+    const shown = [address(NOBODY), address(HERE), address(HERE)];
+    expect((await play({ shown, sent })).writes).toEqual([sent, { at: 0, hasWritten: true }]);
+  });
+
+  test("nobody is told anything by a dry run", async () => {
+    const shown = [address(other("running", 60))];
+    const { end, withdrawn } = await play({ shown, goal: { dryRun: true } });
+    expect(end).toMatchObject({ kind: "yielded" });
+    expect(withdrawn).toEqual([]);
+  });
+
+  test("others believe on in an address that EC2 has not shown elsewhere", async () => {
+    const refused = new Failure("denied", { why: "no" });
+    expect((await play({ shown: [refused] })).withdrawn).toEqual([]);
+    const held = new Failure("held", { why: "no" });
+    expect((await play({ shown: [held] })).withdrawn).toEqual([]);
+    // That it is refused here says nothing of where it is.
+    const later = await play({ shown: [address(NOBODY)], refusal: refused });
+    expect(later.withdrawn).toEqual([0]);
+  });
+
+  describe("what stands at the target", () => {
+    const OTHER = "203.0.113.9";
+    const elasticIp = { allocationId: "eipalloc-00000000000000003", publicIp: OTHER };
+    const target = { ...TARGET, publicIp: OTHER };
+
+    test("is looked at, where nothing may be displaced", async () => {
+      const goal = { target, mayDisplace: false };
+      const { end, log } = await play({ shown: [address(NOBODY)], goal, elasticIp });
+      expect(end).toMatchObject({ kind: "misconfigured" });
+      expect(log).toEqual(["observe", `elasticIpAt ${OTHER}`]);
+    });
+
+    test("is told in a warning once it is displaced", async () => {
+      const here = { ...observation(address(HERE)), displaced: elasticIp };
+      const { log } = await play({ shown: [address(NOBODY), here, here], goal: { target } });
+      const warnings = log.filter((line) => line.startsWith("warn "));
+      expect(warnings).toEqual([expect.stringContaining(elasticIp.allocationId)]);
+    });
+  });
+
+  describe("a probe", () => {
+    const ELSEWHERE = "203.0.113.9";
+    const holder = { kind: "instance", instanceId: TARGET.instanceId } as const;
+    const unplaced = address(holder, { elasticIpHere: ELSEWHERE });
+    const goal = { target: { ...TARGET, publicIp: ELSEWHERE } };
+
+    test("cannot move anything, so that nobody counts it or is told", async () => {
+      const moves = COUNTED();
+      const refusal = new Failure("denied", { why: "no" });
+      const { log, withdrawn, writes } = await play({ shown: [unplaced], goal, moves, refusal });
+      expect(log).toEqual(["observe", `associate ${ALLOCATION} ${TARGET.interfaceId} false`]);
+      expect([moves.log, withdrawn]).toEqual([[], []]);
+      expect(writes).toEqual([undefined, { at: 0, hasWritten: false }, undefined]);
+    });
+
+    test("is not made of an address that is given up", async () => {
+      const moves = COUNTED();
+      const isGivenUp = (sent: SentWrite | undefined) => sent !== undefined;
+      const { log, writes } = await play({ shown: [unplaced], goal, moves, isGivenUp });
+      expect(log).toEqual(["observe"]);
+      expect(moves.log).toEqual([]);
+      expect(writes.at(-1)).toBeUndefined();
+    });
   });
 
   test("an error that nobody foresaw is not a failure of EC2's", async () => {
