@@ -273,15 +273,15 @@ describe("the loop", () => {
 
   test("a write that was refused does not undo what another run has recorded meanwhile", async () => {
     const refusal = new Failure("denied", { why: "no" });
-    const meanwhile = { at: 5, hasWritten: false };
+    const meanwhile = { at: 5, wroteThisBoot: false };
     const { writes } = await play({ shown: [address(NOBODY)], refusal, meanwhile });
     expect(writes.at(-1)).toEqual(meanwhile);
   });
 
   test("a write after an earlier one is one of a boot that has written", async () => {
-    const sent = { at: -60_000, hasWritten: true };
+    const sent = { at: -60_000, wroteThisBoot: true };
     const shown = [address(NOBODY), address(HERE), address(HERE)];
-    expect((await play({ shown, sent })).writes).toEqual([sent, { at: 0, hasWritten: true }]);
+    expect((await play({ shown, sent })).writes).toEqual([sent, { at: 0, wroteThisBoot: true }]);
   });
 
   test("nobody is told anything by a dry run", async () => {
@@ -333,7 +333,7 @@ describe("the loop", () => {
       const { log, withdrawn, writes } = await play({ shown: [unplaced], goal, moves, refusal });
       expect(log).toEqual(["observe", `associate ${ALLOCATION} ${TARGET.interfaceId} false`]);
       expect([moves.log, withdrawn]).toEqual([[], []]);
-      expect(writes).toEqual([undefined, { at: 0, hasWritten: false }, undefined]);
+      expect(writes).toEqual([undefined, { at: 0, wroteThisBoot: false }, undefined]);
     });
 
     test("is not made of an address that is given up", async () => {
