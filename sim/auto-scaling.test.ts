@@ -1,4 +1,4 @@
-/** Auto Scaling's launch hooks: what its API does, and what time alone does. */
+/** Auto Scaling's lifecycle hooks: what its API does, and what time alone does. */
 
 import {
   AutoScalingClient,

@@ -1,4 +1,4 @@
-/** Auto Scaling as functions on the region's state: the actions of its API, and the waits of instances under launch hooks. */
+/** Auto Scaling as functions on the region's state: the actions of its API, and the waits of instances under lifecycle hooks. */
 
 import * as errors from "./errors.ts";
 import { accessDenied } from "./iam.ts";

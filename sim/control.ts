@@ -11,7 +11,7 @@ import type { Region } from "./region.ts";
 import type { Endpoint, RunningRegion } from "./server.ts";
 
 /** What can be asked for, for --help and for GET / on the control API. */
-export const CONTROL_HELP = `GET  /state                 everything: instances, addresses, interfaces, roles, groups, waits under launch hooks
+export const CONTROL_HELP = `GET  /state                 everything: instances, addresses, interfaces, roles, groups, waits under lifecycle hooks
 GET  /calls                 every request to the EC2 and Auto Scaling APIs, in order of arrival
 GET  /imds-requests         every request to IMDS, in order of arrival
 GET  /secrets               every secret handed out so far

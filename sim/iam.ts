@@ -55,14 +55,14 @@ export const INTERFACES_ROLE: PolicyDocument = allow([
   "ec2:DescribeNetworkInterfaces",
 ]);
 
-/** What a launch hook needs besides. */
+/** What a lifecycle hook needs besides. */
 export const HOOK_ACTIONS = [
   "autoscaling:CompleteLifecycleAction",
   "autoscaling:RecordLifecycleActionHeartbeat",
   "autoscaling:DescribeAutoScalingInstances",
 ] as const;
 
-/** The full role, and a launch hook. */
+/** The full role, and a lifecycle hook. */
 export const HOOK_ROLE: PolicyDocument = allow([
   "ec2:DescribeInstances",
   "ec2:AssociateAddress",

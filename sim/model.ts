@@ -156,7 +156,7 @@ export interface LifecycleHook {
   readonly defaultResult: LifecycleResult;
 }
 
-/** An Auto Scaling group, as far as its launch hooks go. */
+/** An Auto Scaling group, as far as its lifecycle hooks go. */
 export interface Group {
   readonly name: string;
   readonly hooks: readonly LifecycleHook[];

@@ -110,7 +110,7 @@ export class Region extends State {
 
   // --- what happens to the world ---
 
-  /** An instance of a group begins to wait under one of its launch hooks, on its way into service or the warm pool. */
+  /** An instance of a group begins to wait under one of its lifecycle hooks, on its way into service or the warm pool. */
   waitUnderHook(instanceId: string, hook: string, target = "InService"): LifecycleAction {
     return autoScaling.beginWait(this, instanceId, hook, target);
   }

@@ -175,7 +175,7 @@ export class State {
     return this.#groups.get(name);
   }
 
-  /** Waits under launch hooks, those that have ended too. */
+  /** Waits under lifecycle hooks, those that have ended too. */
   lifecycleActions(): LifecycleAction[] {
     return [...this.#lifecycleActions.values()];
   }

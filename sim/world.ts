@@ -155,7 +155,7 @@ export class World {
     };
   }
 
-  /** Adds an Auto Scaling group with launch hooks. */
+  /** Adds an Auto Scaling group with lifecycle hooks. */
   group(name: string, ...hooks: HookSpec[]): Group {
     const group = makeGroup(name, hooks);
     refuseTwice(
@@ -269,7 +269,7 @@ export class World {
 /** What a world in a JSON file looks like; what it does not say has the builder's defaults. */
 export interface JsonWorld extends WorldSpec {
   readonly roles?: Readonly<Record<string, PolicyDocument>>;
-  /** Launch hooks of Auto Scaling groups, by the group's name. */
+  /** Lifecycle hooks of Auto Scaling groups, by the group's name. */
   readonly groups?: Readonly<Record<string, readonly HookSpec[]>>;
   readonly instances?: readonly InstanceSpec[];
   /** `heldBy`: an instance id, or the place of the instance in `instances`, counted from 0. */

@@ -1,6 +1,6 @@
 /**
  * The calls of the Auto Scaling API, through the AWS SDK. Whoever needs it imports it when it is needed: a
- * run without a launch hook does not load its client.
+ * run without a lifecycle hook does not load its client.
  */
 import {
   AutoScalingClient,

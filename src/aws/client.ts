@@ -16,7 +16,7 @@ const CONNECT_MS = 3_000;
 /**
  * Milliseconds for one request in all, body included. EC2's DescribeInstances has been seen to take seconds in accounts
  * with many instances (hashicorp/vault#2767: p95 up to 6 s), and one that is given up is asked again all the same. With
- * Auto Scaling a launch hook must not time out meanwhile.
+ * Auto Scaling a lifecycle hook must not time out meanwhile.
  */
 const LIMIT_MS: Readonly<Record<Service, number>> = { ec2: 15_000, autoscaling: 6_000 };
 

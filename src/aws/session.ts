@@ -128,7 +128,7 @@ export function awsIn(environment: Environment, version: string) {
 
       /** Opens a connection to Auto Scaling; `ends` ends its requests, in place of the signal of the session. */
       async autoScaling(self: Instance, ends?: AbortSignal) {
-        // A run without a launch hook needs none of it.
+        // A run without a lifecycle hook needs none of it.
         const { connectAutoScaling } = await import("./auto-scaling-api.ts");
         hasConnected = true;
         isSecondAutoScaling ??= alternate.autoScaling();

@@ -1,4 +1,4 @@
-/** `eip-heal heal`, which runs at every boot. Completes the launch hook if one is configured. */
+/** `eip-heal heal`, which runs at every boot. Completes the lifecycle hook if one is configured. */
 import { HEAL_UNIT } from "../reconcile/drift.ts";
 import type { Outcome } from "../model/outcome.ts";
 import { heal, type HealOptions } from "../run/heal.ts";
@@ -21,7 +21,7 @@ export async function run(
     dryRun,
     isOrdered: runtime.unit === undefined && commandLine.flags["takeover"] === "always",
     shared: runtime.shared,
-    // A launch hook is abandoned if the run fails, so under one every run waits with full patience.
+    // A lifecycle hook is abandoned if the run fails, so under one every run waits with full patience.
     lastOnBoot: name === undefined ? last : undefined,
     lastOfUnit: runtime.unit === HEAL_UNIT ? last : undefined,
   };

@@ -94,7 +94,7 @@ export const COMMANDS: readonly CommandRow[] = [
       },
       hook: {
         type: "boolean",
-        meaning: "with a launch hook of this instance's group",
+        meaning: "with a lifecycle hook of this instance's group",
         explanation:
           "The group is the one that the tags in instance metadata name. With `EIP_HEAL_LIFECYCLE_HOOK` it is so without this option.",
       },
@@ -122,7 +122,7 @@ export const COMMANDS: readonly CommandRow[] = [
       group: {
         type: "string",
         placeholder: "NAME",
-        meaning: "with a launch hook of this Auto Scaling group",
+        meaning: "with a lifecycle hook of this Auto Scaling group",
         accepts: ["the name of an Auto Scaling group", isNotEmpty],
       },
     },

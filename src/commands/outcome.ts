@@ -22,7 +22,7 @@ export function lineOf(outcome: Outcome, context: OutcomeContext): Line {
   return { level, text, journalOnly: isOnConsole(outcome, context) };
 }
 
-/** The log line about the launch hook, if one is configured. */
+/** The log line about the lifecycle hook, if one is configured. */
 export function hookLines(outcome: Outcome, context: OutcomeContext): Line[] {
   if (outcome.hook === undefined) return [];
   const { level, line } = reportHook(outcome.hook);

@@ -146,7 +146,7 @@ async function healDrift(
   const work = () => heal(settings, ports, options, either);
   const { lifecycleHook } = settings;
   let outcome: Outcome;
-  // From a warm pool into service an instance goes through its launch hooks again, perhaps without a boot whose heal
+  // From a warm pool into service an instance goes through its lifecycle hooks again, perhaps without a boot whose heal
   // would complete them.
   if (lifecycleHook !== undefined && isOutOfService(last, drift)) {
     const { underHook } = await import("../run/lifecycle.ts");

@@ -18,7 +18,7 @@ export interface Refusal {
   /** Each is a complete sentence. */
   readonly problems: readonly string[];
   readonly status: ExitStatus;
-  /** The launch hook, if it could be read despite the problems, and the environment for calling AWS. */
+  /** The lifecycle hook, if it could be read despite the problems, and the environment for calling AWS. */
   readonly hook?: { readonly name: string; readonly environment: Environment };
 }
 
@@ -53,7 +53,7 @@ export function refused({ problems, status }: Refusal, context: Context): Comple
   return { status, json, lines: problems.map((text) => ({ level: "error", text, journalOnly })) };
 }
 
-/** The same for a heal, which also replaces the result of the earlier run and abandons the launch hook. */
+/** The same for a heal, which also replaces the result of the earlier run and abandons the lifecycle hook. */
 export async function refusedHeal(
   refusal: Refusal,
   context: Context,

@@ -23,7 +23,7 @@ import { begin } from "./refusal.ts";
 /** Milliseconds that reading instance metadata and EC2 may take. */
 const LIMIT_MS = 8_000;
 
-/** Milliseconds by which a run may exceed its deadline: for a hold that has begun, or a launch hook. */
+/** Milliseconds by which a run may exceed its deadline: for a hold that has begun, or a lifecycle hook. */
 const GRACE_MS = 60_000;
 
 /** The last result, or why there is none. */

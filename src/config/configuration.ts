@@ -16,6 +16,6 @@ export type Configuration =
       /** All problems, not only the first. */
       readonly problems: readonly Problem[];
       readonly status: ExitStatus;
-      /** The launch hook, if it could be read despite the problems, and the environment for calling AWS. */
+      /** The lifecycle hook, if it could be read despite the problems, and the environment for calling AWS. */
       readonly hook?: { readonly name: string; readonly environment: Environment };
     };

@@ -33,7 +33,7 @@ export type SettingsResult =
       readonly problems: readonly Problem[];
       /** All problems are on the command line. */
       readonly onlyFlags: boolean;
-      /** The launch hook, if it could be read, so that it can still be abandoned. */
+      /** The lifecycle hook, if it could be read, so that it can still be abandoned. */
       readonly lifecycleHook?: string;
     };
 

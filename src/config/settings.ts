@@ -40,7 +40,7 @@ export interface Settings {
   readonly deadlineMs: number;
   /** Whether an instance that neither a tag nor a setting gives an address is fine. */
   readonly optional: boolean;
-  /** The launch hook of the Auto Scaling group to complete. */
+  /** The lifecycle hook of the Auto Scaling group to complete. */
   readonly lifecycleHook?: string;
   readonly logLevel: LogLevel;
 }
@@ -125,7 +125,7 @@ const ROWS: { readonly [F in keyof Settings]-?: RowOf<F> } = {
     key: "EIP_HEAL_DISPLACE",
     ...YES_OR_NO,
     default: "yes",
-    meaning: "may it push off another Elastic IP of this instance",
+    meaning: "may it replace another Elastic IP of this instance",
     explanation:
       "What to do if another Elastic IP is in the place of this one, and would be pushed off it. `yes` goes on, with a warning that names the other one. `no` refuses.",
   },
@@ -151,7 +151,7 @@ const ROWS: { readonly [F in keyof Settings]-?: RowOf<F> } = {
     key: "EIP_HEAL_DEADLINE",
     placeholder: "TIME",
     default: "10min",
-    meaning: "patience of one run, 1s to 1h",
+    meaning: "how long one run keeps trying, 1s to 1h",
     explanation:
       "How long one run keeps trying, from `1s` to `1h`: `90s`, `10min` or `1min 30s`; a number alone means seconds. The last try begins a second before. The boot does not wait for it.",
     parse: duration,
@@ -160,7 +160,7 @@ const ROWS: { readonly [F in keyof Settings]-?: RowOf<F> } = {
     key: "EIP_HEAL_OPTIONAL",
     ...YES_OR_NO,
     default: "no",
-    meaning: "yes: having neither tag nor setting is no error",
+    meaning: "yes: no tag and no setting is fine (exit status 0)",
     explanation:
       "Whether an instance that has neither tag nor setting is in order. `yes`: there is nothing to do, exit status 0. `no`: exit status 78. Both after two minutes in which the tag could still have come.",
   },
@@ -168,9 +168,9 @@ const ROWS: { readonly [F in keyof Settings]-?: RowOf<F> } = {
     key: "EIP_HEAL_LIFECYCLE_HOOK",
     placeholder: "NAME",
     example: "wait-for-address",
-    meaning: "launch hook of the Auto Scaling group to complete: CONTINUE or ABANDON",
+    meaning: "lifecycle hook of the group to complete with CONTINUE or ABANDON",
     explanation:
-      "The launch hook of the Auto Scaling group that holds a new instance back from service: completed with CONTINUE once the address is here, with ABANDON if it will not come; see “Launch hooks” in eip-heal(8). The role needs permissions for it: `eip-heal policy` prints them.",
+      "The lifecycle hook of the Auto Scaling group that holds a new instance back from service: completed with CONTINUE once the address is here, with ABANDON if it will not come; see “Lifecycle hooks” in eip-heal(8). The role needs permissions for it: `eip-heal policy` prints them.",
     parse: hookName,
   },
   logLevel: {

@@ -10,7 +10,7 @@ export interface Scope {
   readonly required: boolean;
   /** Any address of the account. */
   readonly any: boolean;
-  /** With completing a launch hook; implied if the settings name one. */
+  /** With completing a lifecycle hook; implied if the settings name one. */
   readonly hook: boolean;
   /** With `eip-heal release`. */
   readonly release: boolean;
@@ -18,7 +18,7 @@ export interface Scope {
   readonly account?: string;
   /** For instances with several interfaces, in this VPC. */
   readonly vpc?: string;
-  /** With completing a launch hook of this group. */
+  /** With completing a lifecycle hook of this group. */
   readonly group?: string;
 }
 

@@ -27,7 +27,7 @@ export interface PolicyInput {
   readonly severalInterfaces: boolean;
   /** The VPC of the interfaces, or ANY. */
   readonly vpc: string;
-  /** For completing a launch hook. */
+  /** For completing a lifecycle hook. */
   readonly hook?: {
     /** The name of the Auto Scaling group, or ANY. */
     readonly group: string;
@@ -230,7 +230,7 @@ function lookUpGroup(isForHook: boolean): ExplainedStatement {
     statement: { Sid: "LookUpTheGroup", Effect: "Allow", Action, Resource: "*" },
     because:
       (isForHook
-        ? "Of which group this instance is, for its launch hook: not needed for that where instance metadata shows the " +
+        ? "Of which group this instance is, for its lifecycle hook: not needed for that where instance metadata shows the " +
           "tags of the instance (InstanceMetadataTags=enabled in the launch template). "
         : "") +
       `Whether this instance is in service, too: without it ${OPTIONAL[Action]}. Auto Scaling knows no resources for it.`,

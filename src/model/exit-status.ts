@@ -10,9 +10,9 @@ export interface StatusRow {
 
 export const STATUSES: Readonly<Record<keyof typeof EXIT, StatusRow>> = {
   OK: {
-    meaning: "the address is here, or there is rightly nothing to do",
+    meaning: "the address is here, or nothing needs doing",
     explanation:
-      "The address is here, or rightly nothing was to be done; and the launch hook, if there is one, is completed.",
+      "The address is here, or nothing needed doing; and the lifecycle hook, if there is one, is completed.",
   },
   USAGE: { meaning: "bad command line", explanation: "The command line is wrong." },
   UNAVAILABLE: {

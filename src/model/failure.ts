@@ -44,7 +44,7 @@ export const OWN_CODE = {
   notShown: "NotShown",
   /** The address is on an interface without an instance. */
   orphaned: "Orphaned",
-  /** Auto Scaling has not started the launch hook's lifecycle action yet. */
+  /** Auto Scaling has not started the lifecycle hook's lifecycle action yet. */
   notBegun: "NotBegun",
   /** Something else answered instead of EC2 or Auto Scaling: a proxy, for example. */
   notOfAws: "NotOfAws",

@@ -1,4 +1,4 @@
-/** The outcome of a run as data: how it ended, what it found out, and what became of the launch hook. */
+/** The outcome of a run as data: how it ended, what it found out, and what became of the lifecycle hook. */
 import type { ExitStatus, Failure } from "./failure.ts";
 import type { PreviousHolder } from "./address.ts";
 
@@ -55,14 +55,14 @@ export type Outcome = End & {
   readonly ms: number;
   /** When EC2 was last sent a request that this outcome rests on, in milliseconds of the run's clock; absent: never. */
   readonly asOf?: number | undefined;
-  /** What became of the launch hook, if one is configured. */
+  /** What became of the lifecycle hook, if one is configured. */
   readonly hook?: HookEnd;
 };
 
 /** LifecycleActionResult: let the instance go into service, or terminate and replace it. */
 export type HookResult = "CONTINUE" | "ABANDON";
 
-/** What became of the launch hook. */
+/** What became of the lifecycle hook. */
 export type HookEnd = {
   /** The name of the hook. */
   readonly name: string;

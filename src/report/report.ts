@@ -32,7 +32,7 @@ export interface Report {
 }
 
 /**
- * The one line and the exit status of a run. A launch hook that could not be completed is a failure of the
+ * The one line and the exit status of a run. A lifecycle hook that could not be completed is a failure of the
  * run: the address is here, and Auto Scaling may replace this instance all the same.
  */
 export function report(outcome: Outcome): Report {
@@ -85,7 +85,7 @@ function reportHeal(outcome: Outcome): Report {
 
 /** The one line about the hook, and the exit status it asks for. */
 export function reportHook(hook: HookEnd): Report {
-  const name = `the launch hook ${hook.name}${hook.group === undefined ? "" : ` of ${hook.group}`}`;
+  const name = `the lifecycle hook ${hook.name}${hook.group === undefined ? "" : ` of ${hook.group}`}`;
   const { OK } = EXIT;
   switch (hook.end) {
     case "completed":

@@ -1,5 +1,5 @@
 /**
- * The launch hook, which keeps a new instance out of service until its lifecycle action is completed. During the heal
+ * The lifecycle hook, which keeps a new instance out of service until its lifecycle action is completed. During the heal
  * heartbeats keep it from timing out; after the heal it is completed according to the outcome.
  */
 import { OWN_CODE, EXIT, Failure } from "../model/failure.ts";
@@ -32,7 +32,7 @@ const NEXT_HEARTBEAT_MS = 2_000;
 /** Completing the hook may take this many milliseconds even if the heal has used up its deadline. */
 const GRACE_MS = 30_000;
 
-/** The launch hook to complete. */
+/** The lifecycle hook to complete. */
 export interface Hook {
   readonly name: string;
   /** Milliseconds that the whole run may take. */
@@ -41,7 +41,7 @@ export interface Hook {
 }
 
 /**
- * Runs a heal under a launch hook: sends heartbeats meanwhile, and completes the hook afterwards.
+ * Runs a heal under a lifecycle hook: sends heartbeats meanwhile, and completes the hook afterwards.
  *
  * @param heal the run itself
  * @param report called with the outcome of the heal before the hook is completed
@@ -93,7 +93,7 @@ export async function completeHook(
   const limit = deadlineSignal(ports.clock, patience, stop);
   const { signal, defer } = limit;
   const context: RetryContext = { ports, signal, stop, deadline, defer, step: "starting" };
-  const step = `completing the launch hook ${name} with ${result}`;
+  const step = `completing the lifecycle hook ${name} with ${result}`;
   /** A request was left unanswered, and may have completed the hook. */
   let mayBeDone = false;
   try {
@@ -129,7 +129,7 @@ export async function completeHook(
 async function keepAlive(name: string, ports: Ports, signal: AbortSignal): Promise<void> {
   const { clock, log } = ports;
   const context = { ports, signal, step: "starting" };
-  const step = `keeping the launch hook ${name} from timing out`;
+  const step = `keeping the lifecycle hook ${name} from timing out`;
   let lastLogged: string | undefined;
   let wait = FIRST_HEARTBEAT_MS;
   try {
@@ -145,7 +145,7 @@ async function keepAlive(name: string, ports: Ports, signal: AbortSignal): Promi
               !hasBegun),
         );
         if (!alive) {
-          log.debug(`this instance does not wait under the launch hook ${name}`);
+          log.debug(`this instance does not wait under the lifecycle hook ${name}`);
           return;
         }
       } catch (error) {

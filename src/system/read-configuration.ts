@@ -121,7 +121,7 @@ function macOf(name: string): string | undefined {
 /** The loopback interface's. */
 const NO_MAC = "00:00:00:00:00:00";
 
-/** The launch hook, if it could be read, so that it can still be abandoned. */
+/** The lifecycle hook, if it could be read, so that it can still be abandoned. */
 function hookOf(read: SettingsResult, environment: Environment) {
   const name = "problems" in read ? read.lifecycleHook : read.settings.lifecycleHook;
   return name === undefined ? {} : { hook: { name, environment } };

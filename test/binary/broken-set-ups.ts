@@ -341,7 +341,7 @@ export const ROWS: readonly Row[] = [
   },
 
   {
-    name: "a launch hook whose group only Auto Scaling would tell",
+    name: "a lifecycle hook whose group only Auto Scaling would tell",
     first: ["launch-hook"],
     status: 77,
     start: { ...inGroup, instance: { ...inGroup.instance, metadataTags: false } },

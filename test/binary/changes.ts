@@ -55,13 +55,13 @@ export const fullPool = (launchTime: number): Start => ({
 export const another: Start = { build: (world, me) => world.hold(world.address(), me) };
 
 export const HOOK = "wait-for-address";
-/** A member of a group that waits under its launch hook. */
+/** A member of a group that waits under its lifecycle hook. */
 export const inGroup: Start = {
   instance: { group: "web", lifecycle: "InService" },
   groups: { web: HOOK },
 };
 
-/** A member of a group with a launch hook, and a pool of so many addresses, of which it may hold one. */
+/** A member of a group with a lifecycle hook, and a pool of so many addresses, of which it may hold one. */
 export const poolUnderHook = (addresses: number, isHere = false): Start => ({
   ...inGroup,
   build: (world, me) => {

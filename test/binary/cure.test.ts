@@ -17,7 +17,7 @@ interface Group {
   /** What the instances have besides. */
   readonly instance?: InstanceSpec;
   readonly environment?: Readonly<Record<string, string>>;
-  /** The launch hook that they wait under. */
+  /** The lifecycle hook that they wait under. */
   readonly hook?: string;
   /** How many addresses they have in the end. */
   readonly held?: number;
@@ -47,13 +47,13 @@ const GROUPS: Record<string, Group> = {
     },
     held: 2,
   },
-  "a launch hook": {
+  "a lifecycle hook": {
     wanted: oneAddress,
     instance: IN_GROUP,
     environment: { EIP_HEAL_LIFECYCLE_HOOK: HOOK },
     hook: HOOK,
   },
-  "a launch hook, and tags that only EC2 shows": {
+  "a lifecycle hook, and tags that only EC2 shows": {
     wanted: oneAddress,
     instance: { ...IN_GROUP, metadataTags: false },
     environment: { EIP_HEAL_LIFECYCLE_HOOK: HOOK },

@@ -68,7 +68,7 @@ describe("a broken set-up", () => {
     expect(await cureOf(MINE + HOUR)).toMatch(/^let another instance go, or tag another address/);
   });
 
-  test("a pool with none to spare under a launch hook: one address more takes the warning away", () =>
+  test("a pool with none to spare under a lifecycle hook: one address more takes the warning away", () =>
     play({ start: poolUnderHook(1), breakIt: poolSettings() }, async (setUp) => {
       const warning = async () =>
         (await setUp.doctor()).checks.find(({ id, mark }) => id === "address" && mark !== "ok");
@@ -144,7 +144,7 @@ describe("a healthy set-up", () => {
       warnings: ["tags", "describe-addresses", "address"],
     },
     {
-      name: "a launch hook",
+      name: "a lifecycle hook",
       start: inGroup,
       breakIt: (setUp) => {
         conf(`EIP_HEAL_LIFECYCLE_HOOK=${HOOK}`)(setUp);
@@ -156,7 +156,7 @@ describe("a healthy set-up", () => {
       warnings: ["launch-hook"],
     },
     {
-      name: "a launch hook, and no group",
+      name: "a lifecycle hook, and no group",
       breakIt: (setUp) => {
         conf(`EIP_HEAL_LIFECYCLE_HOOK=${HOOK}`)(setUp);
         const asked = "autoscaling:DescribeAutoScalingInstances";
@@ -165,25 +165,25 @@ describe("a healthy set-up", () => {
       warnings: ["launch-hook"],
     },
     {
-      name: "a launch hook, and a pool with an address to spare",
+      name: "a lifecycle hook, and a pool with an address to spare",
       start: poolUnderHook(2),
       breakIt: poolSettings(),
       warnings: ["launch-hook"],
     },
     {
-      name: "a launch hook, and a pool with none to spare",
+      name: "a lifecycle hook, and a pool with none to spare",
       start: poolUnderHook(1),
       breakIt: poolSettings(),
       warnings: ["address", "launch-hook"],
     },
     {
-      name: "a launch hook, and a pool with none to spare for the next one, which is here already",
+      name: "a lifecycle hook, and a pool with none to spare for the next one, which is here already",
       start: poolUnderHook(1, true),
       breakIt: poolSettings(),
       warnings: ["address", "launch-hook"],
     },
     {
-      name: "a launch hook, and a pool with none to spare that the oldest is taken from",
+      name: "a lifecycle hook, and a pool with none to spare that the oldest is taken from",
       start: poolUnderHook(1),
       breakIt: poolSettings("EIP_HEAL_POOL_TAKEOVER=oldest"),
       warnings: ["launch-hook"],

@@ -41,7 +41,7 @@ const CASES: Readonly<Record<string, Case>> = {
   "the tag aws:autoscaling:groupName": {
     instance: { group: FORGED, role: "hook", metadataTags: true, lifecycle: "InService" },
     options: { environment: { EIP_HEAL_LIFECYCLE_HOOK: HOOK } },
-    told: `completed the launch hook ${HOOK} of web`,
+    told: `completed the lifecycle hook ${HOOK} of web`,
   },
   "the name of a state": { holder: FORGED, told: "held by" },
   "the tag allocation-id": {

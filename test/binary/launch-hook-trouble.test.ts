@@ -1,4 +1,4 @@
-/** The launch hook of an Auto Scaling group: waits that are short or over, and an Auto Scaling API that does not play along. */
+/** The lifecycle hook of an Auto Scaling group: waits that are short or over, and an Auto Scaling API that does not play along. */
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -118,7 +118,7 @@ describe.concurrent("the instance does not wait", { timeout: PATIENCE_MS }, () =
       name: HOOK,
       group: GROUP,
       outcome: "not-waiting",
-      message: `this instance does not wait under the launch hook ${HOOK} of ${GROUP}`,
+      message: `this instance does not wait under the lifecycle hook ${HOOK} of ${GROUP}`,
     });
     const loud = await play({ waits: false, flags: ["--verbose"] });
     expect(loud.run.log.at(-1)).toBe(quiet.hook?.["message"]);
@@ -174,7 +174,7 @@ describe.concurrent("Auto Scaling does not play along", { timeout: PATIENCE_MS }
     expect(last).toContain(
       "; allow autoscaling:CompleteLifecycleAction in the policy of the instance role: eip-heal policy --hook prints it",
     );
-    expect(last).toContain(`; the launch hook ${HOOK} is not completed with CONTINUE`);
+    expect(last).toContain(`; the lifecycle hook ${HOOK} is not completed with CONTINUE`);
     expect(last).toMatch(/; run: eip-heal doctor$/);
     expect(hook).toMatchObject({ outcome: "failed", failure: "denied", result: "CONTINUE" });
     expect(wait?.ended).toBeUndefined();
@@ -271,7 +271,7 @@ describe.concurrent("Auto Scaling does not play along", { timeout: PATIENCE_MS }
     expect(asked.filter((call) => !/ (?:ok|CONTINUE)$/.test(call))).toHaveLength(2);
     expect(calls.filter((call) => call === CONTINUED)).toHaveLength(1);
     expect(wait?.ended).toMatchObject({ result: "CONTINUE", by: "call" });
-    expect(run.log.at(-1)).toMatch(/^completed the launch hook/);
+    expect(run.log.at(-1)).toMatch(/^completed the lifecycle hook/);
   });
 
   test("an answer that was lost is told as what it was", async () => {
@@ -290,7 +290,7 @@ describe.concurrent("Auto Scaling does not play along", { timeout: PATIENCE_MS }
       "CompleteLifecycleAction ValidationError",
     ]);
     expect(run.log.at(-1)).toBe(
-      `completed the launch hook ${HOOK} of ${GROUP} with CONTINUE, it seems: the answer was lost, and the instance does not wait under it now`,
+      `completed the lifecycle hook ${HOOK} of ${GROUP} with CONTINUE, it seems: the answer was lost, and the instance does not wait under it now`,
     );
     expect(hook).toMatchObject({
       outcome: "completed",
@@ -343,7 +343,7 @@ describe.concurrent("endpoints", () => {
     expect(run.status).toBe(78);
     expect(run.log).toEqual([
       `FAILED (78): ${because}; run: eip-heal doctor`,
-      `the launch hook ${HOOK} is left as it is: ${because}; run: eip-heal doctor`,
+      `the lifecycle hook ${HOOK} is left as it is: ${because}; run: eip-heal doctor`,
     ]);
     expect(hook).toMatchObject({ outcome: "left" });
   });

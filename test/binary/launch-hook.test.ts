@@ -1,5 +1,5 @@
 /**
- * The launch hook of an Auto Scaling group: the real binary on an instance that waits under one, for every
+ * The lifecycle hook of an Auto Scaling group: the real binary on an instance that waits under one, for every
  * lifecycle state and every way a heal can end.
  */
 import { describe, expect, test } from "vitest";
@@ -32,7 +32,7 @@ describe.concurrent("by lifecycle state", () => {
       group: GROUP,
       outcome: "completed",
       result: "CONTINUE",
-      message: `completed the launch hook ${HOOK} of ${GROUP} with CONTINUE`,
+      message: `completed the lifecycle hook ${HOOK} of ${GROUP} with CONTINUE`,
     });
   });
 
@@ -44,7 +44,7 @@ describe.concurrent("by lifecycle state", () => {
       });
       expect(run.status, run.log.join("\n")).toBe(0);
       expect(run.log.at(-1)).toBe(
-        `the launch hook ${HOOK} is left as it is: this instance is not in service (its Auto Scaling target state is ${lifecycle})`,
+        `the lifecycle hook ${HOOK} is left as it is: this instance is not in service (its Auto Scaling target state is ${lifecycle})`,
       );
       expect(calls).toEqual([]);
       expect(wait?.ended).toBeUndefined();
@@ -142,8 +142,8 @@ describe.concurrent("by the end of the heal", () => {
     expect(hook).toMatchObject({ outcome: "completed", result });
     expect(run.log.at(-1)).toContain(
       result === "CONTINUE"
-        ? `completed the launch hook ${HOOK} of ${GROUP} with CONTINUE`
-        : `completed the launch hook ${HOOK} of ${GROUP} with ABANDON: Auto Scaling terminates this instance; run: eip-heal doctor`,
+        ? `completed the lifecycle hook ${HOOK} of ${GROUP} with CONTINUE`
+        : `completed the lifecycle hook ${HOOK} of ${GROUP} with ABANDON: Auto Scaling terminates this instance; run: eip-heal doctor`,
     );
   });
 
@@ -152,7 +152,7 @@ describe.concurrent("by the end of the heal", () => {
     expect(run.status).toBe(78);
     expect(run.log).toEqual([
       expect.stringContaining('is "sometimes"; accepted: never, if-gone, newest, always'),
-      `completed the launch hook ${HOOK} of ${GROUP} with ABANDON: Auto Scaling terminates this instance; run: eip-heal doctor`,
+      `completed the lifecycle hook ${HOOK} of ${GROUP} with ABANDON: Auto Scaling terminates this instance; run: eip-heal doctor`,
     ]);
     expect(calls).toEqual([ABANDONED]);
   });
@@ -173,7 +173,7 @@ describe.concurrent("by the end of the heal", () => {
     expect(run.status, run.log.join("\n")).toBe(78);
     expect(run.log).toEqual([
       expect.stringContaining(because),
-      `completed the launch hook ${HOOK} of ${GROUP} with ABANDON: Auto Scaling terminates this instance; run: eip-heal doctor`,
+      `completed the lifecycle hook ${HOOK} of ${GROUP} with ABANDON: Auto Scaling terminates this instance; run: eip-heal doctor`,
     ]);
     expect(calls).toEqual([ABANDONED]);
     expect(wait?.ended).toMatchObject({ result: "ABANDON", by: "call" });
@@ -221,7 +221,7 @@ describe.concurrent("by the end of the heal", () => {
     });
     expect(run.status).toBe(0);
     expect(run.log.at(-1)).toBe(
-      `would complete the launch hook ${HOOK} with CONTINUE; dry run, nothing was changed`,
+      `would complete the lifecycle hook ${HOOK} with CONTINUE; dry run, nothing was changed`,
     );
     expect(calls).toEqual([]);
     expect(region.holder(allocationId)).toBeUndefined();
@@ -248,7 +248,7 @@ describe.concurrent("by the end of the heal", () => {
     expect(run.status, run.log.join("\n")).toBe(75);
     expect(region.holder(allocationId)?.instanceId).toBe(me.instanceId);
     expect(run.log.at(-1)).toBe(
-      `the launch hook ${HOOK} is left as it is: EC2 may have the address here, and time ran out before that was sure; run: eip-heal doctor`,
+      `the lifecycle hook ${HOOK} is left as it is: EC2 may have the address here, and time ran out before that was sure; run: eip-heal doctor`,
     );
     expect([calls, wait?.ended, hook?.["outcome"]]).toEqual([[], undefined, "left"]);
   });
@@ -323,7 +323,7 @@ describe.concurrent("by the end of the heal", () => {
     });
     expect(run.status).toBe(75);
     expect(run.log.at(-1)).toMatch(
-      new RegExp(`^the launch hook ${HOOK} is left as it is: stopped by SIGTERM while waiting`),
+      new RegExp(`^the lifecycle hook ${HOOK} is left as it is: stopped by SIGTERM while waiting`),
     );
     expect([calls, wait?.ended, hook?.["outcome"]]).toEqual([[], undefined, "left"]);
   });

@@ -48,7 +48,7 @@ describe.concurrent("after a run that has waited for an address that EC2 does no
     });
   }, 60_000);
 
-  test("under a launch hook the next one waits again: it is the last chance of this instance", async () => {
+  test("under a lifecycle hook the next one waits again: it is the last chance of this instance", async () => {
     await inScene(async (run) => {
       await run("90s");
       const second = await run("8s", UNKNOWN, { EIP_HEAL_LIFECYCLE_HOOK: "web-launch" });

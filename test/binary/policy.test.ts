@@ -45,7 +45,7 @@ function oneAddress(
 
 const HOOK = "wait-for-address";
 
-/** One address, free, and an instance of a group with a launch hook. */
+/** One address, free, and an instance of a group with a lifecycle hook. */
 function underHook(world: World, role: string, metadataTags: boolean): BuiltInstance {
   world.group("web", { name: HOOK });
   return oneAddress(world, { role, metadataTags, group: "web", lifecycle: "InService" }, false);
@@ -111,13 +111,13 @@ const VARIANTS: Record<string, Variant> = {
     flags: ["--any"],
     sids: ["Look", "AnyAddress", "OntoItself"],
   },
-  "a launch hook": {
+  "a lifecycle hook": {
     build: (world, role) => underHook(world, role, true),
     before: waitUnderHook,
     environment: { EIP_HEAL_LIFECYCLE_HOOK: HOOK },
     sids: ["Look", "ThisAddress", "OntoItself", "CompleteTheLaunchHook"],
   },
-  "a launch hook of a group that is not in instance metadata": {
+  "a lifecycle hook of a group that is not in instance metadata": {
     build: (world, role) => underHook(world, role, false),
     before: waitUnderHook,
     environment: { EIP_HEAL_LIFECYCLE_HOOK: HOOK },
@@ -360,7 +360,7 @@ describe("off an EC2 instance", () => {
     expect(stdout).toContain('"arn:aws-cn:ec2:cn-north-1:111122223333:instance/*"');
   });
 
-  test("--group is for its launch hook", async () => {
+  test("--group is for its lifecycle hook", async () => {
     const { stdout, status } = await run(NOWHERE, {
       flags: "policy --any --region us-east-1 --account 111122223333 --group web*".split(" "),
     });

@@ -164,7 +164,7 @@ describe.skipIf(!isThere)("by a proxy", () => {
       expect(proxy.requests()).toContain(`CONNECT ${ec2Host} HTTP/1.1`);
     }));
 
-  test.concurrent("reaches Auto Scaling for a launch hook", async () =>
+  test.concurrent("reaches Auto Scaling for a lifecycle hook", async () =>
     play(
       {
         groups: { web: "wait" },

@@ -197,7 +197,7 @@ describe("a file that cannot be read this time", unless(refused), () => {
     });
     expect(log).toEqual([
       expect.stringMatching(`^FAILED \\(75\\): cannot read ${config}: ${error}: `),
-      `the launch hook ${HOOK} is left as it is: the settings could not be read this time; run: eip-heal doctor`,
+      `the lifecycle hook ${HOOK} is left as it is: the settings could not be read this time; run: eip-heal doctor`,
     ]);
     expect(status).toBe(75);
     expect(result).toMatchObject({ outcome: "failed", exitStatus: 75 });

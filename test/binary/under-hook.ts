@@ -1,4 +1,4 @@
-/** An instance that waits under the launch hook of its Auto Scaling group, and the real binary on it. */
+/** An instance that waits under the lifecycle hook of its Auto Scaling group, and the real binary on it. */
 import { HOOK_ROLE } from "../../sim/iam.ts";
 import type { LifecycleAction } from "../../sim/model.ts";
 import type { RegionOptions, RunningRegion } from "../../sim/server.ts";

@@ -196,7 +196,7 @@ describe("an instance that is not in service", () => {
     expect((await play({ instance: () => WARM }, { last })).outcome).toBeUndefined();
   });
 
-  test("completes the launch hook when it enters service: no boot's heal does", async () => {
+  test("completes the lifecycle hook when it enters service: no boot's heal does", async () => {
     const last = { outcome: "idle", exitStatus: 0, idle: "not-in-service", instanceId: ME };
     const settings = { EIP_HEAL_LIFECYCLE_HOOK: "web-launch" };
     const script: Script = { ...drifted(), member: () => ({ group: GROUP }), complete: () => true };

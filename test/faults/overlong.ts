@@ -18,7 +18,7 @@ export interface OverlongCall {
   readonly rule?: Pick<FaultRule, "service" | "action" | "path" | "method">;
   readonly role?: "old" | "interfaces" | "hook";
   readonly holder?: "older" | "orphan";
-  /** The instance waits under a launch hook. */
+  /** The instance waits under a lifecycle hook. */
   readonly waits?: boolean;
   /** A pool is wanted, of that many addresses. */
   readonly pool?: number;

@@ -1,6 +1,6 @@
 /**
  * Never given up by mistake: whatever EC2, or something in its place, answers to any of the calls, once or for ten seconds,
- * the address comes, and under a launch hook the instance goes into service. Real servers, the agent in this process on a
+ * the address comes, and under a lifecycle hook the instance goes into service. Real servers, the agent in this process on a
  * clock that is twenty times as fast.
  */
 import { beforeAll, describe, expect, test } from "vitest";
@@ -128,7 +128,7 @@ describe.each(CALLS)("%s:%s", (service, action) => {
   for (const hasHook of service === "ec2" ? [true, false] : [true]) {
     for (const lasting of [false, true]) {
       test(
-        `${lasting ? "for ten seconds" : "once"}, ${hasHook ? "under a launch hook" : "without one"}`,
+        `${lasting ? "for ten seconds" : "once"}, ${hasHook ? "under a lifecycle hook" : "without one"}`,
         { timeout: TIMEOUT_MS },
         async () => {
           const left = [...ANSWERS];

@@ -52,7 +52,7 @@ describe("the statements", () => {
       ["Look", "ThisAddress", "OntoItself", "InterfacesOfTheVpc"],
     ],
     [
-      "under a launch hook",
+      "under a lifecycle hook",
       { hook },
       ["Look", "ThisAddress", "OntoItself", "CompleteTheLaunchHook"],
     ],
@@ -60,7 +60,7 @@ describe("the statements", () => {
     expect(sids(statements(more))).toEqual([...expected, ...OPTIONAL]);
   });
 
-  test("that a heal does without are marked, unless a launch hook needs them", () => {
+  test("that a heal does without are marked, unless a lifecycle hook needs them", () => {
     const optional = (more: Partial<PolicyInput>) =>
       sids(statements(more).filter(({ isOptional }) => isOptional === true));
     expect(optional({})).toEqual(OPTIONAL);
@@ -203,7 +203,7 @@ describe("what the policy is to allow follows from", () => {
     ["of a group that is named", { group: "blue" }, {}, undefined, { group: "blue", lookUp: true }],
     ["of the group of the instance", {}, HOOK, "web", { group: "web", lookUp: false }],
     ["of another group", { group: "blue" }, {}, "web", { group: "blue", lookUp: false }],
-  ])("a launch hook: %s", (_, scope, settings, group, expected) => {
+  ])("a lifecycle hook: %s", (_, scope, settings, group, expected) => {
     const context = { ...instanceContext, ...(group !== undefined && { group }) };
     expect(input(scope, { ...found, instanceContext: context }, settings).hook).toEqual(expected);
   });

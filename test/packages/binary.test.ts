@@ -92,7 +92,7 @@ describe.each(ALL_BUILT.map((built) => [built.arch, built] as const))(
           });
           expect(stderr.trimEnd().split("\n")).toEqual([
             expect.stringContaining("is already associated with"),
-            "completed the launch hook launch of web with CONTINUE",
+            "completed the lifecycle hook launch of web with CONTINUE",
           ]);
         } finally {
           rmSync(folder, { recursive: true });
@@ -113,7 +113,7 @@ describe.each(ALL_BUILT.map((built) => [built.arch, built] as const))(
 );
 
 test(
-  "who has no launch hook does not load the client of Auto Scaling",
+  "who has no lifecycle hook does not load the client of Auto Scaling",
   unless(missing(`${ROOT}dist/bundle/eip-heal.cjs`)),
   () => {
     // The namespace of its schemas; the names of its actions are in what eip-heal policy prints, too.

@@ -99,7 +99,7 @@ test.each(trials(100))(
 test.each(trials(100))("every line names the hook (seed $seed)", (trial) => {
   fc.assert(
     fc.property(hook, (hook) => {
-      expect(reportHook(hook).line).toContain(`the launch hook ${hook.name}`);
+      expect(reportHook(hook).line).toContain(`the lifecycle hook ${hook.name}`);
       expect(hookRecord(hook)).toMatchObject({ name: hook.name, outcome: hook.end });
     }),
     trial,

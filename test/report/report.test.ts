@@ -181,7 +181,7 @@ const HOOKS: [name: string, end: HookEnd, level: string, status: ExitStatus, say
   ],
 ];
 
-describe("the launch hook has a line of its own", () => {
+describe("the lifecycle hook has a line of its own", () => {
   test.each(HOOKS)("%s", (_, hook, level, status, says) => {
     const told = reportHook(hook);
     expect(told).toMatchObject({ level, status });

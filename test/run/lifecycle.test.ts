@@ -1,4 +1,4 @@
-/** A launch hook: kept from timing out while the heal lasts, and completed with what follows from its end. */
+/** A lifecycle hook: kept from timing out while the heal lasts, and completed with what follows from its end. */
 import { describe, expect, test } from "vitest";
 import { EXIT, Failure, type Kind } from "../../src/model/failure.ts";
 import type { End, Facts, Outcome } from "../../src/model/outcome.ts";

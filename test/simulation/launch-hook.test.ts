@@ -1,5 +1,5 @@
 /**
- * An instance that waits under a launch hook, on virtual time: it is let into service if and only if it has its
+ * An instance that waits under a lifecycle hook, on virtual time: it is let into service if and only if it has its
  * address. Where time runs out before that is certain, nobody decides: the next run does, or the hook's timeout. As
  * long as a run lasts the hook does not time out, however short its timeout is.
  */
