@@ -30,7 +30,7 @@ describe("eip-heal.conf", () => {
   );
 
   test("sets nothing as shipped", () => {
-    expect(parseEnvironmentFile(conf)).toEqual({ variables: {}, problems: [] });
+    expect(parseEnvironmentFile(conf)).toEqual({ variables: {}, repeated: [], problems: [] });
   });
 
   test("shows values that are accepted", () => {
@@ -57,7 +57,12 @@ test("what is said of variables of others is said of those that are read", () =>
   const sources = globSync("src/**/*.ts", { cwd: ROOT, exclude: ["src/config/variables.ts"] });
   const code = sources.map(read).join("\n");
   const literals = [...code.matchAll(/["`]((?:AWS|NODE)_[A-Z0-9_]*[A-Z0-9])(?:_\$\{\w+\})?["`]/g)];
-  const named = new Set(literals.map(([, name = ""]) => name));
+  // In lower case it reads these too, and names them so.
+  const proxies = [...code.matchAll(/"((?:https?|no)_proxy)"/g)];
+  const named = new Set([
+    ...literals.map(([, name = ""]) => name),
+    ...proxies.map(([, name = ""]) => name.toUpperCase()),
+  ]);
   // The SDK's, which are taken away from it.
   for (const name of ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"]) named.delete(name);
   const told = VARIABLES.flatMap(({ keys }) => keys);
