@@ -2,6 +2,9 @@
 import { describe, expect, test } from "vitest";
 import {
   afterObservation,
+  displacedLine,
+  mayNotDisplace,
+  wouldDisplaceLine,
   afterWrite,
   type Displaced,
   type Displacement,
@@ -9,7 +12,20 @@ import {
   questionAbout,
   ipToDisplace,
 } from "../../src/reconcile/displacement.ts";
-import { address, ALLOCATION, HERE, NOBODY, observation, PUBLIC_IP, TARGET } from "./fixtures.ts";
+import type { AddressState } from "../../src/model/address.ts";
+import { EXIT } from "../../src/model/failure.ts";
+import { statusOf } from "../../src/reconcile/retry.ts";
+import {
+  address,
+  ALLOCATION,
+  HERE,
+  mine,
+  NOBODY,
+  observation,
+  other,
+  PUBLIC_IP,
+  TARGET,
+} from "./fixtures.ts";
 
 const OTHER = "203.0.113.9";
 const elasticIp = { allocationId: "eipalloc-00000000000000003", publicIp: OTHER };
@@ -63,6 +79,24 @@ describe("an observation", () => {
     });
   });
 
+  test("tells nothing where nothing may have been displaced", () => {
+    const before = { gone: [OTHER] };
+    expect(afterObservation(before, here, TARGET)).toEqual({ displacement: before });
+  });
+
+  test("shows the address here among others, and no other address and no other place will do", () => {
+    const another = { allocationId: "eipalloc-00000000000000009" };
+    const isCertain = (...addresses: AddressState[]) =>
+      afterObservation(pending(KNOWN), observation(...addresses), TARGET).certain !== undefined;
+    expect(
+      isCertain(address(NOBODY, another), address(HERE), address(other("running"), another)),
+    ).toBe(true);
+    expect(isCertain(address(HERE, another))).toBe(false);
+    expect(isCertain(address(mine("eni-00000000000000002", "10.0.0.6")))).toBe(false);
+    expect(isCertain(address(other("running")))).toBe(false);
+    expect(isCertain()).toBe(false);
+  });
+
   test("that does not leaves it open", () => {
     expect(afterObservation(pending(KNOWN), elsewhere, TARGET)).toEqual({
       displacement: pending(KNOWN),
@@ -90,5 +124,26 @@ describe("an observation", () => {
     ).toBeUndefined();
     const pool = { kind: "pool", key: "eip-pool", value: "web" } as const;
     expect(questionAbout(pending(UNKNOWN), pool)).toBeUndefined();
+    // Without a public address of its own it cannot be told from what stood there.
+    const nameless = { ...UNKNOWN, by: { allocationId: ALLOCATION } };
+    expect(questionAbout(pending(nameless), desired)).toBeUndefined();
+  });
+});
+
+describe("people are told of an Elastic IP in the way", () => {
+  test("by its id and its address", () => {
+    for (const line of [displacedLine(elasticIp, TARGET), wouldDisplaceLine(elasticIp, TARGET)]) {
+      expect(line).toContain(elasticIp.allocationId);
+      expect(line).toContain(OTHER);
+      expect(line).toContain(TARGET.interfaceId);
+    }
+  });
+
+  test("which is a mistake that somebody has to correct, where it may not be displaced", () => {
+    const failure = mayNotDisplace(TARGET, elasticIp);
+    expect(statusOf(failure)).toBe(EXIT.CONFIG);
+    for (const word of [elasticIp.allocationId, TARGET.interfaceId, "EIP_HEAL_DISPLACE"]) {
+      expect(failure.message).toContain(word);
+    }
   });
 });

@@ -102,6 +102,11 @@ describe("moves", () => {
     });
   });
 
+  test("fewer are none too many", () => {
+    const fewer = moved(...many.slice(1));
+    expect(assess(SETTLED, SELF, TARGET, fewer, NOW)).toMatchObject({ find: "drift" });
+  });
+
   test("those of an hour ago and those of a clock that was wrong do not count", () => {
     expect(recentMoves(moved(HOUR_MS, HOUR_MS - 1, 0, -1), NOW)).toEqual([NOW - HOUR_MS + 1, NOW]);
     const expired = moved(...many.map((ms) => ms + HOUR_MS));
@@ -150,6 +155,11 @@ describe("a recheck leaves to the unit's own retries what they go on with", () =
     ["that has yielded", { unit: "eip-heal-recheck.service", outcome: "yielded" }, false],
   ])("%s: %o %s", (_, more, expected) => {
     expect(whySkipped({ ...FAILED, ...more }, SELF) !== undefined).toBe(expected);
+  });
+
+  test("nor does anything stop one where there was no run before, or one by hand that knew no instance", () => {
+    expect(whySkipped(undefined, SELF)).toBeUndefined();
+    expect(whySkipped({ outcome: "released", exitStatus: 0 }, SELF)).toBeUndefined();
   });
 
   test("a run by hand that has failed leaves the unit as it was, so the recheck goes on", () => {

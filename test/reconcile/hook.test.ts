@@ -40,10 +40,22 @@ describe("what follows from the end of a heal", () => {
     ["terminating", idle("not-in-service"), "Terminated", "leave"],
     ["a spot instance that is interrupted", idle("not-in-service"), "InService", "leave"],
     ["stopped", { end: "stopped", because: "stopped by SIGTERM" }, "InService", "leave"],
+    ["given up", { end: "released", name: "eipalloc-1" }, "InService", "leave"],
   ])("%s", (_, end, lifecycleState, expected) => {
     const conclusion = conclude(end, lifecycleState === undefined ? {} : { lifecycleState });
     expect(conclusion.do === "complete" ? conclusion.result : conclusion.do).toBe(expected);
   });
+});
+
+test("who leaves it alone says why", () => {
+  const stopped: End = { end: "stopped", because: "stopped by SIGTERM" };
+  expect(conclude(stopped, {})).toEqual({ do: "leave", because: stopped.because });
+  const because = (end: End) => {
+    const conclusion = conclude(end, {});
+    return conclusion.do === "leave" ? conclusion.because : undefined;
+  };
+  expect(because({ end: "released", name: "eipalloc-1" })).toMatch(/\w/);
+  expect(because(failed(EXIT.TEMPFAIL, true))).toMatch(/\w/);
 });
 
 const status = fc.constantFrom(EXIT.UNAVAILABLE, EXIT.TEMPFAIL, EXIT.NOPERM, EXIT.CONFIG);

@@ -24,6 +24,7 @@ describe("a result takes the place of another", () => {
     ],
     ["of a version that has not said when", at(10, "failed"), at(undefined, "settled"), 0, true],
     ["of an earlier boot", at(10, "failed"), at(NOW + 1, "settled"), 0, true],
+    ["but not of a look at this very moment", at(10, "failed"), at(NOW, "settled"), 0, false],
     ["of a release before it was started", at(30, "settled"), at(20, "released"), 25, true],
     ["but not of one since", at(30, "settled"), at(20, "released"), 15, false],
     [
@@ -61,6 +62,8 @@ describe("a run stops", () => {
     ["for a release since it was started", at(50, "released"), true],
     ["not for one before", at(49, "released"), false],
     ["not for one on an earlier boot", at(NOW + 1, "released"), false],
+    ["for one at this very moment", at(NOW, "released"), true],
+    ["not for one that has not said when", at(undefined, "released"), false],
     ["for a release of what was not here", at(50, "idle", notHolder), true],
     ["not because it is not in service", at(50, "idle", { idle: "not-in-service" }), false],
   ])("%s", (_, last, expected) => {

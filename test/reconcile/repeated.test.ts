@@ -81,6 +81,26 @@ describe("a cause is known", () => {
     expect(wasWaitedOut(noTag("i-1 has no tag b"), last, "i-1")).toBe(false);
     expect(wasWaitedOut(noTag("i-1 has no tag a"), last, "i-2")).toBe(false);
   });
+
+  test("it has not been waited for by a run that does not say so, or by nobody", () => {
+    const failure = new Failure("not-yet", { why: "no tag", code: "NoTag" });
+    const { waitedOut: _, ...impatient } = recorded(failure);
+    expect(wasWaitedOut(failure, impatient, "i-1")).toBe(false);
+    expect(wasWaitedOut(failure, undefined, "i-1")).toBe(false);
+    const { cause: _cause, ...silent } = recorded(failure);
+    expect(wasWaitedOut(failure, silent, "i-1")).toBe(false);
+  });
+
+  test("nor by an instance that nobody knows", () => {
+    const failure = new Failure("not-yet", { why: "no tag", code: "NoTag" });
+    const { instanceId: _, ...unknown } = recorded(failure);
+    expect(wasWaitedOut(failure, unknown, undefined)).toBe(false);
+  });
+
+  test("what has no code is not the same as what has one", () => {
+    const last = { ...recorded(setting("so")), code: "NoTag" };
+    expect(isSameCause(setting("so"), last)).toBe(false);
+  });
 });
 
 describe("the console is told of a cause once an hour", () => {
