@@ -31,7 +31,8 @@ import { heal } from "../../src/run/heal.ts";
 import { imdsTree, lookUp } from "../../sim/imds-tree.ts";
 import { type Holder, Liar } from "./liar.ts";
 import { LIE, PLAN } from "./lies.ts";
-import { makeHome, start } from "../support/process.ts";
+import { start } from "../support/process.ts";
+import { inFolder } from "../support/scenario.ts";
 
 const SEED = Number(process.env["FAULTS_SEED"] ?? 1);
 const RUNS = Number(process.env["FAULTS_RUNS"] ?? 1);
@@ -341,15 +342,14 @@ describe("whole runs", () => {
         sample(fc.tuple(PLAN, fc.constantFrom(...HOLDERS)), 200, 5),
         async (lane, [plan, holder]) => {
           lane.begin(holder, plan);
-          const home = makeHome();
-          try {
+          await inFolder(async (folder) => {
             const { status, log, stdout, files, ms } = await start(
               {
                 AWS_EC2_METADATA_SERVICE_ENDPOINT: lane.imdsUrl,
                 AWS_ENDPOINT_URL_EC2: lane.ec2Url,
                 EIP_HEAL_DEADLINE: "3s",
               },
-              home,
+              folder,
             ).ended;
             expect([0, 69, 75, 77, 78], log.join("\n")).toContain(status);
             // A hold that has begun is finished; what is more is for a machine that starts many at once.
@@ -357,9 +357,7 @@ describe("whole runs", () => {
             expect(files.env !== undefined).toBe(status === 0 && !isIdle(log));
             const told = [...log, stdout, files.result, files.env].join("\n");
             expectHonest(lane, files.env !== undefined, holder, told);
-          } finally {
-            home.remove();
-          }
+          });
         },
       ),
     TIMEOUT_MS,

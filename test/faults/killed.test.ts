@@ -4,10 +4,11 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test, vi } from "vitest";
-import { type RunningRegion, startRegion } from "../../sim/server.ts";
+import type { RunningRegion } from "../../sim/server.ts";
 import { aWorld } from "../../sim/world.ts";
 import { dice } from "../simulation/time.ts";
-import { type Home, makeHome, start } from "../support/process.ts";
+import { start } from "../support/process.ts";
+import { inRegion } from "../support/scenario.ts";
 
 vi.setConfig({ maxConcurrency: 10 });
 
@@ -24,7 +25,7 @@ const TAKE_MS = 4_200;
 
 interface Place {
   readonly region: RunningRegion;
-  readonly home: Home;
+  readonly folder: string;
   readonly environment: Readonly<Record<string, string>>;
   readonly allocationId: string;
   readonly me: string;
@@ -39,25 +40,22 @@ async function inPlace(holder: "nobody" | "older", test: (place: Place) => Promi
     tags: { "allocation-id": allocationId },
     metadataTags: true,
   }).instanceId;
-  const region = await startRegion(world, { latency: LATENCY });
-  const home = makeHome();
-  try {
-    await test({
-      region,
-      home,
-      allocationId,
-      me,
-      environment: {
-        AWS_EC2_METADATA_SERVICE_ENDPOINT: region.imdsUrl(me),
-        AWS_ENDPOINT_URL_EC2: region.ec2Url,
-        EIP_HEAL_DEADLINE: "40s",
-      },
-    });
-    expect(region.bugs).toEqual([]);
-  } finally {
-    home.remove();
-    await region.close();
-  }
+  await inRegion(
+    world,
+    (region, folder) =>
+      test({
+        region,
+        folder,
+        allocationId,
+        me,
+        environment: {
+          AWS_EC2_METADATA_SERVICE_ENDPOINT: region.imdsUrl(me),
+          AWS_ENDPOINT_URL_EC2: region.ec2Url,
+          EIP_HEAL_DEADLINE: "40s",
+        },
+      }),
+    { latency: LATENCY },
+  );
 }
 
 const associations = ({ region }: Place) =>
@@ -78,8 +76,8 @@ describe("kill -9", () => {
     "%d: held by %s, after %d ms, then a second run",
     (_, holder, ms) =>
       inPlace(holder, async (place) => {
-        const { region, allocationId, me, home, environment } = place;
-        const first = start(environment, home);
+        const { region, allocationId, me, folder, environment } = place;
+        const first = start(environment, folder);
         await Promise.race([sleep(ms), first.ended]);
         first.kill("SIGKILL");
         const { signal, files } = await first.ended;
@@ -92,7 +90,7 @@ describe("kill -9", () => {
           expect(region.holder(allocationId)?.instanceId).toBe(me);
         } else if (signal === null) expect.fail("it has ended by itself and left no env");
 
-        const second = await start(environment, home).ended;
+        const second = await start(environment, folder).ended;
         expect(second.status, second.log.join("\n")).toBe(0);
         expect(region.holder(allocationId)?.instanceId).toBe(me);
         expect(second.files.env).toContain(`EIP_HEAL_ALLOCATION_ID=${allocationId}\n`);
@@ -115,8 +113,8 @@ describe("asked to end", () => {
     "%d: by %s, held by %s, after %d ms",
     (_, name, holder, ms) =>
       inPlace(holder, async (place) => {
-        const { region, allocationId, me, home, environment } = place;
-        const agent = start(environment, home);
+        const { region, allocationId, me, folder, environment } = place;
+        const agent = start(environment, folder);
         // Before its first line the program is only being loaded, and a signal ends it as it ends any.
         while (agent.logged() === "") await sleep(5);
         await Promise.race([sleep(ms), agent.ended]);
@@ -151,8 +149,8 @@ describe("two copies started at the same moment", () => {
     "%d: held by %s",
     (_, holder) =>
       inPlace(holder, async (place) => {
-        const { region, allocationId, me, home, environment } = place;
-        const copies = [start(environment, home), start(environment, home)];
+        const { region, allocationId, me, folder, environment } = place;
+        const copies = [start(environment, folder), start(environment, folder)];
         for (const { status, log } of await Promise.all(copies.map(({ ended }) => ended))) {
           expect(status, log.join("\n")).toBe(0);
           expect(log.at(-1)).toContain(`${allocationId} (`);

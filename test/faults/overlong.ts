@@ -1,10 +1,11 @@
 /** Answers that are far longer than they should be, to every call there is: what a run of the real binary makes of them. */
 import { HOOK_ROLE, INTERFACES_ROLE, OLD_ROLE } from "../../sim/iam.ts";
 import type { FaultRule } from "../../sim/faults.ts";
-import { type RunningRegion, startRegion } from "../../sim/server.ts";
+import type { RunningRegion } from "../../sim/server.ts";
 import { aWorld, type World } from "../../sim/world.ts";
 import { peakOf } from "./memory.ts";
-import { type Ended, makeHome, start } from "../support/process.ts";
+import { type Ended, start } from "../support/process.ts";
+import { inRegion } from "../support/scenario.ts";
 
 const HOOK = "web-launch";
 const GROUP = "web";
@@ -119,23 +120,18 @@ export async function play(
   const { rule, besides, deadline = 4 } = call;
   const world = aWorld();
   const me = peopled(world, call);
-  const region = await startRegion(world);
-  const home = makeHome();
-  try {
+  return inRegion(world, async (region, folder) => {
     if (call.waits) region.region.waitUnderHook(me, HOOK);
     const effect = { do: "overlong", bytes, of } as const;
     const fault = rule && region.faults.add({ ...rule, effect });
     if (besides !== undefined) region.faults.add(besides);
-    return await measured(region, me, home, {
+    return await measured(region, me, folder, {
       deadline: ending === "deadline" ? deadline : 90,
       hits: () => fault?.hits ?? 0,
       isHook: call.waits === true,
       ending,
     });
-  } finally {
-    home.remove();
-    await region.close();
-  }
+  });
 }
 
 function peopled(world: World, call: OverlongCall): string {
@@ -163,7 +159,7 @@ function peopled(world: World, call: OverlongCall): string {
 async function measured(
   region: RunningRegion,
   me: string,
-  home: ReturnType<typeof makeHome>,
+  folder: string,
   how: { deadline: number; hits: () => number; isHook: boolean; ending: "deadline" | "SIGTERM" },
 ): Promise<Overlong> {
   const agent = start(
@@ -174,7 +170,7 @@ async function measured(
       EIP_HEAL_DEADLINE: `${how.deadline}s`,
       ...(how.isHook && { EIP_HEAL_LIFECYCLE_HOOK: HOOK }),
     },
-    home,
+    folder,
   );
   const peak = peakOf(agent);
   let at: number | undefined;

@@ -13,8 +13,8 @@ import { type LastResult, whySkipped } from "../../src/reconcile/drift.ts";
 import { underHook } from "../../src/run/lifecycle.ts";
 import type { Effect, FaultRule } from "../../sim/faults.ts";
 import { HOOK_ROLE } from "../../sim/iam.ts";
-import { startRegion } from "../../sim/server.ts";
 import { aWorld } from "../../sim/world.ts";
+import { inRegion } from "../support/scenario.ts";
 
 /** How much faster than real time the agent lives. */
 const FAST = 20;
@@ -163,8 +163,7 @@ async function play(rule: FaultRule, lasting: boolean, hasHook: boolean) {
     launchTime: MINE,
     tags: { "allocation-id": allocationId },
   });
-  const region = await startRegion(world);
-  try {
+  return inRegion(world, async (region) => {
     if (hasHook) region.region.waitUnderHook(me.instanceId, HOOK);
     const fault = region.faults.add(lasting ? rule : { ...rule, count: 1 });
     // It is over so long after it was met.
@@ -194,10 +193,7 @@ async function play(rule: FaultRule, lasting: boolean, hasHook: boolean) {
     } finally {
       clearInterval(ending);
     }
-  } finally {
-    await region.close();
-    expect(region.bugs).toEqual([]);
-  }
+  });
 }
 
 function run(environment: Readonly<Record<string, string>>, hasHook: boolean): Promise<Outcome> {

@@ -19,17 +19,19 @@ import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test, vi } from "vitest";
 import { unless } from "../support/skipping.ts";
-import { type RunningRegion, startRegion } from "../../sim/server.ts";
+import type { RunningRegion } from "../../sim/server.ts";
 import { aWorld } from "../../sim/world.ts";
 import { type AgentRun, runAgent } from "../support/agent.ts";
-import { type Home, makeHome, type Running, start } from "../support/process.ts";
+import { type Running, start } from "../support/process.ts";
+import { inRegion } from "../support/scenario.ts";
 
 vi.setConfig({ maxConcurrency: 4 });
 const TIMEOUT_MS = 240_000;
 
 interface Place {
   readonly region: RunningRegion;
-  readonly home: Home;
+  /** Of the settings and the result files. */
+  readonly folder: string;
   readonly me: string;
   /** What the tag names, and another address. */
   readonly first: string;
@@ -59,23 +61,21 @@ async function inPlace(
   const instance = world.instance({ tags, role: "releaser", metadataTags: true });
   const me = instance.instanceId;
   if (holds !== "nothing") world.hold(holds === "first" ? first : second, instance);
-  const region = await startRegion(world);
-  const home = makeHome();
-  const environment = {
-    AWS_EC2_METADATA_SERVICE_ENDPOINT: region.imdsUrl(me),
-    AWS_ENDPOINT_URL_EC2: region.ec2Url,
-    EIP_HEAL_DEADLINE: "60s",
-  };
-  const read = (name: string) => {
-    const path = join(home.folder, name);
-    return lstatSync(path, { throwIfNoEntry: false })?.isFile()
-      ? readFileSync(path, "utf8")
-      : undefined;
-  };
-  try {
+  await inRegion(world, async (region, folder) => {
+    const environment = {
+      AWS_EC2_METADATA_SERVICE_ENDPOINT: region.imdsUrl(me),
+      AWS_ENDPOINT_URL_EC2: region.ec2Url,
+      EIP_HEAL_DEADLINE: "60s",
+    };
+    const read = (name: string) => {
+      const path = join(folder, name);
+      return lstatSync(path, { throwIfNoEntry: false })?.isFile()
+        ? readFileSync(path, "utf8")
+        : undefined;
+    };
     await work({
       region,
-      home,
+      folder,
       me,
       first: first.allocationId,
       second: second.allocationId,
@@ -83,11 +83,11 @@ async function inPlace(
       agent: (flags = [], more = {}) =>
         runAgent(region, me, {
           flags,
-          runtime: home.folder,
+          runtime: folder,
           environment: { ...environment, ...more },
         }),
       begin: (flags = [], more = {}) =>
-        start({ ...environment, ...more }, home, [...flags, "--log-level", "debug"]),
+        start({ ...environment, ...more }, folder, [...flags, "--log-level", "debug"]),
       retag: () => region.region.tag(me, { "allocation-id": second.allocationId }),
       holder: (allocationId = first.allocationId) => region.holder(allocationId)?.instanceId,
       result: () => {
@@ -95,13 +95,9 @@ async function inPlace(
         return text === undefined ? undefined : (JSON.parse(text) as Record<string, unknown>);
       },
       env: () => read("env"),
-      names: () => readdirSync(home.folder).filter((name) => name !== "eip-heal.conf"),
+      names: () => readdirSync(folder).filter((name) => name !== "eip-heal.conf"),
     });
-    expect(region.bugs).toEqual([]);
-  } finally {
-    home.remove();
-    await region.close();
-  }
+  });
 }
 
 /** What other units are told is so: nothing, or an address that this instance holds. */
@@ -151,7 +147,7 @@ describe("nothing can be written", unless(refused), () => {
     runAgent(place.region, place.me, {
       flags,
       through: how,
-      runtime: place.home.folder,
+      runtime: place.folder,
       environment: { ...place.environment, PATH: process.env["PATH"] ?? "" },
     });
 
@@ -227,9 +223,9 @@ describe("something else in the place of a file", () => {
     "%s as %s: it is replaced and not followed",
     (_, name, lay) =>
       inPlace("nothing", async (place) => {
-        const victim = join(place.home.folder, "eip-heal.conf");
+        const victim = join(place.folder, "eip-heal.conf");
         writeFileSync(victim, "# precious\n");
-        lay(join(place.home.folder, name), victim);
+        lay(join(place.folder, name), victim);
         const { status, log } = await place.agent(name === "recheck.json" ? ["recheck"] : []);
         expect(status, log.join("\n")).toBe(0);
         expect(readFileSync(victim, "utf8")).toBe("# precious\n");
@@ -237,7 +233,7 @@ describe("something else in the place of a file", () => {
         expect(place.result()).toMatchObject({ outcome: "settled" });
         expect(place.env()).toContain(place.first);
         for (const one of place.names()) {
-          expect(lstatSync(join(place.home.folder, one)).isFile(), one).toBe(true);
+          expect(lstatSync(join(place.folder, one)).isFile(), one).toBe(true);
         }
         expect(litterOf(place)).toEqual([]);
       }),
@@ -252,7 +248,7 @@ test("what killed runs have left behind is removed, and what a living one is wri
       (name) => `${name}.${dead}`,
     );
     for (const name of [...left, `env.${process.pid}`]) {
-      writeFileSync(join(place.home.folder, name), "half");
+      writeFileSync(join(place.folder, name), "half");
     }
     expect((await place.agent()).status).toBe(0);
     expect(place.names().toSorted()).toEqual(["env", `env.${process.pid}`, "result.json"]);
@@ -456,9 +452,9 @@ describe("by hand", unless(refused), () => {
 async function withEachWrite(place: Place, what: string, flags: readonly string[] = []) {
   const hook = resolve(import.meta.dirname, "each-write.mjs");
   const main = resolve(import.meta.dirname, "../../src/main.ts");
-  const config = join(place.home.folder, "eip-heal.conf");
+  const config = join(place.folder, "eip-heal.conf");
   const child = spawn(process.execPath, ["--import", hook, main, "--config", config, ...flags], {
-    env: { ...place.environment, RUNTIME_DIRECTORY: place.home.folder, EACH_WRITE: what },
+    env: { ...place.environment, RUNTIME_DIRECTORY: place.folder, EACH_WRITE: what },
     stdio: ["ignore", "ignore", "pipe"],
   });
   let log = "";
@@ -500,7 +496,7 @@ describe("each change to the files", () => {
         inPlace(holds, async (place) => {
           if (holds === "first") expect((await place.agent()).status).toBe(0);
           // As a run has left it before somebody else has moved the second address here.
-          else writeFileSync(join(place.home.folder, "env"), variablesOf(place.first));
+          else writeFileSync(join(place.folder, "env"), variablesOf(place.first));
           if (flags.length === 0) place.retag();
           const { status, log } = await withEachWrite(place, what, flags);
           check(place, status, log.join("\n"));

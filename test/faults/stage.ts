@@ -7,9 +7,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { InstanceSpec } from "../../sim/build.ts";
 import type { Call } from "../../sim/query-api.ts";
 import type { ImdsRequest } from "../../sim/imds-api.ts";
-import { type RegionOptions, type RunningRegion, startRegion } from "../../sim/server.ts";
+import type { RegionOptions, RunningRegion } from "../../sim/server.ts";
 import { aWorld } from "../../sim/world.ts";
-import { type Ended, makeHome, start } from "../support/process.ts";
+import { type Ended, start } from "../support/process.ts";
+import { inRegion } from "../support/scenario.ts";
 
 const MINE = Date.UTC(2026, 10, 1, 12);
 const OLDER = MINE - 60_000;
@@ -80,8 +81,6 @@ export interface Played {
   readonly calls: readonly Call[];
   readonly imdsRequests: readonly ImdsRequest[];
   readonly secrets: readonly string[];
-  /** Faults of the simulated region itself. */
-  readonly bugs: readonly string[];
 }
 
 export type Course = "for a while" | "for good" | "newer" | "SIGTERM";
@@ -112,18 +111,18 @@ export async function play(row: Row, course: Course): Promise<Played> {
   const newer = world.instance({ launchTime: NEWER }).instanceId;
   if (row.holder === "older") world.hold({ allocationId }, world.instance({ launchTime: OLDER }));
   let offset = 0;
-  const region = await startRegion(world, {
-    now: () => Date.now() + offset,
-    ...row.served?.(me),
-  });
-  const scene: Scene = {
-    region,
-    allocationId,
-    me,
-    newer,
-    setClock: (offsetMs) => (offset = offsetMs),
-  };
-  const home = makeHome();
+  return inRegion(
+    world,
+    (region, folder) => {
+      const setClock = (offsetMs: number) => (offset = offsetMs);
+      return playIn({ region, allocationId, me, newer, setClock }, folder, row, course);
+    },
+    { now: () => Date.now() + offset, ...row.served?.(me) },
+  );
+}
+
+async function playIn(scene: Scene, folder: string, row: Row, course: Course): Promise<Played> {
+  const { region, allocationId, me, newer } = scene;
   const trouble = await row.begin(scene);
   const agent = start(
     {
@@ -132,7 +131,7 @@ export async function play(row: Row, course: Course): Promise<Played> {
       EIP_HEAL_DEADLINE: `${deadlineOf(row, course)}s`,
       ...trouble.environment,
     },
-    home,
+    folder,
   );
   try {
     let over = false;
@@ -164,13 +163,10 @@ export async function play(row: Row, course: Course): Promise<Played> {
       calls: region.calls,
       imdsRequests: region.imdsRequests,
       secrets: region.secrets,
-      bugs: region.bugs.map(String),
     };
   } finally {
     agent.kill("SIGKILL");
     await agent.ended;
-    home.remove();
-    await region.close();
     await trouble.cleanUp?.();
   }
 }

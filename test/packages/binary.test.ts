@@ -1,13 +1,12 @@
 import { execFile, spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { hostname, tmpdir } from "node:os";
-import { join } from "node:path";
+import { readdirSync, readFileSync } from "node:fs";
+import { hostname } from "node:os";
 import { promisify } from "node:util";
 import { parseAst } from "rolldown/parseAst";
 import { describe, expect, test } from "vitest";
 import { HOOK_ROLE } from "../../sim/iam.ts";
-import { startRegion } from "../../sim/server.ts";
 import { aWorld } from "../../sim/world.ts";
+import { inRegion } from "../support/scenario.ts";
 import { unless } from "../support/skipping.ts";
 import { ALL_BUILT, missing, read, ROOT, SLOW, VERSION } from "./tools.ts";
 
@@ -76,10 +75,8 @@ describe.each(ALL_BUILT.map((built) => [built.arch, built] as const))(
         const tags = { "allocation-id": allocationId };
         const me = world.instance({ group: "web", role: "hook", tags, metadataTags: true });
         world.hold({ allocationId }, me);
-        const region = await startRegion(world);
-        region.region.waitUnderHook(me.instanceId, "launch");
-        const folder = mkdtempSync(join(tmpdir(), "eip-heal-"));
-        try {
+        await inRegion(world, async (region, folder) => {
+          region.region.waitUnderHook(me.instanceId, "launch");
           const [program, ...args] = [...emulator, binary, "--config", "/dev/null"];
           const { stderr } = await promisify(execFile)(program, args, {
             env: {
@@ -94,10 +91,7 @@ describe.each(ALL_BUILT.map((built) => [built.arch, built] as const))(
             expect.stringContaining("is already associated with"),
             "completed the lifecycle hook launch of web with CONTINUE",
           ]);
-        } finally {
-          rmSync(folder, { recursive: true });
-          await region.close();
-        }
+        });
       },
     );
 

@@ -1,7 +1,6 @@
 /** The real binary as a process that is watched while it runs, and ended at any moment. */
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ARGUMENTS, PROGRAM } from "./agent.ts";
 
@@ -26,22 +25,14 @@ export interface Running {
   readonly ended: Promise<Ended>;
 }
 
-/** A folder for settings and result files, which outlives a run. */
-export interface Home {
-  readonly folder: string;
-  remove(): void;
-}
-
-export function makeHome(): Home {
-  const folder = mkdtempSync(join(tmpdir(), "eip-heal-"));
-  writeFileSync(join(folder, "eip-heal.conf"), "");
-  return { folder, remove: () => rmSync(folder, { recursive: true }) };
-}
-
-/** Starts `eip-heal` with these variables and nothing of this process's environment. */
+/**
+ * Starts `eip-heal` with these variables and nothing of this process's environment.
+ *
+ * @param folder of its settings and result files; settings that are not there are empty
+ */
 export function start(
   environment: Readonly<Record<string, string>>,
-  home: Home,
+  folder: string,
   flags: readonly string[] = ["--log-level", "debug"],
 ): Running {
   // Without this variable it would ask the machine's own metadata service, if it has one.
@@ -49,9 +40,10 @@ export function start(
     throw new Error("no metadata service is given");
   }
   const startedAt = performance.now();
-  const config = join(home.folder, "eip-heal.conf");
+  const config = join(folder, "eip-heal.conf");
+  if (!existsSync(config)) writeFileSync(config, "");
   const child = spawn(PROGRAM, [...ARGUMENTS, "--config", config, ...flags], {
-    env: { RUNTIME_DIRECTORY: home.folder, ...environment },
+    env: { RUNTIME_DIRECTORY: folder, ...environment },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let log = "";
@@ -59,7 +51,7 @@ export function start(
   child.stderr.setEncoding("utf8").on("data", (text: string) => (log += text));
   child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
   const read = (name: string) => {
-    const path = join(home.folder, name);
+    const path = join(folder, name);
     return existsSync(path) ? readFileSync(path, "utf8") : undefined;
   };
   return {

@@ -11,19 +11,29 @@ import type { World } from "../../sim/world.ts";
  *
  * @param story also gets an empty folder, for what outlives a run of the program, such as an instance's /run/eip-heal
  */
-export async function inRegion<T>(
+export function inRegion<T>(
   world: World,
   story: (region: RunningRegion, folder: string) => Promise<T>,
   options?: RegionOptions,
 ): Promise<T> {
-  const region = await startRegion(world, options);
+  return inFolder(async (folder) => {
+    const region = await startRegion(world, options);
+    try {
+      return await story(region, folder);
+    } finally {
+      await region.close();
+      mustBeSound(region);
+    }
+  });
+}
+
+/** Does something with a new folder, which is removed afterwards. */
+export async function inFolder<T>(story: (folder: string) => Promise<T>): Promise<T> {
   const folder = mkdtempSync(join(tmpdir(), "eip-heal-"));
   try {
-    return await story(region, folder);
+    return await story(folder);
   } finally {
-    await region.close();
     rmSync(folder, { recursive: true });
-    mustBeSound(region);
   }
 }
 
