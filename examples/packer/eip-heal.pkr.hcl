@@ -2,7 +2,7 @@
 #
 #   packer init . && packer build -var package=eip-heal-0.1.0-1.aarch64.rpm .
 #
-# The package enables the unit and never starts it: the build instance does not go for anybody's address.
+# The package enables the unit and never starts it: the build instance does not grab anyone's address.
 
 packer {
   required_version = ">= 1.9.0"
@@ -78,7 +78,7 @@ build {
     inline = [
       "sudo dnf install --assumeyes /tmp/eip-heal.rpm",
       "rm /tmp/eip-heal.rpm",
-      # A build that would ship a machine which does not heal fails here.
+      # Fail the build if the image would not heal.
       "systemctl is-enabled eip-heal.service",
       "! systemctl is-active --quiet eip-heal.service",
     ]
