@@ -27,6 +27,12 @@ export const FACTS_MS = 20_000;
 export const STALE_LOOKS = 3;
 
 /**
+ * No observation takes longer: it is a handful of requests of at most 15 s each. An older one was made before this machine
+ * was suspended, and says nothing of how slow EC2 is.
+ */
+export const SLOWEST_LOOK_MS = 90_000;
+
+/**
  * How long EC2 must have said that the holder does not exist before it counts as gone. An instance that EC2 does not know
  * yet may have been launched a moment ago, and the newest instance is the one whose address must not be taken.
  */

@@ -19,7 +19,7 @@ import {
 } from "../model/address.ts";
 import { seconds } from "../model/duration.ts";
 import { OWN_CODE, EXIT, Failure, isUnanswered } from "../model/failure.ts";
-import { FRESH_MS, HOLD_MS, STALE_LOOKS, SUSPECT_MS } from "./bounds.ts";
+import { FRESH_MS, HOLD_MS, SLOWEST_LOOK_MS, STALE_LOOKS, SUSPECT_MS } from "./bounds.ts";
 import { choiceOf, isPremature } from "./choice.ts";
 import {
   afterWrite,
@@ -338,6 +338,9 @@ function commit(
   const age = now - seen.askedAt;
   let state = before;
   if ((isTake || write.change === "renewed") && age > FRESH_MS) {
+    if (age > SLOWEST_LOOK_MS) {
+      return observe(observing(inAttempt(state, { stale: NO_ATTEMPT.stale })), now);
+    }
     const shown = holderKey(address);
     const looks = attempt.stale.shown === shown ? attempt.stale.looks + 1 : 1;
     state = inAttempt(state, { stale: { looks, shown } });

@@ -11,7 +11,7 @@ import type { LastResult } from "../reconcile/drift.ts";
 import { wasWaitedOut } from "../reconcile/repeated.ts";
 import { type Memory, NOTHING_DONE } from "../reconcile/state.ts";
 import { desiredAddress, tagsToRead } from "./desired.ts";
-import { reconcile } from "./loop.ts";
+import { reconcile, reconcilerTime } from "./loop.ts";
 import { type HealPorts, type Moves, NOT_SHARED, type SharedResult } from "./ports.ts";
 import { serviceState } from "./in-service.ts";
 import { openSession } from "./session.ts";
@@ -119,7 +119,8 @@ export async function heal(
     }
     const isServiceUnknown = service.is === "not shown";
     if (service.is === "not shown" && service.group !== undefined) {
-      memory = { ...memory, group: memory.group ?? { name: service.group, since: clock.now() } };
+      const since = reconcilerTime(clock);
+      memory = { ...memory, group: memory.group ?? { name: service.group, since } };
     }
 
     const target = resolveTarget(self, settings.interface, settings.privateIp);

@@ -28,6 +28,14 @@ export interface Recorders {
 }
 
 /**
+ * Milliseconds on the clock of the reconciler. It goes on while this machine is suspended, as EC2 does: what was shown
+ * before counts for what it is by then.
+ */
+export function reconcilerTime({ now, suspended }: RetryContext["ports"]["clock"]): number {
+  return now() + suspended();
+}
+
+/**
  * Makes one attempt to reach the goal.
  *
  * @throws Failure if it fails, the reason of the context's signal if it is interrupted
@@ -42,7 +50,8 @@ export async function reconcile(
   const { target } = goal;
   const { signal, ports } = context;
   const { clock, log } = ports;
-  let { state, effect } = begin(goal, memory, clock.now());
+  const now = () => reconcilerTime(clock);
+  let { state, effect } = begin(goal, memory, now());
   let lookedAt: number | undefined;
   try {
     for (;;) {
@@ -79,23 +88,24 @@ export async function reconcile(
         case "sleep":
           context.step = effect.step ?? context.step;
           await clock.sleep(effect.ms, signal);
-          return { type: "slept", now: clock.now() };
+          return { type: "slept", now: now() };
         case "observe": {
           if (effect.reconnect) await connection.reconnect();
-          const askedAt = clock.now();
+          const lookSentAt = clock.now();
+          const askedAt = now();
           const observation = await withStep(context, effect.step, () =>
             connection.ec2.observe(effect.desired, target, effect.question),
           );
-          lookedAt = askedAt;
-          onRequest(askedAt);
+          lookedAt = lookSentAt;
+          onRequest(lookSentAt);
           const date = clock.date().getTime();
-          return { type: "observed", observation, askedAt, date, now: clock.now() };
+          return { type: "observed", observation, askedAt, date, now: now() };
         }
         case "identify": {
           const elasticIp = await withStep(context, effect.step, () =>
             connection.ec2.elasticIpAt({ ...target, publicIp: effect.publicIp }),
           );
-          return { type: "identified", elasticIp, now: clock.now() };
+          return { type: "identified", elasticIp, now: now() };
         }
         case "associate":
           lastWrite.record({ at: sentAt, wroteThisBoot: before?.wroteThisBoot ?? false });
@@ -113,7 +123,7 @@ export async function reconcile(
           await withStep(context, effect.step, () =>
             connection.ec2.associate(effect.allocationId, target, effect.reassociate),
           );
-          return { type: "accepted", now: clock.now() };
+          return { type: "accepted", now: now() };
       }
     } catch (failure) {
       if (!(failure instanceof Failure)) throw failure;
@@ -122,7 +132,7 @@ export async function reconcile(
         if (lastWrite.read()?.at === sentAt) lastWrite.record(before);
         if (effect.isMove) moves?.refused();
       }
-      return { type: "failed", failure, now: clock.now() };
+      return { type: "failed", failure, now: now() };
     }
   }
 }

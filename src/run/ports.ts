@@ -157,8 +157,10 @@ export interface Ports {
   /** Opens a session by fetching an instance metadata token. `signal` aborts its requests. @throws Failure */
   open(signal: AbortSignal): Promise<RunSession>;
   readonly clock: {
-    /** Milliseconds since boot. */
+    /** Milliseconds since boot, without those in which the machine was suspended. */
     now: () => number;
+    /** Milliseconds that the machine has been suspended since this process began, to a second or so. */
+    suspended: () => number;
     /** Wall-clock time. */
     date: () => Date;
     random: () => number;

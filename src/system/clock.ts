@@ -1,7 +1,11 @@
+import { uptime } from "node:os";
+
 /** Time and randomness, passed as a parameter to all code that needs them so that tests need not wait. */
 export interface Clock {
-  /** Milliseconds of the monotonic clock, which starts with the boot. */
+  /** Milliseconds of the monotonic clock, which starts with the boot and stops while the machine is suspended. */
   now: () => number;
+  /** Milliseconds that the machine has been suspended since this process began, to a second or so. */
+  suspended: () => number;
   /** Wall-clock time, for records. */
   date: () => Date;
   /** A number in [0, 1). */
@@ -10,9 +14,15 @@ export interface Clock {
   sleep: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
+/** Milliseconds. Where the unit's sandbox hides /proc/uptime, libuv tells the uptime in whole seconds. */
+const UPTIME_STEP_MS = 1_000;
+
+// Not performance.now(): node:perf_hooks would have to be loaded first.
+const now = () => Number(process.hrtime.bigint()) / 1e6;
+
 export const systemClock: Clock = {
-  // Not performance.now(): node:perf_hooks would have to be loaded first.
-  now: () => Number(process.hrtime.bigint()) / 1e6,
+  now,
+  suspended: suspensionOf(() => uptime() * 1_000, now),
   date: () => new Date(),
   random: () => Math.random(),
   sleep: (ms, signal) =>
@@ -30,3 +40,21 @@ export const systemClock: Clock = {
       signal.addEventListener("abort", stop, { once: true });
     }),
 };
+
+/**
+ * How long a machine has been suspended, in milliseconds: by how much more its uptime, which goes on meanwhile, has grown
+ * than the clock. The time of day is not asked: it is set at boot, and says nothing of how long anything took.
+ *
+ * @param uptimeMs since the boot, suspension included; at most a second less than it is
+ * @param clockMs on the clock that stands still
+ */
+export function suspensionOf(uptimeMs: () => number, clockMs: () => number): () => number {
+  const ahead = () => uptimeMs() - clockMs();
+  const atStart = ahead();
+  let counted = atStart;
+  return () => {
+    const lead = ahead();
+    if (lead - counted > UPTIME_STEP_MS) counted = lead;
+    return counted - atStart;
+  };
+}

@@ -276,6 +276,7 @@ describe("whole runs", () => {
   const clock = {
     now: () => performance.now() * FAST,
     date: () => new Date(),
+    suspended: () => 0,
     random: () => 0.5,
     sleep: (ms: number, signal: AbortSignal) =>
       new Promise<void>((resolve, reject) => {

@@ -103,6 +103,7 @@ const HOOK = "web-launch";
 const clock = {
   now: () => performance.now() * FAST,
   date: () => new Date(),
+  suspended: () => 0,
   random: Math.random,
   sleep: (ms: number, signal: AbortSignal) =>
     new Promise<void>((resolve, reject) => {

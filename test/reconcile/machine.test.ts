@@ -1,7 +1,7 @@
 /** The reconciler as a story: what comes of each effect, and which one follows. */
 import { describe, expect, test } from "vitest";
 import { Failure, type Kind } from "../../src/model/failure.ts";
-import { FRESH_MS, SUSPECT_MS } from "../../src/reconcile/bounds.ts";
+import { FRESH_MS, SLOWEST_LOOK_MS, SUSPECT_MS } from "../../src/reconcile/bounds.ts";
 import { begin, next } from "../../src/reconcile/machine.ts";
 import {
   type Goal,
@@ -283,6 +283,18 @@ describe("one address", () => {
       HERE_NOW,
     ]);
     expect(changed.done.filter((what) => what === "observe")).toHaveLength(6);
+  });
+
+  test("one that is older than EC2 can be slow is none of them, and they begin anew", () => {
+    const slow = after(FRESH_MS + 1, address(other("running", -60)));
+    const slowest = after(SLOWEST_LOOK_MS, address(other("running", -60)));
+    const suspended = after(SLOWEST_LOOK_MS + 1, address(other("running", -60)));
+    const end = ["accepts", HERE_NOW, HERE_NOW] as const;
+    const looks = (...shown: (typeof slow)[]) =>
+      play(GOAL, [...shown, ...end]).done.indexOf("take");
+    expect(looks(slow, slow, slowest)).toBe(3);
+    expect(looks(slow, slow, suspended, slow, slow, slow)).toBe(6);
+    expect(looks(suspended, HELD_BY_OLDER)).toBe(2);
   });
 });
 

@@ -20,6 +20,8 @@ import {
 interface Script {
   /** What EC2 shows, one observation after the other. */
   readonly shown: readonly (AddressState | Observation | Failure)[];
+  /** Milliseconds that the machine is suspended while it waits for each of these answers. */
+  readonly suspensions?: readonly number[];
   readonly goal?: Partial<Goal>;
   /** What an earlier run on this boot has recorded. */
   readonly sent?: SentWrite;
@@ -38,17 +40,19 @@ interface Script {
 /** Runs the loop on a clock that jumps over every sleep. */
 async function play(script: Script) {
   const { shown, goal, refusal, moves, isGivenUp, sent, meanwhile, elasticIp } = script;
-  const { stop = new AbortController() } = script;
+  const { stop = new AbortController(), suspensions = [] } = script;
   const log: string[] = [];
   const memories: Memory[] = [];
   /** What is being done, by the time of each sleep. */
   const steps: string[] = [];
   const left = [...shown];
   let now = 0;
+  let suspendedMs = 0;
   const ec2: Ec2 = {
     tags: () => Promise.reject(new Error("not asked")),
     observe: () => {
       log.push("observe");
+      suspendedMs += suspensions[shown.length - left.length] ?? 0;
       const next = left.shift();
       if (next === undefined) throw new Error("nothing is left to be shown");
       if (next instanceof Failure) return Promise.reject(next);
@@ -71,6 +75,7 @@ async function play(script: Script) {
       open: () => Promise.reject(new Error("not asked")),
       clock: {
         now: () => now,
+        suspended: () => suspendedMs,
         date: () => new Date(LAUNCHED),
         random: () => 0.5,
         sleep: (ms: number, signal: AbortSignal) => {
@@ -155,6 +160,23 @@ describe("the loop", () => {
       "reconnect",
       "observe",
     ]);
+  });
+
+  test("looks again when the machine was suspended after a look; what others read stays on the clock of this boot", async () => {
+    const OLDER = address(other("running", -60));
+    const { end, log, requests, writes } = await play({
+      shown: [OLDER, OLDER, address(HERE), address(HERE)],
+      suspensions: [3_600_000],
+    });
+    expect(end).toMatchObject({ end: "settled", change: "taken" });
+    expect(log.slice(0, 4)).toEqual([
+      "observe",
+      "observe",
+      "withdraw",
+      `associate ${ALLOCATION} ${TARGET.interfaceId} true`,
+    ]);
+    expect(requests).toEqual([0, 0, 0, 0, 6_000]);
+    expect(writes.at(-1)).toEqual({ at: 0, wroteThisBoot: true });
   });
 
   test("says what it does, for whoever interrupts it", async () => {

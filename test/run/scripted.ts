@@ -92,6 +92,7 @@ export function scripted(script: Script = {}): Scripted {
     clock: {
       now: () => time.now() - LAUNCHED,
       date: () => new Date(time.now()),
+      suspended: () => 0,
       random: () => 0.5,
       sleep: (ms, signal) => time.sleep(ms, signal),
     },

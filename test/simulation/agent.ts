@@ -46,12 +46,22 @@ export interface AgentOptions {
   readonly random: () => number;
   /** What the network does to the next request. */
   readonly passage: (action: string) => Passage;
+  /** When the machine is suspended. */
+  readonly suspension?: Suspension;
   /** What EC2 answers instead of doing what it is asked for; `nothing` is a flawless answer that has changed nothing. */
   readonly fault?: (action: string) => ApiError | "nothing" | undefined;
   /** Told of every request that EC2 has answered, at that moment; with the code if it was refused. */
   readonly onApplied?: (action: string, instanceId: string, refusal?: string) => void;
   /** Ends the agent as `kill -9` does: it never hears of anything again. */
   readonly killed?: AbortSignal;
+}
+
+/** A machine that is suspended: its clocks and timers stand still, and EC2 goes on. */
+export interface Suspension {
+  /** For how many milliseconds, once EC2 has carried this request out and before its answer is read. */
+  readonly after: (action: string) => number;
+  /** How long it has been so in all, in milliseconds. */
+  totalMs: number;
 }
 
 /** Milliseconds after which the agent gives up on an answer, as aws/client.ts does; on one to a write sooner. */
@@ -111,12 +121,19 @@ function portsOf(options: AgentOptions): HealPorts {
   const writes = LAST_WRITES.get(region) ?? new Map<string, SentWrite | undefined>();
   LAST_WRITES.set(region, writes);
   const outage = { isOn: false };
+  const suspended = () => options.suspension?.totalMs ?? 0;
   return {
     lastWrite: {
       read: () => writes.get(instanceId),
       record: (write) => void writes.set(instanceId, write),
     },
-    clock: { now: time.now, date: () => new Date(time.now()), random, sleep },
+    clock: {
+      now: () => time.now() - suspended(),
+      suspended,
+      date: () => new Date(time.now()),
+      random,
+      sleep,
+    },
     log: { warn: () => {}, debug: () => {} },
     async open(signal) {
       await sleep(2, signal);
@@ -135,7 +152,7 @@ type Sleep = (ms: number, signal?: AbortSignal) => Promise<void>;
 
 /** Sends requests over the network of the agent. */
 function wireOf(service: Service, options: AgentOptions, sleep: Sleep, signal: AbortSignal) {
-  const { instanceId, passage, fault, onApplied } = options;
+  const { instanceId, passage, fault, onApplied, suspension } = options;
   return async <T>(action: string, work: () => T): Promise<T> => {
     const { thereMs, backMs, lose, isLate = false } = passage(action);
     const request = `${service}:${action}`;
@@ -163,6 +180,11 @@ function wireOf(service: Service, options: AgentOptions, sleep: Sleep, signal: A
     }
     await sleep(thereMs, signal);
     const answer = carryOut();
+    const suspendedMs = suspension?.after(action) ?? 0;
+    if (suspension !== undefined && suspendedMs > 0) {
+      await sleep(suspendedMs, signal);
+      suspension.totalMs += suspendedMs;
+    }
     if (lose === "answer" || thereMs + backMs > limitMs) {
       await sleep(limitMs - thereMs, signal);
       throw noAnswer;
