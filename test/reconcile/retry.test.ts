@@ -305,3 +305,52 @@ describe("time is up in the middle of an attempt", () => {
     expect(statusOf(cause(undefined, "no"))).toBe(75);
   });
 });
+
+describe("the patience with a cause", () => {
+  const at = (now: number, f: Failure, state = NO_RETRIES) => {
+    const decision = nextRetry(f, state, now, now, 600_000, HIGH);
+    if (!decision.again) throw new Error("given up");
+    return decision;
+  };
+  const inStep = (step: string) => new Failure("denied", { why: "x", code: codeOf("C") }, step);
+
+  test.each<[string, Failure]>([
+    ["in another step", inStep("associating")],
+    ["with another code", new Failure("denied", { why: "x", code: codeOf("D") }, "looking")],
+    ["of another kind", failure("not-yet", 78)],
+  ])("begins anew with one %s", (_, another) => {
+    const { state } = at(0, inStep("looking"));
+    expect(at(100_000, another, state).state.waitingFor?.since).toBe(100_000);
+    expect(at(100_000, inStep("looking"), state).state.waitingFor?.since).toBe(0);
+  });
+
+  test("that is over says nothing about other trouble", () => {
+    const { state } = at(0, inStep("looking"));
+    expect(at(300_000, failure("unreachable"), state).again).toBe(true);
+  });
+});
+
+test("a write that may be refused for good is paced like a refusal", () => {
+  const refused = failure("not-yet", 78, { isWrite: true });
+  expect(run(refused).delays.slice(0, 3)).toEqual(run(failure("denied")).delays.slice(0, 3));
+  expect(run(refused).delays.slice(0, 3)).not.toEqual(run(write("not-yet")).delays.slice(0, 3));
+});
+
+test.each<[Kind, 77 | 78 | undefined, number]>([
+  ["misconfigured", undefined, 78],
+  ["yielded", undefined, 69],
+  ["denied", undefined, 77],
+  ["not-yet", undefined, 75],
+  ["not-yet", 78, 78],
+  ["not-yet", 77, 77],
+  ["held", undefined, 75],
+  ["throttled", undefined, 75],
+  ["unreachable", undefined, 75],
+])("a run that ends %s (%s) ends with %d", (kind, permanentStatus, status) => {
+  expect(statusOf(failure(kind, permanentStatus))).toBe(status);
+});
+
+test("a write that was not answered before anything had failed ends a run out of time", () => {
+  const { kind, step } = causeAtDeadline(undefined, "perhaps", "associating");
+  expect([kind, step]).toEqual(["unreachable", "associating"]);
+});
