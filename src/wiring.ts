@@ -10,6 +10,7 @@ import type { Line } from "./report/report.ts";
 import { type LastResult, NO_RECHECKS, RETRY_TIMER } from "./reconcile/drift.ts";
 import { wasReleasedSince, mayReplace } from "./reconcile/precedence.ts";
 import { systemClock } from "./system/clock.ts";
+import { isTimerOn } from "./system/timers.ts";
 import { readConfiguration } from "./system/read-configuration.ts";
 import {
   folderOf,
@@ -99,6 +100,7 @@ export function contextOf(
       lastWrite: lastWriteIn(folder()),
     }),
     unit: async (name, signal) => (await import("./system/units.ts")).unitState(name, signal),
+    isTimerOn,
     endRetries: async (signal) => (await import("./system/units.ts")).endRetries(signal),
     doctorPorts: async () => {
       const { doctorPortsOf } = await import("./system/doctor-ports.ts");

@@ -1,5 +1,6 @@
 /** `eip-heal heal`, which runs at every boot. Completes the lifecycle hook if one is configured. */
-import { HEAL_UNIT } from "../reconcile/drift.ts";
+import { HEAL_UNIT, RECHECK_TIMER } from "../reconcile/drift.ts";
+import { mayEnterServiceRunning } from "../reconcile/ownership.ts";
 import type { Outcome } from "../model/outcome.ts";
 import { heal, type HealOptions } from "../run/heal.ts";
 import type { Completion, Context } from "./command.ts";
@@ -25,7 +26,7 @@ export async function run(
     lastOnBoot: name === undefined ? last : undefined,
     lastOfUnit: runtime.unit === HEAL_UNIT ? last : undefined,
   };
-  const work = () => heal(settings, ports, options, stop);
+  const work = async () => withTimer(await heal(settings, ports, options, stop), context);
   const report = (outcome: Outcome) => context.say(lineOf(outcome, context));
   let outcome: Outcome;
   if (name === undefined) {
@@ -38,4 +39,16 @@ export async function run(
   }
   const { result, ...completion } = completionOf(outcome, context);
   return { ...completion, lines: hookLines(outcome, context), ...(!dryRun && { result }) };
+}
+
+/** Names the timer that would heal once the instance enters service, where that may happen without a boot and it is off. */
+function withTimer(outcome: Outcome, { isTimerOn }: Context): Outcome {
+  const isMissed =
+    outcome.end === "idle" &&
+    outcome.why === "not-in-service" &&
+    mayEnterServiceRunning(outcome.facts.lifecycleState) &&
+    !isTimerOn(RECHECK_TIMER);
+  if (!isMissed) return outcome;
+  const because = `${outcome.because}; it may enter service without a boot, and ${RECHECK_TIMER}, which heals then, is off: systemctl enable --now ${RECHECK_TIMER}`;
+  return { ...outcome, because };
 }

@@ -8,7 +8,13 @@ import { UNKNOWN_FOR_MS } from "../reconcile/bounds.ts";
 import { EXIT, type ExitStatus, Failure } from "../model/failure.ts";
 import { statusOf } from "../reconcile/retry.ts";
 import { type Choice, choose } from "../reconcile/pool.ts";
-import { HEAL_UNIT, type LastResult, RECHECK_UNIT, RETRY_TIMER } from "../reconcile/drift.ts";
+import {
+  HEAL_UNIT,
+  type LastResult,
+  RECHECK_TIMER,
+  RECHECK_UNIT,
+  RETRY_TIMER,
+} from "../reconcile/drift.ts";
 import { isUnderWay, type Unit } from "../model/unit.ts";
 import { linesOf, type Row } from "../report/screen.ts";
 import type { Settings } from "../config/settings.ts";
@@ -64,8 +70,6 @@ export type RunName = "heal" | "recheck";
 
 /** Starts a recheck after each success. */
 const CONFIRM_TIMER = "eip-heal-confirm.timer";
-/** Starts one every minute, if enabled. */
-const RECHECK_TIMER = "eip-heal-recheck.timer";
 
 /**
  * Reads the status.

@@ -159,7 +159,7 @@ export function remedyFor(problem: Problem, placeOfSetting: (key: string) => str
       return `remove ${cut(problem.key)} from ${problem.where}, or give it its right name: ${names}`;
     }
     case "invalid value": {
-      const meant = problem.meant === undefined ? "" : `${nameMeant(problem.meant)}; or `;
+      const meant = problem.meant === undefined ? "" : `${nameMeant(problem.meant)}, or one of: `;
       return `set it to what is accepted: ${meant}${problem.accepted}`;
     }
     case "address and pool":

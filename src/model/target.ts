@@ -96,7 +96,9 @@ function settingOf(key: string, values: readonly string[]) {
   return { remedy: `set ${key} to one of: ${accepted}`, setting: { key, accepted } };
 }
 
+/** By its index first, where that will do: it holds for the next instance of the group as well, and no id does. */
 function describe({ interfaceId, mac, deviceIndex, cardIndex }: NetworkInterface): string {
-  const card = cardIndex === 0 ? "" : ` of card ${cardIndex}`;
-  return `${interfaceId} (index ${deviceIndex}${card}, ${mac})`;
+  return cardIndex === 0
+    ? `${deviceIndex} (${interfaceId}, ${mac})`
+    : `${interfaceId} (index ${deviceIndex} of card ${cardIndex}, ${mac})`;
 }

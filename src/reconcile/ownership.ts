@@ -59,6 +59,14 @@ export function whyNotInService(self: Instance): string | undefined {
 }
 
 /**
+ * May an instance in this target state enter service without a boot, whose heal it would then have? One of a warm pool
+ * that is kept stopped boots.
+ */
+export function mayEnterServiceRunning(lifecycleState: string | undefined): boolean {
+  return /^(?:Standby|Warmed:(?:Running|Hibernated))$/.test(lifecycleState ?? "");
+}
+
+/**
  * Decides what this instance does about an address.
  *
  * @param target where the address should be

@@ -106,7 +106,13 @@ function withInterface(problem: Problem): Problem {
   const mac = INTERFACE_NAME.test(name) ? macOf(name) : undefined;
   return mac === undefined
     ? problem
-    : { ...problem, meant: { value: mac, what: `the MAC address of ${name}` } };
+    : {
+        ...problem,
+        meant: {
+          value: mac,
+          what: `the MAC address of ${name} on this instance (0 is the primary interface on every one)`,
+        },
+      };
 }
 
 function macOf(name: string): string | undefined {

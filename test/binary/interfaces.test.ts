@@ -209,8 +209,8 @@ describe.concurrent("interfaces", () => {
     expect(run.result).toMatchObject({ failure: "not-yet", exitStatus: 78 });
     expect(run.result?.["tries"]).toBeGreaterThan(1);
     expect(run.log[0]).toContain(`no network interface 2 on ${me.instanceId}`);
-    expect(run.log[0]).toContain(`${first.networkInterfaceId} (index 0, ${first.mac})`);
-    expect(run.log[0]).toContain(`${second.networkInterfaceId} (index 1, ${second.mac})`);
+    expect(run.log[0]).toContain(`0 (${first.networkInterfaceId}, ${first.mac})`);
+    expect(run.log[0]).toContain(`1 (${second.networkInterfaceId}, ${second.mac})`);
     expect(calls).toEqual([]);
   });
 

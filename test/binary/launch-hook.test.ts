@@ -43,7 +43,7 @@ describe.concurrent("by lifecycle state", () => {
         before: (region, me) => region.region.setLifecycle(me.instanceId, lifecycle),
       });
       expect(run.status, run.log.join("\n")).toBe(0);
-      expect(run.log.at(-1)).toBe(
+      expect(run.log.at(-1)).toContain(
         `the lifecycle hook ${HOOK} is left as it is: this instance is not in service (its Auto Scaling target state is ${lifecycle})`,
       );
       expect(calls).toEqual([]);

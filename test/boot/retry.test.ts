@@ -66,14 +66,14 @@ const CASES = [
     instance: mistaken,
     address: mistakenAddress,
     status: "78",
-    cause: `the tag allocation-id of ${mistaken.instanceId} is "203.0.113.1"`,
+    cause: `the tag allocation-id is "203.0.113.1", on ${mistaken.instanceId}`,
     correct: () => tagWith(mistakenAddress.allocationId),
   },
   {
     instance: far,
     address: farAddress,
     status: "75",
-    cause: "ec2.us-east-1.amazonaws.com: ",
+    cause: "EC2: connection ",
     correct: () => cloud.region.faults.clear(),
   },
   {

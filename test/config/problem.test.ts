@@ -31,7 +31,7 @@ const PROBLEMS: readonly (readonly [Problem, sentence: string, remedy: string])[
       meant: { value: "02:00:00:00:00:05", what: "the MAC address of ens5" },
     },
     'EIP_HEAL_INTERFACE in /etc/eip-heal.conf is "ens5"; did you mean 02:00:00:00:00:05, the MAC address of ens5? accepted: an interface id',
-    "set it to what is accepted: 02:00:00:00:00:05, the MAC address of ens5; or an interface id",
+    "set it to what is accepted: 02:00:00:00:00:05, the MAC address of ens5, or one of: an interface id",
   ],
   [
     { problem: "address and pool" },

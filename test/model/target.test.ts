@@ -43,7 +43,7 @@ describe("the place", () => {
   });
 
   test.each([
-    ["no such interface", 7, undefined, "NoInterface", "eni-00000000 (index 0, 0a:00:00:00:00:00)"],
+    ["no such interface", 7, undefined, "NoInterface", "0 (eni-00000000, 0a:00:00:00:00:00)"],
     ["no such index of card 0", 2, undefined, "NoInterface", "(index 2 of card 1, "],
     ["no such address", 0, "10.0.9.9", "NoSuchPrivateIp", "one of: 10.0.0.5, 10.0.0.6"],
     ["no address at all", 1, undefined, "NoPrivateIp", "an Elastic IP needs one"],

@@ -1,7 +1,9 @@
 /** What instance metadata tells: who this instance is, what it has, and the credentials of its role. */
 import { type Target, resolveTarget } from "../../model/target.ts";
-import { whyNotInService } from "../../reconcile/ownership.ts";
+import { RECHECK_TIMER } from "../../reconcile/drift.ts";
+import { mayEnterServiceRunning, whyNotInService } from "../../reconcile/ownership.ts";
 import { AWS_CODE, OWN_CODE, EXIT, Failure, lacksPermission } from "../../model/failure.ts";
+import type { Unit } from "../../model/unit.ts";
 import * as remedies from "../remedies.ts";
 import { failing, ok } from "../runner.ts";
 import type { Signer } from "../../run/ports.ts";
@@ -71,10 +73,16 @@ export function checkInstance({
       const self = await resultOf("identity");
       const because = whyNotInService(self);
       if (because !== undefined) {
+        const timer = await ports.machine.unit(RECHECK_TIMER, signal);
+        const isMissed =
+          mayEnterServiceRunning(self.lifecycleState) && timer !== undefined && !isOn(timer);
         return {
           mark: "warning",
           found: `${because}: a heal leaves the address alone`,
-          remedy: "nothing, if that is meant; a heal is due once it is in service",
+          remedy: isMissed
+            ? "it may enter service without a boot: turn on the timer that heals then"
+            : "nothing, if that is meant; a heal is due once it is in service",
+          ...(isMissed && { commands: [`systemctl enable --now ${RECHECK_TIMER}`] }),
           idle: true,
           value: undefined,
         };
@@ -175,6 +183,10 @@ export function checkInstance({
       return ok(`of ${source}${until}`, signer);
     },
   };
+
+  function isOn({ activity, enablement }: Unit): boolean {
+    return activity === "active" || enablement === "enabled";
+  }
 
   async function isReached(url: URL): Promise<boolean> {
     try {

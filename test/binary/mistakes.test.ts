@@ -1,0 +1,312 @@
+/**
+ * The mistakes that people make, one by one: the first line of the log names the cause, the first failure of doctor is the
+ * right one, and its cure, pasted, makes this instance heal and the next one of its group as well.
+ */
+import { describe, expect, test } from "vitest";
+import { allow } from "../../sim/iam.ts";
+import { runAgent } from "../support/agent.ts";
+import {
+  ALL,
+  conf,
+  fullPool,
+  heldBy,
+  HOUR,
+  inGroup,
+  MINE,
+  NOT_THERE,
+  play,
+  tag,
+} from "./changes.ts";
+import type { SetUp, Start } from "./set-up.ts";
+
+interface Mistake {
+  readonly name: string;
+  readonly start?: Start;
+  readonly breakIt: (setUp: SetUp) => void;
+  /** How the heal ends, and the first line that it logs. */
+  readonly status: number;
+  readonly line: RegExp;
+  /** The first check that fails, and what it says or what its cure is. */
+  readonly first: string;
+  readonly says: RegExp;
+}
+
+const twoInPool: Start = {
+  address: { tags: { "eip-pool": "web" } },
+  build: (world) => void world.address({ tags: { "eip-pool": "web" } }),
+};
+const withTag = (value: (setUp: SetUp) => string) => (setUp: SetUp) =>
+  tag({ "allocation-id": value(setUp) })(setUp);
+const AN_ID = "eipalloc-0123456789abcdef0";
+
+const MISTAKES: readonly Mistake[] = [
+  {
+    name: "the tag holds the address",
+    breakIt: withTag(() => "203.0.113.1"),
+    status: 78,
+    line: /^FAILED \(78\): the tag allocation-id is "203\.0\.113\.1"/,
+    first: "wanted",
+    says: /not the address itself \(aws ec2 describe-addresses --public-ips 203\.0\.113\.1\)/,
+  },
+  {
+    name: "the tag holds an association id",
+    breakIt: withTag(() => "eipassoc-0123456789abcdef0"),
+    status: 78,
+    line: /^FAILED \(78\): the tag allocation-id is "eipassoc-0123456789abcdef0"/,
+    first: "wanted",
+    says: /not an association id, which changes with every move/,
+  },
+  {
+    name: "the tag holds two addresses",
+    breakIt: withTag(({ allocationId }) => `${allocationId},${AN_ID}`),
+    status: 78,
+    line: /^FAILED \(78\): the tag allocation-id is "eipalloc-\w+,eipalloc-\w+"/,
+    first: "wanted",
+    says: /and one only: an instance has one address in one place/,
+  },
+  {
+    name: "the tag holds an ARN",
+    breakIt: withTag(({ allocationId }) => `arn:aws:ec2:us-east-1:1:elastic-ip/${allocationId}`),
+    status: 78,
+    line: /^FAILED \(78\): the tag allocation-id is "arn:aws:ec2:us-east-1:1:elastic-ip\//,
+    first: "wanted",
+    says: /did you mean eipalloc-\w+\?/,
+  },
+  {
+    name: "the group has the tag and does not propagate it",
+    breakIt: tag({ "allocation-id": null }),
+    status: 78,
+    line: /^no tag allocation-id or eip-pool \(yet\) on i-\w+; tag the Auto Scaling group web with /,
+    first: "wanted",
+    says: /^tag this instance with allocation-id, and its Auto Scaling group web for those to come/,
+  },
+  ...["Allocation-Id", "allocation_id", "allocationid", "eip-allocation-id", "ElasticIp"].map(
+    (key): Mistake => ({
+      name: `the key of the tag is ${key}`,
+      breakIt: (setUp) => tag({ "allocation-id": null, [key]: setUp.allocationId })(setUp),
+      status: 78,
+      line: new RegExp(`^no tag allocation-id .*; did you mean its tag ${key}\\? `),
+      first: "wanted",
+      says: new RegExp(`^did you mean its tag ${key}\\? `),
+    }),
+  ),
+  {
+    name: "the address is of another region",
+    breakIt: withTag(() => NOT_THERE),
+    status: 78,
+    line: new RegExp(`^no address ${NOT_THERE} in us-east-1; is it released, in another region or`),
+    first: "address",
+    says: /it was released, or is in another region or account/,
+  },
+  {
+    name: "the role may not associate",
+    breakIt: ({ region, me }) => region.region.setPolicy(me.role ?? "", allow(ALL.slice(0, 2))),
+    status: 77,
+    line: /^not allowed: ec2:AssociateAddress on arn:/,
+    first: "associate",
+    says: /eip-heal policy/,
+  },
+  {
+    name: "a key of the settings is misspelt",
+    breakIt: conf("EIP_HEAL_TAKOVER=never"),
+    status: 78,
+    line: /^FAILED \(78\): unknown setting EIP_HEAL_TAKOVER in \S+; did you mean EIP_HEAL_TAKEOVER\?/,
+    first: "settings",
+    says: /give it its right name: EIP_HEAL_TAKEOVER$/,
+  },
+  {
+    name: "a value of the settings is misspelt",
+    breakIt: conf("EIP_HEAL_TAKEOVER=newst"),
+    status: 78,
+    line: /^FAILED \(78\): EIP_HEAL_TAKEOVER in \S+ is "newst"; did you mean newest\?/,
+    first: "settings",
+    says: /^set it to what is accepted: newest, or one of: /,
+  },
+  {
+    name: "an interface that is not there",
+    breakIt: conf("EIP_HEAL_INTERFACE=1"),
+    status: 78,
+    line: /^no network interface 1 on i-\w+; set EIP_HEAL_INTERFACE to one of: 0 \(eni-/,
+    first: "interface",
+    says: /^set EIP_HEAL_INTERFACE in \S+ to one of: 0 \(eni-\w+, /,
+  },
+  {
+    name: "the name of the pool is misspelt, in the tag",
+    start: twoInPool,
+    breakIt: tag({ "allocation-id": null, "eip-pool": "wbe" }),
+    status: 75,
+    line: /^no address carries that tag \(the pool eip-pool=wbe\)/,
+    first: "address",
+    says: /^did you mean web\? correct the tag eip-pool of this instance, and of its Auto Scaling group web/,
+  },
+  {
+    name: "the name of the pool is misspelt, in the settings",
+    start: twoInPool,
+    breakIt: conf("EIP_HEAL_POOL=eip-pool=wbe"),
+    status: 75,
+    line: /^no address carries that tag \(the pool eip-pool=wbe\)/,
+    first: "address",
+    says: /^did you mean web\? set EIP_HEAL_POOL=eip-pool=web in /,
+  },
+];
+
+describe.concurrent("a mistake", { timeout: 120_000 }, () => {
+  test.each(MISTAKES)("$name", ({ start, breakIt, status, line, first, says }) =>
+    play({ start: { ...start, ...inGroup }, breakIt }, async (setUp) => {
+      const before = tagsOf(setUp);
+      const failed = await setUp.run("--deadline", "5s");
+      expect(failed.status, failed.log.join("\n")).toBe(status);
+      expect(failed.log[0]).toMatch(line);
+      expect(failed.log.at(-1)).toMatch(new RegExp(`^FAILED \\(${status}\\): `));
+      expect(failed.log.at(-1)).toMatch(/; run: eip-heal doctor$/);
+
+      const checkup = await setUp.doctor();
+      expect(checkup.first, JSON.stringify(checkup, null, 1)).toBe(first);
+      const check = checkup.checks.find(({ mark }) => mark === "failed");
+      expect(check?.cure).toMatch(says);
+      expect(check?.commands?.join("\n") ?? "").not.toContain("allocate-address");
+      if (check !== undefined) setUp.follow(check);
+      const healed = await setUp.run();
+      expect(healed.status, healed.log.join("\n")).toBe(0);
+
+      const tags = { ...before, ...setUp.groupTags["web"] };
+      await expectNextHeals(setUp, tags);
+    }),
+  );
+
+  /** The instance that Auto Scaling launches next, with the tags that the group has now. */
+  async function expectNextHeals(
+    { region, conf: lines, environment }: SetUp,
+    tags: Readonly<Record<string, string>>,
+  ): Promise<void> {
+    const next = await region.launch({
+      ...inGroup.instance,
+      role: "full",
+      metadataTags: true,
+      autoPublicIp: true,
+      tags,
+    });
+    region.region.running(next.instanceId);
+    const run = await runAgent(region, next.instanceId, {
+      flags: ["--deadline", "60s"],
+      environment,
+      conf: lines?.join("\n") ?? "",
+    });
+    expect(run.status, run.log.join("\n")).toBe(0);
+    expect(run.result).toMatchObject({ outcome: "settled", instanceId: next.instanceId });
+  }
+});
+
+describe.concurrent("a mistake that nothing fails of is a warning in log and doctor", () => {
+  test.each([
+    ["TAKEOVER=never", /^TAKEOVER in \S+ is ignored; did you mean EIP_HEAL_TAKEOVER\?$/],
+    ["eip_heal_takeover=never", /^eip_heal_takeover in \S+ is ignored; did you mean EIP_HEAL_TAK/],
+    ["EIPHEAL_TAKEOVER=never", /^EIPHEAL_TAKEOVER in \S+ is ignored; did you mean EIP_HEAL_TAK/],
+  ])("%s", (setting, told) =>
+    play({ breakIt: conf(setting) }, async (setUp) => {
+      const healed = await setUp.run();
+      expect(healed.status).toBe(0);
+      expect(healed.log[0]).toMatch(told);
+      const offline = await setUp.run("check-config");
+      expect(offline.log[0]).toMatch(told);
+
+      const check = await settingsCheck(setUp);
+      expect(check).toMatchObject({
+        mark: "warning",
+        found: expect.stringMatching(told) as string,
+      });
+      if (check !== undefined) setUp.follow(check);
+      expect(setUp.conf).toEqual(["EIP_HEAL_TAKEOVER=never"]);
+      expect(await settingsCheck(setUp)).toMatchObject({ mark: "ok" });
+    }),
+  );
+
+  test("a key that is given twice", () =>
+    play({}, async (setUp) => {
+      const { allocationId } = setUp;
+      const key = "EIP_HEAL_ALLOCATION_ID";
+      setUp.conf = [`${key}=${AN_ID}`, `${key}=${allocationId}`];
+      const told = new RegExp(
+        `^${key} is given more than once in \\S+, and only the last one counts$`,
+      );
+      const healed = await setUp.run();
+      expect(healed.log[0]).toMatch(told);
+      expect(healed.result).toMatchObject({ allocationId });
+      expect(await settingsCheck(setUp)).toMatchObject({
+        mark: "warning",
+        found: expect.stringMatching(told) as string,
+      });
+    }));
+
+  test("both tags, in doctor", () =>
+    play({ breakIt: tag({ "eip-pool": "web" }) }, async (setUp) => {
+      const { checks, healthy } = await setUp.doctor();
+      expect(healthy).toBe(true);
+      expect(checks.find(({ id }) => id === "wanted")).toMatchObject({
+        mark: "warning",
+        found: `${setUp.allocationId}, by the tag allocation-id; the tag eip-pool=web is there too, and is ignored`,
+      });
+    }));
+
+  const settingsCheck = async (setUp: SetUp) =>
+    (await setUp.doctor()).checks.find(({ id }) => id === "settings");
+});
+
+describe.concurrent("a pool, before anything is bought", () => {
+  test("the pools that there are are listed", () =>
+    play(
+      {
+        start: {
+          build: (world) => {
+            for (const pool of ["api", "api", "batch"])
+              world.address({ tags: { "eip-pool": pool } });
+          },
+        },
+        breakIt: conf("EIP_HEAL_POOL=eip-pool=frontend"),
+      },
+      async (setUp) => {
+        const { checks } = await setUp.doctor();
+        const check = checks.find(({ mark }) => mark === "failed");
+        expect(check?.found).toBe(
+          "no address carries the tag eip-pool=frontend; there are eip-pool=api (2 addresses), eip-pool=batch (1 address)",
+        );
+        expect(check?.cure).toMatch(
+          /^name one of these pools, or tag another address for the pool/,
+        );
+        expect(check?.commands?.[0]).toMatch(/^aws ec2 describe-addresses /);
+      },
+    ));
+
+  test("a full one: the addresses that nobody holds come first", () =>
+    play(
+      { start: fullPool(MINE + HOUR), breakIt: conf("EIP_HEAL_POOL=eip-pool=web") },
+      async (setUp) => {
+        const check = (await setUp.doctor()).checks.find(({ mark }) => mark === "failed");
+        expect(check?.commands).toEqual([
+          expect.stringMatching(/^aws ec2 describe-addresses .*AssociationId==null/),
+          expect.stringMatching(/^aws ec2 create-tags .*--resources ALLOCATION_ID .*Value=web$/),
+        ]);
+      },
+    ));
+});
+
+test("the address is wanted back on the old instance", () =>
+  play({ start: heldBy({ launchTime: MINE + HOUR }) }, async (setUp) => {
+    const yielded = await setUp.run();
+    expect(yielded.status).toBe(69);
+    expect(yielded.log).toEqual([
+      expect.stringMatching(/^yielded: a newer instance has eipalloc-.*; run: eip-heal doctor$/),
+    ]);
+    const checkup = await setUp.doctor();
+    expect(checkup.first).toBe("holder");
+    const { cure = "" } = checkup.checks.find(({ id }) => id === "holder") ?? {};
+    const [, flags = ""] = /to take it here now: sudo eip-heal ([^;]+);/.exec(cure) ?? [];
+    const taken = await setUp.run(...flags.split(" "));
+    expect(taken.status, taken.log.join("\n")).toBe(0);
+    expect(taken.result).toMatchObject({ change: "taken" });
+  }));
+
+/** The tags of the instance, as its group gives them to all. */
+function tagsOf({ region, me }: SetUp): Readonly<Record<string, string>> {
+  return region.region.records.instance(me.instanceId)?.tags ?? {};
+}
