@@ -47,8 +47,8 @@ export const ROWS: readonly Row[] = [
     name: "both an address and a pool",
     first: ["settings"],
     status: 78,
-    breakIt: (setUp) => {
-      setUp.conf = [`EIP_HEAL_ALLOCATION_ID=${setUp.allocationId}`, "EIP_HEAL_POOL=eip-pool=web"];
+    breakIt: (scene) => {
+      scene.conf = [`EIP_HEAL_ALLOCATION_ID=${scene.allocationId}`, "EIP_HEAL_POOL=eip-pool=web"];
     },
   },
   {
@@ -61,7 +61,7 @@ export const ROWS: readonly Row[] = [
     name: "a settings file that is not there",
     first: ["settings"],
     status: 78,
-    breakIt: (setUp) => (setUp.conf = undefined),
+    breakIt: (scene) => (scene.conf = undefined),
   },
   {
     name: "a region that is none",
@@ -183,9 +183,9 @@ export const ROWS: readonly Row[] = [
     name: "an endpoint that does not speak TLS",
     first: ["tls"],
     status: 75,
-    breakIt: (setUp) => {
-      const url = setUp.region.ec2Url.replace("http:", "https:");
-      environment({ AWS_ENDPOINT_URL_EC2: url })(setUp);
+    breakIt: (scene) => {
+      const url = scene.region.ec2Url.replace("http:", "https:");
+      environment({ AWS_ENDPOINT_URL_EC2: url })(scene);
     },
   },
   {
@@ -303,9 +303,9 @@ export const ROWS: readonly Row[] = [
     first: ["describe-addresses"],
     status: 77,
     start: { address: { tags: { "eip-pool": "web" } } },
-    breakIt: (setUp) => {
-      conf("EIP_HEAL_POOL=eip-pool=web")(setUp);
-      without("DescribeAddresses")(setUp);
+    breakIt: (scene) => {
+      conf("EIP_HEAL_POOL=eip-pool=web")(scene);
+      without("DescribeAddresses")(scene);
     },
   },
   {
@@ -345,10 +345,10 @@ export const ROWS: readonly Row[] = [
     first: ["launch-hook"],
     status: 77,
     start: { ...inGroup, instance: { ...inGroup.instance, metadataTags: false } },
-    breakIt: (setUp) => {
-      conf(`EIP_HEAL_LIFECYCLE_HOOK=${HOOK}`)(setUp);
+    breakIt: (scene) => {
+      conf(`EIP_HEAL_LIFECYCLE_HOOK=${HOOK}`)(scene);
       const actions = [...ALL, "autoscaling:CompleteLifecycleAction"];
-      setUp.region.region.setPolicy(setUp.me.role ?? "", allow(actions));
+      scene.region.region.setPolicy(scene.me.role ?? "", allow(actions));
     },
   },
 
@@ -371,9 +371,9 @@ export const ROWS: readonly Row[] = [
     name: "no tag, and no AssociateAddress",
     first: ["wanted", "associate"],
     status: 78,
-    breakIt: (setUp) => {
-      tag({ "allocation-id": null })(setUp);
-      without("AssociateAddress")(setUp);
+    breakIt: (scene) => {
+      tag({ "allocation-id": null })(scene);
+      without("AssociateAddress")(scene);
     },
   },
   {
@@ -390,9 +390,9 @@ export const ROWS: readonly Row[] = [
     first: ["displaced", "associate"],
     status: 78,
     start: another,
-    breakIt: (setUp) => {
-      conf("EIP_HEAL_DISPLACE=no")(setUp);
-      without("AssociateAddress")(setUp);
+    breakIt: (scene) => {
+      conf("EIP_HEAL_DISPLACE=no")(scene);
+      without("AssociateAddress")(scene);
     },
   },
   {
@@ -400,9 +400,9 @@ export const ROWS: readonly Row[] = [
     first: ["describe-instances"],
     status: 77,
     start: heldBy({ launchTime: MINE - HOUR }),
-    breakIt: (setUp) => {
-      setUp.offsetMs = -9 * HOUR;
-      without("DescribeInstances")(setUp);
+    breakIt: (scene) => {
+      scene.offsetMs = -9 * HOUR;
+      without("DescribeInstances")(scene);
     },
   },
 ];

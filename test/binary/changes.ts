@@ -3,41 +3,40 @@ import { expect } from "vitest";
 import { CHECKS } from "../../src/doctor/catalog.ts";
 import type { InstanceSpec } from "../../sim/build.ts";
 import { allow } from "../../sim/iam.ts";
-import { type Checkup, SetUp, type Start } from "./set-up.ts";
+import type { Scene, Setting, Start } from "../support/scenario.ts";
+import type { Checkup } from "./checkup.ts";
 
 export const ALL = ["ec2:DescribeInstances", "ec2:DescribeAddresses", "ec2:AssociateAddress"];
 export const NOT_THERE = "eipalloc-0fffffffffffffff0";
 export const MINE = Date.UTC(2026, 10, 1, 12);
 export const HOUR = 3_600_000;
 
-export interface Row {
+export interface Row extends Setting {
   readonly name: string;
   /** The first check that fails, in each round of following a cure. */
   readonly first: readonly string[];
   /** Exit status of a heal while it is broken. */
   readonly status: number;
-  readonly start?: Start;
-  readonly breakIt?: (setUp: SetUp) => void;
 }
 
 export const conf =
   (...lines: string[]) =>
-  (setUp: SetUp): void => {
-    setUp.conf = lines;
+  (scene: Scene): void => {
+    scene.conf = lines;
   };
 export const environment =
   (variables: Record<string, string>) =>
-  (setUp: SetUp): void => {
-    Object.assign(setUp.environment, variables);
+  (scene: Scene): void => {
+    Object.assign(scene.environment, variables);
   };
 export const tag =
   (tags: Record<string, string | null>) =>
-  ({ region, me }: SetUp): void =>
+  ({ region, me }: Scene): void =>
     region.region.tag(me.instanceId, tags);
 /** The role lacks these actions. */
 export const without =
   (...actions: string[]) =>
-  ({ region, me }: SetUp): void =>
+  ({ region, me }: Scene): void =>
     region.region.setPolicy(
       me.role ?? "",
       allow(ALL.filter((one) => !actions.includes(one.replace("ec2:", "")))),
@@ -73,9 +72,9 @@ export const poolUnderHook = (addresses: number, isHere = false): Start => ({
 });
 export const poolSettings =
   (...lines: string[]) =>
-  (setUp: SetUp): void => {
-    conf("EIP_HEAL_POOL=eip-pool=web", `EIP_HEAL_LIFECYCLE_HOOK=${HOOK}`, ...lines)(setUp);
-    setUp.region.region.setPolicy(setUp.me.role ?? "", allow([...ALL, "autoscaling:*"]));
+  (scene: Scene): void => {
+    conf("EIP_HEAL_POOL=eip-pool=web", `EIP_HEAL_LIFECYCLE_HOOK=${HOOK}`, ...lines)(scene);
+    scene.region.region.setPolicy(scene.me.role ?? "", allow([...ALL, "autoscaling:*"]));
   };
 
 const MARKS = ["ok", "warning", "failed", "skipped"];
@@ -104,23 +103,10 @@ export function expectSchema(checkup: Checkup): void {
   }
 }
 
-export function expectNoWrite({ region }: SetUp): void {
+export function expectNoWrite({ region }: Scene): void {
   const writes = region.calls.filter(
     ({ action, params }) =>
       action !== "" && !action.startsWith("Describe") && params["DryRun"] !== "true",
   );
   expect(writes).toEqual([]);
-}
-
-export async function play<T>(
-  row: Pick<Row, "start" | "breakIt">,
-  act: (setUp: SetUp) => Promise<T>,
-): Promise<T> {
-  const setUp = await SetUp.start(row.start);
-  try {
-    row.breakIt?.(setUp);
-    return await act(setUp);
-  } finally {
-    await setUp.close();
-  }
 }

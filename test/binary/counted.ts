@@ -3,7 +3,7 @@ import { expect } from "vitest";
 import type { RunningRegion } from "../../sim/server.ts";
 import type { BuiltInstance, World } from "../../sim/world.ts";
 import { type AgentOptions, type AgentRun, runAgent } from "../support/agent.ts";
-import { inRegion } from "../support/scenario.ts";
+import { inRegion } from "../support/region.ts";
 
 /** Look, act, look again, and once more after the hold: what associating a free address takes. */
 export const FREE = [

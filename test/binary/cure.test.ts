@@ -8,7 +8,7 @@ import type { InstanceSpec } from "../../sim/build.ts";
 import type { PolicyDocument } from "../../sim/iam.ts";
 import { aWorld, type World } from "../../sim/world.ts";
 import { type AgentRun, runAgent } from "../support/agent.ts";
-import { inRegion } from "../support/scenario.ts";
+import { inRegion } from "../support/region.ts";
 
 interface Group {
   readonly world?: Parameters<typeof aWorld>[0];

@@ -1,6 +1,7 @@
 /** What doctor tells of the units on this machine. */
 import { describe, expect, test } from "vitest";
-import { SetUp } from "./set-up.ts";
+import { type Scene, scenario } from "../support/scenario.ts";
+import { doctor } from "./checkup.ts";
 
 describe("the machine", () => {
   const UNIT = {
@@ -12,15 +13,11 @@ describe("the machine", () => {
     ExecMainExitTimestampMonotonic: "123456",
     NeedDaemonReload: "no",
   };
-  const check = async (units: Parameters<SetUp["systemd"]>[0], id: string) => {
-    const setUp = await SetUp.start();
-    try {
-      setUp.systemd(units);
-      return (await setUp.doctor()).checks.find((one) => one.id === id);
-    } finally {
-      await setUp.close();
-    }
-  };
+  const check = (units: Parameters<Scene["systemd"]>[0], id: string) =>
+    scenario({}, async (scene) => {
+      scene.systemd(units);
+      return (await doctor(scene)).checks.find((one) => one.id === id);
+    });
 
   test.concurrent.each<[string, Partial<typeof UNIT>, RegExp, string[]?]>([
     ["enabled and done", {}, /is enabled; active, its last run succeeded$/],
@@ -65,9 +62,7 @@ describe("the machine", () => {
   });
 
   test("without systemd that is said, and no warning", async () => {
-    const setUp = await SetUp.start();
-    const { checks } = await setUp.doctor();
-    await setUp.close();
+    const { checks } = await scenario({}, doctor);
     expect(checks.find(({ id }) => id === "unit")).toMatchObject({
       mark: "ok",
       found: /no systemd/,

@@ -1,19 +1,9 @@
 /** What doctor tells of permissions: by a dry run of the association, and of those that are optional. */
 import { describe, expect, test } from "vitest";
 import { allow } from "../../sim/iam.ts";
-import {
-  ALL,
-  another,
-  conf,
-  fullPool,
-  heldBy,
-  HOOK,
-  HOUR,
-  inGroup,
-  MINE,
-  play,
-} from "./changes.ts";
-import { SetUp, type Start } from "./set-up.ts";
+import { ALL, another, conf, fullPool, heldBy, HOOK, HOUR, inGroup, MINE } from "./changes.ts";
+import { type Scene, scenario, type Start } from "../support/scenario.ts";
+import { doctor } from "./checkup.ts";
 
 describe("the dry run of AssociateAddress", () => {
   test.concurrent.each<[string, Start, string[]?]>([
@@ -35,12 +25,12 @@ describe("the dry run of AssociateAddress", () => {
       ["EIP_HEAL_POOL=eip-pool=web", "EIP_HEAL_POOL_TAKEOVER=oldest"],
     ],
   ])("asks for what the heal asks for: %s", async (_, start, lines = []) =>
-    play({ start, breakIt: conf(...lines) }, async (setUp) => {
-      const checkup = await setUp.doctor();
+    scenario({ start, breakIt: conf(...lines) }, async (scene) => {
+      const checkup = await doctor(scene);
       expect(checkup.healthy, JSON.stringify(checkup, null, 1)).toBe(true);
-      const healed = await setUp.run();
+      const healed = await scene.run();
       expect(healed.status, healed.log.join("\n")).toBe(0);
-      const [dry, real, ...more] = setUp.region.calls.flatMap(({ action, params }) =>
+      const [dry, real, ...more] = scene.region.calls.flatMap(({ action, params }) =>
         action === "AssociateAddress" ? [params] : [],
       );
       expect(more).toEqual([]);
@@ -48,14 +38,14 @@ describe("the dry run of AssociateAddress", () => {
     }),
   );
 
-  const answered = (effect: Parameters<SetUp["region"]["faults"]["add"]>[0]["effect"]) =>
-    play(
+  const answered = (effect: Parameters<Scene["region"]["faults"]["add"]>[0]["effect"]) =>
+    scenario(
       {
         breakIt: ({ region }) =>
           region.faults.add({ service: "ec2", action: "AssociateAddress", effect }),
       },
-      async (setUp) => {
-        const checkup = await setUp.doctor();
+      async (scene) => {
+        const checkup = await doctor(scene);
         return { ...checkup, check: checkup.checks.find(({ id }) => id === "associate") };
       },
     );
@@ -136,10 +126,10 @@ describe("what is optional is a note, whatever comes out", () => {
   const isMember: Start = { ...inGroup, groups: { web: HOOK } };
   const silent =
     (service: "ec2" | "autoscaling", action: string) =>
-    (setUp: SetUp): void =>
-      void setUp.region.faults.add({ service, action, effect: { do: "silence" } });
+    (scene: Scene): void =>
+      void scene.region.faults.add({ service, action, effect: { do: "silence" } });
 
-  test.concurrent.each<[string, Start, string[], RegExp, ((setUp: SetUp) => void)?]>([
+  test.concurrent.each<[string, Start, string[], RegExp, ((scene: Scene) => void)?]>([
     [
       "neither, and in no group",
       {},
@@ -179,11 +169,11 @@ describe("what is optional is a note, whatever comes out", () => {
         }),
     ],
   ])("%s", async (_, start, actions, found, breakIt) =>
-    play({ start }, async (setUp) => {
-      const { region, me } = setUp;
+    scenario({ start }, async (scene) => {
+      const { region, me } = scene;
       region.region.setPolicy(me.role ?? "", allow([...ALL, ...actions]));
-      breakIt?.(setUp);
-      const checkup = await setUp.doctor();
+      breakIt?.(scene);
+      const checkup = await doctor(scene);
       const check = checkup.checks.find(({ id }) => id === "optional");
       expect(check).toMatchObject({ mark: "ok", found: expect.stringMatching(found) as string });
       expect(checkup).toMatchObject({ healthy: true, exitStatus: 0 });

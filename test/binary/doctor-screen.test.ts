@@ -2,9 +2,11 @@
 import { execFile, execFileSync } from "node:child_process";
 import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
+import { scenario } from "../support/scenario.ts";
+import { doctor } from "./checkup.ts";
 import { CHECKS } from "../../src/doctor/catalog.ts";
 import { ARGUMENTS, PROGRAM } from "../support/agent.ts";
-import { ALL, play, without } from "./changes.ts";
+import { ALL, without } from "./changes.ts";
 import { onTerminal } from "./terminal.ts";
 
 describe("the screen", () => {
@@ -17,8 +19,8 @@ describe("the screen", () => {
       .map((line) => line.replace(/^\r/, ""));
 
   test("without a terminal: a word, a name, a sentence on each line, and nothing else", async () =>
-    play(row, async (setUp) => {
-      const { stdout, status } = await setUp.run("doctor");
+    scenario(row, async (scene) => {
+      const { stdout, status } = await scene.run("doctor");
       expect(status).toBe(77);
       expect(stdout).not.toContain(ESCAPE);
       expect(stdout).toMatch(/^[ -~\n]+$/);
@@ -46,8 +48,8 @@ describe("the screen", () => {
     }));
 
   test("a reader that goes away changes nothing: the exit status is that of the checkup", async () =>
-    play(row, async (setUp) => {
-      const { environment, flags } = setUp.prepare();
+    scenario(row, async (scene) => {
+      const { environment, flags } = scene.prepare();
       const piped = await promisify(execFile)(
         "bash",
         [
@@ -65,10 +67,10 @@ describe("the screen", () => {
     }));
 
   test("what is skipped for the same reason is one line", async () =>
-    play(
+    scenario(
       { breakIt: without("AssociateAddress", ...ALL.map((one) => one.slice(4))) },
-      async (setUp) => {
-        const { stdout } = await setUp.run("doctor");
+      async (scene) => {
+        const { stdout } = await scene.run("doctor");
         expect(stdout).toMatch(
           /^skipped not checked: address, holder, displaced, associate, because of: describe-instances$/m,
         );
@@ -76,13 +78,13 @@ describe("the screen", () => {
     ));
 
   test("the policy that cures several checks is shown once, and JSON has it with each", async () =>
-    play({ breakIt: without("DescribeAddresses", "AssociateAddress") }, async (setUp) => {
-      const { stdout } = await setUp.run("doctor");
+    scenario({ breakIt: without("DescribeAddresses", "AssociateAddress") }, async (scene) => {
+      const { stdout } = await scene.run("doctor");
       expect(stdout.match(/put-role-policy --role-name/g)).toHaveLength(1);
       const cures = stdout.split("\n").filter((line) => /^ {8}cure: allow/.test(line));
       expect(cures).toHaveLength(2);
       expect(cures[1]).toMatch(/ \(command: see describe-addresses\)$/);
-      const { checks } = await setUp.doctor();
+      const { checks } = await doctor(scene);
       const commands = checks.flatMap((check) => check.commands ?? []);
       const puts = commands.filter((command) => command.includes("put-role-policy"));
       expect(puts).toHaveLength(2);
@@ -90,8 +92,8 @@ describe("the screen", () => {
     }));
 
   test.each([40, 80, 200])("%d columns wide", async (columns) =>
-    play(row, async (setUp) => {
-      const { output, status } = await onTerminal(setUp, ["doctor"], columns, {
+    scenario(row, async (scene) => {
+      const { output, status } = await onTerminal(scene, ["doctor"], columns, {
         LANG: "C.UTF-8",
         TERM: "xterm",
       });
@@ -123,7 +125,7 @@ describe("the screen", () => {
         "full",
         "--policy-name",
       ]);
-      const printed = await setUp.run("policy");
+      const printed = await scene.run("policy");
       expect(JSON.parse(words[7] ?? "")).toEqual(JSON.parse(printed.stdout));
     }),
   );
@@ -134,8 +136,8 @@ describe("the screen", () => {
   ])(
     "on a terminal with %s: no escape sequence, and no line that is rewritten",
     async (_, variables) =>
-      play(row, async (setUp) => {
-        const { output } = await onTerminal(setUp, ["doctor"], 80, variables);
+      scenario(row, async (scene) => {
+        const { output } = await onTerminal(scene, ["doctor"], 80, variables);
         expect(output).not.toContain(ESCAPE);
         expect(output).not.toMatch(/\r(?!\n)/);
         expect(output).toContain("✗ associate");
@@ -143,8 +145,8 @@ describe("the screen", () => {
   );
 
   test("a terminal that shows ASCII only gets words", async () =>
-    play(row, async (setUp) => {
-      const { output } = await onTerminal(setUp, ["doctor"], 80, { LC_ALL: "C", NO_COLOR: "1" });
+    scenario(row, async (scene) => {
+      const { output } = await onTerminal(scene, ["doctor"], 80, { LC_ALL: "C", NO_COLOR: "1" });
       expect(output).toMatch(/^[ -~\r\n]+$/);
       expect(output).toMatch(/^failed {2}associate/m);
     }));

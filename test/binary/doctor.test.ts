@@ -2,9 +2,6 @@
  * Broken set-ups, one fault each and some with two: doctor names the cause as its first failure, says how a
  * heal would end, and following its cure to the letter makes the next heal succeed.
  */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { allow } from "../../sim/iam.ts";
 import { makeAuthority } from "../support/certificates.ts";
@@ -21,24 +18,27 @@ import {
   HOUR,
   inGroup,
   MINE,
-  play,
   poolSettings,
   poolUnderHook,
   type Row,
   tag,
   without,
 } from "./changes.ts";
-import { SetUp, type Start } from "./set-up.ts";
+import { inFolder } from "../support/region.ts";
+import { type Scene, scenario, type Start } from "../support/scenario.ts";
+import { doctor } from "./checkup.ts";
+import { Operator } from "./operator.ts";
 
 describe("a broken set-up", () => {
   test.concurrent.each(ROWS)("$name", async ({ first, status, ...row }) =>
-    play(row, async (setUp) => {
-      let checkup = await setUp.doctor();
+    scenario(row, async (scene) => {
+      const operator = new Operator(scene);
+      let checkup = await doctor(scene);
       expectSchema(checkup);
-      expectNoWrite(setUp);
+      expectNoWrite(scene);
       expect(checkup.exitStatus, JSON.stringify(checkup, null, 1)).toBe(status);
       expect(checkup.status).toBe(status);
-      const broken = await setUp.run("--deadline", "5s");
+      const broken = await scene.run("--deadline", "5s");
       expect(broken.status, broken.log.join("\n")).toBe(status);
 
       for (const id of first) {
@@ -46,13 +46,13 @@ describe("a broken set-up", () => {
         expect(checkup.first, JSON.stringify(checkup, null, 1)).toBe(id);
         const check = checkup.checks.find(({ mark }) => mark === "failed");
         expect(check?.id).toBe(id);
-        if (check !== undefined) setUp.follow(check);
-        checkup = await setUp.doctor();
+        if (check !== undefined) operator.follow(check);
+        checkup = await doctor(scene);
         expectSchema(checkup);
       }
       expect(checkup.healthy, JSON.stringify(checkup, null, 1)).toBe(true);
       expect(checkup.status).toBe(0);
-      const healed = await setUp.run();
+      const healed = await scene.run();
       expect(healed.status, healed.log.join("\n")).toBe(0);
       expect(healed.result).toMatchObject({ outcome: "settled" });
     }),
@@ -60,21 +60,21 @@ describe("a broken set-up", () => {
 
   test("a full pool: the setting that would help is named only where an older instance holds an address", async () => {
     const cureOf = (launchTime: number) =>
-      play(
+      scenario(
         { start: fullPool(launchTime), breakIt: conf("EIP_HEAL_POOL=eip-pool=web") },
-        async (setUp) => (await setUp.doctor()).checks.find(({ id }) => id === "address")?.cure,
+        async (scene) => (await doctor(scene)).checks.find(({ id }) => id === "address")?.cure,
       );
     expect(await cureOf(MINE - HOUR)).toContain("set EIP_HEAL_POOL_TAKEOVER=oldest in ");
     expect(await cureOf(MINE + HOUR)).toMatch(/^let another instance go, or tag another address/);
   });
 
   test("a pool with none to spare under a lifecycle hook: one address more takes the warning away", () =>
-    play({ start: poolUnderHook(1), breakIt: poolSettings() }, async (setUp) => {
+    scenario({ start: poolUnderHook(1), breakIt: poolSettings() }, async (scene) => {
       const warning = async () =>
-        (await setUp.doctor()).checks.find(({ id, mark }) => id === "address" && mark !== "ok");
+        (await doctor(scene)).checks.find(({ id, mark }) => id === "address" && mark !== "ok");
       const before = await warning();
       expect(before).toMatchObject({ mark: "warning", found: /with none to spare for us-east-1a/ });
-      setUp.region.region.allocate({ tags: { "eip-pool": "web" } });
+      scene.region.region.allocate({ tags: { "eip-pool": "web" } });
       expect(await warning()).toBeUndefined();
     }));
 
@@ -84,28 +84,26 @@ describe("a broken set-up", () => {
   });
 });
 
-test("a certificate that nobody here trusts", async () => {
-  const folder = mkdtempSync(join(tmpdir(), "eip-heal-ca-"));
-  const authority = await makeAuthority(folder);
-  const tls = await authority.issue("localhost");
-  const setUp = await SetUp.start({ region: { tls } });
-  setUp.authority = authority.file;
-  setUp.ec2Url = setUp.ec2Url.replace("127.0.0.1", "localhost");
-  const checkup = await setUp.doctor();
-  expectSchema(checkup);
-  expect(checkup).toMatchObject({ first: "tls", exitStatus: 75 });
-  const broken = await setUp.run("--deadline", "5s");
-  expect(broken.status).toBe(75);
-  const check = checkup.checks.find(({ id }) => id === "tls");
-  if (check !== undefined) setUp.follow(check);
-  const again = await setUp.doctor();
-  expect(again.healthy, JSON.stringify(again, null, 1)).toBe(true);
-  expect(again.checks.find(({ id }) => id === "tls")?.found).toContain("TLSv1.3");
-  const healed = await setUp.run();
-  expect(healed.status, healed.log.join("\n")).toBe(0);
-  await setUp.close();
-  rmSync(folder, { recursive: true });
-});
+test("a certificate that nobody here trusts", () =>
+  inFolder(async (folder) => {
+    const authority = await makeAuthority(folder);
+    const tls = await authority.issue("localhost");
+    await scenario({ start: { region: { tls } } }, async (scene) => {
+      scene.ec2Url = scene.ec2Url.replace("127.0.0.1", "localhost");
+      const checkup = await doctor(scene);
+      expectSchema(checkup);
+      expect(checkup).toMatchObject({ first: "tls", exitStatus: 75 });
+      const broken = await scene.run("--deadline", "5s");
+      expect(broken.status).toBe(75);
+      const check = checkup.checks.find(({ id }) => id === "tls");
+      if (check !== undefined) new Operator(scene, authority.file).follow(check);
+      const again = await doctor(scene);
+      expect(again.healthy, JSON.stringify(again, null, 1)).toBe(true);
+      expect(again.checks.find(({ id }) => id === "tls")?.found).toContain("TLSv1.3");
+      const healed = await scene.run();
+      expect(healed.status, healed.log.join("\n")).toBe(0);
+    });
+  }));
 
 describe("a healthy set-up", () => {
   const HEALTHY: readonly (Pick<Row, "name" | "start" | "breakIt"> & { warnings?: string[] })[] = [
@@ -146,10 +144,10 @@ describe("a healthy set-up", () => {
     {
       name: "a lifecycle hook",
       start: inGroup,
-      breakIt: (setUp) => {
-        conf(`EIP_HEAL_LIFECYCLE_HOOK=${HOOK}`)(setUp);
-        setUp.region.region.setPolicy(
-          setUp.me.role ?? "",
+      breakIt: (scene) => {
+        conf(`EIP_HEAL_LIFECYCLE_HOOK=${HOOK}`)(scene);
+        scene.region.region.setPolicy(
+          scene.me.role ?? "",
           allow([...ALL, "autoscaling:CompleteLifecycleAction"]),
         );
       },
@@ -157,10 +155,10 @@ describe("a healthy set-up", () => {
     },
     {
       name: "a lifecycle hook, and no group",
-      breakIt: (setUp) => {
-        conf(`EIP_HEAL_LIFECYCLE_HOOK=${HOOK}`)(setUp);
+      breakIt: (scene) => {
+        conf(`EIP_HEAL_LIFECYCLE_HOOK=${HOOK}`)(scene);
         const asked = "autoscaling:DescribeAutoScalingInstances";
-        setUp.region.region.setPolicy(setUp.me.role ?? "", allow([...ALL, asked]));
+        scene.region.region.setPolicy(scene.me.role ?? "", allow([...ALL, asked]));
       },
       warnings: ["launch-hook"],
     },
@@ -197,13 +195,13 @@ describe("a healthy set-up", () => {
     },
     {
       name: "the clock is ten minutes behind",
-      breakIt: (setUp) => (setUp.offsetMs = 600_000),
+      breakIt: (scene) => (scene.offsetMs = 600_000),
       warnings: ["clock"],
     },
     {
       // The credentials look expired by then, and are used all the same.
       name: "the clock is nine hours ahead",
-      breakIt: (setUp) => (setUp.offsetMs = -9 * HOUR),
+      breakIt: (scene) => (scene.offsetMs = -9 * HOUR),
       warnings: ["clock"],
     },
     {
@@ -213,43 +211,43 @@ describe("a healthy set-up", () => {
   ];
 
   test.concurrent.each(HEALTHY)("$name", async ({ warnings = [], ...row }) =>
-    play(row, async (setUp) => {
-      const checkup = await setUp.doctor();
+    scenario(row, async (scene) => {
+      const checkup = await doctor(scene);
       expectSchema(checkup);
-      expectNoWrite(setUp);
+      expectNoWrite(scene);
       const odd = checkup.checks.filter(({ mark }) => mark !== "ok");
       expect(odd.map(({ id, mark }) => [id, mark])).toEqual(warnings.map((id) => [id, "warning"]));
       expect(checkup).toMatchObject({ healthy: true, exitStatus: 0, status: 0 });
-      const healed = await setUp.run();
+      const healed = await scene.run();
       expect(healed.status, healed.log.join("\n")).toBe(0);
       expect(healed.result).toMatchObject({ outcome: "settled" });
     }),
   );
 
   test("in standby, and without a role: what a heal comes to once it is in service", async () =>
-    play({ start: { instance: { lifecycle: "Standby", role: null } } }, async (setUp) => {
-      const checkup = await setUp.doctor();
+    scenario({ start: { instance: { lifecycle: "Standby", role: null } } }, async (scene) => {
+      const checkup = await doctor(scene);
       expect(checkup).toMatchObject({ healthy: false, status: 77, first: "role" });
       expect(checkup.message).toContain("once the instance is in service");
     }));
 
-  test.concurrent.each<[string, Start, (setUp: SetUp) => void, string]>([
+  test.concurrent.each<[string, Start, (scene: Scene) => void, string]>([
     ["in standby", { instance: { lifecycle: "Standby" } }, () => {}, "in-service"],
     [
       "neither tag nor setting, and that is in order",
       {},
-      (setUp) => {
-        tag({ "allocation-id": null })(setUp);
-        conf("EIP_HEAL_OPTIONAL=yes")(setUp);
+      (scene) => {
+        tag({ "allocation-id": null })(scene);
+        conf("EIP_HEAL_OPTIONAL=yes")(scene);
       },
       "wanted",
     ],
   ])("%s: a heal would rightly do nothing", async (_, start, breakIt, id) =>
-    play({ start, breakIt }, async (setUp) => {
-      const checkup = await setUp.doctor();
+    scenario({ start, breakIt }, async (scene) => {
+      const checkup = await doctor(scene);
       expect(checkup).toMatchObject({ healthy: true, exitStatus: 0, status: 0 });
       expect(checkup.message).toContain(`a heal would rightly do nothing (${id})`);
-      const idle = await setUp.run("--deadline", "5s");
+      const idle = await scene.run("--deadline", "5s");
       expect(idle.status).toBe(0);
       expect(idle.result).toMatchObject({ outcome: "idle" });
     }),
@@ -257,7 +255,7 @@ describe("a healthy set-up", () => {
 });
 
 describe("with a dead network", () => {
-  test.each<[string, (setUp: SetUp) => void]>([
+  test.each<[string, (scene: Scene) => void]>([
     [
       "metadata is silent",
       ({ region }) => region.faults.add({ service: "imds", effect: { do: "silence" } }),
@@ -276,9 +274,9 @@ describe("with a dead network", () => {
         }),
     ],
   ])("it ends: %s", async (_, breakIt) =>
-    play({ breakIt }, async (setUp) => {
+    scenario({ breakIt }, async (scene) => {
       const startedAt = performance.now();
-      const checkup = await setUp.doctor();
+      const checkup = await doctor(scene);
       expect(performance.now() - startedAt).toBeLessThan(15_000);
       expectSchema(checkup);
       expect(checkup).toMatchObject({ healthy: false, exitStatus: 75 });

@@ -7,7 +7,7 @@ import { HOOK_ROLE } from "../../sim/iam.ts";
 import type { RunningRegion } from "../../sim/server.ts";
 import { aWorld } from "../../sim/world.ts";
 import { type AgentOptions, type AgentRun, run, runAgent } from "../support/agent.ts";
-import { inRegion } from "../support/scenario.ts";
+import { inRegion } from "../support/region.ts";
 
 vi.setConfig({ maxConcurrency: 4 });
 

@@ -12,7 +12,7 @@ import type { InstanceState } from "../../sim/model.ts";
 import type { RunningRegion } from "../../sim/server.ts";
 import { aWorld } from "../../sim/world.ts";
 import { type AgentRun, runAgent } from "../support/agent.ts";
-import { inRegion } from "../support/scenario.ts";
+import { inRegion } from "../support/region.ts";
 
 const LAUNCHED = Date.UTC(2026, 10, 1, 12);
 /** Long enough for whoever is to have the address, and short for whoever is not. */

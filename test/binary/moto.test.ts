@@ -14,7 +14,7 @@ import { unless } from "../support/skipping.ts";
 import { TAKEOVERS } from "../../src/reconcile/ownership.ts";
 import { hasMoto, type Moto, startMoto } from "../../sim/moto.ts";
 import { type AgentRun, runAgent } from "../support/agent.ts";
-import { inRegion } from "../support/scenario.ts";
+import { inRegion } from "../support/region.ts";
 
 describe("with moto as EC2", unless(hasMoto() ? undefined : "moto is not there"), () => {
   let moto: Moto;

@@ -6,7 +6,7 @@ import type { Manager } from "../../sim/model.ts";
 import type { RunningRegion } from "../../sim/server.ts";
 import { aWorld, type World } from "../../sim/world.ts";
 import { type AgentOptions, runAgent } from "../support/agent.ts";
-import { inRegion } from "../support/scenario.ts";
+import { inRegion } from "../support/region.ts";
 
 const MINE = Date.UTC(2026, 10, 1, 12);
 const OLDER = MINE - 60_000;

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { aWorld } from "../../sim/world.ts";
 import { type AgentRun, runAgent } from "../support/agent.ts";
-import { inRegion } from "../support/scenario.ts";
+import { inRegion } from "../support/region.ts";
 
 const UNKNOWN = "eipalloc-0000000000000000f";
 

@@ -7,7 +7,7 @@ import { firstDenied, type PolicyDocument } from "../../sim/iam.ts";
 import type { RunningRegion } from "../../sim/server.ts";
 import { aWorld, type BuiltInstance, type World } from "../../sim/world.ts";
 import { type AgentRun, run, runAgent } from "../support/agent.ts";
-import { inRegion } from "../support/scenario.ts";
+import { inRegion } from "../support/region.ts";
 
 /** A world in which a heal has something to do, and the instance that does it. */
 interface Variant {

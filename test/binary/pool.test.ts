@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { aWorld } from "../../sim/world.ts";
 import { runAgent } from "../support/agent.ts";
-import { inRegion } from "../support/scenario.ts";
+import { inRegion } from "../support/region.ts";
 import { DEADLINE, FREE, PLACES, play, reassociations } from "./counted.ts";
 
 describe.concurrent("a pool", () => {

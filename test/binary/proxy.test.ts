@@ -7,7 +7,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { makeAuthority } from "../support/certificates.ts";
-import { SetUp, type Start } from "./set-up.ts";
+import { unless } from "../support/skipping.ts";
+import { type Scene, scenario, type Start } from "../support/scenario.ts";
+import { doctor } from "./checkup.ts";
 
 const files = mkdtempSync(join(tmpdir(), "eip-heal-proxy-"));
 const authority = await makeAuthority(files);
@@ -15,7 +17,7 @@ const tls = await authority.issue("localhost");
 afterAll(() => rmSync(files, { recursive: true }));
 
 const isThere = spawnSync("tinyproxy", ["-v"]).status === 0;
-if (!isThere) console.warn("*** SKIPPED: tinyproxy is not installed ***");
+const absent = isThere ? undefined : "tinyproxy is not installed";
 
 interface Proxy {
   readonly port: number;
@@ -80,8 +82,8 @@ async function isListening(port: number, proxy: ChildProcess): Promise<void> {
   throw new Error(`tinyproxy has ended with ${proxy.exitCode}`);
 }
 
-interface Scene {
-  readonly setUp: SetUp;
+interface Proxied {
+  readonly scene: Scene;
   readonly proxy: Proxy;
   readonly ec2Host: string;
   readonly autoScalingHost: string;
@@ -90,24 +92,24 @@ interface Scene {
 /** An instance, a proxy, and a region behind it. */
 async function play(
   { password, isTls = true, ...start }: Start & { password?: string; isTls?: boolean },
-  story: (scene: Scene) => Promise<void>,
+  story: (proxied: Proxied) => Promise<void>,
 ): Promise<void> {
-  const setUp = await SetUp.start({ ...start, ...(isTls && { region: { tls } }) });
-  const named = (url: string) => new URL(url.replace("127.0.0.1", "localhost"));
-  const [ec2, autoScaling] = [named(setUp.region.ec2Url), named(setUp.region.autoScalingUrl)];
-  setUp.ec2Url = ec2.href;
-  setUp.environment["AWS_ENDPOINT_URL_AUTO_SCALING"] = autoScaling.href;
-  if (isTls) setUp.environment["AWS_CA_BUNDLE"] = authority.file;
-  const proxy = await startProxy([Number(ec2.port), Number(autoScaling.port)], password);
-  try {
-    await story({ setUp, proxy, ec2Host: ec2.host, autoScalingHost: autoScaling.host });
-  } finally {
-    await proxy.stop();
-    await setUp.close();
-  }
+  await scenario({ start: { ...start, ...(isTls && { region: { tls } }) } }, async (scene) => {
+    const named = (url: string) => new URL(url.replace("127.0.0.1", "localhost"));
+    const [ec2, autoScaling] = [named(scene.region.ec2Url), named(scene.region.autoScalingUrl)];
+    scene.ec2Url = ec2.href;
+    scene.environment["AWS_ENDPOINT_URL_AUTO_SCALING"] = autoScaling.href;
+    if (isTls) scene.environment["AWS_CA_BUNDLE"] = authority.file;
+    const proxy = await startProxy([Number(ec2.port), Number(autoScaling.port)], password);
+    try {
+      await story({ scene, proxy, ec2Host: ec2.host, autoScalingHost: autoScaling.host });
+    } finally {
+      await proxy.stop();
+    }
+  });
 }
 
-describe.skipIf(!isThere)("by a proxy", () => {
+describe("by a proxy", unless(absent), () => {
   const withPassword = (port: number, password: string) =>
     `http://user:${password}@127.0.0.1:${port}`;
 
@@ -130,26 +132,26 @@ describe.skipIf(!isThere)("by a proxy", () => {
       variables: (port) => ({ HTTPS_PROXY: withPassword(port, "p%61ss") }),
     },
   ])("heals with $name", async ({ password, variables }) =>
-    play({ ...(password !== undefined && { password }) }, async ({ setUp, proxy, ec2Host }) => {
-      Object.assign(setUp.environment, variables(proxy.port));
-      const { status, log } = await setUp.run();
+    play({ ...(password !== undefined && { password }) }, async ({ scene, proxy, ec2Host }) => {
+      Object.assign(scene.environment, variables(proxy.port));
+      const { status, log } = await scene.run();
       expect(status, log.join("\n")).toBe(0);
-      expect(setUp.region.holder(setUp.allocationId)?.instanceId).toBe(setUp.me.instanceId);
+      expect(scene.region.holder(scene.allocationId)?.instanceId).toBe(scene.me.instanceId);
       expect(new Set(proxy.requests())).toEqual(new Set([`CONNECT ${ec2Host} HTTP/1.1`]));
       expect(log.join("\n")).not.toContain("p%61ss");
     }),
   );
 
   test.concurrent("heals where the endpoint is http://, by HTTP_PROXY", async () =>
-    play({ isTls: false }, async ({ setUp, proxy, ec2Host }) => {
-      setUp.environment["HTTP_PROXY"] = `http://127.0.0.1:${proxy.port}`;
-      const { status, log } = await setUp.run();
+    play({ isTls: false }, async ({ scene, proxy, ec2Host }) => {
+      scene.environment["HTTP_PROXY"] = `http://127.0.0.1:${proxy.port}`;
+      const { status, log } = await scene.run();
       expect(status, log.join("\n")).toBe(0);
       expect(new Set(proxy.requests())).toEqual(new Set([`POST http://${ec2Host}/ HTTP/1.1`]));
     }));
 
   test.concurrent("heals by a proxy that speaks TLS itself, set in the settings file", async () =>
-    play({}, async ({ setUp, proxy, ec2Host }) => {
+    play({}, async ({ scene, proxy, ec2Host }) => {
       const front = createTlsServer(tls, (socket) => {
         const behind = connect(proxy.port, "127.0.0.1").on("error", () => socket.destroy());
         socket.on("error", () => behind.destroy());
@@ -157,8 +159,8 @@ describe.skipIf(!isThere)("by a proxy", () => {
       });
       await new Promise<void>((done) => void front.listen(0, "127.0.0.1", done));
       const { port } = front.address() as AddressInfo;
-      setUp.conf = [`HTTPS_PROXY=https://localhost:${port}`];
-      const { status, log } = await setUp.run();
+      scene.conf = [`HTTPS_PROXY=https://localhost:${port}`];
+      const { status, log } = await scene.run();
       front.close();
       expect(status, log.join("\n")).toBe(0);
       expect(proxy.requests()).toContain(`CONNECT ${ec2Host} HTTP/1.1`);
@@ -170,13 +172,13 @@ describe.skipIf(!isThere)("by a proxy", () => {
         groups: { web: "wait" },
         instance: { group: "web", lifecycle: "InService" },
       },
-      async ({ setUp, proxy, ec2Host, autoScalingHost }) => {
-        setUp.environment["HTTPS_PROXY"] = `http://127.0.0.1:${proxy.port}`;
-        setUp.environment["EIP_HEAL_LIFECYCLE_HOOK"] = "wait";
-        const { region } = setUp.region;
+      async ({ scene, proxy, ec2Host, autoScalingHost }) => {
+        scene.environment["HTTPS_PROXY"] = `http://127.0.0.1:${proxy.port}`;
+        scene.environment["EIP_HEAL_LIFECYCLE_HOOK"] = "wait";
+        const { region } = scene.region;
         region.setPolicy("full", { Statement: [{ Effect: "Allow", Action: "*", Resource: "*" }] });
-        region.waitUnderHook(setUp.me.instanceId, "wait");
-        const { status, log } = await setUp.run();
+        region.waitUnderHook(scene.me.instanceId, "wait");
+        const { status, log } = await scene.run();
         expect(status, log.join("\n")).toBe(0);
         expect(log.join("\n")).toContain("CONTINUE");
         expect(new Set(proxy.requests())).toEqual(
@@ -186,20 +188,20 @@ describe.skipIf(!isThere)("by a proxy", () => {
     ));
 
   test.concurrent("goes straight to what NO_PROXY names", async () =>
-    play({}, async ({ setUp, proxy }) => {
-      Object.assign(setUp.environment, {
+    play({}, async ({ scene, proxy }) => {
+      Object.assign(scene.environment, {
         HTTPS_PROXY: `http://127.0.0.1:${proxy.port}`,
         NO_PROXY: "example.com,localhost",
       });
-      const { status, log } = await setUp.run();
+      const { status, log } = await scene.run();
       expect(status, log.join("\n")).toBe(0);
       expect(proxy.requests()).toEqual([]);
     }));
 
   test.concurrent("doctor follows it, and says so", async () =>
-    play({}, async ({ setUp, proxy, ec2Host }) => {
-      setUp.environment["HTTPS_PROXY"] = `http://127.0.0.1:${proxy.port}`;
-      const checkup = await setUp.doctor();
+    play({}, async ({ scene, proxy, ec2Host }) => {
+      scene.environment["HTTPS_PROXY"] = `http://127.0.0.1:${proxy.port}`;
+      const checkup = await doctor(scene);
       expect(checkup, JSON.stringify(checkup, null, 1)).toMatchObject({ healthy: true });
       const found = (id: string) => checkup.checks.find((check) => check.id === id)?.found;
       expect(found("endpoint")).toBe(
@@ -248,24 +250,24 @@ describe.skipIf(!isThere)("by a proxy", () => {
       cure: /HTTPS_PROXY/,
     },
   ])("a proxy that $name is told by run and doctor", async ({ password, url, first, says, cure }) =>
-    play({ ...(password !== undefined && { password }) }, async ({ setUp, proxy }) => {
-      setUp.environment["HTTPS_PROXY"] = url(proxy.port);
-      const { status, log } = await setUp.run("--deadline", "4s");
+    play({ ...(password !== undefined && { password }) }, async ({ scene, proxy }) => {
+      scene.environment["HTTPS_PROXY"] = url(proxy.port);
+      const { status, log } = await scene.run("--deadline", "4s");
       expect(status).toBe(75);
       expect(log.join("\n")).toMatch(says);
       expect(log.join("\n")).toMatch(cure);
       expect(log.join("\n")).not.toMatch(/wrong/);
-      const checkup = await setUp.doctor();
+      const checkup = await doctor(scene);
       expect(checkup).toMatchObject({ first, healthy: false, exitStatus: 75 });
       expect(checkup.checks.find(({ id }) => id === first)?.cure).toMatch(cure);
     }),
   );
 
   test.concurrent("a proxy that does not let EC2 pass is told", async () =>
-    play({}, async ({ setUp, ec2Host }) => {
+    play({}, async ({ scene, ec2Host }) => {
       const other = await startProxy([443]);
-      setUp.environment["HTTPS_PROXY"] = `http://127.0.0.1:${other.port}`;
-      const { status, log } = await setUp.run("--deadline", "4s");
+      scene.environment["HTTPS_PROXY"] = `http://127.0.0.1:${other.port}`;
+      const { status, log } = await scene.run("--deadline", "4s");
       await other.stop();
       expect(status).toBe(75);
       expect(log.join("\n")).toContain(`answers 403 to CONNECT ${ec2Host}`);
@@ -277,20 +279,19 @@ test.each([
   ["AWS_CA_BUNDLE", "/nonexistent/ca.pem"],
   ["AWS_CA_BUNDLE", "/etc/hostname"],
   ["HTTPS_PROXY", "socks5://127.0.0.1:1080"],
-])("%s=%s is refused", async (variable, value) => {
-  const setUp = await SetUp.start({});
-  setUp.environment[variable] = value;
-  const { status, log } = await setUp.run();
-  await setUp.close();
-  expect(status).toBe(78);
-  expect(log.join("\n")).toContain(`${variable} is "${value}"`);
-});
+])("%s=%s is refused", (variable, value) =>
+  scenario({}, async (scene) => {
+    scene.environment[variable] = value;
+    const { status, log } = await scene.run();
+    expect(status).toBe(78);
+    expect(log.join("\n")).toContain(`${variable} is "${value}"`);
+  }),
+);
 
-test("AWS_DEFAULT_REGION is the region, unless AWS_REGION is set", async () => {
-  const setUp = await SetUp.start({});
-  setUp.environment["AWS_DEFAULT_REGION"] = "nowhere at all";
-  expect((await setUp.run()).log.join("\n")).toContain('AWS_DEFAULT_REGION is "nowhere at all"');
-  setUp.environment["AWS_REGION"] = setUp.region.region.name;
-  expect((await setUp.run()).status).toBe(0);
-  await setUp.close();
-});
+test("AWS_DEFAULT_REGION is the region, unless AWS_REGION is set", () =>
+  scenario({}, async (scene) => {
+    scene.environment["AWS_DEFAULT_REGION"] = "nowhere at all";
+    expect((await scene.run()).log.join("\n")).toContain('AWS_DEFAULT_REGION is "nowhere at all"');
+    scene.environment["AWS_REGION"] = scene.region.region.name;
+    expect((await scene.run()).status).toBe(0);
+  }));

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { aWorld } from "../../sim/world.ts";
 import { SLOWNESS } from "../support/slowness.ts";
 import { runAgent } from "../support/agent.ts";
-import { inRegion } from "../support/scenario.ts";
+import { inRegion } from "../support/region.ts";
 
 const OLDER = Date.UTC(2026, 0, 1);
 

@@ -11,7 +11,7 @@ import { unless } from "../support/skipping.ts";
 import { makeAuthority } from "../support/certificates.ts";
 import { allow } from "../../sim/iam.ts";
 import { ARGUMENTS, type AgentRun, run } from "../support/agent.ts";
-import { SetUp, type Start } from "./set-up.ts";
+import { scenario, type Setting, type Start } from "../support/scenario.ts";
 
 const files = mkdtempSync(join(tmpdir(), "eip-heal-start-"));
 const authority = await makeAuthority(files);
@@ -83,15 +83,16 @@ const MACHINES: readonly Machine[] = [
 ];
 
 /** An instance of a region whose EC2 speaks TLS. */
-async function start(options: Start = {}): Promise<SetUp> {
-  const setUp = await SetUp.start({ ...options, region: { tls } });
-  setUp.ec2Url = setUp.ec2Url.replace("127.0.0.1", "localhost");
-  Object.assign(setUp.environment, {
-    NODE_EXTRA_CA_CERTS: authority.file,
-    AWS_ENDPOINT_URL_AUTO_SCALING: setUp.region.autoScalingUrl.replace("127.0.0.1", "localhost"),
-  });
-  return setUp;
-}
+const overTls = (start: Start = {}): Setting => ({
+  start: { ...start, region: { tls } },
+  breakIt: (scene) => {
+    scene.ec2Url = scene.ec2Url.replace("127.0.0.1", "localhost");
+    Object.assign(scene.environment, {
+      NODE_EXTRA_CA_CERTS: authority.file,
+      AWS_ENDPOINT_URL_AUTO_SCALING: scene.region.autoScalingUrl.replace("127.0.0.1", "localhost"),
+    });
+  },
+});
 
 const onSources = ARGUMENTS.length > 0 ? "the sources run on a Node as it is" : undefined;
 
@@ -110,14 +111,13 @@ describe("the binary", { ...unless(onSources), timeout: 120_000 }, () => {
     });
 
     test("heals, rechecks, looks and prints its policy", options, async ({ expect }) => {
-      const setUp = await start();
-      try {
-        const { region, allocationId, me } = setUp;
+      await scenario(overTls(), async (scene) => {
+        const { region, allocationId, me } = scene;
         const agent = (command: string): Promise<AgentRun> => {
-          const here = setUp.prepare();
+          const here = scene.prepare();
           return run(
             { ...here.environment, ...environment },
-            { flags: [...here.flags, command], runtime: setUp.runtime, through },
+            { flags: [...here.flags, command], runtime: scene.runtime, through },
           );
         };
         const expectHere = async (command: string) => {
@@ -133,9 +133,7 @@ describe("the binary", { ...unless(onSources), timeout: 120_000 }, () => {
         const { stdout, ...policy } = await agent("policy");
         expect(policy).toMatchObject({ status: 0 });
         expect(JSON.parse(stdout)).toHaveProperty("Statement");
-      } finally {
-        await setUp.close();
-      }
+      });
     });
   });
 
@@ -147,16 +145,16 @@ describe("the binary", { ...unless(onSources), timeout: 120_000 }, () => {
   const BY_WEBASSEMBLY = /undici|wasm|lexer|amaro/;
 
   test("loads no part of Node that needs WebAssembly, and rejects no code cache of its own", async () => {
-    const setUp = await start({ instance: { group: "web" }, groups: { web: "launch" } });
-    try {
-      Object.assign(setUp.environment, TELLING, {
+    const inGroup = { instance: { group: "web" }, groups: { web: "launch" } };
+    await scenario(overTls(inGroup), async (scene) => {
+      Object.assign(scene.environment, TELLING, {
         EIP_HEAL_LIFECYCLE_HOOK: "launch",
         EIP_HEAL_DEADLINE: "1min",
       });
-      setUp.region.region.setPolicy("full", allow(["ec2:*", "autoscaling:*"]));
-      setUp.region.region.waitUnderHook(setUp.me.instanceId, "launch");
+      scene.region.region.setPolicy("full", allow(["ec2:*", "autoscaling:*"]));
+      scene.region.region.waitUnderHook(scene.me.instanceId, "launch");
       for (const command of ["heal", "recheck", "status", "doctor", "policy", "release"]) {
-        const { status, log, stdout } = await setUp.run(command);
+        const { status, log, stdout } = await scene.run(command);
         expect(status, `${command}\n${stdout}\n${log.join("\n")}`).toBe(0);
         expect(log.join("\n"), command).not.toMatch(/the code cache of .* was rejected/);
         const parts = partsIn(log);
@@ -167,9 +165,7 @@ describe("the binary", { ...unless(onSources), timeout: 120_000 }, () => {
           command,
         ).toEqual([]);
       }
-    } finally {
-      await setUp.close();
-    }
+    });
   });
 
   test("would show the one that fetch needs", () => {

@@ -4,16 +4,14 @@ import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { allow } from "../../sim/iam.ts";
-import { SetUp, type Start } from "./set-up.ts";
+import { scenario, type Setting, type Start } from "../support/scenario.ts";
 import { onTerminal } from "./terminal.ts";
 
 const MINE = Date.UTC(2026, 10, 1, 12);
 const HOUR = 3_600_000;
 
-interface Row {
+interface Row extends Setting {
   readonly name: string;
-  readonly start?: Start;
-  readonly breakIt?: (setUp: SetUp) => unknown;
   readonly status: number;
   readonly here: boolean;
   readonly message: RegExp;
@@ -57,7 +55,7 @@ const ROWS: readonly Row[] = [
   {
     name: "with an instance that may keep it",
     start: heldBy(MINE - HOUR),
-    breakIt: (setUp) => (setUp.conf = ["EIP_HEAL_TAKEOVER=never"]),
+    breakIt: (scene) => (scene.conf = ["EIP_HEAL_TAKEOVER=never"]),
     status: 75,
     here: false,
     message: /the takeover policy is never/,
@@ -86,7 +84,7 @@ const ROWS: readonly Row[] = [
       build: (world) =>
         world.hold(world.address({ tags: { "eip-pool": "web" } }), world.instance()),
     },
-    breakIt: (setUp) => (setUp.conf = ["EIP_HEAL_POOL=eip-pool=web"]),
+    breakIt: (scene) => (scene.conf = ["EIP_HEAL_POOL=eip-pool=web"]),
     status: 75,
     here: false,
     message: /no address is free for us-east-1a/,
@@ -101,8 +99,8 @@ const ROWS: readonly Row[] = [
           world.instance({ launchTime: MINE - HOUR }),
         ),
     },
-    breakIt: (setUp) =>
-      (setUp.conf = ["EIP_HEAL_POOL=eip-pool=web", "EIP_HEAL_POOL_TAKEOVER=oldest"]),
+    breakIt: (scene) =>
+      (scene.conf = ["EIP_HEAL_POOL=eip-pool=web", "EIP_HEAL_POOL_TAKEOVER=oldest"]),
     status: 75,
     here: false,
     message: /a heal would take it .* because i-\w+ is the oldest instance that holds one/,
@@ -137,26 +135,13 @@ const ROWS: readonly Row[] = [
   },
 ];
 
-async function play<T>(
-  { start, breakIt }: Pick<Row, "start" | "breakIt">,
-  act: (setUp: SetUp) => Promise<T>,
-): Promise<T> {
-  const setUp = await SetUp.start(start);
-  try {
-    breakIt?.(setUp);
-    return await act(setUp);
-  } finally {
-    await setUp.close();
-  }
-}
-
 /** Each request has an id of its own. */
 const withoutId = (text: string): string => text.replaceAll(/, request [\w-]+\)/g, ")");
 
 describe("the address is", () => {
   test.concurrent.each(ROWS)("$name", async ({ status, here, message, holder, ...row }) =>
-    play(row, async (setUp) => {
-      const json = await setUp.run("status", "--json");
+    scenario(row, async (scene) => {
+      const json = await scene.run("status", "--json");
       const record = JSON.parse(json.stdout) as Record<string, unknown>;
       expect(json.status, json.stdout).toBe(status);
       expect(record).toMatchObject({ version: 1, here, exitStatus: status });
@@ -164,53 +149,53 @@ describe("the address is", () => {
       expect(new Date(String(record["at"])).toISOString()).toBe(record["at"]);
       if (holder !== undefined) expect(record["holder"]).toMatchObject(holder);
 
-      const plain = await setUp.run("status");
+      const plain = await scene.run("status");
       expect(plain.status).toBe(status);
       expect(plain.stdout).toMatch(/^[ -~\n]+$/);
       expect(withoutId(plain.stdout)).toContain(
         `status: ${withoutId(String(record["message"])).replaceAll("…", "...")}\n`,
       );
-      const writes = setUp.region.calls.filter(({ action }) => !action.startsWith("Describe"));
+      const writes = scene.region.calls.filter(({ action }) => !action.startsWith("Describe"));
       expect(writes).toEqual([]);
     }),
   );
 });
 
 test("tells what the last run did, and when", async () =>
-  play({}, async (setUp) => {
-    expect((await setUp.run("status")).stdout).toContain(
+  scenario({}, async (scene) => {
+    expect((await scene.run("status")).stdout).toContain(
       "last run: no run has left a result since the boot\n",
     );
-    const { result } = await setUp.run();
-    const { stdout, status } = await setUp.run("status", "--json");
+    const { result } = await scene.run();
+    const { stdout, status } = await scene.run("status", "--json");
     expect(status).toBe(0);
     const record = JSON.parse(stdout) as Record<string, unknown>;
     expect(record["lastRun"]).toEqual(result);
     expect(record).toMatchObject({
-      allocationId: setUp.allocationId,
-      instanceId: setUp.me.instanceId,
+      allocationId: scene.allocationId,
+      instanceId: scene.me.instanceId,
       publicIp: result?.["publicIp"],
       publicIpByMetadata: result?.["publicIp"],
-      holder: { associationId: setUp.region.holder(setUp.allocationId)?.associationId },
+      holder: { associationId: scene.region.holder(scene.allocationId)?.associationId },
     });
-    const plain = await setUp.run("status");
+    const plain = await scene.run("status");
     expect(plain.stdout).toMatch(
       /^last run: \d+\.\d s ago: associated eipalloc-\w+ .*\(exit status 0\)$/m,
     );
     expect(plain.stdout).toMatch(/^holder: i-\w+ eni-\w+ 10\.0\.\d+\.\d+ \(this instance\)$/m);
     // What has looked has left nothing behind.
-    rmSync(join(setUp.runtime, "result.json"));
-    await setUp.run("status");
-    expect((await setUp.run("status")).result).toBeUndefined();
-    writeFileSync(join(setUp.runtime, "result.json"), "{}");
-    expect((await setUp.run("status")).stdout).toMatch(
+    rmSync(join(scene.runtime, "result.json"));
+    await scene.run("status");
+    expect((await scene.run("status")).result).toBeUndefined();
+    writeFileSync(join(scene.runtime, "result.json"), "{}");
+    expect((await scene.run("status")).stdout).toMatch(
       /^last run: .* is of another version, or cannot be read$/m,
     );
   }));
 
 test("tells when the next recheck is", async () =>
-  play({ start: mine }, async (setUp) => {
-    setUp.systemd({
+  scenario({ start: mine }, async (scene) => {
+    scene.systemd({
       "eip-heal-recheck.timer": {
         LoadState: "loaded",
         UnitFileState: "enabled",
@@ -218,15 +203,15 @@ test("tells when the next recheck is", async () =>
         NextElapseUSecMonotonic: "1y",
       },
     });
-    const { stdout } = await setUp.run("status", "--json");
+    const { stdout } = await scene.run("status", "--json");
     expect((JSON.parse(stdout) as { recheckInMs: number }).recheckInMs).toBeGreaterThan(0);
-    expect((await setUp.run("status")).stdout).toMatch(/^next recheck: in \d+ min( \d+ s)?$/m);
+    expect((await scene.run("status")).stdout).toMatch(/^next recheck: in \d+ min( \d+ s)?$/m);
   }));
 
 test("counts the recheck that follows a heal, and only while it is to come", async () =>
-  play({ start: mine }, async (setUp) => {
+  scenario({ start: mine }, async (scene) => {
     const confirm = { LoadState: "loaded", UnitFileState: "static", ActiveState: "active" };
-    setUp.systemd({
+    scene.systemd({
       "eip-heal-confirm.timer": { ...confirm, NextElapseUSecMonotonic: "1y" },
       "eip-heal-recheck.timer": {
         LoadState: "loaded",
@@ -234,26 +219,26 @@ test("counts the recheck that follows a heal, and only while it is to come", asy
         ActiveState: "inactive",
       },
     });
-    expect((await setUp.run("status")).stdout).toMatch(/^next recheck: in \d+ min( \d+ s)?$/m);
+    expect((await scene.run("status")).stdout).toMatch(/^next recheck: in \d+ min( \d+ s)?$/m);
 
-    setUp.systemd({
+    scene.systemd({
       "eip-heal-confirm.timer": { ...confirm, NextElapseUSecMonotonic: "infinity" },
     });
-    expect((await setUp.run("status")).stdout).toMatch(/^next recheck: none, the timer is off$/m);
-    const { stdout } = await setUp.run("status", "--json");
+    expect((await scene.run("status")).stdout).toMatch(/^next recheck: none, the timer is off$/m);
+    const { stdout } = await scene.run("status", "--json");
     expect(JSON.parse(stdout)).not.toHaveProperty("recheckInMs");
   }));
 
 test("tells when the unit is tried again, which is no recheck", async () =>
-  play({ start: mine }, async (setUp) => {
+  scenario({ start: mine }, async (scene) => {
     const retry = { LoadState: "loaded", UnitFileState: "static", ActiveState: "active" };
-    setUp.systemd({ "eip-heal-retry.timer": { ...retry, NextElapseUSecMonotonic: "1y" } });
-    const { stdout } = await setUp.run("status");
+    scene.systemd({ "eip-heal-retry.timer": { ...retry, NextElapseUSecMonotonic: "1y" } });
+    const { stdout } = await scene.run("status");
     expect(stdout).toMatch(/^next try: in \d+ min( \d+ s)?$/m);
     expect(stdout).toMatch(/^next recheck: none, the timer is off$/m);
 
-    setUp.systemd({ "eip-heal-retry.timer": { ...retry, NextElapseUSecMonotonic: "infinity" } });
-    expect((await setUp.run("status")).stdout).not.toContain("next try");
+    scene.systemd({ "eip-heal-retry.timer": { ...retry, NextElapseUSecMonotonic: "infinity" } });
+    expect((await scene.run("status")).stdout).not.toContain("next try");
   }));
 
 describe("a run that is under way", () => {
@@ -264,19 +249,19 @@ describe("a run that is under way", () => {
   const RECHECK = "eip-heal-recheck.service";
 
   test("is told, and its timer is not taken to be off", async () =>
-    play({ start: mine }, async (setUp) => {
-      setUp.systemd({
+    scenario({ start: mine }, async (scene) => {
+      scene.systemd({
         [RECHECK]: RUNNING,
         "eip-heal-recheck.timer": { ...ACTIVE, NextElapseUSecMonotonic: "infinity" },
       });
-      const { stdout } = await setUp.run("status");
+      const { stdout } = await scene.run("status");
       expect(stdout).toMatch(/^now: a recheck is under way$/m);
       expect(stdout).toMatch(/^next recheck: a minute after the one that is under way$/m);
-      const record = JSON.parse((await setUp.run("status", "--json")).stdout) as object;
+      const record = JSON.parse((await scene.run("status", "--json")).stdout) as object;
       expect(record).toMatchObject({ underWay: "recheck" });
 
-      setUp.systemd({ [RECHECK]: IDLE, "eip-heal.service": ACTIVE });
-      expect((await setUp.run("status")).stdout).not.toContain("under way");
+      scene.systemd({ [RECHECK]: IDLE, "eip-heal.service": ACTIVE });
+      expect((await scene.run("status")).stdout).not.toContain("under way");
     }));
 
   test.each([
@@ -284,13 +269,13 @@ describe("a run that is under way", () => {
     ["a heal that waits for the network", "eip-heal.service", QUEUED],
     ["a recheck", RECHECK, RUNNING],
   ])("%s is waited for, and what is told is true after it", async (_, unit, state) =>
-    play({}, async (setUp) => {
-      setUp.systemd({ [unit]: state });
-      const waiting = setUp.run("status", "--wait", "--json");
+    scenario({}, async (scene) => {
+      scene.systemd({ [unit]: state });
+      const waiting = scene.run("status", "--wait", "--json");
       // Of many questions to systemd several have been answered by then.
       await setTimeout(1_500);
-      const { result } = await setUp.run();
-      setUp.systemd({ [unit]: IDLE });
+      const { result } = await scene.run();
+      scene.systemd({ [unit]: IDLE });
       const { stdout, status } = await waiting;
       const record = JSON.parse(stdout) as Record<string, unknown>;
       expect(record).not.toHaveProperty("underWay");
@@ -301,27 +286,27 @@ describe("a run that is under way", () => {
 });
 
 test("what is rightly elsewhere is not marked as a failure", async () =>
-  play({ start: heldBy(MINE + HOUR) }, async (setUp) => {
-    expect((await setUp.run("status")).stdout).toMatch(
+  scenario({ start: heldBy(MINE + HOUR) }, async (scene) => {
+    expect((await scene.run("status")).stdout).toMatch(
       /^warning status: the address is not here, rightly: /m,
     );
   }));
 
 test("ends when nobody answers", async () =>
-  play(
+  scenario(
     {
       breakIt: ({ region }) => region.faults.add({ service: "ec2", effect: { do: "silence" } }),
     },
-    async (setUp) => {
-      const { status, ms } = await setUp.run("status");
+    async (scene) => {
+      const { status, ms } = await scene.run("status");
       expect(status).toBe(75);
       expect(ms).toBeLessThan(12_000);
     },
   ));
 
 test.each([40, 80])("on a terminal of %d columns", async (columns) =>
-  play({ start: mine }, async (setUp) => {
-    const { output } = await onTerminal(setUp, ["status"], columns, {
+  scenario({ start: mine }, async (scene) => {
+    const { output } = await onTerminal(scene, ["status"], columns, {
       LANG: "C.UTF-8",
       NO_COLOR: "1",
     });

@@ -1,7 +1,7 @@
 /** Runs the real binary on a terminal of its own, as wide as wanted. */
 import { execFile } from "node:child_process";
 import { ARGUMENTS, PROGRAM } from "../support/agent.ts";
-import type { SetUp } from "./set-up.ts";
+import type { Scene } from "../support/scenario.ts";
 
 /** Gives its first argument as columns to a new terminal, runs the rest on it and prints what comes. */
 const ON_A_TERMINAL = `
@@ -24,14 +24,14 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 
 /** @returns everything that reached the terminal, carriage returns included */
 export function onTerminal(
-  setUp: SetUp,
+  scene: Scene,
   command: readonly string[],
   columns: number,
   variables: Readonly<Record<string, string>>,
 ): Promise<{ output: string; status: number | null }> {
-  const { environment, flags } = setUp.prepare();
+  const { environment, flags } = scene.prepare();
   const args = ["-c", ON_A_TERMINAL, String(columns), PROGRAM, ...ARGUMENTS, ...flags, ...command];
-  const env = { RUNTIME_DIRECTORY: setUp.runtime, ...environment, ...variables };
+  const env = { RUNTIME_DIRECTORY: scene.runtime, ...environment, ...variables };
   return new Promise((done) => {
     const child = execFile(
       "python3",

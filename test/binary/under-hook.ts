@@ -4,7 +4,7 @@ import type { LifecycleAction } from "../../sim/model.ts";
 import type { RegionOptions, RunningRegion } from "../../sim/server.ts";
 import { aWorld, type BuiltInstance, type World } from "../../sim/world.ts";
 import { type AgentOptions, type AgentRun, runAgent } from "../support/agent.ts";
-import { inRegion } from "../support/scenario.ts";
+import { inRegion } from "../support/region.ts";
 
 export const HOOK = "web-launch";
 export const GROUP = "web";

@@ -32,7 +32,7 @@ import { imdsTree, lookUp } from "../../sim/imds-tree.ts";
 import { type Holder, Liar } from "./liar.ts";
 import { LIE, PLAN } from "./lies.ts";
 import { start } from "../support/process.ts";
-import { inFolder } from "../support/scenario.ts";
+import { inFolder } from "../support/region.ts";
 
 const SEED = Number(process.env["FAULTS_SEED"] ?? 1);
 const RUNS = Number(process.env["FAULTS_RUNS"] ?? 1);

@@ -8,7 +8,7 @@ import type { RunningRegion } from "../../sim/server.ts";
 import { aWorld } from "../../sim/world.ts";
 import { dice } from "../simulation/time.ts";
 import { start } from "../support/process.ts";
-import { inRegion } from "../support/scenario.ts";
+import { inRegion } from "../support/region.ts";
 
 vi.setConfig({ maxConcurrency: 10 });
 

@@ -5,7 +5,7 @@ import type { RunningRegion } from "../../sim/server.ts";
 import { aWorld, type World } from "../../sim/world.ts";
 import { peakOf } from "./memory.ts";
 import { type Ended, start } from "../support/process.ts";
-import { inRegion } from "../support/scenario.ts";
+import { inRegion } from "../support/region.ts";
 
 const HOOK = "web-launch";
 const GROUP = "web";

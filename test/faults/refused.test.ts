@@ -14,7 +14,7 @@ import { underHook } from "../../src/run/lifecycle.ts";
 import type { Effect, FaultRule } from "../../sim/faults.ts";
 import { HOOK_ROLE } from "../../sim/iam.ts";
 import { aWorld } from "../../sim/world.ts";
-import { inRegion } from "../support/scenario.ts";
+import { inRegion } from "../support/region.ts";
 
 /** How much faster than real time the agent lives. */
 const FAST = 20;

@@ -23,7 +23,7 @@ import type { RunningRegion } from "../../sim/server.ts";
 import { aWorld } from "../../sim/world.ts";
 import { type AgentRun, runAgent } from "../support/agent.ts";
 import { type Running, start } from "../support/process.ts";
-import { inRegion } from "../support/scenario.ts";
+import { inRegion } from "../support/region.ts";
 
 vi.setConfig({ maxConcurrency: 4 });
 const TIMEOUT_MS = 240_000;

@@ -10,7 +10,7 @@ import type { ImdsRequest } from "../../sim/imds-api.ts";
 import type { RegionOptions, RunningRegion } from "../../sim/server.ts";
 import { aWorld } from "../../sim/world.ts";
 import { type Ended, start } from "../support/process.ts";
-import { inRegion } from "../support/scenario.ts";
+import { inRegion } from "../support/region.ts";
 
 const MINE = Date.UTC(2026, 10, 1, 12);
 const OLDER = MINE - 60_000;

@@ -6,7 +6,7 @@ import { parseAst } from "rolldown/parseAst";
 import { describe, expect, test } from "vitest";
 import { HOOK_ROLE } from "../../sim/iam.ts";
 import { aWorld } from "../../sim/world.ts";
-import { inRegion } from "../support/scenario.ts";
+import { inRegion } from "../support/region.ts";
 import { unless } from "../support/skipping.ts";
 import { ALL_BUILT, missing, read, ROOT, SLOW, VERSION } from "./tools.ts";
 

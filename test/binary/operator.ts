@@ -1,169 +1,26 @@
-/**
- * A set-up that can be broken, and a reader of cures: it does what doctor prints, literally, and nothing else.
- */
+/** Somebody who does what doctor prints, literally, and nothing else. */
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { expect } from "vitest";
-import type { AddressSpec, InstanceSpec } from "../../sim/build.ts";
 import type { PolicyDocument } from "../../sim/iam.ts";
-import { type RunningRegion, startRegion } from "../../sim/server.ts";
-import { aWorld, type BuiltInstance, type World } from "../../sim/world.ts";
-import { type AgentRun, run } from "../support/agent.ts";
+import type { Scene } from "../support/scenario.ts";
+import type { Check } from "./checkup.ts";
 
-export interface Check {
-  readonly id: string;
-  readonly mark: "ok" | "warning" | "failed" | "skipped";
-  readonly found: string;
-  readonly cure?: string;
-  readonly commands?: readonly string[];
-  readonly blockedBy?: readonly string[];
-}
-
-export interface Checkup {
-  readonly version: number;
-  readonly at: string;
-  readonly healthy: boolean;
-  readonly exitStatus: number;
-  readonly message: string;
-  readonly first?: string;
-  readonly checks: readonly Check[];
-}
-
-/** What a set-up starts from, when it is not simply healthy. */
-export interface Start {
-  readonly instance?: InstanceSpec;
-  readonly address?: AddressSpec;
-  /** Auto Scaling groups, each with its lifecycle hook. */
-  readonly groups?: Readonly<Record<string, string>>;
-  /** Before the region starts; the address is free and the instance wants it by its tag. */
-  readonly build?: (world: World, me: BuiltInstance, allocationId: string) => void;
-  readonly region?: Parameters<typeof startRegion>[1];
-  readonly world?: Parameters<typeof aWorld>[0];
-}
-
-/** One instance of a simulated region with its settings, healthy unless it is broken. */
-export class SetUp {
-  readonly #folder: string;
-  readonly region: RunningRegion;
-  readonly me: BuiltInstance;
-  readonly allocationId: string;
-  /** By how much the region's clock differs from this machine's, in milliseconds. */
-  offsetMs = 0;
-  readonly environment: Record<string, string> = {};
-  /** Lines of the settings file; undefined: there is none. */
-  conf: string[] | undefined = [];
-  ec2Url: string;
+export class Operator {
+  readonly #scene: Scene;
   /** The file of the authority that TLS certificates are by. */
-  authority = "";
-  /** The address that somebody who follows a cure would choose. */
-  chosen: string;
+  readonly #authority: string;
+  /** The address that is chosen where a cure leaves the choice. */
+  #chosen: string;
   /** Tags of Auto Scaling groups, which the instances have that are launched from now on. */
   readonly groupTags: Record<string, Record<string, string>> = {};
   /** What was put into the role, by name. */
   readonly #policies = new Map<string, PolicyDocument["Statement"]>();
 
-  private constructor(
-    region: RunningRegion,
-    me: BuiltInstance,
-    allocationId: string,
-    clock: { setUp?: SetUp },
-  ) {
-    this.#folder = mkdtempSync(join(tmpdir(), "eip-heal-doctor-"));
-    this.region = region;
-    this.me = me;
-    this.allocationId = this.chosen = allocationId;
-    this.ec2Url = region.ec2Url;
-    clock.setUp = this;
-  }
-
-  static async start(start: Start = {}): Promise<SetUp> {
-    const { instance, address, groups, build, region } = start;
-    const world = aWorld(start.world);
-    for (const [name, hook] of Object.entries(groups ?? {})) world.group(name, { name: hook });
-    const { allocationId } = world.address(address);
-    const me = world.instance({
-      role: "full",
-      metadataTags: true,
-      autoPublicIp: true,
-      ...instance,
-      tags: { "allocation-id": allocationId, ...instance?.tags },
-    });
-    build?.(world, me, allocationId);
-    const clock: { setUp?: SetUp } = {};
-    const now = () => Date.now() + (clock.setUp?.offsetMs ?? 0);
-    const running = await startRegion(world, { now, ...region });
-    return new SetUp(running, me, allocationId, clock);
-  }
-
-  /** Its /run/eip-heal. */
-  get runtime(): string {
-    return this.#folder;
-  }
-
-  get confFile(): string {
-    return join(this.#folder, "eip-heal.conf");
-  }
-
-  async close(): Promise<void> {
-    await this.region.close();
-    rmSync(this.#folder, { recursive: true });
-    if (this.region.bugs.length > 0)
-      throw new Error(`the region has bugs: ${this.region.bugs.join("; ")}`);
-  }
-
-  /** Gives this machine a systemd that knows these units, by what `systemctl show` prints of them. */
-  systemd(units: Readonly<Record<string, Readonly<Record<string, string>>>>): void {
-    const cases = Object.entries(units).map(
-      ([name, properties]) =>
-        `${name}) ${Object.entries(properties)
-          .map(([key, value]) => `echo '${key}=${value}'`)
-          .join("; ")} ;;`,
-    );
-    const file = join(this.#folder, "systemctl");
-    // Moved into its place whole: it may be running.
-    const fresh = `${file}.new`;
-    writeFileSync(
-      fresh,
-      `#!/bin/sh\ncase $2 in\n${cases.join("\n")}\n*) echo LoadState=not-found ;;\nesac\n`,
-    );
-    chmodSync(fresh, 0o755);
-    renameSync(fresh, file);
-  }
-
-  /** The variables that eip-heal has here, and its settings file. */
-  prepare(): { environment: Record<string, string>; flags: string[] } {
-    rmSync(this.confFile, { force: true });
-    if (this.conf !== undefined)
-      writeFileSync(this.confFile, this.conf.map((line) => `${line}\n`).join(""));
-    return {
-      flags: ["--config", this.confFile],
-      environment: {
-        AWS_EC2_METADATA_SERVICE_ENDPOINT: this.region.imdsUrl(this.me.instanceId),
-        AWS_ENDPOINT_URL_EC2: this.ec2Url,
-        AWS_ENDPOINT_URL_AUTO_SCALING: this.region.autoScalingUrl,
-        // No systemctl of this machine has a say.
-        PATH: this.#folder,
-        ...this.environment,
-      },
-    };
-  }
-
-  /** Runs eip-heal here. */
-  run(...more: string[]): Promise<AgentRun> {
-    const { environment, flags } = this.prepare();
-    return run(environment, { flags: [...flags, ...more], runtime: this.#folder });
-  }
-
-  async doctor(): Promise<Checkup & { status: number | null }> {
-    const { stdout, status, log } = await this.run("doctor", "--json");
-    try {
-      return { ...(JSON.parse(stdout) as Checkup), status };
-    } catch {
-      throw new Error(`doctor printed ${stdout}\n${log.join("\n")}`);
-    }
+  constructor(scene: Scene, authority = "") {
+    this.#scene = scene;
+    this.#authority = authority;
+    this.#chosen = scene.allocationId;
   }
 
   /** Does what the cure of this check says: its commands, or else its text. */
@@ -178,29 +35,28 @@ export class SetUp {
     if (commands.length === 0) throw new Error(`nobody knows how to follow: ${cure}`);
   }
 
-  // --- internal ---
-
   #set(place: string, name: string, value: string): void {
-    if (place === "the environment") this.environment[name] = value;
-    else if (place === this.confFile) this.conf = [...(this.conf ?? []), `${name}=${value}`];
+    if (place === "the environment") this.#scene.environment[name] = value;
+    else if (place === this.#scene.confFile)
+      this.#scene.conf = [...(this.#scene.conf ?? []), `${name}=${value}`];
     else throw new Error(`there is no place ${place}`);
   }
 
   #remove(place: string, name: string): void {
-    if (place === "the environment") delete this.environment[name];
-    else if (place === this.confFile)
-      this.conf = this.conf?.filter((line) => !line.startsWith(`${name}=`));
+    if (place === "the environment") delete this.#scene.environment[name];
+    else if (place === this.#scene.confFile)
+      this.#scene.conf = this.#scene.conf?.filter((line) => !line.startsWith(`${name}=`));
     else throw new Error(`there is no place ${place}`);
   }
 
   #rename(place: string, name: string, meant: string): void {
-    if (place !== this.confFile) throw new Error(`there is no place ${place}`);
-    this.conf = this.conf?.map((line) => line.replace(`${name}=`, `${meant}=`));
+    if (place !== this.#scene.confFile) throw new Error(`there is no place ${place}`);
+    this.#scene.conf = this.#scene.conf?.map((line) => line.replace(`${name}=`, `${meant}=`));
   }
 
   /** A role has its policies by name: a second one of the same name takes the place of the first. */
   #putPolicy(role: string, name: string, policy: PolicyDocument): void {
-    const { region } = this.region;
+    const { region } = this.#scene.region;
     const had = (region.role(role)?.grants ?? []).flatMap((grant) => grant.policy.Statement);
     const before = this.#policies.get(name) ?? [];
     const others = had.filter((statement) => !before.includes(statement));
@@ -210,11 +66,11 @@ export class SetUp {
 
   /** The role trusts EC2, by the name that it has in this partition; IAM takes no other. */
   #trust(statement: unknown): void {
-    const { name } = this.region.region;
+    const { name } = this.#scene.region.region;
     const Service = name.startsWith("cn-") ? "ec2.amazonaws.com.cn" : "ec2.amazonaws.com";
     const principal = { Effect: "Allow", Principal: { Service }, Action: "sts:AssumeRole" };
     if (!isDeepStrictEqual(statement, principal)) throw new Error("an invalid principal");
-    this.region.region.setCredentials(this.me.role ?? "", { broken: null });
+    this.#scene.region.region.setCredentials(this.#scene.me.role ?? "", { broken: null });
   }
 
   /** The sentences that are instructions without a command. The first that fits counts. */
@@ -225,16 +81,16 @@ export class SetUp {
         /remove (\w+) from (the environment|\S+?)(?:,|$)/,
         (name, place) => this.#remove(place, name),
       ],
-      [/set it to what is accepted: an allocation id/, () => this.#set(where, named, this.chosen)],
+      [/set it to what is accepted: an allocation id/, () => this.#set(where, named, this.#chosen)],
       [/set it to what is accepted: ([^,]+)/, (value) => this.#set(where, named, value)],
       [
         /correct that line, or remove it/,
         () => {
           const line = Number(/, line (\d+):/.exec(found)?.[1]);
-          this.conf?.splice(line - 1, 1);
+          this.#scene.conf?.splice(line - 1, 1);
         },
       ],
-      [/make (\S+) a file that everybody may read/, () => (this.conf = [])],
+      [/make (\S+) a file that everybody may read/, () => (this.#scene.conf = [])],
       [
         /correct (AWS_\w+|NODE_EXTRA_CA_CERTS) in (the environment|\S+), or remove it there/,
         (name, place) => this.#remove(place, name),
@@ -254,12 +110,12 @@ export class SetUp {
         /set both, or none to use the instance role/,
         () => {
           for (const name of ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
-            delete this.environment[name];
+            delete this.#scene.environment[name];
         },
       ],
       [
         /set (EIP_HEAL_ALLOCATION_ID) to the allocation id of that address in (the environment|\S+)/,
-        (name, place) => this.#set(place, name, this.chosen),
+        (name, place) => this.#set(place, name, this.#chosen),
       ],
       [
         /set (EIP_HEAL_\w+)=(\S+) in (the environment|[^\s,]+)/,
@@ -271,7 +127,7 @@ export class SetUp {
       ],
       [
         /name the CA's file in (NODE_EXTRA_CA_CERTS)/,
-        (name) => this.#set(this.confFile, name, this.authority),
+        (name) => this.#set(this.#scene.confFile, name, this.#authority),
       ],
       [
         /add (\{.+\}) to the statements of its trust policy;.* replaces the one that is there/,
@@ -281,14 +137,14 @@ export class SetUp {
         /rename (\w+) to (EIP_HEAL_\w+) in (the environment|[^\s,]+), or remove it there/,
         (name, meant, place) => this.#rename(place, name, meant),
       ],
-      [/^wait: EC2 limits/, () => this.region.faults.clear()],
-      [/let HTTPS pass it untouched/, () => this.region.faults.clear()],
+      [/^wait: EC2 limits/, () => this.#scene.region.faults.clear()],
+      [/let HTTPS pass it untouched/, () => this.#scene.region.faults.clear()],
     ];
   }
 
   #execute(command: string): void {
-    const { region } = this.region;
-    const { instanceId } = this.me;
+    const { region } = this.#scene.region;
+    const { instanceId } = this.#scene.me;
     const words = execFileSync("bash", ["-c", `printf '%s\\0' ${command}`]);
     const [program = "", service = "", action = "", ...rest] = words.toString().split("\0");
     const options = new Map<string, string>();
@@ -305,7 +161,7 @@ export class SetUp {
         if (name === "--http-endpoint") region.setMetadata(instanceId, { metadata: "enabled" });
         else if (name === "--instance-metadata-tags")
           region.setMetadata(instanceId, { tags: true });
-        else if (name === "--http-put-response-hop-limit") this.region.faults.clear();
+        else if (name === "--http-put-response-hop-limit") this.#scene.region.faults.clear();
         else throw new Error(command);
         return;
       }
@@ -316,7 +172,7 @@ export class SetUp {
         // Somebody looks at whom the role trusts.
         return;
       case "aws iam put-role-policy": {
-        const document = option("policy-document").replaceAll("ALLOCATION_ID", this.chosen);
+        const document = option("policy-document").replaceAll("ALLOCATION_ID", this.#chosen);
         this.#putPolicy(
           option("role-name"),
           option("policy-name"),
@@ -330,14 +186,14 @@ export class SetUp {
         return;
       case "aws ec2 create-tags": {
         const { Key: key = "", Value: value = "" } = structureOf(option("tags"));
-        const resource = option("resources").replace("ALLOCATION_ID", this.chosen);
-        region.tag(resource, { [key]: value.replace("ALLOCATION_ID", this.chosen) });
+        const resource = option("resources").replace("ALLOCATION_ID", this.#chosen);
+        region.tag(resource, { [key]: value.replace("ALLOCATION_ID", this.#chosen) });
         return;
       }
       case "aws autoscaling create-or-update-tags": {
         const { ResourceId = "", Key = "", Value = "", ...how } = structureOf(option("tags"));
         expect(how).toEqual({ ResourceType: "auto-scaling-group", PropagateAtLaunch: "true" });
-        const value = Value.replace("ALLOCATION_ID", this.chosen);
+        const value = Value.replace("ALLOCATION_ID", this.#chosen);
         this.groupTags[ResourceId] = { ...this.groupTags[ResourceId], [Key]: value };
         return;
       }
@@ -345,11 +201,11 @@ export class SetUp {
         // Somebody looks at the list and takes one that is there; where nothing free is, they allocate one.
         const [, borderGroup] =
           /^Name=network-border-group,Values=(.+)$/.exec(option("filters")) ?? [];
-        const isFree = this.region.holder(this.allocationId) === undefined;
-        const isThere = region.address(this.allocationId).networkBorderGroup === borderGroup;
-        this.chosen =
+        const isFree = this.#scene.region.holder(this.#scene.allocationId) === undefined;
+        const isThere = region.address(this.#scene.allocationId).networkBorderGroup === borderGroup;
+        this.#chosen =
           borderGroup === undefined || (isFree && isThere)
-            ? this.allocationId
+            ? this.#scene.allocationId
             : region.allocate({ networkBorderGroup: borderGroup }).allocationId;
         return;
       }
@@ -357,8 +213,8 @@ export class SetUp {
         if (command === "systemctl restart chronyd") return;
         if (command !== "chronyc makestep")
           throw new Error(`nobody knows this command: ${command}`);
-        this.offsetMs = 0;
-        this.region.credentials.issue(instanceId);
+        this.#scene.offsetMs = 0;
+        this.#scene.region.credentials.issue(instanceId);
     }
   }
 }
