@@ -5,24 +5,15 @@
 import { describe, expect, test } from "vitest";
 import { allow } from "../../sim/iam.ts";
 import { runAgent } from "../support/agent.ts";
-import {
-  ALL,
-  conf,
-  fullPool,
-  heldBy,
-  HOUR,
-  inGroup,
-  MINE,
-  NOT_THERE,
-  play,
-  tag,
-} from "./changes.ts";
-import type { SetUp, Start } from "./set-up.ts";
+import { ALL, conf, fullPool, heldBy, HOUR, inGroup, MINE, NOT_THERE, tag } from "./changes.ts";
+import { type Scene, scenario, type Start } from "../support/scenario.ts";
+import { doctor } from "./checkup.ts";
+import { Operator } from "./operator.ts";
 
 interface Mistake {
   readonly name: string;
   readonly start?: Start;
-  readonly breakIt: (setUp: SetUp) => void;
+  readonly breakIt: (scene: Scene) => void;
   /** How the heal ends, and the first line that it logs. */
   readonly status: number;
   readonly line: RegExp;
@@ -35,8 +26,8 @@ const twoInPool: Start = {
   address: { tags: { "eip-pool": "web" } },
   build: (world) => void world.address({ tags: { "eip-pool": "web" } }),
 };
-const withTag = (value: (setUp: SetUp) => string) => (setUp: SetUp) =>
-  tag({ "allocation-id": value(setUp) })(setUp);
+const withTag = (value: (scene: Scene) => string) => (scene: Scene) =>
+  tag({ "allocation-id": value(scene) })(scene);
 const AN_ID = "eipalloc-0123456789abcdef0";
 
 const MISTAKES: readonly Mistake[] = [
@@ -83,7 +74,7 @@ const MISTAKES: readonly Mistake[] = [
   ...["Allocation-Id", "allocation_id", "allocationid", "eip-allocation-id", "ElasticIp"].map(
     (key): Mistake => ({
       name: `the key of the tag is ${key}`,
-      breakIt: (setUp) => tag({ "allocation-id": null, [key]: setUp.allocationId })(setUp),
+      breakIt: (scene) => tag({ "allocation-id": null, [key]: scene.allocationId })(scene),
       status: 78,
       line: new RegExp(`^no tag allocation-id .*; did you mean its tag ${key}\\? `),
       first: "wanted",
@@ -152,31 +143,32 @@ const MISTAKES: readonly Mistake[] = [
 
 describe.concurrent("a mistake", { timeout: 120_000 }, () => {
   test.each(MISTAKES)("$name", ({ start, breakIt, status, line, first, says }) =>
-    play({ start: { ...start, ...inGroup }, breakIt }, async (setUp) => {
-      const before = tagsOf(setUp);
-      const failed = await setUp.run("--deadline", "5s");
+    scenario({ start: { ...start, ...inGroup }, breakIt }, async (scene) => {
+      const before = tagsOf(scene);
+      const operator = new Operator(scene);
+      const failed = await scene.run("--deadline", "5s");
       expect(failed.status, failed.log.join("\n")).toBe(status);
       expect(failed.log[0]).toMatch(line);
       expect(failed.log.at(-1)).toMatch(new RegExp(`^FAILED \\(${status}\\): `));
       expect(failed.log.at(-1)).toMatch(/; run: eip-heal doctor$/);
 
-      const checkup = await setUp.doctor();
+      const checkup = await doctor(scene);
       expect(checkup.first, JSON.stringify(checkup, null, 1)).toBe(first);
       const check = checkup.checks.find(({ mark }) => mark === "failed");
       expect(check?.cure).toMatch(says);
       expect(check?.commands?.join("\n") ?? "").not.toContain("allocate-address");
-      if (check !== undefined) setUp.follow(check);
-      const healed = await setUp.run();
+      if (check !== undefined) operator.follow(check);
+      const healed = await scene.run();
       expect(healed.status, healed.log.join("\n")).toBe(0);
 
-      const tags = { ...before, ...setUp.groupTags["web"] };
-      await expectNextHeals(setUp, tags);
+      const tags = { ...before, ...operator.groupTags["web"] };
+      await expectNextHeals(scene, tags);
     }),
   );
 
   /** The instance that Auto Scaling launches next, with the tags that the group has now. */
   async function expectNextHeals(
-    { region, conf: lines, environment }: SetUp,
+    { region, conf: lines, environment }: Scene,
     tags: Readonly<Record<string, string>>,
   ): Promise<void> {
     const next = await region.launch({
@@ -203,58 +195,58 @@ describe.concurrent("a mistake that nothing fails of is a warning in log and doc
     ["eip_heal_takeover=never", /^eip_heal_takeover in \S+ is ignored; did you mean EIP_HEAL_TAK/],
     ["EIPHEAL_TAKEOVER=never", /^EIPHEAL_TAKEOVER in \S+ is ignored; did you mean EIP_HEAL_TAK/],
   ])("%s", (setting, told) =>
-    play({ breakIt: conf(setting) }, async (setUp) => {
-      const healed = await setUp.run();
+    scenario({ breakIt: conf(setting) }, async (scene) => {
+      const healed = await scene.run();
       expect(healed.status).toBe(0);
       expect(healed.log[0]).toMatch(told);
-      const offline = await setUp.run("check-config");
+      const offline = await scene.run("check-config");
       expect(offline.log[0]).toMatch(told);
 
-      const check = await settingsCheck(setUp);
+      const check = await settingsCheck(scene);
       expect(check).toMatchObject({
         mark: "warning",
         found: expect.stringMatching(told) as string,
       });
-      if (check !== undefined) setUp.follow(check);
-      expect(setUp.conf).toEqual(["EIP_HEAL_TAKEOVER=never"]);
-      expect(await settingsCheck(setUp)).toMatchObject({ mark: "ok" });
+      if (check !== undefined) new Operator(scene).follow(check);
+      expect(scene.conf).toEqual(["EIP_HEAL_TAKEOVER=never"]);
+      expect(await settingsCheck(scene)).toMatchObject({ mark: "ok" });
     }),
   );
 
   test("a key that is given twice", () =>
-    play({}, async (setUp) => {
-      const { allocationId } = setUp;
+    scenario({}, async (scene) => {
+      const { allocationId } = scene;
       const key = "EIP_HEAL_ALLOCATION_ID";
-      setUp.conf = [`${key}=${AN_ID}`, `${key}=${allocationId}`];
+      scene.conf = [`${key}=${AN_ID}`, `${key}=${allocationId}`];
       const told = new RegExp(
         `^${key} is given more than once in \\S+, and only the last one counts$`,
       );
-      const healed = await setUp.run();
+      const healed = await scene.run();
       expect(healed.log[0]).toMatch(told);
       expect(healed.result).toMatchObject({ allocationId });
-      expect(await settingsCheck(setUp)).toMatchObject({
+      expect(await settingsCheck(scene)).toMatchObject({
         mark: "warning",
         found: expect.stringMatching(told) as string,
       });
     }));
 
   test("both tags, in doctor", () =>
-    play({ breakIt: tag({ "eip-pool": "web" }) }, async (setUp) => {
-      const { checks, healthy } = await setUp.doctor();
+    scenario({ breakIt: tag({ "eip-pool": "web" }) }, async (scene) => {
+      const { checks, healthy } = await doctor(scene);
       expect(healthy).toBe(true);
       expect(checks.find(({ id }) => id === "wanted")).toMatchObject({
         mark: "warning",
-        found: `${setUp.allocationId}, by the tag allocation-id; the tag eip-pool=web is there too, and is ignored`,
+        found: `${scene.allocationId}, by the tag allocation-id; the tag eip-pool=web is there too, and is ignored`,
       });
     }));
 
-  const settingsCheck = async (setUp: SetUp) =>
-    (await setUp.doctor()).checks.find(({ id }) => id === "settings");
+  const settingsCheck = async (scene: Scene) =>
+    (await doctor(scene)).checks.find(({ id }) => id === "settings");
 });
 
 describe.concurrent("a pool, before anything is bought", () => {
   test("the pools that there are are listed", () =>
-    play(
+    scenario(
       {
         start: {
           build: (world) => {
@@ -264,8 +256,8 @@ describe.concurrent("a pool, before anything is bought", () => {
         },
         breakIt: conf("EIP_HEAL_POOL=eip-pool=frontend"),
       },
-      async (setUp) => {
-        const { checks } = await setUp.doctor();
+      async (scene) => {
+        const { checks } = await doctor(scene);
         const check = checks.find(({ mark }) => mark === "failed");
         expect(check?.found).toBe(
           "no address carries the tag eip-pool=frontend; there are eip-pool=api (2 addresses), eip-pool=batch (1 address)",
@@ -278,10 +270,10 @@ describe.concurrent("a pool, before anything is bought", () => {
     ));
 
   test("a full one: the addresses that nobody holds come first", () =>
-    play(
+    scenario(
       { start: fullPool(MINE + HOUR), breakIt: conf("EIP_HEAL_POOL=eip-pool=web") },
-      async (setUp) => {
-        const check = (await setUp.doctor()).checks.find(({ mark }) => mark === "failed");
+      async (scene) => {
+        const check = (await doctor(scene)).checks.find(({ mark }) => mark === "failed");
         expect(check?.commands).toEqual([
           expect.stringMatching(/^aws ec2 describe-addresses .*AssociationId==null/),
           expect.stringMatching(/^aws ec2 create-tags .*--resources ALLOCATION_ID .*Value=web$/),
@@ -291,22 +283,22 @@ describe.concurrent("a pool, before anything is bought", () => {
 });
 
 test("the address is wanted back on the old instance", () =>
-  play({ start: heldBy({ launchTime: MINE + HOUR }) }, async (setUp) => {
-    const yielded = await setUp.run();
+  scenario({ start: heldBy({ launchTime: MINE + HOUR }) }, async (scene) => {
+    const yielded = await scene.run();
     expect(yielded.status).toBe(69);
     expect(yielded.log).toEqual([
       expect.stringMatching(/^yielded: a newer instance has eipalloc-.*; run: eip-heal doctor$/),
     ]);
-    const checkup = await setUp.doctor();
+    const checkup = await doctor(scene);
     expect(checkup.first).toBe("holder");
     const { cure = "" } = checkup.checks.find(({ id }) => id === "holder") ?? {};
     const [, flags = ""] = /to take it here now: sudo eip-heal ([^;]+);/.exec(cure) ?? [];
-    const taken = await setUp.run(...flags.split(" "));
+    const taken = await scene.run(...flags.split(" "));
     expect(taken.status, taken.log.join("\n")).toBe(0);
     expect(taken.result).toMatchObject({ change: "taken" });
   }));
 
 /** The tags of the instance, as its group gives them to all. */
-function tagsOf({ region, me }: SetUp): Readonly<Record<string, string>> {
+function tagsOf({ region, me }: Scene): Readonly<Record<string, string>> {
   return region.region.records.instance(me.instanceId)?.tags ?? {};
 }
