@@ -1,23 +1,12 @@
 /** Runs one command, from the command line to the exit status. The only place that catches unforeseen errors. */
 import manifest from "../package.json" with { type: "json" };
 import { parseCommandLine, UsageError } from "./cli.ts";
-import type { CommandLine, Completion, Options } from "./commands/command.ts";
+import type { CommandLine } from "./commands/command.ts";
 import { EXIT, type ExitStatus } from "./model/failure.ts";
-import { jsonOf } from "./model/text.ts";
-import { closeLog, say, setLevel } from "./system/journal.ts";
-import {
-  endBySigpipe,
-  isReaderGone,
-  logWritten,
-  outputTrouble,
-  SIGPIPE,
-  write,
-} from "./system/output.ts";
+import { say, setLevel } from "./system/journal.ts";
+import { end, type Ending, publish } from "./publish.ts";
 import { prepareProcess, stopSignal } from "./system/process.ts";
 import { contextOf, writeResult } from "./wiring.ts";
-
-/** How the process ends: by an exit status, or by SIGPIPE if nobody reads its output any more. */
-type Ending = ExitStatus | typeof SIGPIPE;
 
 // Unless set otherwise: if the event loop runs dry before a command has ended, that is a bug and never a success.
 process.exitCode = EXIT.SOFTWARE;
@@ -42,35 +31,10 @@ async function main(args: string[]): Promise<Ending> {
   return publish(await writeResult(await run(context, options), say), options, stop);
 }
 
-/** Prints and logs what a command returned. */
-async function publish(
-  { status, lines = [], explanation, output, json }: Completion,
-  options: Options,
-  stop: AbortSignal,
-): Promise<Ending> {
-  for (const line of lines) say(line);
-  if (explanation !== undefined) process.stderr.write(explanation);
-  if (output !== undefined) write(output);
-  if (options["json"] === true && json !== undefined) write(`${jsonOf(json)}\n`);
-  const trouble = await outputTrouble(stop);
-  if (trouble === undefined) return status;
-  if (isReaderGone(trouble)) return status === EXIT.OK ? SIGPIPE : status;
-  say({ level: "error", text: `standard output is not complete: ${trouble.message}` });
-  return status === EXIT.OK ? EXIT.TEMPFAIL : status;
-}
-
 function reportBug(error: unknown): ExitStatus {
   const description = (error instanceof Error && error.stack) || String(error);
   const text = `this is a bug in eip-heal ${manifest.version}, please report it: ${description}`;
   // Only stack frames get lines of their own: the message may contain text from outside.
   for (const line of text.split(/\n(?= +at )/)) say({ level: "error", text: line });
   return EXIT.SOFTWARE;
-}
-
-/** Exits explicitly: a response body that was not read would keep the process alive. */
-async function end(ending: Ending): Promise<void> {
-  await closeLog();
-  await logWritten();
-  if (ending === SIGPIPE) endBySigpipe();
-  process.exit(ending === SIGPIPE ? EXIT.TEMPFAIL : ending);
 }
