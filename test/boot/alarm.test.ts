@@ -59,7 +59,7 @@ test("ten tries that fail alike page once, though a service that requires the ad
   await alarmAtRest();
   const [page, ...more] = await pages();
   expect(more).toEqual([]);
-  expect(page).toMatch(/^ip-\S+: no Elastic IP, exit status 77: .*ec2:AssociateAddress/);
+  expect(page).toMatch(/^ip-\S+ is without its Elastic IP: FAILED \(77\): .*ec2:AssociateAddress/);
 });
 
 test("another cause is told at once, and once", async () => {
@@ -68,7 +68,7 @@ test("another cause is told at once, and once", async () => {
   await alarmAtRest();
   const [, page, ...more] = await pages();
   expect(more).toEqual([]);
-  expect(page).toMatch(/^ip-\S+: no Elastic IP, exit status 78: .*203\.0\.113\.1/);
+  expect(page).toMatch(/^ip-\S+ is without its Elastic IP: FAILED \(78\): .*203\.0\.113\.1/);
 });
 
 test("the same one is told again when the hour is over", async () => {
@@ -170,7 +170,7 @@ async function linesOf(path: string): Promise<string[]> {
   return text.split("\n").slice(0, -1);
 }
 
-const statusOf = (page: string) => /exit status (\d+)/.exec(page)?.[1];
+const statusOf = (page: string) => /FAILED \((\d+)\)/.exec(page)?.[1];
 
 /** Resolves when no alarm is about to be given. */
 async function alarmAtRest(): Promise<void> {

@@ -107,8 +107,8 @@ test("an instance in standby leaves the address alone", async () => {
   cloud.region.region.setLifecycle(newer.instanceId, "Standby");
   await asRoot(oldOne, "eip-heal --takeover always");
   const { stderr } = await newOne.exec(["eip-heal"]);
-  const [line = ""] = stderr.split("\n");
-  expect(PAGE).toContain(`    ${line}\n`);
+  const [line = "no such line"] = /^nothing to do: .*Standby\)/m.exec(stderr) ?? [];
+  expect(PAGE).toContain(`    ${line}`);
   await newOne.reboot();
   await newOne.waitUnit(UNIT);
   expect(holder()).toBe(older.instanceId);

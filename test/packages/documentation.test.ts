@@ -244,6 +244,14 @@ describe("the README", () => {
   });
 });
 
+test("the picture of the demo tells the story that the demo tells now", () => {
+  const picture = read("docs/demo.svg");
+  const chapters = [...read("demo/demo.ts").matchAll(/chapter\("(.+)"\)/g)];
+  expect(chapters.length).toBeGreaterThan(3);
+  for (const [, chapter = ""] of chapters) expect(picture).toContain(`>${chapter}</text>`);
+  expect(picture).toContain(">The story was true.</text>");
+});
+
 describe("every page", () => {
   const pages = ["README.md", ...globSync("docs/*.md", { cwd: ROOT })].map(
     (path) => [path, read(path)] as const,
