@@ -1,7 +1,4 @@
-/**
- * The calls of the Auto Scaling API, through the AWS SDK. Whoever needs it imports it when it is needed: a
- * run without a lifecycle hook does not load its client.
- */
+/** The calls of the Auto Scaling API through the AWS SDK. Imported on demand: a run without a lifecycle hook needs none of it. */
 import {
   AutoScalingClient,
   CompleteLifecycleActionCommand,
@@ -21,7 +18,7 @@ import {
 } from "./client.ts";
 import { resettableAgents } from "./sockets.ts";
 
-/** Opens a connection of its own; the first call connects. */
+/** Creates a client with connections of its own; the first call connects. */
 export function connectAutoScaling(options: ConnectOptions) {
   const { instanceId } = options.self;
   const agents = resettableAgents(options);
@@ -31,7 +28,7 @@ export function connectAutoScaling(options: ConnectOptions) {
   const { host } = url;
   const call = callsOf("autoscaling", client, url, options, agents);
 
-  /** One of the two actions on the pending action of a hook; false if there is none. */
+  /** Completes or prolongs the pending lifecycle action of a hook; false if there is none. */
   async function onAction(
     action: string,
     group: string,
@@ -43,7 +40,7 @@ export function connectAutoScaling(options: ConnectOptions) {
     const on = { AutoScalingGroupName: group, InstanceId: instanceId };
     try {
       const { $metadata } = await call(action, (limits) => send(on, limits));
-      // The answer has nothing in it but this: a page of somebody else lacks it.
+      // The answer is otherwise empty. Without a request id it is not an answer of AWS.
       if ($metadata.requestId === undefined) throw foreignAnswer("autoscaling", action, host);
       return true;
     } catch (error) {
@@ -55,7 +52,7 @@ export function connectAutoScaling(options: ConnectOptions) {
   return {
     host,
 
-    /** The Auto Scaling group of this instance, and its state there; undefined if it is in none. */
+    /** The Auto Scaling group of this instance and its lifecycle state there; undefined if it is in none. */
     async member(): Promise<{ group: string; lifecycleState?: string } | undefined> {
       const action = "DescribeAutoScalingInstances";
       const command = new DescribeAutoScalingInstancesCommand({ InstanceIds: [instanceId] });
@@ -68,7 +65,7 @@ export function connectAutoScaling(options: ConnectOptions) {
       return { group, ...(/^[A-Za-z]+(:[A-Za-z]+)*$/.test(state) && { lifecycleState: state }) };
     },
 
-    /** Ends the wait of this instance under the hook; false if it does not wait. */
+    /** Completes the pending lifecycle action; false if there is none. */
     complete: (group: string, hook: string, result: "CONTINUE" | "ABANDON"): Promise<boolean> =>
       onAction("CompleteLifecycleAction", group, (on, limits) =>
         client.send(
@@ -81,7 +78,7 @@ export function connectAutoScaling(options: ConnectOptions) {
         ),
       ),
 
-    /** Begins the heartbeat timeout of the hook anew; false if this instance does not wait under it. */
+    /** Restarts the timeout of the pending lifecycle action; false if there is none. */
     heartbeat: (group: string, hook: string): Promise<boolean> =>
       onAction("RecordLifecycleActionHeartbeat", group, (on, limits) =>
         client.send(
@@ -94,7 +91,7 @@ export function connectAutoScaling(options: ConnectOptions) {
   };
 }
 
-/** Auto Scaling has no code of its own for it, only these words. */
+/** Recognized by the message: Auto Scaling has no error code of its own for this. */
 function isNoAction({ code, details }: Failure): boolean {
   return (
     code === AWS_CODE.validation &&

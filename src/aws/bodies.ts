@@ -1,35 +1,36 @@
 /**
- * The bodies of answers, bounded before the SDK's parser sees them. It parses a body in one go, with forty times the memory,
- * and while it does neither the deadline nor SIGTERM is heard.
+ * Limits response bodies before the SDK parses them. The parser works synchronously and takes forty times the memory of the
+ * body; meanwhile neither the deadline nor SIGTERM is noticed.
  */
 import type { Readable } from "node:stream";
 import { OWN_CODE, Failure } from "../model/failure.ts";
 
-/** Bytes that the answer about one thing is far below: an instance with 50 tags and 15 interfaces has about 60 KB. */
+/** Bytes. An answer about one resource is far smaller: an instance with 50 tags and 15 interfaces has about 60 KB. */
 export const ONE_MAX_BYTES = 256 * 1024;
-/** For each further instance. */
+/** Bytes for each further instance. */
 export const INSTANCE_MAX_BYTES = 64 * 1024;
-/** For a pool: 10,000 addresses have about 8 MB. */
+/** Bytes for a pool: 10,000 addresses have about 8 MB. */
 export const POOL_MAX_BYTES = 10 * 1024 * 1024;
 
 /**
- * What makes a body dear to parse, whatever its length: elements (10,000 addresses have 360,000 tags), entities, which
- * stand in the tags of people, and a text in one piece, of which a denial encoded by AWS is the longest, with some KB.
+ * What makes a body expensive to parse, whatever its length: the number of elements (10,000 addresses have 360,000) and of
+ * entities (they occur in tags), and the length of a single text (the longest is an encoded authorization message with a
+ * few KB).
  */
 const MAX_TAGS = 500_000;
 const MAX_ENTITIES = 100_000;
 const MAX_TEXT_BYTES = 64 * 1024;
 
-/** The part of the SDK's HTTP handlers that matters here. */
+/** The part of the SDK's HTTP handler that is used here. */
 interface Handler<Request, Options> {
   handle(request: Request, options?: Options): Promise<{ response: { body?: unknown } }>;
 }
 
 /**
- * Reads the bodies for the handler, of which `maxBytes` in the options of a request is the limit.
+ * Makes the handler read each body completely, up to `maxBytes` in the options of the request.
  *
- * The requests then throw Failure `unreachable` for a body that is longer. One with a document type is empty, since
- * AWS sends none and the parser takes quadratic time for them, and so is one that is dear to parse in another way.
+ * Requests then throw Failure `unreachable` for a longer body. A body that is expensive to parse is replaced by an empty
+ * one, and so is one with a document type, for which the parser takes quadratic time and which AWS never sends.
  */
 export function boundBodies<Request, Options>(handler: Handler<Request, Options>): void {
   const handle = handler.handle.bind(handler);
@@ -55,7 +56,7 @@ async function readBounded(body: Readable, maxBytes: number): Promise<Uint8Array
   return /<!doctype/i.test(text) || isDear(text) ? new Uint8Array() : all;
 }
 
-/** Would it take the parser seconds, or hundreds of megabytes? */
+/** Whether parsing the text would take seconds, or hundreds of megabytes. */
 function isDear(text: string): boolean {
   const parts = text.split("<", MAX_TAGS + 1);
   return (

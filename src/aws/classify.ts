@@ -1,7 +1,7 @@
 /**
- * What an error code of EC2 or Auto Scaling means for this agent, and what a person can do about it. Where
- * one code is used for several things, the message decides. Codes: EC2 API reference, "Error codes for the
- * Amazon EC2 API"; Auto Scaling API reference, "Common Errors".
+ * What an error code of EC2 or Auto Scaling means for this agent, and what to do about it. If AWS uses one code for several
+ * causes, the message decides. Codes: EC2 API reference, "Error codes for the Amazon EC2 API"; Auto Scaling API reference,
+ * "Common Errors".
  */
 import {
   AWS_CODE,
@@ -14,7 +14,7 @@ import {
 } from "../model/failure.ts";
 import { allowing, printing } from "../model/permission.ts";
 
-/** The services that are called, by their names in IAM. */
+/** The services that are called, by their prefixes in IAM. */
 export type Service = "ec2" | "autoscaling";
 
 /** An error that EC2 or Auto Scaling answered with. */
@@ -26,9 +26,9 @@ export interface ErrorAnswer {
   readonly status: number;
   /** The action, such as `AssociateAddress`. */
   readonly action: string;
-  /** For people: `ec2:AssociateAddress at ec2.us-east-1.amazonaws.com`. */
+  /** For messages: `ec2:AssociateAddress at ec2.us-east-1.amazonaws.com`. */
   readonly request: string;
-  /** What the service calls this one request. */
+  /** The request id that the service returned. */
   readonly requestId?: string | undefined;
 }
 
@@ -37,7 +37,7 @@ type Meaning = readonly [kind: Kind, details?: Pick<FailureDetails, "remedy" | "
 const THROTTLED =
   /^(RequestLimitExceeded|Throttling.*|ThrottledException|RequestThrottled.*|TooManyRequests.*|SlowDown|BandwidthLimitExceeded|EC2ThrottledException|PriorRequestNotComplete|TransactionInProgressException)$/;
 
-/** The same code whatever the action and message. */
+/** Codes that mean the same for every action and message. */
 const MEANINGS: Readonly<Record<string, Meaning>> = {
   "InvalidInstanceID.NotFound": ["not-yet"],
   "InvalidNetworkInterfaceID.NotFound": ["not-yet"],
@@ -68,8 +68,8 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
 };
 
 /**
- * What EC2 finds wrong with the request itself, and will find wrong again. The list is closed: EC2 has hundreds of codes and
- * gets new ones, and an instance that gives up by mistake is one that nobody can reach.
+ * Codes for an invalid request, which stays invalid. This list is deliberately short: EC2 has hundreds of codes and gets new
+ * ones, and an instance that gives up by mistake cannot be reached by anybody.
  */
 const PERMANENT =
   /^(InvalidParameterValue|InvalidParameterCombination|MissingParameter|UnknownParameter)$|\.Malformed$/;
@@ -77,7 +77,7 @@ const PERMANENT =
 const BAD_CREDENTIALS =
   /^(AuthFailure|InvalidClientTokenId|UnrecognizedClientException|SignatureDoesNotMatch|IncompleteSignature|MissingAuthenticationToken|InvalidSecurityToken|ExpiredToken.*)$/;
 
-/** Turns an error answer into the failure that it is. */
+/** Turns an error answer into a Failure. */
 export function classify(answer: ErrorAnswer): Failure {
   const { service, code, message, status, action, request, requestId } = answer;
   const why = message === "" ? `${code} (${status})` : `${code}: ${message}`;
@@ -86,7 +86,7 @@ export function classify(answer: ErrorAnswer): Failure {
     new Failure(kind, { why, status, ...common, ...details });
 
   if (lacksPermission(common)) return new Failure("denied", { ...common, ...refusal(answer) });
-  // Whatever the status, usually 503: EC2 says that it has not carried it out.
+  // Without the HTTP status, usually 503: a throttled request was certainly not carried out.
   if (THROTTLED.test(code)) return new Failure("throttled", { why, ...common });
   const known = Object.hasOwn(MEANINGS, code) ? MEANINGS[code] : undefined;
   if (known !== undefined) return fail(known);
@@ -101,21 +101,21 @@ export function classify(answer: ErrorAnswer): Failure {
       },
     ]);
   }
-  // 503 without a code that says otherwise is EC2's way to say "later".
+  // By a 503 with any other code EC2 asks to try later.
   if (status === 503) return fail(["throttled"]);
   if (status >= 500 || status < 400) return fail(["unreachable"]);
   if (PERMANENT.test(code)) return fail(["misconfigured"]);
-  // Auto Scaling has this one code for all that it finds wrong.
+  // Auto Scaling uses this one code for every invalid request.
   if (service === "autoscaling" && code === AWS_CODE.validation) {
     return fail(["not-yet", { permanentStatus: EXIT.CONFIG }]);
   }
-  // What is not known may pass.
+  // An unknown code may be temporary.
   return fail(["not-yet"]);
 }
 
 /**
- * `… is not authorized to perform: ec2:X on resource: arn:… because …`, in the part that matters. Older texts say less, and
- * what a text does not say is not told.
+ * Cause and remedy from a message such as `… is not authorized to perform: ec2:X on resource: arn:… because …`. Not every
+ * message has all parts.
  */
 function refusal({
   service,
@@ -131,8 +131,8 @@ function refusal({
     why: `not allowed: ${permission}${on}${because === undefined ? "" : ` (${because})`}`,
     ...(encoded !== undefined && { encoded }),
   };
-  // IAM user guide, "Troubleshoot access denied error messages": which type of policy it was, and whether it
-  // forbids or lacks it.
+  // IAM user guide, "Troubleshoot access denied error messages": the type of policy, and whether it is an explicit deny or
+  // a missing allow.
   const [, denying] = /^an explicit deny in (.+)$/.exec(because ?? "") ?? [];
   if (denying !== undefined) {
     const remedy = `have it taken out of what ${denying} denies: no other policy can allow it`;

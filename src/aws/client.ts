@@ -1,7 +1,4 @@
-/**
- * What the clients of AWS services have in common: each call is one request with a limit of time, and
- * whatever goes wrong is a Failure.
- */
+/** What the clients of AWS services have in common: each call is one request with a timeout, and every error is a Failure. */
 import type { Instance } from "../model/instance.ts";
 import { classify, type Service } from "./classify.ts";
 import { OWN_CODE, Failure, type FailureDetails } from "../model/failure.ts";
@@ -14,45 +11,45 @@ import type { ResettableAgents } from "./sockets.ts";
 /** Milliseconds to connect. */
 const CONNECT_MS = 3_000;
 /**
- * Milliseconds for one request in all, body included. EC2's DescribeInstances has been seen to take seconds in accounts
- * with many instances (hashicorp/vault#2767: p95 up to 6 s), and one that is given up is asked again all the same. With
- * Auto Scaling a lifecycle hook must not time out meanwhile.
+ * Milliseconds for a whole request, body included. EC2's DescribeInstances can take seconds in accounts with many instances
+ * (hashicorp/vault#2767: p95 up to 6 s), and giving up early only means asking again. With Auto Scaling a lifecycle hook must
+ * not time out meanwhile.
  */
 const LIMIT_MS: Readonly<Record<Service, number>> = { ec2: 15_000, autoscaling: 6_000 };
 
 export interface ConnectOptions {
   readonly self: Instance;
   readonly credentials: () => Promise<Keys>;
-  /** Another endpoint than the region's own. */
+  /** Used instead of the region's default endpoint. */
   readonly endpoint?: string;
   readonly dualStack: boolean;
   readonly fips: boolean;
-  /** What requests to a URL go through; without it they go straight there. */
+  /** The proxy for requests to a URL, if any. */
   readonly proxyFor?: ((url: URL) => Proxy | undefined) | undefined;
   /** Certificates, in PEM, that are trusted instead of the system's. */
   readonly ca?: string;
-  /** Ends every request when it is aborted. */
+  /** Aborts all requests. */
   readonly signal: AbortSignal;
   readonly version: string;
-  /** By how much this machine's clock is off, in milliseconds, as AWS's answers have told: kept for the next connection. */
+  /** Offset of this machine's clock in milliseconds, learned from AWS's answers; shared by all connections. */
   readonly skew: { offsetMs: number };
 }
 
-/** The configuration of a client of the SDK, with agents for its connections alone. */
+/** The configuration of an SDK client. The agents belong to this client only. */
 export function clientConfig(options: ConnectOptions, { httpAgent, httpsAgent }: ResettableAgents) {
-  // The SDK reads profile files for a dozen settings, whatever it is given: point it at nothing.
+  // The SDK looks up a dozen settings in profile files even if they are given here, so it gets empty ones.
   process.env["AWS_CONFIG_FILE"] = process.env["AWS_SHARED_CREDENTIALS_FILE"] = "/dev/null";
   const { endpoint } = options;
   return {
     region: options.self.region,
     credentials: options.credentials,
     ...(endpoint !== undefined && { endpoint }),
-    // With an endpoint of its own the SDK refuses both: it is then taken as it is, as by the AWS CLI.
+    // The SDK rejects both together with an explicit endpoint. Like the AWS CLI we use that one as it is.
     useDualstackEndpoint: endpoint === undefined && options.dualStack,
     useFipsEndpoint: endpoint === undefined && options.fips,
-    // Every retry is ours: it starts with a new look, and a take must not be sent again later by itself.
+    // No retries by the SDK: a take must not be sent again without a new look.
     maxAttempts: 1,
-    // What AWS_RETRY_MODE and AWS_DEFAULTS_MODE would decide; the SDK throws for a value that it does not know.
+    // Set explicitly, because the SDK throws for an unknown value in AWS_RETRY_MODE or AWS_DEFAULTS_MODE.
     retryMode: "standard",
     defaultsMode: "standard" as const,
     requestHandler: {
@@ -68,7 +65,7 @@ export function clientConfig(options: ConnectOptions, { httpAgent, httpsAgent }:
   };
 }
 
-/** The part of the SDK's clients that is the same for all services. */
+/** The part that the SDK's clients have in common. */
 interface Client {
   readonly config: {
     readonly systemClockOffset: number;
@@ -80,7 +77,7 @@ interface Client {
   };
 }
 
-/** Where the client's requests go. */
+/** The endpoint of a client. */
 export function urlOf(
   { endpoint, self, dualStack, fips }: ConnectOptions,
   { config }: Client,
@@ -96,7 +93,7 @@ export function urlOf(
 /**
  * Runs one action.
  *
- * @param maxBytes that the body of the answer may have, if it is not about one thing
+ * @param maxBytes longest response body; default: that for an answer about one resource
  */
 export type Call = <T>(
   action: string,
@@ -104,17 +101,17 @@ export type Call = <T>(
   maxBytes?: number,
 ) => Promise<T>;
 
-/** What the SDK is given with each request. */
+/** The options of each request to the SDK. */
 export interface Limits {
   readonly abortSignal: AbortSignal;
-  /** For the body of the answer: see bodies.ts. */
+  /** Longest response body, see bodies.ts. */
   readonly maxBytes?: number;
 }
 
-/** What moves an address, and must not arrive later than it counts as unanswered. */
+/** Whether the action moves an address. It must not arrive at EC2 after it has timed out here. */
 const isWrite = (action: string) => /^(Dis)?[Aa]ssociateAddress$/.test(action);
 
-/** How the client's actions are run: within our limits, and with our Failures. */
+/** Wraps the actions of a client: with timeouts, and with Failures instead of the SDK's exceptions. */
 export function callsOf(
   service: Service,
   client: Client,
@@ -131,14 +128,14 @@ export function callsOf(
       abortSignal: AbortSignal.any([signal, limit]),
       ...(maxBytes !== undefined && { maxBytes }),
     };
-    // Before the SDK hears of it and closes the connection in an orderly way, by which the request would still arrive.
+    // Reset before the SDK closes the connection in an orderly way, which would still deliver the request.
     const onAbort = () => agents.reset();
     if (isWrite(action)) limits.abortSignal.addEventListener("abort", onAbort, { once: true });
     try {
       try {
         return await send(limits);
       } catch (error) {
-        // A refusal because of a wrong clock tells the right time: signed with that, the request is another one.
+        // EC2 refused the signature because of a wrong clock, and the SDK has learned the right time from the answer.
         if (!hasClockSkewCorrected(error)) throw error;
         return await send(limits);
       } finally {
@@ -156,7 +153,7 @@ export function callsOf(
   };
 }
 
-/** An answer with status 200 that is somebody else's page. */
+/** The failure for an answer with status 200 that is not the service's, such as a page of a captive portal. */
 export function foreignAnswer(service: Service, action: string, host: string): Failure {
   return notOfAws(service, `${service}:${action} at ${host}`, 200);
 }
@@ -173,7 +170,7 @@ function notOfAws(
 
 const NAMES: Readonly<Record<Service, string>> = { ec2: "EC2", autoscaling: "Auto Scaling" };
 
-/** Has the SDK learnt from this error answer that the clock is off by minutes? */
+/** Whether the SDK has corrected the clock by this error answer. */
 function hasClockSkewCorrected(error: unknown): boolean {
   const { $metadata } = error as { $metadata?: { clockSkewCorrected?: boolean } };
   return $metadata?.clockSkewCorrected === true;
@@ -184,13 +181,13 @@ interface CallContext {
   readonly action: string;
   readonly request: string;
   readonly timedOut: boolean;
-  /** Milliseconds that the request could take. */
+  /** The timeout of the request, in milliseconds. */
   readonly limitMs: number;
   readonly self: Instance;
   readonly proxy: Proxy | undefined;
 }
 
-/** What the SDK throws, as far as it matters; of an error answer it has the code as the body has it. */
+/** The fields of the SDK's exceptions that are used. `Code` is the code in the body of an error answer. */
 interface SdkError {
   readonly name?: string;
   readonly message?: string;
@@ -199,11 +196,11 @@ interface SdkError {
   readonly $metadata?: { readonly httpStatusCode?: number; readonly requestId?: string };
 }
 
-/** AWS makes them from digits, letters and hyphens; whatever else is there is somebody's joke. */
+/** AWS's request ids consist of digits, letters and hyphens. */
 const isRequestId = (id: unknown): id is string =>
   typeof id === "string" && /^[\w-]{8,64}$/.test(id);
 
-/** The failure that an exception of the SDK is: an answer of the service, or none. */
+/** Turns an exception of the SDK into a Failure. */
 function translate(
   error: unknown,
   { service, action, request, timedOut, limitMs, self, proxy }: CallContext,
@@ -212,7 +209,7 @@ function translate(
   const status = $metadata?.httpStatusCode;
   if (!timedOut && status !== undefined && name !== "TimeoutError") {
     const requestId = isRequestId($metadata?.requestId) ? $metadata.requestId : undefined;
-    // The code in the body, not the name that the SDK gives the error: without a body it has names of its own.
+    // The code in the body, not the exception's name: without a body the SDK makes up a name.
     if (typeof Code !== "string") {
       return notOfAws(service, request, status, { requestId, cause: error });
     }
@@ -223,7 +220,7 @@ function translate(
     const { message: why, remedy } = error;
     return new Failure("unreachable", { request, why, remedy, cause: error });
   }
-  // The SDK calls a connection that was reset a TimeoutError too, and one that was never made as well.
+  // The SDK also throws TimeoutError for a connection that was reset or never established.
   const trouble = networkTrouble(errorCode(error) ?? "");
   const wasSlow =
     timedOut || (name === "TimeoutError" && (trouble === undefined || code === "ETIMEDOUT"));
@@ -236,7 +233,7 @@ function translate(
       : wasSlow
         ? `no complete answer within ${limitMs / 1_000} s from ${peer}`
         : `${peer}: ${trouble?.why ?? message ?? "no answer"}`,
-    // What has connected has a way out.
+    // No hint about routing if the connection was established.
     remedy:
       trouble?.remedy ??
       (wasSlow && !isUnconnected

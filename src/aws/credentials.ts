@@ -1,11 +1,11 @@
 /**
- * Credentials from the environment if they are set there, else from the instance role; from nothing else,
- * so that a profile file which lies on an image can never act in the role's place.
+ * Credentials from the environment if set there, otherwise from the instance role. Profile files are not read, so that one
+ * left behind in an image cannot replace the role.
  */
 import { AWS_CODE, OWN_CODE, codeOf, Failure, EXIT } from "../model/failure.ts";
 import type { Metadata } from "./imds.ts";
 
-/** What requests are signed with. */
+/** Keys for signing requests. */
 export interface Keys {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
@@ -13,22 +13,22 @@ export interface Keys {
 }
 
 export interface Credentials extends Keys {
-  /** For people: `the environment`, or `the role web`. */
+  /** For messages: `the environment`, or `the role web`. */
   readonly source: string;
-  /** Of the instance role's; absent where the metadata service does not say. */
+  /** When the role's credentials expire, if instance metadata says so. */
   readonly expiresAt?: Date;
 }
 
 const NO_ROLE_CURE =
   "attach an instance profile whose role allows the calls (eip-heal policy prints them)";
-/** Printable ASCII: the id and the token go into headers. */
+/** Printable ASCII: key id and token are sent in headers. */
 const KEY = /^[!-~]+$/;
 const ROLES = "meta-data/iam/security-credentials/";
 
 /**
  * Credentials of the environment, or undefined if it has none.
  *
- * @throws Failure `misconfigured` if it has half of them, or what cannot be one; what they are is not told
+ * @throws Failure `misconfigured` if only one key is set or a value has invalid characters; values are never quoted
  */
 export function environmentCredentials(
   environment: Readonly<Record<string, string | undefined>>,
@@ -76,8 +76,8 @@ export async function roleName(metadata: Metadata): Promise<string | undefined> 
 /**
  * Credentials of the instance role.
  *
- * @throws Failure `not-yet` (in the end 77) without a role or without trust; `unreachable` for anything that is not an
- *   answer
+ * @throws Failure `not-yet` (finally 77) without a role, or if EC2 may not assume it; `unreachable` for anything that is
+ *   not an answer
  */
 export async function roleCredentials(metadata: Metadata): Promise<Credentials> {
   const role = await roleName(metadata);
@@ -120,7 +120,7 @@ export async function roleCredentials(metadata: Metadata): Promise<Credentials> 
   if (![id, secret, token].every((key) => KEY.test(key))) {
     throw new Failure("unreachable", { request, why: "what was answered are not credentials" });
   }
-  // What looks expired is used all the same: the clock of this machine may be wrong, and EC2 has the last word.
+  // Credentials that look expired are used: this machine's clock may be wrong, and EC2 decides.
   const expiresAt = typeof expires === "string" ? new Date(expires) : undefined;
   return {
     source: `the role ${role}`,
@@ -136,7 +136,7 @@ function parse(request: string, text: string): Record<string, unknown> {
     const value: unknown = JSON.parse(text);
     if (typeof value === "object" && value !== null) return value as Record<string, unknown>;
   } catch {
-    // told below, without the text: it may hold a secret
+    // Reported below without the text, which may contain a secret.
   }
   throw new Failure("unreachable", { request, why: "what was answered are not credentials" });
 }

@@ -1,6 +1,6 @@
 /**
- * The calls of the EC2 API, through the AWS SDK. One client is one connection; it is closed after it has
- * written, because the answer may have changed the very public address that the connection runs over.
+ * The calls of the EC2 API through the AWS SDK. Each client has its own connection, which is closed after a write, because
+ * the write may have changed the public address that the connection uses.
  */
 import type { Agent } from "node:http";
 import {
@@ -26,7 +26,7 @@ import {
   urlOf,
 } from "./client.ts";
 
-/** The calls, and the question whether the role may make them, which changes nothing (`DryRun`). */
+/** The calls, and the same with `DryRun`, which only checks whether the role may make them. */
 export interface ConnectedApi extends Ec2Api {
   readonly url: URL;
   readonly proxy?: Proxy;
@@ -39,10 +39,10 @@ export interface ConnectedApi extends Ec2Api {
 }
 type AssociateInput = Parameters<Ec2Api["associateAddress"]>[0];
 
-/** EC2 pages with up to 1,000 instances each; more than this is somebody's joke. */
+/** Most pages that are read. EC2's pages have up to 1,000 instances, so more pages are not a real answer. */
 const MAX_PAGES = 100;
 
-/** Opens a connection of its own; the first call connects. */
+/** Creates a client with a connection of its own; the first call connects. */
 export function connectApi(options: ConnectOptions): ConnectedApi {
   const agents = resettableAgents(options);
   const client = new EC2Client(clientConfig(options, agents));
@@ -52,13 +52,13 @@ export function connectApi(options: ConnectOptions): ConnectedApi {
   const call = callsOf("ec2", client, url, options, agents);
   const proxy = options.proxyFor?.(url);
 
-  /** An answer without the list that was asked for is a page of somebody else: EC2 sends an empty one. */
+  /** The list in an answer. EC2 sends an empty list, never none; without one it is not an answer of EC2. */
   function listed<T>(action: string, list: T[] | undefined): T[] {
     if (list !== undefined) return list;
     throw foreignAnswer("ec2", action, host);
   }
 
-  /** Asks whether this role may do it: EC2's yes is an error, DryRunOperation. */
+  /** Checks a permission: EC2 answers "allowed" by the error DryRunOperation. */
   async function dryRun(action: string, send: (limits: Limits) => Promise<unknown>): Promise<void> {
     try {
       await call(action, send);
@@ -92,7 +92,7 @@ export function connectApi(options: ConnectOptions): ConnectedApi {
       InstanceId: input.instanceId,
       NetworkInterfaceId: input.networkInterfaceId,
       PrivateIpAddress: input.privateIpAddress,
-      // Left out it means true.
+      // EC2's default is true.
       AllowReassociation: input.allowReassociation,
       ...(dryRun && { DryRun: true }),
     });
@@ -107,7 +107,7 @@ export function connectApi(options: ConnectOptions): ConnectedApi {
       call(
         "DescribeAddresses",
         async (limits) => {
-          // By filter, not by id: an unknown id then is a missing row and not an error.
+          // By filter, not by id: an unknown id is then a missing row, not an error.
           const command = new DescribeAddressesCommand({
             Filters: [{ Name: filter, Values: [...values] }],
           });
@@ -121,7 +121,7 @@ export function connectApi(options: ConnectOptions): ConnectedApi {
       let next: string | undefined;
       let pages = 0;
       do {
-        // The filter is sent again with each page, as EC2 wants it.
+        // EC2 requires the filter with every page.
         const page = await instances({
           Filters: [{ Name: filter, Values: [...values] }],
           ...(next !== undefined && { NextToken: next }),
@@ -133,17 +133,16 @@ export function connectApi(options: ConnectOptions): ConnectedApi {
       return found;
     },
 
-    // By id, not by filter: for a filter EC2 seems to walk through all instances of the account, which takes seconds
-    // in a large one.
+    // By id, not by filter: for a filter EC2 seems to scan all instances of the account, which takes seconds in a large one.
     async describeInstancesById(ids) {
       try {
         const { rows, next } = await instances({ InstanceIds: [...ids] });
-        // EC2 does not page what was asked for by id: whatever is missing then is not known to be missing.
+        // EC2 does not page requests by id. If it did, missing instances would not be known to be missing.
         if (next) throw foreignAnswer("ec2", "DescribeInstances", host);
         return rows;
       } catch (error) {
         if (!(error instanceof Failure) || error.code !== AWS_CODE.unknownInstance) throw error;
-        // One id that EC2 does not know, and it tells nothing of the others.
+        // EC2 returns nothing if it does not know one of the ids.
         const unknown: readonly string[] =
           error.details.serviceMessage?.match(/\bi-[0-9a-f]{8,32}\b/g) ?? [];
         const known = ids.filter((id) => !unknown.includes(id));
@@ -186,7 +185,7 @@ export function connectApi(options: ConnectOptions): ConnectedApi {
     disassociateAddress: (associationId) =>
       call("DisassociateAddress", async (limits) => {
         const command = new DisassociateAddressCommand({ AssociationId: associationId });
-        // The answer has nothing in it but this: a page of somebody else lacks it.
+        // The answer is otherwise empty. Without a request id it is not an answer of AWS.
         const { requestId } = (await client.send(command, limits)).$metadata;
         if (requestId === undefined) throw foreignAnswer("ec2", "DisassociateAddress", host);
       }),

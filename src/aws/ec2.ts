@@ -1,4 +1,4 @@
-/** What the agent asks of EC2, put together from the calls of ec2-api.ts: wire shapes in, core types out. */
+/** What the agent asks of EC2, built from the calls of ec2-api.ts. Translates EC2's types into those of model/. */
 import {
   type AddressState,
   type DesiredAddress,
@@ -21,16 +21,16 @@ import { AWS_CODE, EXIT, Failure } from "../model/failure.ts";
 import { isAllocationId, isInstanceId, isInterfaceId, isIpv4, isZone } from "../model/ids.ts";
 import { allowing } from "../model/permission.ts";
 
-/** The calls of the EC2 API that are made, each one request. They throw Failures. */
+/** The calls of the EC2 API that are used. They throw Failures. */
 export interface Ec2Api {
   /** For messages: `ec2.us-east-1.amazonaws.com`. */
   readonly host: string;
   describeAddresses(filter: string, values: readonly string[]): Promise<Address[]>;
-  /** Those that match a filter, all pages of them. */
+  /** All instances that match a filter, from all pages. */
   describeInstances(filter: string, values: readonly string[]): Promise<DescribedInstance[]>;
-  /** Those of these ids that EC2 knows. */
+  /** The instances with these ids; those that EC2 does not know are missing. */
   describeInstancesById(ids: readonly string[]): Promise<DescribedInstance[]>;
-  /** Of the account and of those that it may see; one id that EC2 does not know is a Failure. */
+  /** The interfaces with these ids. An id that EC2 does not know is a Failure. */
   describeNetworkInterfaces(ids: readonly string[]): Promise<NetworkInterface[]>;
   associateAddress(input: {
     allocationId: string;
@@ -45,19 +45,19 @@ export interface Ec2Api {
 
 export interface DescribedInstance {
   readonly instance: Ec2Instance;
-  /** Account that owns it. */
+  /** The account that owns it. */
   readonly ownerId?: string;
 }
 
-/** Has EC2 failed when it was asked for the holder last? */
+/** Whether EC2 returned an error when it was last asked for a holder. */
 export interface Outage {
   isOn: boolean;
 }
 
-/** Tag of an address that is reserved for an availability zone. */
+/** The tag by which an address is reserved for an Availability Zone. */
 const ZONE_TAG = "eip-zone";
 
-/** DescribeInstances is asked about at most so many instances at once: an answer has to come within its limit of time. */
+/** Most ids in one DescribeInstances, so that the answer comes within the timeout. */
 const MAX_IDS = 200;
 
 const STATES: readonly string[] = [
@@ -69,14 +69,14 @@ const STATES: readonly string[] = [
   "terminated",
 ] satisfies InstanceState[];
 
-/** Everything is asked, and nothing is known. */
+/** The question that asks for everything. */
 const ALL: Question = { needsStates: true, known: {}, alongside: [] };
 
 /**
  * EC2 for one instance over one connection.
  *
- * @param denied what the role turned out not to allow in this try; shared by its connections
- * @param outage whether EC2 has failed to tell of instances; shared by the tries of a run
+ * @param denied actions that EC2 has denied in this attempt; shared by its connections
+ * @param outage shared by the attempts of a run
  */
 export function ec2Over(
   api: Ec2Api,
@@ -84,7 +84,7 @@ export function ec2Over(
   denied: Set<string>,
   outage: Outage = { isOn: false },
 ) {
-  /** By DescribeAddresses, or undefined where the role does not allow that. */
+  /** DescribeAddresses; undefined if the role does not allow it. */
   async function describeAddresses(
     filter: string,
     values: readonly string[],
@@ -100,9 +100,9 @@ export function ec2Over(
   }
 
   /**
-   * What EC2 tells of these instances and of this one, all from one answer if there are not too many.
+   * Describes these instances and this one, all by one request if there are not too many.
    *
-   * @throws Failure `unreachable` if the answer lacks this instance: then it proves nothing of others
+   * @throws Failure `unreachable` if this instance is missing in the answer, which then proves nothing about others either
    */
   async function describe(ids: readonly string[]): Promise<Described> {
     const wanted = [self.instanceId, ...new Set(ids)];
@@ -111,7 +111,7 @@ export function ec2Over(
       for (const row of found) rows.set(row.instance.InstanceId, row);
     };
     let isUnanswered = false;
-    // Where EC2 has failed, not a zone may be down but all of it: then this instance's own answer comes first, or none.
+    // After an error all of EC2 may be down, not only the holder's zone: EC2 has to answer for this instance first.
     if (outage.isOn && wanted.length === 2) {
       add(await api.describeInstancesById([self.instanceId]));
     }
@@ -120,12 +120,12 @@ export function ec2Over(
         add(await api.describeInstancesById(wanted.slice(i, i + MAX_IDS)));
         outage.isOn = false;
       } catch (error) {
-        // EC2 fails the whole call if it names an instance of a zone that is down (API reference, DescribeInstances).
+        // The whole call fails if it names an instance in a zone that is down (API reference, DescribeInstances).
         const { status = 0 } = error instanceof Failure ? error.details : {};
         if (status < 500 || wanted.length !== 2) throw error;
-        const isAlone = outage.isOn;
+        const hasAskedForSelf = outage.isOn;
         outage.isOn = true;
-        if (!isAlone) add(await api.describeInstancesById([self.instanceId]));
+        if (!hasAskedForSelf) add(await api.describeInstancesById([self.instanceId]));
         isUnanswered = true;
       }
     }
@@ -145,7 +145,7 @@ export function ec2Over(
     };
   }
 
-  /** The Auto Scaling group of this instance, if EC2 tells: whoever always takes must not wait for that. */
+  /** The Auto Scaling group of this instance, if EC2 answers: with the takeover `always` nothing may wait for that. */
   async function groupFacts(): Promise<Pick<Observation, "instances" | "group">> {
     try {
       const { account: _, ...facts } = await describe([]);
@@ -157,8 +157,8 @@ export function ec2Over(
   }
 
   /**
-   * Interfaces without an instance are told from NAT gateways and load balancers, where the role allows that. Without an
-   * answer they stay what they are, and nothing else waits for it.
+   * Finds out which holders are detached interfaces of this account, as opposed to NAT gateways and load balancers, if the
+   * role allows that. Without an answer they stay what they are, and the observation does not fail.
    */
   async function withInterfaces(
     addresses: readonly AddressState[],
@@ -171,7 +171,7 @@ export function ec2Over(
     const ids = [...orphans].slice(0, MAX_IDS);
     let rows: NetworkInterface[];
     try {
-      // Our own one tells the account.
+      // Our own interface shows which account is ours.
       rows = await api.describeNetworkInterfaces([...ids, own.interfaceId]);
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
@@ -194,7 +194,7 @@ export function ec2Over(
     });
   }
 
-  /** The addresses with what the rule needs to know of their holders. */
+  /** Adds to the addresses what the rule needs to know about their holders. */
   async function withFacts(
     shown: readonly AddressState[],
     owners: ReadonlyMap<string, string>,
@@ -224,7 +224,7 @@ export function ec2Over(
     };
   }
 
-  /** This instance. @throws Failure `unreachable` if the answer lacks it */
+  /** Describes this instance. @throws Failure `unreachable` if it is missing in the answer */
   async function describeSelf(): Promise<Ec2Instance> {
     const [row] = await api.describeInstancesById([self.instanceId]);
     if (row === undefined) throw withoutSelf();
@@ -244,10 +244,10 @@ export function ec2Over(
     question: Question,
   ): Promise<Observation> {
     const { displaced, alongside } = question;
-    // DescribeInstances tells of the holder by itself where it is what is asked for the address.
-    const isTold = denied.has("DescribeAddresses") && self.instanceId in question.known;
-    const asked = alongside.length > 0 && !isTold ? describe(alongside) : undefined;
-    // Whoever waits for it hears of it; nobody has to.
+    // Without DescribeAddresses the address is looked up by DescribeInstances, which describes the holder as well.
+    const isRedundant = denied.has("DescribeAddresses") && self.instanceId in question.known;
+    const asked = alongside.length > 0 && !isRedundant ? describe(alongside) : undefined;
+    // A failure is thrown where the answer is awaited, if it is at all.
     asked?.catch(() => {});
     const rows =
       displaced === undefined
@@ -292,12 +292,12 @@ export function ec2Over(
         code: AWS_CODE.unauthorized,
       });
     }
-    // EC2 takes * and ? in the value of a filter for any characters.
+    // In filter values * and ? are wildcards, so the tags are compared again.
     const rows = found.filter(({ Tags = [] }) =>
       Tags.some((tag) => tag.Key === key && tag.Value === value),
     );
     const addresses = rows.map(addressOf);
-    // Who holds the others matters only when there is nothing else to be had.
+    // The other holders only matter if neither an address of our own nor a free one can be used.
     const enough = addresses.some(
       (address) =>
         isHeldBySelf(address, self) || (isFree(address) && isUsableIn(address, self.zone)),
@@ -324,7 +324,7 @@ export function ec2Over(
 
     async pools(key: string): Promise<Readonly<Record<string, number>>> {
       const values = ((await describeAddresses("tag-key", [key])) ?? []).flatMap(({ Tags = [] }) =>
-        // EC2 takes * and ? for any characters.
+        // In filter values * and ? are wildcards, so the keys are compared again.
         Tags.flatMap((tag) => (tag.Key === key && tag.Value ? [tag.Value] : [])),
       );
       return Object.fromEntries(
@@ -361,7 +361,7 @@ export function ec2Over(
   };
 }
 
-/** What EC2 tells of instances, and the account of this one. */
+/** What EC2 told about instances; `account` and `group` are this instance's. */
 interface Described {
   readonly instances: Readonly<Record<string, InstanceFacts>>;
   readonly account?: string;
@@ -378,7 +378,7 @@ function factsOf(row: Ec2Instance | undefined): InstanceFacts {
   };
 }
 
-/** The address with what is known of its holder; one that EC2 does not know may be of another account. */
+/** Adds what is known about the holder. A holder that EC2 does not know may belong to another account. */
 function withHolderFacts(
   address: AddressState,
   owners: ReadonlyMap<string, string>,
@@ -401,7 +401,7 @@ function withHolderFacts(
   };
 }
 
-/** The request that puts the address in its place. */
+/** The parameters of AssociateAddress. */
 export function association(allocationId: string, target: Target, reassociate: boolean) {
   return {
     allocationId,
@@ -413,7 +413,7 @@ export function association(allocationId: string, target: Target, reassociate: b
   };
 }
 
-/** What EC2 says goes into logs and files and into the next request: it has to look like what it is. */
+/** Checks the format of a value from EC2 before it is used in logs, files and requests. */
 function checked(
   what: string,
   value: string | undefined,
@@ -429,7 +429,7 @@ function checked(
 
 function addressOf(row: Address): AddressState {
   const zone = row.Tags?.find(({ Key }) => Key === ZONE_TAG)?.Value?.trim();
-  // In Wavelength Zones and on Outposts an address is the carrier's or the customer's own.
+  // In Wavelength Zones there are carrier IPs, on Outposts customer-owned IPs.
   const shown = row.PublicIp ?? row.CarrierIp ?? row.CustomerOwnedIp;
   const publicIp = checked("an address", shown, isIpv4);
   const borderGroup = checked("a border group", row.NetworkBorderGroup, isZone);
@@ -443,7 +443,7 @@ function addressOf(row: Address): AddressState {
   };
 }
 
-/** Who holds the address, as DescribeAddresses tells: by the association, since a NAT gateway has no instance id. */
+/** The holder according to DescribeAddresses. A NAT gateway has an association but no instance id. */
 function holderOf(row: Address): Holder {
   const { AssociationId, ServiceManaged } = row;
   const InstanceId = checked("an instance id", row.InstanceId, isInstanceId);
@@ -475,7 +475,7 @@ function holderOf(row: Address): Holder {
   return { kind: "nobody" };
 }
 
-/** The interface that belongs to no instance, if one has the address. */
+/** The interface without an instance that has the address, if one has. */
 function orphanOf({ holder }: AddressState): string | undefined {
   return holder.kind === "other" && holder.isOrphan === true ? holder.interfaceId : undefined;
 }
@@ -488,7 +488,7 @@ function ownersOf(rows: readonly Address[]): Map<string, string> {
   );
 }
 
-/** The Elastic IP with this public address, if it is one. */
+/** The Elastic IP with this public address, if there is one. */
 function elasticIn(
   rows: readonly Address[],
   publicIp: string,
@@ -508,14 +508,14 @@ interface ElasticPlace {
   readonly publicIp: string;
 }
 
-/** Where this instance carries Elastic IPs, as DescribeInstances tells. */
+/** The Elastic IPs of an instance and where they are, according to DescribeInstances. */
 function elasticPlaces({ NetworkInterfaces = [] }: Ec2Instance): ElasticPlace[] {
   return NetworkInterfaces.flatMap(({ NetworkInterfaceId, PrivateIpAddresses = [] }) =>
     PrivateIpAddresses.flatMap(({ PrivateIpAddress, Association }) => {
       const interfaceId = checked("an interface id", NetworkInterfaceId, isInterfaceId);
       const privateIp = checked("an address", PrivateIpAddress, isIpv4);
       const publicIp = checked("an address", Association?.PublicIp, isIpv4);
-      // An address that EC2 has assigned by itself belongs to "amazon", an Elastic one to its account.
+      // The owner of an auto-assigned public address is "amazon", that of an Elastic IP is an account.
       const isElastic = Association?.IpOwnerId !== "amazon";
       return interfaceId && privateIp && publicIp && isElastic
         ? [{ interfaceId, privateIp, publicIp }]
@@ -525,8 +525,8 @@ function elasticPlaces({ NetworkInterfaces = [] }: Ec2Instance): ElasticPlace[] 
 }
 
 /**
- * The holder as DescribeInstances tells. It does not say which allocation a public address belongs to: with
- * several on the instance the place stays open.
+ * The holder according to DescribeInstances, which does not show the allocation ids of public addresses: if the instance has
+ * several Elastic IPs, it is not known which one this is.
  */
 function heldBy(
   instanceId: string,
@@ -535,11 +535,11 @@ function heldBy(
 ): Pick<AddressState, "publicIp" | "elasticIpHere"> & { holder: HolderInstance } {
   const holder = { kind: "instance", instanceId } as const;
   const places = elasticPlaces(instance);
-  const [only, ...more] = places;
-  if (only !== undefined && more.length === 0) {
-    const { publicIp, ...place } = only;
+  const [first, ...others] = places;
+  if (first !== undefined && others.length === 0) {
+    const { publicIp, ...place } = first;
     return { publicIp, holder: { ...holder, ...place } };
   }
-  const own = places.find((place) => isAt(target, { ...holder, ...place }));
-  return { holder, ...(own && { elasticIpHere: own.publicIp }) };
+  const here = places.find((place) => isAt(target, { ...holder, ...place }));
+  return { holder, ...(here && { elasticIpHere: here.publicIp }) };
 }

@@ -1,4 +1,4 @@
-/** What the standard AWS variables say about where AWS is and how it is reached. They mean what they mean to the AWS CLI. */
+/** Reads the standard AWS variables: endpoints, proxies, region, keys. They mean what they mean to the AWS CLI. */
 import { readFileSync } from "node:fs";
 import { Failure } from "../model/failure.ts";
 import { isRegion } from "../model/ids.ts";
@@ -10,13 +10,13 @@ import { proxiesIn } from "./proxy.ts";
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * Reads them.
+ * Reads and validates the variables.
  *
- * @throws Failure `misconfigured` for variables that make no sense
+ * @throws Failure `misconfigured` for an invalid value
  */
 export function readAwsEnvironment(environment: Environment) {
   const isOn = (name: string) => /^true$/i.test(environment[name] ?? "");
-  // Those of instance metadata are no endpoints of a service, and stay.
+  // As with the AWS CLI, this does not apply to the endpoint of instance metadata.
   const endpoints = isOn("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") ? {} : environment;
   return {
     metadataUrl: metadataEndpoint(environment),
@@ -41,7 +41,7 @@ function regionOf(environment: Environment): string | undefined {
   });
 }
 
-/** The endpoint that the variables give a service, by its name in them. */
+/** The endpoint that the variables set for a service, if any. @param service as in the name of the variable */
 function endpointOf(service: "EC2" | "AUTO_SCALING", environment: Environment): string | undefined {
   const [name, url] =
     [`AWS_ENDPOINT_URL_${service}`, "AWS_ENDPOINT_URL"]

@@ -1,6 +1,6 @@
 /**
- * The proxy that requests go through, chosen as the AWS CLI chooses it: by the variables, in both cases, and by the rules of
- * Python's urllib.request (getproxies_environment, proxy_bypass_environment), which botocore asks.
+ * Chooses the proxy for a request as the AWS CLI does: by the variables in lower and upper case, with the rules of Python's
+ * urllib.request (getproxies_environment, proxy_bypass_environment), which botocore uses.
  */
 import { Failure } from "../model/failure.ts";
 import { withoutPassword } from "../model/text.ts";
@@ -14,10 +14,10 @@ export interface Proxy {
 }
 
 /**
- * Reads the variables.
+ * Reads and validates the variables.
  *
- * @returns the proxy for requests to a URL, if they go through one
- * @throws Failure `misconfigured` for what is no URL of an HTTP proxy
+ * @returns a function that returns the proxy for requests to a URL, if any
+ * @throws Failure `misconfigured` for a value that is not the URL of an HTTP proxy
  */
 export function proxiesIn(environment: Environment): (url: URL) => Proxy | undefined {
   const byProtocol: Record<string, Proxy | undefined> = {
@@ -28,7 +28,7 @@ export function proxiesIn(environment: Environment): (url: URL) => Proxy | undef
   return (url) => (isExempt(url, exempt) ? undefined : byProtocol[url.protocol]);
 }
 
-/** The lower-case name comes first, even if it is empty: so a proxy for all is switched off for one. */
+/** The lower-case name takes precedence even if its value is empty, so that it can switch off a proxy set for everybody. */
 function valueOf(name: string, environment: Environment): [string, string | undefined] {
   const variable = environment[name] === undefined ? name.toUpperCase() : name;
   return [variable, environment[variable]?.trim()];
@@ -46,7 +46,7 @@ function proxyOf(name: string, environment: Environment): Proxy | undefined {
   });
 }
 
-/** Is the host, or a domain that it is in, one of those in the list? `*` stands for all. */
+/** Whether the list contains the host or a domain above it. The list `*` contains every host. */
 function isExempt({ hostname, host }: URL, list: string): boolean {
   if (list === "*") return true;
   return list
@@ -56,7 +56,7 @@ function isExempt({ hostname, host }: URL, list: string): boolean {
     .some((entry) => [hostname, host].some((name) => name === entry || name.endsWith(`.${entry}`)));
 }
 
-/** What a proxy that asks for a password is sent; undefined without one. */
+/** The Proxy-Authorization header for the user and password in the URL, if it has them. */
 export function authorizationFor({ username, password }: URL): string | undefined {
   if (username === "" && password === "") return undefined;
   const pair = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
@@ -72,7 +72,7 @@ function canBeDecoded(url: URL): boolean {
   }
 }
 
-/** The proxy has not let a connection through: with what status, and what to do about it. */
+/** Thrown if the proxy refuses to connect: with which status, and what to do about it. */
 export class ProxyRefusal extends Error {
   override readonly name = "ProxyRefusal";
   readonly remedy: string;

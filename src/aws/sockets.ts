@@ -1,7 +1,6 @@
 /**
- * Connections that can be reset. Destroying a socket lets the kernel go on delivering what was written to it, so that a
- * request which counts as unanswered may still arrive, much later; a reset (RST) throws away what is on its way. It has
- * to come first: of a socket that is destroyed there is nothing left to be reset.
+ * Connections that can be reset. After `destroy()` the kernel still delivers what was written to a socket, so a request that
+ * timed out here could arrive at EC2 much later. A reset (RST) discards it, but has to come before `destroy()`.
  */
 import { Agent as HttpAgent, type AgentOptions, request } from "node:http";
 import { Agent as HttpsAgent } from "node:https";
@@ -17,20 +16,20 @@ export interface ResettableAgents {
 
 type Connected = Parameters<HttpsAgent["createConnection"]>[1];
 
-/** As the SDK's own agents are. */
+/** The same as those of the SDK's own agents. */
 const OPTIONS: AgentOptions = { keepAlive: true, maxSockets: 50 };
 
-/** How connections are made. */
+/** How to connect. */
 export interface Connecting {
-  /** The endpoint, if it is not the region's own; only such a one is without TLS. */
+  /** The endpoint, if it is not the region's default; only such an endpoint may use plain HTTP. */
   readonly endpoint?: string | undefined;
-  /** What connections to a URL go through. */
+  /** The proxy for connections to a URL, if any. */
   readonly proxyFor?: ((url: URL) => Proxy | undefined) | undefined;
   /** Certificates, in PEM, that are trusted instead of the system's. */
   readonly ca?: string | undefined;
 }
 
-/** Agents for a client of the SDK, and how to reset all of their connections. */
+/** Creates the agents for an SDK client; `reset` resets all of their connections. */
 export function resettableAgents({
   endpoint,
   proxyFor = () => undefined,
@@ -43,7 +42,7 @@ export function resettableAgents({
     return socket.once("close", () => void sockets.delete(socket));
   };
   const trusted = ca === undefined ? {} : { ca };
-  /** To the proxy over TLS, where its URL says so. */
+  /** The connection to the proxy: with TLS if its URL is an https one. */
   const toProxy = (socket: Socket, { url }: Proxy): Socket =>
     url.protocol === "https:"
       ? connectTls({ ...trusted, socket, servername: addressOf(url).host })
@@ -57,13 +56,13 @@ export function resettableAgents({
     }
   }
   class Secure extends HttpsAgent {
-    // Over a TCP connection of ours: one that TLS has made by itself cannot be reset. And only once it stands, because
-    // Node tries the addresses of a name one after the other, each with another handle under the same socket.
+    // TLS runs over a TCP connection opened here, because a connection that TLS opens itself cannot be reset. It starts only
+    // once TCP is connected: while Node tries the host's addresses in turn, the socket's handle changes.
     override createConnection(options: object, callback?: Connected): undefined {
       const { host, port } = options as Target;
       const proxy = proxyFor(new URL(`https://${hostAndPort(host, port)}`));
       const socket = open(options, proxy);
-      // The agent always gives one; of an error it reads nothing else.
+      // The agent always passes a callback, and in case of an error ignores the second argument.
       const done = callback as (error: Error | null, stream?: Socket) => void;
       const secure = (through: Socket) => {
         done(null, connectTls({ ...(options as ConnectionOptions), socket: through }));
@@ -78,10 +77,10 @@ export function resettableAgents({
   }
 
   return {
-    // Node writes the whole URL into requests that are not tunnelled, and the password beside it.
+    // With proxyEnv Node sends plain HTTP requests in absolute form, with Proxy-Authorization.
     httpAgent: new Plain({
       ...OPTIONS,
-      // Without keeping connections: tinyproxy, for one, closes each after the answer and does not say so.
+      // No keep-alive: tinyproxy, for example, closes connections after each answer without announcing it.
       ...(plainProxy && { keepAlive: false, proxyEnv: { HTTP_PROXY: plainProxy.url.href } }),
     }),
     httpsAgent: new Secure({ ...OPTIONS, ...trusted }),
@@ -106,10 +105,11 @@ function hostAndPort(host: string, port: number): string {
 }
 
 /**
- * Asks a proxy for a connection to the target, a host and a port.
+ * Opens a tunnel through a proxy by CONNECT.
  *
- * @param socket to the proxy
- * @throws ProxyRefusal, or what Node's network functions throw
+ * @param socket the connection to the proxy
+ * @param target host and port
+ * @throws ProxyRefusal, or an error of Node's network functions
  */
 function tunnel(socket: Socket, proxy: Proxy, target: string): Promise<Socket> {
   const { promise, resolve, reject } = Promise.withResolvers<Socket>();
@@ -132,7 +132,7 @@ function tunnel(socket: Socket, proxy: Proxy, target: string): Promise<Socket> {
       reject(new ProxyRefusal(proxy, target, statusCode));
     }
   });
-  // Any 2xx but 200, and what is no answer to CONNECT at all.
+  // Any status other than 200, and anything that is not an answer to CONNECT.
   asking.once("response", ({ statusCode = 0 }) => {
     socket.destroy();
     reject(new ProxyRefusal(proxy, target, statusCode));
