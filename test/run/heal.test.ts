@@ -347,6 +347,23 @@ describe("runs before it", () => {
     );
     expect(old.outcome).toMatchObject({ end: "settled", change: "none", ms: 0 });
   });
+
+  test("have written on this boot: always is newest then, unless a person orders it", async () => {
+    const withNewer = observed(address(other("running", 60)));
+    const take = (options: Play) =>
+      play(
+        { observe: inTurn(withNewer, IS_HERE), associate: () => {} },
+        { settings: { ...SETTINGS, EIP_HEAL_TAKEOVER: "always" }, ...options },
+      );
+    const longAgo = { at: -9_000, wroteThisBoot: true };
+    const justNow = { at: -7_000, wroteThisBoot: true };
+    expect((await take({ sent: longAgo })).outcome).toMatchObject({ end: "failed", status: 69 });
+    const { outcome, asked } = await take({ sent: longAgo, isOrdered: true });
+    expect(outcome).toMatchObject({ end: "settled", change: "taken", ms: 6_000 });
+    expect(asked).toContain("associate true");
+    // That one may still be carried out.
+    expect((await take({ sent: justNow, isOrdered: true })).outcome).toMatchObject({ status: 69 });
+  });
 });
 
 describe("an address that is given up meanwhile", () => {
