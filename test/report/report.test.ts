@@ -114,6 +114,11 @@ describe("at the end of a run the journal has one line", () => {
     expect(told.line).not.toMatch(/undefined|\n/);
   });
 
+  test("which differs by what was done, or would be", () => {
+    const lines = ENDS.map(([, end]) => report(outcome(end)).line);
+    expect(new Set(lines).size).toBe(lines.length);
+  });
+
   test("with one try where it took one", () => {
     const end: End = { end: "settled", change: "none" };
     expect(report(outcome(end, { tries: 1 })).line).toMatch(/\b1 try\b/);
@@ -192,7 +197,7 @@ describe("the lifecycle hook has a line of its own", () => {
   test("and its failure is one of the run, whose line stays what it was", () => {
     const [, hook] = HOOKS.at(-1) as (typeof HOOKS)[0];
     const end: End = { end: "settled", change: "none" };
-    expect(report(outcome(end, { hook }))).toEqual({ ...report(outcome(end)), status: 77 });
+    expect(report(outcome(end, { hook }))).toStrictEqual({ ...report(outcome(end)), status: 77 });
     const denied = failed("misconfigured", 78);
     expect(report(outcome(denied, { hook }))).toEqual(report(outcome(denied)));
   });
@@ -276,7 +281,7 @@ describe("result.json", () => {
       },
     ],
   ])("has of a run that ended %s just these fields", (_, end, fields) => {
-    expect(record(end)).toEqual({ ...EVERY, ...fields });
+    expect(record(end)).toStrictEqual({ ...EVERY, ...fields });
   });
 
   test("has the line as its message, of bounded length", () => {
@@ -288,7 +293,7 @@ describe("result.json", () => {
 
   test("has the unit, and when the console was told, if there are such", () => {
     const end: End = { end: "settled", change: "none" };
-    expect(record(end, {}, { unit: "eip-heal.service", toldAt: "then" })).toEqual({
+    expect(record(end, {}, { unit: "eip-heal.service", toldAt: "then" })).toStrictEqual({
       ...EVERY,
       outcome: "settled",
       change: "none",
@@ -311,7 +316,7 @@ describe("result.json", () => {
     ["failed", HOOKS.at(-1)?.[1] as HookEnd, { result: "CONTINUE", failure: "denied" }],
   ])("has of a hook that was %s just these fields", (ended, hook, fields) => {
     const end: End = { end: "settled", change: "none" };
-    expect(record(end, { hook })["lifecycleHook"]).toEqual({
+    expect(record(end, { hook })["lifecycleHook"]).toStrictEqual({
       name: "h",
       outcome: ended,
       message: reportHook(hook).line,
@@ -324,7 +329,7 @@ describe("other units are told", () => {
   const settled: End = { end: "settled", change: "none" };
 
   test("the address and its place, while it is here", () => {
-    expect(resultVariables(outcome(settled))).toEqual({
+    expect(resultVariables(outcome(settled))).toStrictEqual({
       EIP_HEAL_PUBLIC_IP: PUBLIC_IP,
       EIP_HEAL_ALLOCATION_ID: ALLOCATION,
       EIP_HEAL_INSTANCE_ID: ME,
@@ -335,7 +340,7 @@ describe("other units are told", () => {
 
   test("nothing of what was not found out", () => {
     const facts = { instanceId: ME, allocationId: ALLOCATION };
-    expect(resultVariables(outcome(settled, { facts }))).toEqual({
+    expect(resultVariables(outcome(settled, { facts }))).toStrictEqual({
       EIP_HEAL_ALLOCATION_ID: ALLOCATION,
       EIP_HEAL_INSTANCE_ID: ME,
     });
