@@ -133,7 +133,7 @@ export const COMMANDS: readonly CommandRow[] = [
     name: "check-config",
     summary: "say whether flags, environment and settings file are in order",
     explanation:
-      "What is wrong with them is told as by a heal. Nobody is asked and nothing is changed; the exit status is 0, 64 or 78.",
+      "Problems are reported as a heal reports them. AWS is not asked and nothing is changed; the exit status is 0, 64 or 78.",
     options: { ...CONFIG, ...VERBOSE },
     hasSettings: true,
     load: () => import("./check-config.ts"),

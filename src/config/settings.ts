@@ -111,7 +111,7 @@ const ROWS: { readonly [F in keyof Settings]-?: RowOf<F> } = {
     default: "no",
     meaning: "may it take from the oldest running instance of a full pool",
     explanation:
-      "Whether an address of the pool may be taken from a running instance, where there is nothing else to be had. `no`: never. `oldest`: from the oldest one, if it was launched before this one; for groups that replace their instances while these still run.",
+      "Whether an address of the pool may be taken from a running instance, where no other one can be had. `no`: never. `oldest`: from the oldest one, if it was launched before this one; for groups that replace their instances while these still run.",
   },
   takeover: {
     key: "EIP_HEAL_TAKEOVER",
@@ -127,7 +127,7 @@ const ROWS: { readonly [F in keyof Settings]-?: RowOf<F> } = {
     default: "yes",
     meaning: "may it replace another Elastic IP of this instance",
     explanation:
-      "What to do if another Elastic IP is in the place of this one, and would be pushed off it. `yes` goes on, with a warning that names the other one. `no` refuses.",
+      "What to do if the private address already has another Elastic IP, which would be replaced. `yes` goes on, with a warning that names it. `no` refuses.",
   },
   interface: {
     key: "EIP_HEAL_INTERFACE",
@@ -162,7 +162,7 @@ const ROWS: { readonly [F in keyof Settings]-?: RowOf<F> } = {
     default: "no",
     meaning: "yes: no tag and no setting is fine (exit status 0)",
     explanation:
-      "Whether an instance that has neither tag nor setting is in order. `yes`: there is nothing to do, exit status 0. `no`: exit status 78. Both after two minutes in which the tag could still have come.",
+      "Whether an instance with neither tag nor setting is acceptable. `yes`: nothing is done, exit status 0. `no`: exit status 78. Both after two minutes in which the tag could still have come.",
   },
   lifecycleHook: {
     key: "EIP_HEAL_LIFECYCLE_HOOK",
