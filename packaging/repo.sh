@@ -9,7 +9,20 @@
 #   EIP_HEAL_REPO_URL        where users will find it
 #   EIP_HEAL_SIGNING_KEY     private OpenPGP key (RSA, as every rpm knows it), armored: its text, or a file with it.
 #                            Without it .tools/signing-key.asc, which is made if it is not there.
-#   EIP_HEAL_SIGNING_PASSPHRASE   of that key, if it has one
+#                            It may hold several keys, one after the other. All of them are published, those with a private
+#                            part sign the metadata, and the first one of these signs the packages.
+#   EIP_HEAL_SIGNING_PASSPHRASE   of these keys, if they have one
+#   EIP_HEAL_REPO_VALID_UNTIL     until when apt believes the metadata, as date(1) reads it: "30 days". Nobody who keeps
+#                            an old copy can then offer it for longer; the repository has to be made again before that.
+#                            Without it there is no such time. dnf knows nothing of the kind.
+#
+# A new key, without a day on which anybody is locked out:
+#   1. Keep the old key first and put the new one after it: cat old.asc new.asc. Users are asked to fetch the keys again.
+#      The metadata is signed by both, so whoever has only the old one is served as before.
+#   2. When most of them have done so, put the new one first: it signs the packages from now on.
+#   3. Some versions later leave only the public part of the old one, after the new one (gpg --armor --export OLD): what
+#      was published stays signed by it. Whoever has not fetched the keys by then is refused by apt; dnf asks.
+# A key that somebody else may have is left out at once, and the versions that it has signed are taken away.
 set -euo pipefail
 umask 022
 export LC_ALL=C TZ=UTC
@@ -35,6 +48,11 @@ for tool in apt-ftparchive createrepo_c gpg rpm rpmkeys rpmsign xz; do
 	command -v "$tool" >/dev/null ||
 		fail "$tool is missing; on Debian and Ubuntu test/tools/deps.sh packages installs what is needed"
 done
+valid_for=
+if [[ -n ${EIP_HEAL_REPO_VALID_UNTIL:-} ]]; then
+	valid_for=$(($(date -ud "$EIP_HEAL_REPO_VALID_UNTIL" +%s || echo 0) - $(date +%s)))
+	((valid_for > 0)) || fail "EIP_HEAL_REPO_VALID_UNTIL has to be a time to come, as date(1) reads it"
+fi
 version=$("$node" -p 'require("./package.json").version')
 shopt -s nullglob
 debs=(dist/eip-heal_"$version"_*.deb)
@@ -67,14 +85,26 @@ else
 		"${gpg[@]}" --import "$key"
 	fi
 fi
-fingerprint=$("${gpg[@]}" --with-colons --list-secret-keys | awk -F: '$1 == "fpr" { print $10; exit }')
-[[ -n $fingerprint ]] || fail "EIP_HEAL_SIGNING_KEY holds no private key"
-gpg+=(--local-user "$fingerprint")
+# The fingerprints of keys, in the order of their import; those of subkeys come after that of their key.
+fingerprints() {
+	"${gpg[@]}" --with-colons "$1" |
+		awk -F: '/^(pub|sec):/ { wanted = 1 } $1 == "fpr" && wanted { print $10; wanted = 0 }'
+}
+mapfile -t signers < <(fingerprints --list-secret-keys)
+mapfile -t published_keys < <(fingerprints --list-keys)
+[[ ${#signers[@]} != 0 ]] || fail "EIP_HEAL_SIGNING_KEY holds no private key"
+fingerprint=${signers[0]}
+for signer in "${signers[@]}"; do
+	gpg+=(--local-user "$signer")
+done
 
 mkdir -p "$repo/deb/pool/main/e/eip-heal" "$repo/rpm/packages"
 repo=$(cd "$repo" && pwd)
-"${gpg[@]}" --export "$fingerprint" >"$repo/deb/eip-heal.gpg"
-"${gpg[@]}" --armor --export "$fingerprint" >"$repo/rpm/RPM-GPG-KEY-eip-heal"
+"${gpg[@]}" --export "${published_keys[@]}" >"$repo/deb/eip-heal.gpg"
+# Each in a block of its own: of several keys in one block rpm sees the first.
+for one in "${published_keys[@]}"; do
+	"${gpg[@]}" --armor --export "$one"
+done >"$repo/rpm/RPM-GPG-KEY-eip-heal"
 rpmdb=(--dbpath "$work/rpmdb")
 mkdir "$work/rpmdb"
 rpmkeys "${rpmdb[@]}" --import "$repo/rpm/RPM-GPG-KEY-eip-heal"
@@ -134,6 +164,7 @@ for field in Origin=eip-heal Label=eip-heal Suite=stable Codename=stable Compone
 	"Architectures=${architectures[*]}" "Description=eip-heal, for Debian and its kin"; do
 	fields+=(-o "APT::FTPArchive::Release::$field")
 done
+[[ -z $valid_for ]] || fields+=(-o "APT::FTPArchive::Release::ValidTime=$valid_for")
 # One sum, and a good one.
 for sum in MD5 SHA1 SHA512; do
 	fields+=(-o "APT::FTPArchive::$sum=false")
@@ -168,7 +199,7 @@ versions=$(sed -nE 's/^eip-heal_([^_]+)_.*/\1/p' <<<"$pool" | sort -ruV |
 page=$(<packaging/repo-page.md)
 page=${page//@URL@/$url}
 page=${page//@ARCHITECTURES@/$for_whom}
-page=${page//@FINGERPRINT@/$(sed -E 's/.{4}/& /g; s/ $//' <<<"$fingerprint")}
+page=${page//@FINGERPRINTS@/$(printf '%s\n' "${published_keys[@]}" | sed -E 's/.{4}/& /g; s/ $//; s/^/    /')}
 printf '%s\n' "${page//@VERSIONS@/$versions}" >"$repo/index.md"
 # An older repository has the same as HTML, which would go on being served instead.
 rm -f "$repo/index.html"

@@ -56,6 +56,25 @@ describe("the repository", unless(missing(...tools, NFPM, DEB, RPM)), () => {
     return join(folder, name);
   }
 
+  /** The public key of a file with a secret one. */
+  function publicPart(secret: string): string {
+    const home = mkdtempSync(join(folder, "gnupg-"));
+    chmodSync(home, 0o700);
+    const gpg = ["--homedir", home, "--batch", "--quiet"];
+    run("gpg", ...gpg, "--import", secret);
+    const exported = run("gpg", ...gpg, "--armor", "--export");
+    run("gpgconf", "--homedir", home, "--kill", "all");
+    return exported;
+  }
+
+  /** Of the only key in a file. */
+  function fingerprintOf(file: string): string {
+    const shown = run("gpg", "--with-colons", "--show-keys", file);
+    const all = [...shown.matchAll(/^fpr:+([0-9A-F]{40}):/gm)];
+    expect(all).toHaveLength(1);
+    return all[0]?.[1] ?? "";
+  }
+
   function publishOld(): void {
     const config = join(folder, "old.yaml");
     writeFileSync(
@@ -92,39 +111,46 @@ describe("the repository", unless(missing(...tools, NFPM, DEB, RPM)), () => {
     return { status, output: stdout + stderr };
   }
 
-  describe("for apt", () => {
-    /** Runs apt with a world of its own: this repository, this key, nothing installed. */
-    function apt(tree: string, ...args: string[]): { status: number | null; output: string } {
-      const world = mkdtempSync(join(folder, "apt-"));
-      for (const path of ["lists/partial", "cache/archives/partial", "parts"])
-        mkdirSync(join(world, path), { recursive: true });
-      writeFileSync(join(world, "status"), "");
-      writeFileSync(
-        join(world, "sources.list"),
-        `deb [signed-by=${repo}/deb/eip-heal.gpg] file://${tree} stable main\n`,
-      );
-      const options = [
-        "Dir::State::Lists=lists",
-        "Dir::State::status=status",
-        "Dir::Cache=cache",
-        "Dir::Etc::SourceList=sources.list",
-        "Dir::Etc::SourceParts=parts",
-        "Dir::Etc::Preferences=none",
-        "Dir::Etc::PreferencesParts=parts",
-      ].map((option) => option.replace("=", `=${world}/`));
-      const settings = [
-        ...options,
-        // No other user has a way into the folders of this test.
-        "APT::Sandbox::User=",
-        "APT::Get::List-Cleanup=false",
-        "Acquire::Languages=none",
-      ].flatMap((option) => ["-o", option]);
-      const update = attempt("apt-get", ...settings, "update", "--error-on=any");
-      if (update.status !== 0 || args.length === 0) return update;
-      const [program = "", ...rest] = args;
-      return attempt(program, ...settings, ...rest);
-    }
+  /** Runs apt with a world of its own: this repository, these keys, nothing installed. */
+  function aptTrusting(
+    keys: string,
+    tree: string,
+    ...args: string[]
+  ): { status: number | null; output: string } {
+    const world = mkdtempSync(join(folder, "apt-"));
+    for (const path of ["lists/partial", "cache/archives/partial", "parts"])
+      mkdirSync(join(world, path), { recursive: true });
+    writeFileSync(join(world, "status"), "");
+    writeFileSync(
+      join(world, "sources.list"),
+      // Both checks are switched off on machines that are made of what a repository was at some time.
+      `deb [signed-by=${keys} check-date=yes check-valid-until=yes] file://${tree} stable main\n`,
+    );
+    const options = [
+      "Dir::State::Lists=lists",
+      "Dir::State::status=status",
+      "Dir::Cache=cache",
+      "Dir::Etc::SourceList=sources.list",
+      "Dir::Etc::SourceParts=parts",
+      "Dir::Etc::Preferences=none",
+      "Dir::Etc::PreferencesParts=parts",
+    ].map((option) => option.replace("=", `=${world}/`));
+    const settings = [
+      ...options,
+      // No other user has a way into the folders of this test.
+      "APT::Sandbox::User=",
+      "APT::Get::List-Cleanup=false",
+      "Acquire::Languages=none",
+    ].flatMap((option) => ["-o", option]);
+    const update = attempt("apt-get", ...settings, "update", "--error-on=any");
+    if (update.status !== 0 || args.length === 0) return update;
+    const [program = "", ...rest] = args;
+    return attempt(program, ...settings, ...rest);
+  }
+  const apt = (tree: string, ...args: string[]) =>
+    aptTrusting(`${repo}/deb/eip-heal.gpg`, tree, ...args);
 
+  describe("for apt", () => {
     test("offers this version and the old one", { timeout: SLOW }, () => {
       const { output } = apt(`${repo}/deb`, "apt-cache", "madison", "eip-heal");
       expect(output.match(/eip-heal \| *\S+/g)).toEqual([
@@ -283,6 +309,94 @@ describe("the repository", unless(missing(...tools, NFPM, DEB, RPM)), () => {
     const good = makeRepo(join(folder, "locked"), locked, passphrase);
     expect(good.status, good.output).toBe(0);
     expect(makeRepo(join(folder, "unopened"), locked).status).not.toBe(0);
+  });
+
+  test("a new key takes over from the old one", { timeout: 3 * SLOW }, () => {
+    const where = join(folder, "renewed");
+    cpSync(repo, where, { recursive: true });
+    const [old, fresh] = [makeKey("old.asc"), makeKey("fresh.asc")];
+    const keyrings = [old, fresh].map((secret) => {
+      const ring = secret.replace(/\.asc$/, "-public.asc");
+      writeFileSync(ring, publicPart(secret));
+      return ring;
+    });
+    const [oldOnly = "", freshOnly = ""] = keyrings;
+    const fetched = join(where, "deb/eip-heal.gpg");
+    const fingerprints = keyrings.map(fingerprintOf);
+    const make = (...parts: string[]) => {
+      const file = join(folder, "both.asc");
+      writeFileSync(file, parts.join("\n"), { mode: 0o600 });
+      const { status, output } = makeRepo(where, file);
+      expect(status, output).toBe(0);
+      return output;
+    };
+    /** Who has which keys is served by apt. */
+    const served = () =>
+      [oldOnly, freshOnly, fetched].map((ring) => aptTrusting(ring, `${where}/deb`).status === 0);
+    const [rpm = ""] = globSync(`rpm/packages/${RPM.replace(/.*\//, "")}`, { cwd: where });
+    const bytes = () => readFileSync(join(where, rpm), "latin1");
+    const checksPackages = () => {
+      const db = mkdtempSync(join(folder, "rpmdb-"));
+      run("rpmkeys", "--dbpath", db, "--import", join(where, "rpm/RPM-GPG-KEY-eip-heal"));
+      return attempt("rpmkeys", "--dbpath", db, "--checksig", join(where, rpm)).output;
+    };
+    const text = (file: string) => readFileSync(file, "utf8");
+
+    // The old one alone.
+    rmSync(join(where, rpm));
+    expect(make(text(old))).toContain(`signed by ${fingerprints[0]}`);
+    expect(served()).toEqual([true, false, true]);
+    const published = bytes();
+    // Both: whoever has only one of them is served.
+    expect(make(text(old), text(fresh))).toContain(`signed by ${fingerprints[0]}`);
+    expect(served()).toEqual([true, true, true]);
+    const page = readFileSync(join(where, "index.md"), "utf8").replaceAll(" ", "");
+    for (const fingerprint of fingerprints) expect(page).toContain(fingerprint);
+    // The new one signs.
+    expect(make(text(fresh), text(old))).toContain(`signed by ${fingerprints[1]}`);
+    expect(served()).toEqual([true, true, true]);
+    // What the old one has signed stays, and can be checked without its private part.
+    expect(make(text(fresh), text(oldOnly))).toContain(`signed by ${fingerprints[1]}`);
+    expect(served()).toEqual([false, true, true]);
+    expect(bytes()).toBe(published);
+    expect(checksPackages()).toContain("digests signatures OK");
+    // And what was left out is not trusted any more.
+    rmSync(join(where, rpm));
+    make(text(fresh));
+    expect(bytes()).not.toBe(published);
+    expect(checksPackages()).toContain("digests signatures OK");
+    expect(fingerprintOf(fetched)).toBe(fingerprints[1]);
+  });
+
+  describe("until when apt believes it", () => {
+    const release = (where: string) =>
+      readFileSync(join(where, "deb/dists/stable/Release"), "utf8");
+
+    test("for ever, unless somebody asks for an end", () => {
+      expect(release(repo)).toMatch(/^Date: /m);
+      expect(release(repo)).not.toMatch(/^Valid-Until:/m);
+    });
+
+    test("until then, and not a moment longer", { timeout: SLOW }, async () => {
+      const where = join(folder, "ending");
+      cpSync(repo, where, { recursive: true });
+      const ends = (when: string) => makeRepo(where, key, { EIP_HEAL_REPO_VALID_UNTIL: when });
+      expect(ends("30 days").status).toBe(0);
+      const [date = 0, until = 0] = ["Date", "Valid-Until"].map((field) =>
+        Date.parse(new RegExp(`^${field}: (.*)$`, "m").exec(release(where))?.[1] ?? ""),
+      );
+      expect((until - date) / 86_400_000).toBeCloseTo(30, 1);
+      expect(apt(`${where}/deb`).status).toBe(0);
+
+      expect(ends("1 second").status).toBe(0);
+      await new Promise((done) => setTimeout(done, 2_500));
+      expect(apt(`${where}/deb`).output).toMatch(/is expired|no longer valid/i);
+      for (const nonsense of ["yesterday", "whenever"]) {
+        const { status, output } = ends(nonsense);
+        expect(output).toContain("EIP_HEAL_REPO_VALID_UNTIL has to be a time to come");
+        expect(status).toBe(1);
+      }
+    });
   });
 
   test("says what is wrong with the key it is given", () => {
