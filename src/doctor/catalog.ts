@@ -1,6 +1,6 @@
 /**
- * What is checked before a heal can be expected to work, and what the findings come to. Pure. The order is
- * the one that causes have: what stands further up explains what stands below it.
+ * The checks of doctor and the verdict that follows from them. Pure. They are in the order of causes: a failed check
+ * explains failures further down.
  */
 import type { Settings } from "../config/settings.ts";
 import type { AddressState, DesiredAddress, Observation } from "../model/address.ts";
@@ -11,7 +11,7 @@ import type { Decision } from "../reconcile/ownership.ts";
 import type { Aws, DryRunEc2, Endpoint, Session, Signer } from "../run/ports.ts";
 import type { Mark } from "../report/screen.ts";
 
-/** Every check, with what it means, in the order in which they are told. */
+/** All checks and what each is about, in the order in which they are printed. */
 export const CHECKS = [
   ["settings", "flags, environment and settings file are readable and valid"],
   ["metadata", "instance metadata answers and gives a token (version 2)"],
@@ -41,7 +41,7 @@ export const CHECKS = [
 ] as const;
 export type CheckId = (typeof CHECKS)[number][0];
 
-/** What those checks that find something out have for the checks that rest on them. */
+/** The values that checks provide for the checks that depend on them. */
 interface Values {
   settings: { settings: Settings; aws: Aws };
   metadata: Session;
@@ -53,49 +53,49 @@ interface Values {
   role: string | undefined;
   credentials: Signer;
   ec2: DryRunEc2;
-  /** undefined: nothing is wanted, and that is in order. */
+  /** undefined: no address is desired, and EIP_HEAL_OPTIONAL allows that. */
   wanted: DesiredAddress | undefined;
   address: { address: AddressState; choice?: Decision; observation: Observation };
   holder: { address: AddressState; decision: Decision };
 }
 
-/** What each check results in, for others; most are only told. */
+/** The value of each check; most have none and are only printed. */
 export type CheckResults = {
   readonly [Id in CheckId]: Id extends keyof Values ? Values[Id] : undefined;
 };
 
-/** What one check has come to. */
+/** The result of one check. */
 export interface Check {
   readonly id: CheckId;
   readonly mark: Mark;
-  /** What was found, one sentence with the ids. */
+  /** The finding: one sentence, with the ids involved. */
   readonly found: string;
-  /** What to do, where something is to be done. */
+  /** What to do, if anything has to be done. */
   readonly remedy?: string;
-  /** Commands that do it; words in capitals are to be filled in. */
+  /** Commands for that; words in capitals have to be replaced. */
   readonly commands?: readonly string[];
-  /** For `skipped`: the checks that made it pointless. */
+  /** For `skipped`: the failed checks that it depends on. */
   readonly blockedBy?: readonly CheckId[];
-  /** For `failed`: the exit status of a heal that ends with it. */
+  /** For `failed`: the exit status of a heal that fails for this reason. */
   readonly status?: ExitStatus;
-  /** A heal would rightly do nothing, because of this. */
+  /** Because of this finding a heal would rightly do nothing. */
   readonly idle?: boolean;
-  /** Something that a heal needs could not be looked at. */
+  /** Something that a heal needs could not be checked. */
   readonly unseen?: boolean;
 }
 
-/** What all of them come to. */
+/** The result of all checks. */
 export interface Verdict {
-  /** Would a heal succeed: is the address here, or would it be? */
+  /** Whether a heal would succeed. */
   readonly healthy: boolean;
-  /** Exit status of the heal that is to be expected. */
+  /** The exit status that a heal would have. */
   readonly status: ExitStatus;
   readonly line: string;
-  /** The first check that failed, which is the one to begin with. */
+  /** The first check that failed: the one to start with. */
   readonly first?: CheckId;
 }
 
-/** @param checks in the order of CHECKS */
+/** The verdict. @param checks in the order of CHECKS */
 export function summarize(checks: readonly Check[]): Verdict {
   const failed = checks.filter(({ mark }) => mark === "failed");
   const warnings = checks.filter(({ mark }) => mark === "warning").length;
@@ -111,7 +111,7 @@ export function summarize(checks: readonly Check[]): Verdict {
       line: `a heal${idle === undefined ? "" : ", once the instance is in service,"} would end with exit status ${status} (${name}); begin with: ${first.id}`,
     };
   }
-  // What was given up because of something that turned out well is not known to be well itself.
+  // A check that was skipped because of one that later passed is unknown, not ok.
   const unknown = checks.find(({ mark }) => mark === "skipped");
   if (unknown !== undefined && idle === undefined) {
     return {
@@ -134,7 +134,7 @@ export function summarize(checks: readonly Check[]): Verdict {
   };
 }
 
-/** Version of the schema of `doctor --json`; it changes when a field changes its meaning or goes. */
+/** Version of the schema of `doctor --json`; incremented when a field changes its meaning or is removed. */
 export const DOCTOR_VERSION = 1;
 
 /** What `doctor --json` prints. */

@@ -1,4 +1,4 @@
-/** What the checks of doctor have in common: what they learn for each other, and what several of them look at. */
+/** What several checks of doctor share: data that is fetched once, and remedies. */
 import { type DesiredAddress, type PreviousHolder, nameHolder } from "../model/address.ts";
 import type { CheckId, CheckResults } from "./catalog.ts";
 import { EXIT, Failure } from "../model/failure.ts";
@@ -10,15 +10,15 @@ import { Blocked, type CheckFunctions, type Finding, type ResultOf } from "./run
 import { policyInput, DEFAULT_SCOPE } from "../iam/policy-input.ts";
 import type { DoctorPorts } from "./ports.ts";
 
-/** The examinations of these checks. */
+/** The functions of these checks. */
 export type Checks<Id extends CheckId> = Pick<CheckFunctions<CheckResults>, Id>;
 
 export type CheckContext = ReturnType<typeof checkContext>;
 
 /**
- * Prepares what the checks share; whatever is asked for is asked once.
+ * Prepares what the checks share. Each piece of data is fetched on first use, and only once.
  *
- * @param signal ends all of it
+ * @param signal aborts all requests
  */
 export function checkContext(ports: DoctorPorts, signal: AbortSignal) {
   const once = <T>(work: (resultOf: ResultOf<CheckResults>) => Promise<T>) => {
@@ -59,7 +59,7 @@ export function checkContext(ports: DoctorPorts, signal: AbortSignal) {
     return ec2.observe(wanted, target);
   });
 
-  /** What is to be done so that another address is wanted. */
+  /** How to name another address as the desired one. */
   async function nameAnother(
     resultOf: ResultOf<CheckResults>,
   ): Promise<{ say: string; commands: string[] }> {
@@ -79,14 +79,14 @@ export function checkContext(ports: DoctorPorts, signal: AbortSignal) {
     };
   }
 
-  /** The tags of this instance, by EC2, which shows them where instance metadata does not. */
+  /** The tags of this instance according to EC2, in case instance metadata does not show them. */
   const tags = once(async (resultOf) => {
     const ec2 = await unlessBlocked(resultOf("ec2"));
     const shown = ec2 && (await valueOrFailure(ec2.tags()));
     return shown === undefined || shown instanceof Failure ? {} : shown;
   });
 
-  /** The Auto Scaling group of this instance, if that is known. */
+  /** The Auto Scaling group of this instance, if known. */
   const groupOf = once(async (resultOf): Promise<string | undefined> => {
     const session = await resultOf("metadata");
     const shown = await valueOrFailure(session.group());
@@ -94,8 +94,8 @@ export function checkContext(ports: DoctorPorts, signal: AbortSignal) {
   });
 
   /**
-   * What is to be done about a refusal. There is one cure for all that the role lacks: the policy that `eip-heal policy`
-   * prints, which fits the next instance as well. For keys there is no command: we do not know their owner.
+   * The remedy for a denied request. For every permission that the role lacks it is the same: the policy that `eip-heal
+   * policy` prints, which suits the next instance too. For access keys there is no command, because their owner is unknown.
    */
   async function remedyFor(
     resultOf: ResultOf<CheckResults>,
@@ -113,7 +113,7 @@ export function checkContext(ports: DoctorPorts, signal: AbortSignal) {
     };
   }
 
-  /** What `eip-heal policy` prints here; a word in capitals stands for an address that is not known. */
+  /** What `eip-heal policy` prints here, with a placeholder if the address is not known (`isTemplate`). */
   const policyFor = once(async (resultOf) => {
     const { settings } = await resultOf("settings");
     const [self, session] = await Promise.all([resultOf("identity"), resultOf("metadata")]);
@@ -134,12 +134,12 @@ export function checkContext(ports: DoctorPorts, signal: AbortSignal) {
     return { policy: policyOf(statementsFor(input)), isTemplate: desired === undefined };
   });
 
-  /** The variable that the EC2 endpoint is set by, if it is. */
+  /** The variable that sets the EC2 endpoint, if one does. */
   function endpointVariable(): string | undefined {
     return ["AWS_ENDPOINT_URL_EC2", "AWS_ENDPOINT_URL"].find((name) => ports.variable(name));
   }
 
-  /** How a variable is put right where it is set. */
+  /** The remedy for a variable with a wrong value. */
   const correct = (variable: string): string =>
     `${variable} is set: correct it in ${ports.placeOfSetting(variable)}, or remove it there`;
 
@@ -160,12 +160,12 @@ export function checkContext(ports: DoctorPorts, signal: AbortSignal) {
   };
 }
 
-/** How the group is named where it may not be known. */
+/** The group in words, with its name if known. */
 export function nameGroup(group: string | undefined): string {
   return group === undefined ? "its Auto Scaling group" : `its Auto Scaling group ${group}`;
 }
 
-/** Tags the instance, and its group for those to come: a tag of the group reaches only what is launched after it. */
+/** The commands that tag the instance, and its group for future instances: a group's tag does not reach running ones. */
 export function tagCommands(
   { instanceId, region }: Instance,
   group: string | undefined,
@@ -177,10 +177,10 @@ export function tagCommands(
   ];
 }
 
-/** For a wanted address that is known without EC2. */
+/** For a desired address that is known without EC2. */
 const NO_EC2 = { tags: () => Promise.reject(new Error("EC2 was asked for what is known")) };
 
-/** What somebody else's failure comes to, without failing of it. */
+/** Awaits another check; returns its Failure, or undefined if it was skipped, instead of throwing. */
 export async function valueOrFailure<T>(work: Promise<T>): Promise<T | Failure | undefined> {
   try {
     return await work;
@@ -191,6 +191,7 @@ export async function valueOrFailure<T>(work: Promise<T>): Promise<T | Failure |
   }
 }
 
+/** Awaits another check; undefined if it failed or was skipped. */
 export async function unlessBlocked<T>(work: Promise<T>): Promise<T | undefined> {
   try {
     return await work;
@@ -200,7 +201,7 @@ export async function unlessBlocked<T>(work: Promise<T>): Promise<T | undefined>
   }
 }
 
-/** The failure of a dry run; undefined if EC2 would do it. */
+/** The failure of a dry run; undefined if it is allowed. */
 export async function refusalOf(work: Promise<void>): Promise<Failure | undefined> {
   try {
     await work;
@@ -212,10 +213,10 @@ export async function refusalOf(work: Promise<void>): Promise<Failure | undefine
 }
 
 /**
- * What EC2's answer to a dry run says about the role. Whatever else it complains about, it has looked at the rest of the
- * request by then, and that is a yes as well.
+ * What EC2's answer to a dry run says about the role. EC2 checks the permission first, so any other complaint about the
+ * request means that it is allowed.
  *
- * @param failure of the dry run; undefined if EC2 would do it
+ * @param failure of the dry run; undefined if it is allowed
  */
 export function permissionOf(failure: Failure | undefined): "allowed" | "refused" | "not known" {
   if (failure === undefined) return "allowed";
@@ -224,7 +225,7 @@ export function permissionOf(failure: Failure | undefined): "allowed" | "refused
   return kind === "denied" || details.permanentStatus === EXIT.NOPERM ? "refused" : "allowed";
 }
 
-/** It could not be asked whether the role may do it. */
+/** The finding if EC2 could not be asked whether the role may do it. */
 export function notKnown({ details: { request, why } }: Failure): Finding<undefined> {
   return {
     mark: "warning",

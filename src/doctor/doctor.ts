@@ -1,6 +1,6 @@
 /**
- * The story of a checkup: everything that has to be true for a heal to work, looked at without changing
- * anything. What a heal would do is not guessed: the same functions decide. The checks are in checks/.
+ * Checks everything that has to be true for a heal to succeed, without changing anything. The same functions as in a heal
+ * decide, so doctor does not have to guess. The checks are in checks/.
  */
 import {
   type Check,
@@ -20,7 +20,7 @@ import { checkProgram } from "./checks/program.ts";
 import { runChecks } from "./runner.ts";
 import type { DoctorPorts } from "./ports.ts";
 
-/** Milliseconds that all checks together may take. */
+/** Milliseconds for all checks together. */
 const LIMIT_MS = 12_000;
 
 export interface Checkup {
@@ -29,11 +29,11 @@ export interface Checkup {
 }
 
 /**
- * Makes all checks.
+ * Runs all checks.
  *
- * @param tell is given each check in order as soon as it can be told, or undefined, with those that are still open
- * @param stop aborted when somebody wants it to end
- * @throws whatever is a bug
+ * @param report called with each check, in order, as soon as possible, or with undefined; and with those still running
+ * @param stop aborted when somebody wants it to stop
+ * @throws only bugs
  */
 export async function doctor(
   ports: DoctorPorts,
@@ -43,13 +43,13 @@ export async function doctor(
   const limit = deadlineSignal(ports.clock, LIMIT_MS, stop);
   try {
     const order = CHECKS.map(([id]) => id);
-    const enquiry = checkContext(ports, limit.signal);
+    const context = checkContext(ports, limit.signal);
     const checkFunctions = {
-      ...checkProgram(enquiry),
-      ...checkInstance(enquiry),
-      ...checkConnection(enquiry),
-      ...checkPermissions(enquiry),
-      ...checkAddress(enquiry),
+      ...checkProgram(context),
+      ...checkInstance(context),
+      ...checkConnection(context),
+      ...checkPermissions(context),
+      ...checkAddress(context),
     };
     const checks = await runChecks<CheckResults>(order, checkFunctions, limit.signal, report);
     return { checks, verdict: summarize(checks) };

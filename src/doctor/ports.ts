@@ -1,4 +1,4 @@
-/** What doctor and status need from the world beyond the ports of a run; aws/ and system/ provide it, tests do too. */
+/** The interfaces to the outside that doctor and status need beyond those of a run. aws/ and system/ implement them. */
 import type { Agent } from "node:http";
 import type { Notice, Problem } from "../config/problem.ts";
 import type { Unit } from "../model/unit.ts";
@@ -7,20 +7,20 @@ import type { Settings } from "../config/settings.ts";
 import type { Aws, Ports } from "../run/ports.ts";
 
 export interface Network {
-  /** IP addresses of a host. */
+  /** Resolves a host name to IP addresses. */
   resolve(host: string, signal: AbortSignal): Promise<string[]>;
-  /** Connects by TCP; the IP address it has come to. */
+  /** Opens and closes a TCP connection; returns the IP address that it connected to. */
   connect(url: URL, signal: AbortSignal): Promise<string>;
-  /** Asks for `/`, unsigned: whatever HTTP answer comes will do. */
+  /** Sends an unsigned HEAD request for `/`; any HTTP answer counts as success. */
   greet(url: URL, agent: Agent, signal: AbortSignal): Promise<{ protocol: string; date?: Date }>;
 }
 
 export interface Machine {
-  /** undefined where no systemd runs, or where it does not answer. */
+  /** The state of a unit; undefined without systemd, or if it does not answer. */
   unit(name: string, signal: AbortSignal): Promise<Unit | undefined>;
-  /** Instance id by the firmware, for those whose metadata is off. */
+  /** The instance id according to the firmware, for an instance whose metadata service is off. */
   firmwareInstanceId(): string | undefined;
-  /** For people: `eip-heal 1.0.0 (/usr/bin/eip-heal), Node 24.1.0`. */
+  /** For messages: `eip-heal 1.0.0 (/usr/bin/eip-heal), Node 24.1.0`. */
   readonly versions: string;
 }
 
@@ -28,24 +28,24 @@ export interface Machine {
 export type Configured =
   | {
       readonly settings: Settings;
-      /** What works all the same, and should be put right. */
+      /** What works but should be changed. */
       readonly notices?: readonly Notice[] | undefined;
-      /** Throws a Failure `misconfigured` for AWS variables that make no sense. */
+      /** @throws Failure `misconfigured` for AWS variables with invalid values */
       aws(): Aws;
     }
   | { readonly problems: readonly Problem[]; readonly status: ExitStatus };
 
 export interface DoctorPorts {
   readonly configured: Configured;
-  /** For people: where settings are read from. */
+  /** Where settings are read from, for messages. */
   readonly settingsFile: string;
-  /** The settings file of the unit, if it is there and only some users, not the unit's, may read it. */
+  /** The default settings file, if it exists and the unit's user may not read it. */
   readonly hiddenFile: string | undefined;
-  /** Does the settings file hold AWS_SECRET_ACCESS_KEY? */
+  /** Whether the settings file contains AWS_SECRET_ACCESS_KEY. */
   readonly hasKeysInFile: boolean;
-  /** For people: where this variable is set now, or would best be set. */
+  /** Where this variable is set now, or where to set it, for messages. */
   readonly placeOfSetting: (key: string) => string;
-  /** Is it set for this run by a flag or the environment? */
+  /** Whether it is set for this run by a flag or the environment. */
   readonly isGiven: (key: string) => boolean;
   /** The value of an AWS variable, from the environment or the settings file. */
   variable(name: string): string | undefined;

@@ -1,15 +1,15 @@
 /**
- * The commands that doctor names, for a shell. Pure. Words in capitals are to be filled in. What comes from
- * tags and settings is quoted: they may hold anything, and people paste what they are told.
+ * Shell commands that doctor suggests. Pure. Words in capitals have to be replaced. Values from tags and settings are
+ * quoted: they may contain anything, and people paste these commands.
  */
 import type { Instance } from "../model/instance.ts";
 import { partitionOf } from "../model/ids.ts";
 import { jsonOf } from "../model/text.ts";
 
-/** What stands for the allocation id of an address that somebody has to choose. */
+/** Placeholder for the allocation id of an address that a person has to choose. */
 export const ALLOCATION_ID = "ALLOCATION_ID";
 
-/** Changes how instance metadata is offered. The instance may not know who it is. */
+/** Changes the metadata options of this instance, whose id may not be known. */
 export function modifyMetadata(
   self: { readonly instanceId?: string | undefined; readonly region?: string },
   option: string,
@@ -23,8 +23,8 @@ export function attachProfile({ instanceId, region }: Instance): string {
 }
 
 /**
- * The statement by which a role lets EC2 assume it, for people. China has a name of its own for EC2 (AWS China,
- * "Feature availability", IAM); elsewhere it is the same in all partitions, whatever their domains are.
+ * The statement of a trust policy that lets EC2 assume the role. In China EC2's service principal has a name of its own (AWS
+ * China, "Feature availability", IAM); in all other partitions it is the same, whatever their domains.
  */
 export function trustStatement(region: string): string {
   const Service = partitionOf(region) === "aws-cn" ? "ec2.amazonaws.com.cn" : "ec2.amazonaws.com";
@@ -32,30 +32,30 @@ export function trustStatement(region: string): string {
   return JSON.stringify(statement, undefined, 1).replaceAll(/\s*\n\s*/g, " ");
 }
 
-/** Shows whom the role trusts now. */
+/** Shows the role's trust policy. */
 export function showTrust(role: string): string {
   return `aws iam get-role --role-name ${role} --query Role.AssumeRolePolicyDocument`;
 }
 
-/** Gives the role this policy, in the place of what it has under the same name. */
+/** Puts this inline policy on the role, replacing one with the same name. */
 export function grant(role: string, policy: object): string {
   return `aws iam put-role-policy --role-name ${role} --policy-name ${POLICY_NAME} --policy-document ${quotedJson(policy)}`;
 }
 
-/** The name of the policy that the role is given. */
+/** The name of that inline policy. */
 export const POLICY_NAME = "eip-heal";
 
-/** Shows administrators what AWS has said about a refusal in a form that only they can read. */
+/** Decodes an encoded authorization message, which only administrators may do. */
 export function decode(region: string, encoded: string): string {
   return `aws sts decode-authorization-message --region ${region} --encoded-message ${encoded}`;
 }
 
-/** Gives an instance or an address this tag, in the place of its value. */
+/** Sets this tag on an instance or an address. */
 export function tagResource(region: string, resource: string, { key, value }: Tag): string {
   return `aws ec2 create-tags --region ${region} --resources ${resource} --tags ${structure({ Key: key, Value: value })}`;
 }
 
-/** Gives an Auto Scaling group this tag, which the instances have that it launches from now on. */
+/** Sets this tag on an Auto Scaling group and the instances that it launches from now on. */
 export function tagGroup(region: string, group: string, { key, value }: Tag): string {
   const tag = structure({
     ResourceId: group,
@@ -76,12 +76,12 @@ export function listAddresses(region: string): string {
   return `aws ec2 describe-addresses --region ${region}`;
 }
 
-/** Lists the addresses of the border group that nobody holds. */
+/** Lists the free addresses of a network border group. */
 export function listFreeAddresses(region: string, borderGroup: string): string {
   return `${listAddresses(region)} --filters Name=network-border-group,Values=${borderGroup} --query 'Addresses[?AssociationId==null]'`;
 }
 
-/** A list of one structure, for the AWS CLI: in its shorthand, unless a value has characters that mean something there. */
+/** A list of one structure for the AWS CLI: in shorthand syntax, or as JSON if a value contains its special characters. */
 function structure(fields: Readonly<Record<string, string | boolean>>): string {
   const pairs = Object.entries(fields);
   return pairs.every(([, value]) => /^[\w@%+:./-]+$/.test(String(value)))
@@ -90,11 +90,11 @@ function structure(fields: Readonly<Record<string, string | boolean>>): string {
 }
 
 function quotedJson(value: object): string {
-  // A shell ends its quotation at a ', whatever JSON makes of it.
+  // A single quote would end the shell's quoting, so it is escaped in the JSON.
   return quoted(jsonOf(value).replaceAll("'", String.raw`\u0027`));
 }
 
-/** One word of a shell command, whatever it holds. */
+/** Quotes a text as one word of a shell command. */
 function quoted(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'"'"'`)}'`;
 }

@@ -6,7 +6,7 @@ export function rowOf({ id, mark, found, remedy, commands }: Check): Row {
   return { mark, label: id, text: found, remedy, commands };
 }
 
-/** One row for checks that were skipped because of the same: one would hardly see the failure between them. */
+/** One row for all checks that were skipped for the same reason, so that they do not bury the failure. */
 export function rowOfSkipped(checks: readonly Check[]): Row {
   const [{ blockedBy = [] } = {}] = checks;
   const ids = checks.map(({ id }) => id).join(", ");

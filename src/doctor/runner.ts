@@ -1,12 +1,12 @@
 /**
- * Runs checks, each once, as many at a time as depend on nothing that is still open. A check says by `need`
- * what it rests on; if that has failed, it is skipped, and says because of what.
+ * Runs all checks concurrently, each once. A check awaits the checks that it depends on by `resultOf`; if one of those has
+ * failed, it is skipped and names that one.
  */
 import type { Check, CheckId } from "./catalog.ts";
 import { AWS_CODE, Failure } from "../model/failure.ts";
 import { statusOf } from "../reconcile/retry.ts";
 
-/** What a check finds; `value` is for the checks that need it. A failed one has none. */
+/** The result of a check function; `value` is for the checks that depend on it. */
 export type Finding<T> =
   | (Pick<Check, "found" | "remedy" | "commands" | "idle" | "unseen"> & {
       readonly mark: "ok" | "warning";
@@ -15,7 +15,7 @@ export type Finding<T> =
   | (Required<Pick<Check, "found" | "status">> &
       Pick<Check, "remedy" | "commands"> & { readonly mark: "failed" });
 
-/** All is as it should be. */
+/** The finding of a check that passed. */
 export const ok = <T>(found: string, value: T): Finding<T> => ({ mark: "ok", found, value });
 
 export type ResultOf<CheckResults> = <Id extends keyof CheckResults>(
@@ -28,7 +28,7 @@ export type CheckFunctions<CheckResults> = {
   ) => Promise<Finding<CheckResults[Id]>>;
 };
 
-/** Something that a check rests on has failed: it cannot be made. */
+/** Thrown if a check cannot be made because others that it depends on have failed. */
 export class Blocked extends Error {
   readonly by: readonly CheckId[];
 
@@ -39,12 +39,12 @@ export class Blocked extends Error {
 }
 
 /**
- * Makes all checks.
+ * Runs all checks.
  *
- * @param order in which they are told
- * @param signal when it is aborted, what has not come to an end has failed
- * @param tell is given each check in that order as soon as it and those before it are done, and the rest
- * @throws whatever is a bug
+ * @param order in which they are reported
+ * @param signal when it is aborted, checks that have not ended fail
+ * @param report called with each check, in this order, once it and those before it are done, and with those still running
+ * @throws only bugs
  */
 export async function runChecks<CheckResults extends Record<CheckId, unknown>>(
   order: readonly CheckId[],
@@ -111,14 +111,14 @@ function checkOf(id: CheckId, error: unknown): Check {
   return { id, ...failing(error) };
 }
 
-/** What a failure comes to, with a cure and commands of the check's own where it has them. */
+/** The finding of a check that failed. @param remedy, commands those of the check, if it knows better than the failure */
 export function failing(
   failure: Failure,
   remedy: string | undefined = failure.details.remedy,
   commands: readonly string[] = [],
 ): Finding<never> {
   const { why } = failure.details;
-  // A refusal says itself what was asked.
+  // The message of a denial names the request itself.
   const request = failure.code === AWS_CODE.unauthorized ? undefined : failure.details.request;
   return {
     mark: "failed",
@@ -140,7 +140,7 @@ async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   try {
     return await Promise.race([work, aborted]);
   } catch (error) {
-    // What was cut off throws the reason of the signal.
+    // Work that was interrupted throws the signal's reason.
     if (signal.aborted && !(error instanceof Failure) && !(error instanceof Blocked)) throw late();
     throw error;
   } finally {

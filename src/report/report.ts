@@ -1,29 +1,27 @@
-/**
- * What a run tells: one line for the journal, a record for programs, and variables for other units.
- */
+/** The report of a run: a line for the journal, a record for programs, and variables for other units. */
 import { type PreviousHolder, nameAddress, nameHolder } from "../model/address.ts";
 import { seconds } from "../model/duration.ts";
 import { MAX_LINE, shortened } from "../model/text.ts";
 import { causeOf, EXIT, type ExitStatus, type Failure } from "../model/failure.ts";
 import type { Change, Facts, HookEnd, Outcome } from "../model/outcome.ts";
 
-/** One event of the log. */
+export type Level = "debug" | "info" | "warn" | "error";
+
+/** One line of the log. */
 export interface Line {
-  readonly level: "error" | "warn" | "info" | "debug";
+  readonly level: Level;
   readonly text: string;
-  /** For the journal alone: the console, which is read by whoever cannot reach the machine, need not be told again. */
+  /** Not for the console, where people look who cannot reach the machine: it has shown this already. */
   readonly journalOnly?: boolean;
 }
 
-/** How the last line of a run ends that has failed. */
+/** The end of the last line of a failed run. */
 export const DOCTOR = "; run: eip-heal doctor";
 
-/** Has the run changed who holds the address? */
+/** Whether the run moved the address. */
 export function isMove(outcome: Outcome): boolean {
   return outcome.end === "settled" && outcome.change !== "none";
 }
-
-export type Level = "debug" | "info" | "warn" | "error";
 
 export interface Report {
   readonly level: Level;
@@ -32,8 +30,8 @@ export interface Report {
 }
 
 /**
- * The one line and the exit status of a run. A lifecycle hook that could not be completed is a failure of the
- * run: the address is here, and Auto Scaling may replace this instance all the same.
+ * The log line and the exit status of a run. The run fails if the lifecycle hook could not be completed, even if the address
+ * is here: Auto Scaling may replace this instance.
  */
 export function report(outcome: Outcome): Report {
   const own = reportHeal(outcome);
@@ -83,7 +81,7 @@ function reportHeal(outcome: Outcome): Report {
   }
 }
 
-/** The one line about the hook, and the exit status it asks for. */
+/** The log line about the hook, and the exit status that follows from it. */
 export function reportHook(hook: HookEnd): Report {
   const name = `the lifecycle hook ${hook.name}${hook.group === undefined ? "" : ` of ${hook.group}`}`;
   const { OK } = EXIT;
@@ -122,14 +120,14 @@ export function reportHook(hook: HookEnd): Report {
   }
 }
 
-/** Version of the schema of `/run/eip-heal/result.json`; it changes when a field changes its meaning or goes. */
+/** Version of the schema of `/run/eip-heal/result.json`; incremented when a field changes its meaning or is removed. */
 export const RESULT_VERSION = 1;
 
 /**
- * The record that `/run/eip-heal/result.json` and `--json` hold. Absent fields were not found out.
+ * The content of `/run/eip-heal/result.json`, also printed by `--json`. A field that is absent is not known.
  *
- * @param by when the run began, in milliseconds of its clock; the unit that has run it, and when the console was told of
- *   its end, if it has one that matters to it
+ * @param by when the run began, in milliseconds of its clock; the unit that ran it; and when this failure was last logged
+ *   to the console
  */
 export function resultRecord(
   outcome: Outcome,
@@ -183,7 +181,7 @@ function failureRecord(failure: Failure): Record<string, unknown> {
   };
 }
 
-/** The part about the hook of the record that `/run/eip-heal/result.json` holds. */
+/** The field `lifecycleHook` of the record. */
 export function hookRecord(hook: HookEnd): Record<string, unknown> {
   return {
     name: hook.name,
@@ -195,7 +193,7 @@ export function hookRecord(hook: HookEnd): Record<string, unknown> {
   };
 }
 
-/** The variables of `/run/eip-heal/env`, for EnvironmentFile= of other units; undefined unless the address is here. */
+/** The content of `/run/eip-heal/env`, for EnvironmentFile= in other units; undefined unless the address is here. */
 export function resultVariables(outcome: Outcome): Record<string, string> | undefined {
   if (outcome.end !== "settled") return undefined;
   const { publicIp, allocationId, instanceId, interfaceId, privateIp } = outcome.facts;

@@ -1,22 +1,22 @@
 /**
- * How findings look: marks and words, colours, and lines that fit. Pure. Without a terminal each finding is
- * one plain line that begins with a word, so that a log, grep and a screen reader get the same as the eye.
+ * Formats findings for people: marks, colours and line breaks. Pure. If the output is not a terminal, each finding is one
+ * plain line that begins with a word, for logs, grep and screen readers.
  */
 import { fill, oneLine } from "../model/text.ts";
 
-/** How a finding is marked. */
+/** The result of a finding, shown as a mark. */
 export type Mark = "ok" | "warning" | "failed" | "skipped";
 
-/** What is written to. */
+/** The capabilities of the output. */
 export interface Screen {
-  /** Columns of the terminal; undefined for a pipe or a file, whose lines are not wrapped. */
+  /** Width of the terminal; undefined for a pipe or a file, where lines are not wrapped. */
   readonly columns?: number;
   readonly colour: boolean;
-  /** May characters outside ASCII be written? */
+  /** Whether characters outside ASCII can be shown. */
   readonly unicode: boolean;
 }
 
-/** A row of a table: what it is about, and what is said about it. */
+/** A row of a table. */
 export interface Row {
   readonly mark?: Mark;
   readonly label: string;
@@ -34,20 +34,20 @@ const SIGNS: Readonly<Record<Mark, { sign: string; ascii: string; colour: string
 };
 const PLAIN = "\x1b[0m";
 
-/** Narrower than this a terminal has no room for two columns. */
+/** Terminals narrower than this, in columns, get no second column. */
 const NARROW = 60;
 const NARROWEST = 20;
 
 /**
- * The lines of one row.
+ * Formats one row.
  *
- * @param labelWidth characters of the longest label of the table
+ * @param labelWidth length of the longest label in the table
  */
 export function linesOf(row: Row, screen: Screen, labelWidth: number): string[] {
   const { columns } = screen;
   const text = printable(row.text, screen);
   const remedy = row.remedy && printable(row.remedy, screen);
-  // Not as much as a space of a command is changed, except for what would change the screen.
+  // In commands only control characters are changed, not even spaces: people copy them.
   const commands = (row.commands ?? []).map((command) =>
     command.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, "?"),
   );
@@ -89,7 +89,7 @@ export function linesOf(row: Row, screen: Screen, labelWidth: number): string[] 
   }
 }
 
-/** A line on its own, such as the verdict. */
+/** Formats text without a label, such as the verdict. */
 export function paragraph(text: string, screen: Screen): string[] {
   const clean = printable(text, screen);
   return screen.columns === undefined ? [clean] : wrap(clean, Math.max(NARROWEST, screen.columns));
@@ -102,16 +102,13 @@ function sign(mark: Mark | undefined, { unicode, colour }: Screen): string {
   return `${colour ? `${on}${shown}${PLAIN}` : shown} `;
 }
 
-/** What others have written may hold anything; a terminal obeys some of it. */
+/** Text from outside may contain terminal sequences. */
 function printable(text: string, { unicode }: Screen): string {
   const line = oneLine(text);
   return unicode ? line : line.replace(/…/g, "...").replace(/[^ -~]/gu, "?");
 }
 
-/**
- * Breaks a text at its spaces into lines of at most `width` characters; what is longer than a line by itself
- * is broken where it must be.
- */
+/** Breaks a text at its spaces into lines of at most `width` characters; longer words are split. */
 function wrap(text: string, width: number): string[] {
   const parts = text.split(" ").flatMap((word) => {
     const pieces: string[] = [];
@@ -125,11 +122,11 @@ function wrap(text: string, width: number): string[] {
 }
 
 /**
- * Breaks a command so that it can be copied as it stands: at its spaces, each line continued by a backslash,
- * and inside JSON after a comma or bracket that is not in a string, where a new line means nothing.
+ * Breaks a command so that it can still be copied and run: at spaces, with a backslash at the end of the line, and within
+ * JSON after commas and brackets, where a line break has no meaning.
  */
 function wrapCommand(command: string, width: number): string[] {
-  // A space inside quotes is part of its word.
+  // A space within quotes is part of the word.
   const words = command.match(/(?:'[^']*'|"[^"]*"|[^\s'"])+/g) ?? [];
   const lines = fill(words, width - 2);
   return lines.flatMap((line, index) => {
@@ -139,10 +136,10 @@ function wrapCommand(command: string, width: number): string[] {
   });
 }
 
-/** Up to a comma or an opening bracket, strings in one piece. */
+/** JSON up to the next comma or opening bracket; strings stay whole. */
 const JSON_PARTS = /(?:"(?:[^"\\]|\\.)*"|[^",[{])*[,[{]|.+$/g;
 
-/** Where a word that is too long is broken: after the last `:`, `/` or `,` that fits, if that leaves more than half a line. */
+/** Where to split a word: after the last `:`, `/` or `,` that fits, if that fills more than half of the line. */
 function breakIn(word: string, width: number): number {
   const cut = Math.max(
     ...[":", "/", ","].map((character) => word.lastIndexOf(character, width - 1) + 1),

@@ -1,4 +1,4 @@
-/** Which address is wanted, where it is, and what a heal would make of that. */
+/** Checks which address is desired, where it is, and what a heal would do about it. */
 import {
   type DesiredAddress,
   isFree,
@@ -31,7 +31,7 @@ import {
   valueOrFailure,
 } from "../context.ts";
 
-/** The checks of the address, by the rules that decide in a heal. */
+/** The checks of the address, by the same rules as in a heal. */
 export function checkAddress({
   ports,
   findDesired,
@@ -155,7 +155,7 @@ export function checkAddress({
 
       const [address] = observation.addresses;
       if (address === undefined) throw new Error("an observation of an address without it");
-      // The rule itself says whether the place is out of the question whoever holds it.
+      // If even a free address would be refused, it cannot be used in this zone at all.
       const free = decide(
         target,
         self.zone,
@@ -283,7 +283,7 @@ export function checkAddress({
     },
   };
 
-  /** The tag of a pool that counts for nothing, because another tag names an address. */
+  /** The pool tag of this instance if it is ignored because another tag names an address. */
   async function ignoredPool(resultOf: ResultOf<CheckResults>): Promise<Instance["tag"]> {
     const { settings } = await resultOf("settings");
     const [self, session] = await Promise.all([resultOf("identity"), resultOf("metadata")]);
@@ -293,7 +293,7 @@ export function checkAddress({
     return value ? { key: settings.poolTag, value } : undefined;
   }
 
-  /** No address carries the tag: the pools that there are come before another address. */
+  /** The finding if no address carries the pool's tag. An existing pool is suggested before another address. */
   async function noSuchPool(
     resultOf: ResultOf<CheckResults>,
     pool: DesiredAddress & { kind: "pool" },
@@ -324,7 +324,7 @@ export function checkAddress({
   }
 }
 
-/** So many pools are named. */
+/** Most pools that a message names. */
 const NAMED = 10;
 
 function listOf(key: string, pools: Readonly<Record<string, number>>): string {
@@ -336,13 +336,13 @@ function listOf(key: string, pools: Readonly<Record<string, number>>): string {
   return `; there are ${names.slice(0, NAMED).join(", ")}${more}`;
 }
 
-/** No cure buys anything: an address is billed, and others may have to allow it by its number. */
+/** No command allocates an address: it costs money, and others may have to add it to their allow-lists. */
 const CHOOSE =
   "choose an address that nobody holds, or allocate one, which is billed (aws ec2 allocate-address)";
 
 const intoPool = `tag another address for the pool: ${CHOOSE}`;
 
-/** Puts an address into the pool: those that are free, to choose from, and the tag. */
+/** The commands that add an address to the pool: list the free ones, and tag one of them. */
 function addToPool(self: Instance, pool: DesiredAddress & { kind: "pool" }): string[] {
   return [
     remedies.listFreeAddresses(self.region, borderGroupOf(self.zone)),

@@ -1,4 +1,4 @@
-/** The way to EC2, from the name of its endpoint to an answer. */
+/** Checks the connection to EC2 step by step, from the name of the endpoint to an answer. */
 import { seconds } from "../../model/duration.ts";
 import { OWN_CODE, Failure, lacksPermission } from "../../model/failure.ts";
 import { isIpv4 } from "../../model/ids.ts";
@@ -7,10 +7,10 @@ import type { Endpoint } from "../../run/ports.ts";
 import { failing, ok } from "../runner.ts";
 import { permissionOf, type Checks, type CheckContext } from "../context.ts";
 
-/** A clock that is wrong by this much, in milliseconds, is worth a warning: EC2 refuses signatures from 15 min on. */
+/** Clock error in milliseconds from which doctor warns; EC2 refuses signatures from 15 min on. */
 const CLOCK_WARNING_MS = 60_000;
 
-/** The checks between this machine and EC2, each resting on the one before. */
+/** The checks of the connection; each depends on the one before. */
 export function checkConnection({
   ports,
   signal,
@@ -106,11 +106,11 @@ export function checkConnection({
       } catch (error) {
         if (!(error instanceof Failure)) throw error;
         const variable = endpointVariable();
-        // Something speaks there, and not what the variable says: https:// to a plain port, for one.
+        // There is a server, but with another protocol than in the variable, such as https:// with a plain HTTP port.
         return failing(error, error.details.remedy ?? (variable && correct(variable)));
       }
       const { protocol, date } = greeting;
-      // The header has whole seconds; half of the time of the question is the network's.
+      // The header has whole seconds, and the answer took half of the round trip to arrive.
       const offsetMs =
         date === undefined
           ? 0
@@ -166,12 +166,12 @@ export function checkConnection({
   };
 }
 
-/** What is connected to on the way to an endpoint. */
+/** The host to connect to: the endpoint, or the proxy. */
 function wayOf({ url, proxy }: Endpoint): URL {
   return proxy === undefined ? url : proxy.url;
 }
 
-/** Is it an address that only its own network knows (RFC 1918, RFC 4193, loopback)? */
+/** Whether it is a private address (RFC 1918, RFC 4193, loopback). */
 function isPrivate(address: string): boolean {
   return /^(10\.|127\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|f[cd]|::1$)/i.test(address);
 }

@@ -1,4 +1,4 @@
-/** What instance metadata tells: who this instance is, what it has, and the credentials of its role. */
+/** Checks instance metadata: the service, this instance's identity and interfaces, its role and credentials. */
 import { type Target, resolveTarget } from "../../model/target.ts";
 import { RECHECK_TIMER } from "../../reconcile/drift.ts";
 import { mayEnterServiceRunning, whyNotInService } from "../../reconcile/ownership.ts";
@@ -9,7 +9,7 @@ import { failing, ok } from "../runner.ts";
 import type { Signer } from "../../run/ports.ts";
 import { type Checks, type CheckContext, unlessBlocked } from "../context.ts";
 
-/** The checks that rest on instance metadata alone. */
+/** The checks that only need instance metadata. */
 export function checkInstance({
   ports,
   signal,
@@ -62,7 +62,7 @@ export function checkInstance({
           mark: "failed",
           found: `${variable} is ${self.region}, and ${self.instanceId} is in ${ownRegion}`,
           remedy: `remove ${variable} from ${ports.placeOfSetting(variable)}`,
-          // Another region's own endpoint does not know the address; a given one refuses the signature.
+          // The default endpoint of the wrong region does not know the address; an explicit endpoint refuses the signature.
           status: endpointVariable() === undefined ? EXIT.CONFIG : EXIT.NOPERM,
         };
       }

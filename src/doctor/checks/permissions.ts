@@ -1,4 +1,4 @@
-/** What the role may do. */
+/** Checks the permissions of the role. */
 import { Failure, lacksPermission } from "../../model/failure.ts";
 import { OPTIONAL } from "../../iam/policy.ts";
 import { deadlineSignal } from "../../run/retrying.ts";
@@ -14,10 +14,10 @@ import {
 } from "../context.ts";
 import type { CheckResults } from "../catalog.ts";
 
-/** Milliseconds that Auto Scaling has to answer, which only a note depends on. */
+/** Milliseconds to wait for Auto Scaling; only a note depends on its answer. */
 const AUTO_SCALING_MS = 3_000;
 
-/** The checks of the role, by EC2's own word where it has a dry run. */
+/** The checks of the role; EC2 is asked by DryRun. */
 export function checkPermissions({
   ports,
   signal,
@@ -117,7 +117,7 @@ export function checkPermissions({
           value: undefined,
         };
       }
-      // Auto Scaling has no dry run.
+      // Auto Scaling has no DryRun.
       return {
         mark: "warning",
         found: `${hook} of ${group}: whether the role may complete it shows only when it does`,
@@ -128,7 +128,7 @@ export function checkPermissions({
       };
     },
 
-    // A note, whatever comes out: a heal does without them.
+    // Never more than a note: a heal works without them.
     async optional(resultOf) {
       const self = await resultOf("identity");
       const [ec2, session] = await Promise.all([resultOf("ec2"), resultOf("metadata")]);
@@ -163,7 +163,7 @@ export function checkPermissions({
     }
   }
 
-  /** Auto Scaling has no dry run: what it refuses to tell, it refuses. */
+  /** Auto Scaling has no DryRun, so the request itself is sent. */
   async function refusalOfAutoScaling(
     resultOf: ResultOf<CheckResults>,
   ): Promise<Failure | undefined> {

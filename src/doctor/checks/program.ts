@@ -1,4 +1,4 @@
-/** This program on this machine: its settings, its units, its versions. */
+/** Checks the program on this machine: settings, units, versions. */
 import {
   correctOrRemove,
   foundIn,
@@ -57,7 +57,7 @@ export function checkProgram({
         );
       }
       const value = { settings, aws };
-      // The unit's user is nobody in particular, so that whatever it reads everybody can.
+      // The unit runs as an unprivileged dynamic user, so a file that it can read everybody can read.
       if (hasKeysInFile) {
         return {
           mark: "warning",

@@ -1,15 +1,15 @@
-/** What the state of our units means for the next boot, and for the hours until then. */
+/** Checks whether our systemd units are set up to run at the next boot, and until then. */
 import { seconds } from "../../model/duration.ts";
 import type { Unit } from "../../model/unit.ts";
 import { type Finding, ok } from "../runner.ts";
 
-/** What systemd ends a service with that cannot become what User= and PrivateUsers= say: systemd.exec(5). */
+/** Exit status 217/USER: systemd could not apply User= or PrivateUsers= (systemd.exec(5)). */
 const EXIT_USER = 217;
 
 /**
- * eip-heal.service: a heal by hand does without it, a boot does not.
+ * The finding about eip-heal.service, which runs the heal at boot.
  *
- * @param isGiven is this variable set for the checkup too?
+ * @param isGiven whether this variable is also set for this run of doctor
  */
 export function findingOfUnit(unit: Unit, isGiven: (key: string) => boolean): Finding<undefined> {
   const { enablement, activity, result, exitStatus } = unit;
@@ -76,11 +76,11 @@ export function findingOfUnit(unit: Unit, isGiven: (key: string) => boolean): Fi
   return ok(`eip-heal.service is ${enablement}; ${last}`, undefined);
 }
 
-/** What it means that nobody looks every minute: eip-heal-confirm.timer looks once. */
+/** The note if the recheck timer is off: only eip-heal-confirm.timer rechecks, once after each success. */
 const STAYS_AWAY =
   "after the one recheck that follows a heal, an address that is moved away stays away";
 
-/** eip-heal-recheck.timer, which is shipped disabled. */
+/** The finding about eip-heal-recheck.timer, which is disabled by default. */
 export function findingOfTimer(timer: Unit | undefined): Finding<undefined> {
   if (timer === undefined || timer.enablement === "") return ok("no timer here", undefined);
   if (timer.activity === "active") {
