@@ -1,4 +1,4 @@
-/** What a command has come to, told to the world: log, standard output, and how the process ends. */
+/** Publishes what a command returned: log, standard output, and how the process ends. */
 import type { Completion, Options } from "./commands/command.ts";
 import { EXIT, type ExitStatus } from "./model/failure.ts";
 import { jsonOf } from "./model/text.ts";
@@ -18,7 +18,7 @@ export type Ending = ExitStatus | typeof SIGPIPE;
 /**
  * Prints and logs what a command returned.
  *
- * @param stop ends the wait for a slow reader
+ * @param stop aborts waiting for a slow reader of standard output
  */
 export async function publish(
   { status, lines = [], explanation, output, json }: Completion,
@@ -36,7 +36,7 @@ export async function publish(
   return status === EXIT.OK ? EXIT.TEMPFAIL : status;
 }
 
-/** Ends the process, explicitly: a response body that was not read would keep it alive. */
+/** Ends the process explicitly: a response body that was not read would keep it alive. */
 export async function end(ending: Ending): Promise<void> {
   await closeLog();
   await logWritten();

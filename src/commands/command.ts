@@ -91,7 +91,7 @@ export interface Context {
   readonly portsIn: (environment: Environment) => RunPorts;
   /** The state of a systemd unit; undefined without systemd. */
   readonly unit: (name: string, signal: AbortSignal) => Promise<Unit | undefined>;
-  /** Is this timer enabled? By the file system, because the sandbox keeps the units from asking systemd. */
+  /** Whether this timer is enabled, according to the file system: in the units' sandbox systemd cannot be asked. */
   readonly isTimerOn: (name: string) => boolean;
   /** Stops the timer that retries a failed heal; returns a function that starts it again. */
   readonly endRetries: (signal: AbortSignal) => Promise<() => Promise<void>>;

@@ -41,7 +41,7 @@ export async function run(
   return { ...completion, lines: hookLines(outcome, context), ...(!dryRun && { result }) };
 }
 
-/** Names the timer that would heal once the instance enters service, where that may happen without a boot and it is off. */
+/** If the instance may enter service without a boot and the recheck timer is off: names that timer, which would then heal. */
 function withTimer(outcome: Outcome, { isTimerOn }: Context): Outcome {
   const isMissed =
     outcome.end === "idle" &&

@@ -59,7 +59,7 @@ function nameMeant({ value, what }: { readonly value: string; readonly what?: st
   return what === undefined ? value : `${value}, ${what}`;
 }
 
-/** Something that works all the same, and should be put right. */
+/** Something that works but should be changed. */
 export type Notice =
   | {
       readonly notice: "former value";
@@ -67,7 +67,7 @@ export type Notice =
       readonly value: string;
       readonly instead: string;
     }
-  /** A key that is none of ours, and looks as if it was meant to be. */
+  /** A key that is not a setting but looks like one. */
   | {
       readonly notice: "ignored key";
       readonly key: string;

@@ -114,8 +114,8 @@ export interface FailureDetails {
 }
 
 /**
- * A foreseen failure. Its message is a complete sentence: cause and remedy first, for whoever sees only its beginning; step
- * and request in parentheses.
+ * A foreseen failure. Its message is a complete sentence: cause and remedy first, because often only the beginning is
+ * visible; then step and request in parentheses.
  */
 export class Failure extends Error {
   override readonly name = "Failure";

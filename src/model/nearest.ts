@@ -1,21 +1,21 @@
-/** "Did you mean": the known word that a misspelt one is nearest to. */
+/** "Did you mean": finds the known word that is closest to a misspelt one. */
 
-/** Differences that a misspelt word may have, at most, in characters: more than that is another word. */
+/** Largest edit distance, in characters, at which a word counts as misspelt and not as another word. */
 const MOST = 3;
-/** The beginning of a word stands for it from so many characters on. */
+/** Shortest prefix, in characters, that counts as the whole word. */
 const BEGINNING = 3;
-/** Characters that are compared, at most: no known word is longer. */
+/** Most characters that are compared; no known word is longer. */
 const LONGEST = 64;
 
 /**
- * The known word that was meant, if one is near enough. Upper and lower case, hyphens and underscores make no difference.
+ * The closest known word, if it is close enough. Ignores case, hyphens and underscores.
  *
- * @param known in order of preference: of two that are as near as each other the first counts
+ * @param known in order of preference, for words that are equally close
  */
 export function nearest(word: string, known: readonly string[]): string | undefined {
   const meant = plain(word);
   if (meant === "" || meant.length > LONGEST) return undefined;
-  // Of a short word a single character is much.
+  // In a short word a single character matters more.
   const limit = Math.min(MOST, Math.floor(meant.length / 3));
   let best: { readonly name: string; readonly distance: number } | undefined;
   for (const name of known) {
@@ -29,7 +29,7 @@ export function nearest(word: string, known: readonly string[]): string | undefi
 
 const plain = (word: string): string => word.toLowerCase().replaceAll(/[^a-z0-9]/g, "");
 
-/** Characters to be added, left out or replaced, and neighbours to be swapped, to make the one of the other. */
+/** Edit distance: characters inserted, deleted or replaced, or adjacent ones swapped (Damerau-Levenshtein). */
 function differences(one: string, other: string): number {
   const width = other.length + 1;
   const table = new Uint16Array((one.length + 1) * width);

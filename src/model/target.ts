@@ -96,7 +96,7 @@ function settingOf(key: string, values: readonly string[]) {
   return { remedy: `set ${key} to one of: ${accepted}`, setting: { key, accepted } };
 }
 
-/** By its index first, where that will do: it holds for the next instance of the group as well, and no id does. */
+/** By index if possible: unlike an id it is the same on the next instance of the group. */
 function describe({ interfaceId, mac, deviceIndex, cardIndex }: NetworkInterface): string {
   return cardIndex === 0
     ? `${deviceIndex} (${interfaceId}, ${mac})`

@@ -27,8 +27,8 @@ export const FACTS_MS = 20_000;
 export const STALE_LOOKS = 3;
 
 /**
- * No observation takes longer: it is a handful of requests of at most 15 s each. An older one was made before this machine
- * was suspended, and says nothing of how slow EC2 is.
+ * Longest time that an observation can take: a few requests of at most 15 s each. An older one was made before this machine
+ * was suspended, and says nothing about how slow EC2 is.
  */
 export const SLOWEST_LOOK_MS = 90_000;
 

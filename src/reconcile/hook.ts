@@ -31,7 +31,7 @@ export function conclude(end: End, { lifecycleState = "" }: Facts): Conclusion {
     case "released":
       return { do: "leave", because: "the address was given up on purpose" };
     case "idle":
-      // Lifecycle hooks run when an instance enters a warm pool, and again when it goes from there into service. On the
+      // Lifecycle hooks for launching run when an instance enters a warm pool, and again when it goes from there into service. On the
       // way to Standby, Detached and Terminated there are none.
       return end.why === "not-configured" || isEnteringWarmPool(lifecycleState)
         ? { do: "complete", result: "CONTINUE" }

@@ -59,8 +59,8 @@ export function whyNotInService(self: Instance): string | undefined {
 }
 
 /**
- * May an instance in this target state enter service without a boot, whose heal it would then have? One of a warm pool
- * that is kept stopped boots.
+ * Whether an instance in this target lifecycle state may enter service without a boot, which would run a heal. A stopped
+ * member of a warm pool boots.
  */
 export function mayEnterServiceRunning(lifecycleState: string | undefined): boolean {
   return /^(?:Standby|Warmed:(?:Running|Hibernated))$/.test(lifecycleState ?? "");

@@ -28,8 +28,8 @@ export interface Recorders {
 }
 
 /**
- * Milliseconds on the clock of the reconciler. It goes on while this machine is suspended, as EC2 does: what was shown
- * before counts for what it is by then.
+ * The clock of the reconciler, in milliseconds. Unlike the run's clock it includes time during which this machine was
+ * suspended, because observations become out of date meanwhile.
  */
 export function reconcilerTime({ now, suspended }: RetryContext["ports"]["clock"]): number {
   return now() + suspended();

@@ -159,7 +159,7 @@ export interface Ports {
   readonly clock: {
     /** Milliseconds since boot, without those in which the machine was suspended. */
     now: () => number;
-    /** Milliseconds that the machine has been suspended since this process began, to a second or so. */
+    /** Milliseconds during which the machine was suspended since this process started, to within a second or so. */
     suspended: () => number;
     /** Wall-clock time. */
     date: () => Date;

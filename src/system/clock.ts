@@ -4,7 +4,7 @@ import { uptime } from "node:os";
 export interface Clock {
   /** Milliseconds of the monotonic clock, which starts with the boot and stops while the machine is suspended. */
   now: () => number;
-  /** Milliseconds that the machine has been suspended since this process began, to a second or so. */
+  /** Milliseconds during which the machine was suspended since this process started, to within a second or so. */
   suspended: () => number;
   /** Wall-clock time, for records. */
   date: () => Date;
@@ -14,7 +14,7 @@ export interface Clock {
   sleep: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
-/** Milliseconds. Where the unit's sandbox hides /proc/uptime, libuv tells the uptime in whole seconds. */
+/** Milliseconds. If the unit's sandbox hides /proc/uptime, libuv returns the uptime in whole seconds. */
 const UPTIME_STEP_MS = 1_000;
 
 // Not performance.now(): node:perf_hooks would have to be loaded first.
@@ -42,11 +42,11 @@ export const systemClock: Clock = {
 };
 
 /**
- * How long a machine has been suspended, in milliseconds: by how much more its uptime, which goes on meanwhile, has grown
- * than the clock. The time of day is not asked: it is set at boot, and says nothing of how long anything took.
+ * How long a machine was suspended, in milliseconds: the difference between its uptime, which includes suspension, and the
+ * monotonic clock, which does not. The wall clock is of no use, since it is set during boot.
  *
- * @param uptimeMs since the boot, suspension included; at most a second less than it is
- * @param clockMs on the clock that stands still
+ * @param uptimeMs milliseconds since boot, suspension included; up to a second too low
+ * @param clockMs milliseconds of the monotonic clock
  */
 export function suspensionOf(uptimeMs: () => number, clockMs: () => number): () => number {
   const ahead = () => uptimeMs() - clockMs();

@@ -1,21 +1,21 @@
-/** Standard output: all of it is written, or it is known why not. */
+/** Standard output: writes all of it, or reports why that failed. */
 import { fstatSync, writeSync } from "node:fs";
 
-/** Milliseconds that the log is waited for at the end. A journal that has stopped reading must not keep a run from ending. */
+/** Milliseconds to wait for the log at the end. A journal that no longer reads must not keep a run from ending. */
 const LOG_PATIENCE_MS = 10_000;
 
 export const SIGPIPE = "SIGPIPE";
 
-/** Why something that was written has not arrived. */
+/** Why a part of the output was lost. */
 let trouble: Error | undefined;
 
-/** Keeps errors of standard output for the end, and ignores those of standard error: there is nobody left to tell. */
+/** Records errors of standard output for `outputTrouble`, and ignores those of standard error, which cannot be reported. */
 export function watchOutput(): void {
   process.stdout.on("error", (error) => (trouble ??= error));
   process.stderr.on("error", () => {});
 }
 
-/** Writes to standard output, which is not complete before `outputTrouble` has said so. */
+/** Writes to standard output. Only `outputTrouble` tells whether all of it was written. */
 export function write(text: string): void {
   if (trouble !== undefined) return;
   if (isFile()) writeToFile(text);
@@ -25,8 +25,8 @@ export function write(text: string): void {
 /**
  * Waits until all of standard output has been written, however slow its reader is.
  *
- * @param stop ends the wait
- * @returns the error by which a part of it was lost, if one was
+ * @param stop aborts waiting
+ * @returns the error if a part of the output was lost
  */
 export async function outputTrouble(stop: AbortSignal): Promise<Error | undefined> {
   const stopped = new Promise<Error>((resolve) => {
@@ -38,19 +38,19 @@ export async function outputTrouble(stop: AbortSignal): Promise<Error | undefine
   return (trouble ??= interrupted);
 }
 
-/** Resolves when the log has reached whoever reads it, or has been waited for long enough. */
+/** Resolves when the log has been written, or after LOG_PATIENCE_MS at most. */
 export async function logWritten(): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const patience = new Promise((resolve) => (timer = setTimeout(resolve, LOG_PATIENCE_MS)));
-  // Units have a part of the log at standard output. What was given up there is not waited for again.
+  // In our units a part of the log goes to standard output. If that was given up, it is not waited for again.
   const streams = trouble === undefined ? [process.stdout, process.stderr] : [process.stderr];
   await Promise.race([Promise.all(streams.map(flushed)), patience]);
   clearTimeout(timer);
 }
 
 /**
- * Is this how the kernel tells a program that the reader of its output has gone (`eip-heal help | head -1`)? Programs
- * are ended by that signal, and say nothing. We are told by an error instead, since the heal comes first.
+ * Whether the reader of our output has gone (`eip-heal help | head -1`). Other programs are then ended by SIGPIPE without a
+ * message. We get EPIPE instead, so that the command can finish first.
  */
 export function isReaderGone(error: Error): boolean {
   return "code" in error && error.code === "EPIPE";
@@ -58,7 +58,7 @@ export function isReaderGone(error: Error): boolean {
 
 /** Ends this process by SIGPIPE. */
 export function endBySigpipe(): void {
-  // Node ignores the signal, and the last listener that goes takes that back.
+  // Node ignores SIGPIPE; removing the last listener restores the default action.
   const ignore = () => {};
   process.on(SIGPIPE, ignore).off(SIGPIPE, ignore);
   process.kill(process.pid, SIGPIPE);
@@ -66,7 +66,7 @@ export function endBySigpipe(): void {
 
 // --- internal ---
 
-/** Resolves when everything that was written to it so far has been written or lost. */
+/** Resolves when everything sent to the stream so far has been written or lost. */
 function flushed(stream: NodeJS.WriteStream): Promise<undefined> {
   return new Promise((resolve) => {
     stream.write("", () => resolve(undefined));
@@ -81,7 +81,7 @@ function isFile(): boolean {
   }
 }
 
-/** Node's own stream takes it for the whole if a disk that is almost full has had room for a part. */
+/** Writes all bytes. On an almost full disk only a part may fit, which Node's own stream takes for the whole. */
 function writeToFile(text: string): void {
   let rest = Buffer.from(text);
   try {
