@@ -8,12 +8,12 @@ import { basename, join } from "node:path";
 import { place } from "../support/machine/place.ts";
 import { must } from "../support/run.ts";
 import { Signer } from "./signer.ts";
-import { changeConf, damaged, debAs, rpmAs, unpack } from "./versions.ts";
+import { changeConf, damaged, debAs, haveGenerator, rpmAs, unpack } from "./versions.ts";
 import { HOST } from "./web.ts";
 
 const PROJECT = join(import.meta.dirname, "../..");
 
-/** Versions lower than whatever is built, which are hardly compressed and thus quickly installed. */
+/** Versions lower than whatever is built, which are hardly compressed and thus quickly installed; with a generator. */
 export const OLDER = "0.0.0.8";
 export const PREVIOUS = "0.0.0.9";
 /** Higher than whatever is built, and with another configuration file. */
@@ -96,7 +96,9 @@ async function make(
     unpack(deb, join(scratch, "deb")),
     unpack(rpm, join(scratch, "rpm")),
   ]);
+  for (const tree of [debTree, rpmTree]) await haveGenerator(tree, true);
   await publish("now", [...(await makeVersion(OLDER)), ...(await makeVersion(PREVIOUS))]);
+  for (const tree of [debTree, rpmTree]) await haveGenerator(tree, false);
   // The repository grows: old versions stay.
   await copyStage("now", "later");
   await changeConf(debTree);

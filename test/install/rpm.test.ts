@@ -114,6 +114,7 @@ describe.skipIf(system === undefined)("the .rpm", () => {
     await appendFile(join(machine.root, CONF), `${EDIT}\n`);
     await reboot();
     expect(await state()).toEqual(settled(PREVIOUS, 1));
+    expect(await machine.show(UNIT, "DropInPaths")).not.toEqual([""]);
     expect(cloud.region.holder(address.allocationId)?.instanceId).toBe(self.instanceId);
   });
 
@@ -122,7 +123,8 @@ describe.skipIf(system === undefined)("the .rpm", () => {
       await dnf("upgrade");
     });
     expect(await state()).toEqual(settled(current, 1));
-    expect(await machine.show(UNIT, "NeedDaemonReload")).toEqual(["no"]);
+    // What the generator of the version before has made is gone as well.
+    expect(await machine.show(UNIT, "NeedDaemonReload", "DropInPaths")).toEqual(["no", ""]);
     expect(await conf()).toContain(EDIT);
   });
 

@@ -51,9 +51,6 @@ export const HELPER = [
 /** What a run leaves until the next boot, for other programs to read. */
 export const RESULTS = ["/run/eip-heal", "/run/private/eip-heal"];
 
-/** What systemd-analyze counts at most: see the reasons in the unit for what is left. */
-export const EXPOSURE = 1.0;
-
 /** Records of package managers and of systemd, and what the tests themselves have put there. */
 const NOT_LEFT =
   /^\/(var\/(lib\/(dpkg|apt|rpm|dnf)|cache|log)|run\/systemd|etc\/(apt|yum\.repos\.d)|usr\/share\/keyrings)\/|\/systemd-private-|\/eip-heal-test-ca\.pem$/;
@@ -72,12 +69,6 @@ export async function stateOf(machine: Guest, cloud: Cloud, manager: Manager): P
     associations: cloud.associations().length,
     left: (await namedAfterIt(machine)).filter((path) => !files.has(path) && !NOT_LEFT.test(path)),
   };
-}
-
-/** What systemd counts of all that the unit may do: 0 is nothing, 10 everything. */
-export async function exposureOf(machine: Guest): Promise<number> {
-  const report = await machine.must(["systemd-analyze", "security", "--no-pager", UNIT]);
-  return Number(/Overall exposure level for \S+: ([\d.]+)/.exec(report)?.[1]);
 }
 
 /** All files whose name is about it, sorted. */

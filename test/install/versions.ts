@@ -1,6 +1,7 @@
 /** The package under test under other versions: its past and its future. */
+import { existsSync } from "node:fs";
 import { appendFile, cp, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { must } from "../support/run.ts";
 
 /** A package whose files lie in a folder, ready to be packed under any version. */
@@ -23,6 +24,22 @@ export async function unpack(file: string, root: string): Promise<Unpacked> {
 /** From now on it ships another configuration file. */
 export async function changeConf({ root }: Unpacked): Promise<void> {
   await appendFile(join(root, "etc/eip-heal.conf"), "\n# A setting that is new in this version.\n");
+}
+
+/** What 0.1.0 had, and nobody has any more. */
+const GENERATOR = "usr/lib/systemd/system-generators/eip-heal-generator";
+const GENERATED = `#!/bin/sh
+mkdir -p "$1/eip-heal.service.d"
+printf '[Service]\\nPrivateUsers=no\\n' >"$1/eip-heal.service.d/10-user-namespaces.conf"
+`;
+
+/** Adds the generator of 0.1.0 to the files of a package, or takes it away again. */
+export async function haveGenerator({ root }: Unpacked, there: boolean): Promise<void> {
+  const file = join(root, GENERATOR);
+  await rm(dirname(file), { recursive: true, force: true });
+  if (!there) return;
+  await mkdir(dirname(file));
+  await writeFile(file, GENERATED, { mode: 0o755 });
 }
 
 /** Packs a .deb under another version, in `folder`. Not compressed, for speed. */
@@ -134,6 +151,7 @@ async function specOf(rpm: string, root: string, version: string): Promise<strin
       ];
       return `${kinds.join(" ")} %attr(${mode.slice(-4)},${user},${group}) "${name}"`.trim();
     }),
+    ...(existsSync(join(root, GENERATOR)) ? [`%attr(0755,root,root) "/${GENERATOR}"`] : []),
     "",
   ].join("\n");
 }

@@ -47,7 +47,6 @@ const FOLDER = "drwxr-xr-x root/root";
 const IN_BOTH: Listing = {
   "/etc/eip-heal.conf": FILE,
   "/usr/bin/eip-heal": PROGRAM,
-  "/usr/lib/systemd/system-generators/eip-heal-generator": PROGRAM,
   "/usr/lib/systemd/system/eip-heal-confirm.timer": FILE,
   "/usr/lib/systemd/system/eip-heal-recheck.service": FILE,
   "/usr/lib/systemd/system/eip-heal-recheck.timer": FILE,
@@ -69,7 +68,6 @@ const IN_BOTH: Listing = {
 /** Files that are shipped as they are in the repository. */
 const VERBATIM: Record<string, string> = {
   "/etc/eip-heal.conf": "packaging/eip-heal.conf",
-  "/usr/lib/systemd/system-generators/eip-heal-generator": "systemd/eip-heal-generator",
   "/usr/lib/systemd/system/eip-heal-confirm.timer": "systemd/eip-heal-confirm.timer",
   "/usr/lib/systemd/system/eip-heal-recheck.service": "systemd/eip-heal-recheck.service",
   "/usr/lib/systemd/system/eip-heal-recheck.timer": "systemd/eip-heal-recheck.timer",
@@ -114,6 +112,7 @@ describe.each(built)("deb for %s", (_, all) => {
     for (const path of foreign) delete listing[path];
     expect(listing).toEqual({
       ...IN_BOTH,
+      "/etc/needrestart/conf.d/eip-heal.conf": FILE,
       "/usr/share/doc/eip-heal/CHANGELOG.md": FILE,
       "/usr/share/doc/eip-heal/changelog.Debian.gz": FILE,
       "/usr/share/lintian/overrides/eip-heal": FILE,
@@ -134,8 +133,12 @@ describe.each(built)("deb for %s", (_, all) => {
     }
   });
 
-  test("has the settings as its only conffile", () => {
-    expect(run("dpkg-deb", "--info", DEB, "conffiles")).toBe("/etc/eip-heal.conf\n");
+  test("has two conffiles, the settings and what needrestart is told", () => {
+    const conffiles = run("dpkg-deb", "--info", DEB, "conffiles").trimEnd().split("\n");
+    expect(conffiles.toSorted()).toEqual([
+      "/etc/eip-heal.conf",
+      "/etc/needrestart/conf.d/eip-heal.conf",
+    ]);
   });
 
   test("says what it is", () => {

@@ -3,9 +3,6 @@ import { seconds } from "../../model/duration.ts";
 import type { Unit } from "../../model/unit.ts";
 import { type Finding, ok } from "../runner.ts";
 
-/** Exit status 217/USER: systemd could not apply User= or PrivateUsers= (systemd.exec(5)). */
-const EXIT_USER = 217;
-
 /**
  * The finding about eip-heal.service, which runs the heal at boot.
  *
@@ -56,14 +53,6 @@ export function findingOfUnit(unit: Unit, isGiven: (key: string) => boolean): Fi
     return warn(
       `run with ${names}, which this checkup has not had`,
       `give it the same (systemctl cat eip-heal shows them): env ${unseen.map((name) => `${name}=...`).join(" ")} eip-heal doctor`,
-    );
-  }
-  if (exitStatus === EXIT_USER && result !== "success") {
-    return warn(
-      `not started by systemd: user namespaces have been forbidden since (status ${EXIT_USER})`,
-      "let systemd ask eip-heal-generator anew, which takes PrivateUsers= back from the unit then",
-      "systemctl daemon-reload",
-      "systemctl restart eip-heal",
     );
   }
   if (activity === "failed") {

@@ -3,7 +3,7 @@
 set -uo pipefail
 
 missing=
-for command in systemd-nspawn mmdebstrap arch-test dnsmasq ip openssl unshare nsenter setpriv findmnt flock; do
+for command in systemd-nspawn mmdebstrap arch-test dnsmasq ip openssl gcc unshare nsenter setpriv findmnt flock; do
 	command -v "$command" >/dev/null || missing+=" $command"
 done
 if [ -n "$missing" ]; then

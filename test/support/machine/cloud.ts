@@ -20,6 +20,9 @@ export const UNIT = "eip-heal.service";
 /** The configuration of eip-heal. */
 export const CONF = "/etc/eip-heal.conf";
 
+/** What keeps needrestart from restarting a heal that waits. */
+export const NEEDRESTART = "/etc/needrestart/conf.d/eip-heal.conf";
+
 /** Where machines keep the certificate of the test's authority. */
 const AUTHORITY_ON_MACHINES = "/etc/eip-heal-test-ca.pem";
 
