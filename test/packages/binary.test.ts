@@ -8,7 +8,9 @@ import { HOOK_ROLE } from "../../sim/iam.ts";
 import { aWorld } from "../../sim/world.ts";
 import { inRegion } from "../support/region.ts";
 import { unless } from "../support/skipping.ts";
-import { ALL_BUILT, missing, read, ROOT, SLOW, VERSION } from "./tools.ts";
+import { ALL_BUILT, missing, read, ROOT, run, SLOW, VERSION } from "./tools.ts";
+
+const hex = (address: number) => `0x${address.toString(16)}`;
 
 describe.each(ALL_BUILT.map((built) => [built.arch, built] as const))(
   "binary for %s",
@@ -32,6 +34,17 @@ describe.each(ALL_BUILT.map((built) => [built.arch, built] as const))(
         stdout: `eip-heal ${VERSION}\n`,
         stderr: "",
       });
+    });
+
+    test.skipIf(missing("readelf"))("each of its segments can be mapped, page by page", () => {
+      // Kernels for arm64 have pages of up to 64 KiB, that of RHEL 8 for one.
+      const page = built.arch === "arm64" ? 65_536 : 4_096;
+      const segments = [
+        ...run("readelf", "-lW", binary).matchAll(/^ +LOAD +(0x[0-9a-f]+) (0x[0-9a-f]+) /gm),
+      ].map(([, offset, address]) => [Number(offset), Number(address)] as const);
+      expect(segments.length).toBeGreaterThan(2);
+      for (const [offset, address] of segments)
+        expect(address % page, hex(address)).toBe(offset % page);
     });
 
     test("is not to be steered by NODE_OPTIONS", { timeout: SLOW }, () => {
