@@ -22,6 +22,7 @@ import { desiredAddress, tagsToRead } from "../run/desired.ts";
 import type { Ports } from "../run/ports.ts";
 import { openSession } from "../run/session.ts";
 import { withStep, deadlineSignal, type RunContext } from "../run/retrying.ts";
+import { type LateNetwork, lateNetwork, sayLate } from "../doctor/late-network.ts";
 import type { Machine } from "../doctor/ports.ts";
 import type { Completion, Context } from "./command.ts";
 import { begin } from "./refusal.ts";
@@ -64,6 +65,8 @@ export interface AddressStatus {
   readonly underWay?: RunName;
   /** Whether the recheck every minute is enabled. Its next time is not known while a recheck is in progress. */
   readonly hasRecheckTimer: boolean;
+  /** Set if the boot had to wait for the network before the heal. */
+  readonly late?: LateNetwork;
 }
 
 export type RunName = "heal" | "recheck";
@@ -93,15 +96,19 @@ export async function status(
   }
 }
 
-type Units = Pick<AddressStatus, "retryInMs" | "recheckInMs" | "underWay" | "hasRecheckTimer">;
+type Units = Pick<
+  AddressStatus,
+  "retryInMs" | "recheckInMs" | "underWay" | "hasRecheckTimer" | "late"
+>;
 
 /** The run that systemd has in progress, and the runs that its timers will start. */
 async function unitsOf(machine: StatusPorts["machine"], signal: AbortSignal): Promise<Units> {
-  const [retry, confirm, recheck, underWay] = await Promise.all([
+  const [retry, confirm, recheck, underWay, late] = await Promise.all([
     machine.unit(RETRY_TIMER, signal),
     machine.unit(CONFIRM_TIMER, signal),
     machine.unit(RECHECK_TIMER, signal),
     runUnderWay(machine, signal),
+    lateNetwork(machine, signal),
   ]);
   const retryInMs = soonest(retry);
   const recheckInMs = soonest(confirm, recheck);
@@ -110,6 +117,7 @@ async function unitsOf(machine: StatusPorts["machine"], signal: AbortSignal): Pr
     ...(retryInMs !== undefined && { retryInMs }),
     ...(recheckInMs !== undefined && { recheckInMs }),
     ...(underWay !== undefined && { underWay }),
+    ...(late && { late }),
   };
 }
 
@@ -239,7 +247,7 @@ function whyNotHere(
 /** The rows for the terminal. @param now milliseconds since the epoch */
 export function rowsOf(addressStatus: AddressStatus, now: number): Row[] {
   const { here, exitStatus, message, self, target, address, direct, lastRun } = addressStatus;
-  const { retryInMs, underWay } = addressStatus;
+  const { retryInMs, underWay, late } = addressStatus;
   const unknown = "not known";
   return [
     {
@@ -269,6 +277,7 @@ export function rowsOf(addressStatus: AddressStatus, now: number): Row[] {
           : `${target.publicIp ?? "none"} at ${target.interfaceId} ${target.privateIp}, by instance metadata`,
     },
     { label: "last run", text: lastRunOf(lastRun, now) },
+    ...(late === undefined ? [] : [{ label: "network", text: sayLate(late) }]),
     ...(underWay === undefined ? [] : [{ label: "now", text: `a ${underWay} is under way` }]),
     ...(retryInMs === undefined ? [] : [{ label: "next try", text: `in ${seconds(retryInMs)}` }]),
     { label: "next recheck", text: nextRecheckOf(addressStatus) },
@@ -321,7 +330,7 @@ export const STATUS_VERSION = 1;
 /** What `status --json` prints. */
 export function statusRecord(addressStatus: AddressStatus, at: Date): Record<string, unknown> {
   const { here, exitStatus, message, self, target, address, lastRun } = addressStatus;
-  const { retryInMs, recheckInMs, underWay } = addressStatus;
+  const { retryInMs, recheckInMs, underWay, late } = addressStatus;
   return {
     version: STATUS_VERSION,
     at: at.toISOString(),
@@ -342,6 +351,9 @@ export function statusRecord(addressStatus: AddressStatus, at: Date): Record<str
     ...(lastRun.known && { lastRun: lastRun.result }),
     ...(retryInMs !== undefined && { retryInMs: Math.round(retryInMs) }),
     ...(recheckInMs !== undefined && { recheckInMs: Math.round(recheckInMs) }),
+    ...(late && {
+      networkWait: { unit: late.unit, ms: Math.round(late.waitedMs), waiting: late.isWaiting },
+    }),
     ...(underWay !== undefined && { underWay }),
   };
 }

@@ -16,6 +16,9 @@ const PROPERTIES = [
   "Result",
   "ExecMainStatus",
   "ExecMainExitTimestampMonotonic",
+  "InactiveExitTimestampMonotonic",
+  "ActiveEnterTimestampMonotonic",
+  "InactiveEnterTimestampMonotonic",
   "NeedDaemonReload",
   "Environment",
   "NextElapseUSecRealtime",
@@ -35,6 +38,11 @@ export async function unitState(name: string, signal: AbortSignal): Promise<Unit
   const property = (key: string) => shown.get(key) ?? "";
   if (property("LoadState") === "") return undefined;
   const hasRun = Number(property("ExecMainExitTimestampMonotonic")) > 0;
+  const startMs = startTime(
+    ...["InactiveExit", "ActiveEnter", "InactiveEnter"].map((event) =>
+      Number(property(`${event}TimestampMonotonic`)),
+    ),
+  );
   const nextMs = nextElapse(
     property("NextElapseUSecRealtime"),
     property("NextElapseUSecMonotonic"),
@@ -54,6 +62,7 @@ export async function unitState(name: string, signal: AbortSignal): Promise<Unit
     variables: [...property("Environment").matchAll(/(?:^| )"?([A-Z]\w*)=/g)].map(
       ([, variable = ""]) => variable,
     ),
+    ...(startMs !== undefined && { startMs }),
     ...(nextMs !== undefined && { nextMs }),
   };
 }
@@ -106,6 +115,23 @@ const UNITS: Readonly<Record<string, number>> = {
   y: 31_557_600_000,
 };
 
+/**
+ * Milliseconds that a unit was, or is being, started.
+ *
+ * @param began when it was last not inactive any more; like the others in microseconds of CLOCK_MONOTONIC, 0 for never
+ * @param ends when it was last active, and when it was last inactive, which is what a failure makes it
+ */
+function startTime(began = 0, ...ends: number[]): number | undefined {
+  if (!(began > 0)) return undefined;
+  const ended = Math.min(...ends.filter((end) => end >= began));
+  return ((Number.isFinite(ended) ? ended : sinceBootMs() * 1_000) - began) / 1_000;
+}
+
+/** Milliseconds of CLOCK_MONOTONIC, by which systemd counts. */
+function sinceBootMs(): number {
+  return Number(process.hrtime.bigint() / 1_000_000n);
+}
+
 /** Milliseconds until a timer elapses: by its calendar time or its time since boot, whichever is sooner. */
 function nextElapse(realtime: string, monotonic: string): number | undefined {
   const date = Date.parse(
@@ -119,11 +145,9 @@ function nextElapse(realtime: string, monotonic: string): number | undefined {
     (sum, [, amount, unit = ""]) => sum + Number(amount) * (UNITS[unit] ?? 0),
     0,
   );
-  // CLOCK_MONOTONIC, as systemd counts it.
-  const sinceBoot = Number(process.hrtime.bigint() / 1_000_000n);
   const left = [
     ...(Number.isNaN(date) ? [] : [date - Date.now()]),
-    ...(parts.length === 0 ? [] : [span - sinceBoot]),
+    ...(parts.length === 0 ? [] : [span - sinceBootMs()]),
   ];
   return left.length === 0 ? undefined : Math.min(...left);
 }

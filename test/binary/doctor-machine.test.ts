@@ -34,12 +34,6 @@ describe("the machine", () => {
       ["systemctl start eip-heal"],
     ],
     [
-      "hardened since the boot",
-      { ActiveState: "activating", Result: "exit-code", ExecMainStatus: "217" },
-      /user namespaces have been forbidden/,
-      ["systemctl daemon-reload", "systemctl restart eip-heal"],
-    ],
-    [
       "masked",
       { LoadState: "masked" },
       /is masked/,
@@ -51,6 +45,55 @@ describe("the machine", () => {
     expect(unit?.found).toMatch(found);
     expect(unit?.mark).toBe(commands === undefined ? "ok" : "warning");
     expect(unit?.commands).toEqual(commands);
+  });
+
+  const WAITER = {
+    LoadState: "loaded",
+    UnitFileState: "enabled",
+    ActiveState: "active",
+    InactiveExitTimestampMonotonic: "5000000",
+    ActiveEnterTimestampMonotonic: "65000000",
+    InactiveEnterTimestampMonotonic: "0",
+  };
+
+  test.concurrent.each<[string, Partial<typeof WAITER>, RegExp, boolean]>([
+    ["came late", {}, /waited for the network for 1 min before the heal \(NetworkM[^,]*\)$/, true],
+    [
+      "did not come",
+      {
+        ActiveState: "failed",
+        ActiveEnterTimestampMonotonic: "0",
+        InactiveEnterTimestampMonotonic: "125000000",
+      },
+      /for 2 min before the heal \(NetworkManager-wait-online.service, and it did not come\)$/,
+      true,
+    ],
+    [
+      "has not come yet",
+      {
+        ActiveState: "activating",
+        InactiveExitTimestampMonotonic: "1",
+        ActiveEnterTimestampMonotonic: "0",
+      },
+      /waits for the network before the heal, for .* so far/,
+      true,
+    ],
+    ["came soon", { ActiveEnterTimestampMonotonic: "15000000" }, /its last run succeeded$/, false],
+    [
+      "was not waited for",
+      { InactiveExitTimestampMonotonic: "0", ActiveEnterTimestampMonotonic: "0" },
+      /its last run succeeded$/,
+      false,
+    ],
+  ])("the network %s", async (_, properties, found, isLate) => {
+    const units = {
+      "eip-heal.service": UNIT,
+      "NetworkManager-wait-online.service": { ...WAITER, ...properties },
+    };
+    const unit = await check(units, "unit");
+    expect(unit?.found).toMatch(found);
+    expect(unit?.mark).toBe(isLate ? "warning" : "ok");
+    expect(unit?.commands).toEqual(isLate ? ["nmcli device"] : undefined);
   });
 
   test("a drop-in sets what a checkup by hand does not have", async () => {

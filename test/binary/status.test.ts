@@ -241,6 +241,37 @@ test("tells when the unit is tried again, which is no recheck", async () =>
     expect((await scene.run("status")).stdout).not.toContain("next try");
   }));
 
+test("tells that the boot waited for the network, how long, and by what", async () =>
+  play({ start: mine }, async (setUp) => {
+    const waiter = {
+      LoadState: "loaded",
+      UnitFileState: "enabled",
+      ActiveState: "failed",
+      InactiveExitTimestampMonotonic: "5000000",
+      InactiveEnterTimestampMonotonic: "125000000",
+    };
+    setUp.systemd({ "systemd-networkd-wait-online.service": waiter });
+    expect((await setUp.run("status")).stdout).toMatch(
+      /^network: the boot waited for the network for 2 min before the heal \(systemd-networkd-wait-online/m,
+    );
+    const { stdout } = await setUp.run("status", "--json");
+    expect(JSON.parse(stdout)).toMatchObject({
+      networkWait: {
+        unit: "systemd-networkd-wait-online.service",
+        ms: 120_000,
+        waiting: false,
+      },
+    });
+
+    setUp.systemd({
+      "systemd-networkd-wait-online.service": {
+        ...waiter,
+        InactiveEnterTimestampMonotonic: "9000000",
+      },
+    });
+    expect((await setUp.run("status")).stdout).not.toContain("network:");
+  }));
+
 describe("a run that is under way", () => {
   const ACTIVE = { LoadState: "loaded", UnitFileState: "enabled", ActiveState: "active" };
   const RUNNING = { LoadState: "loaded", UnitFileState: "static", ActiveState: "activating" };

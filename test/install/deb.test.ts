@@ -12,15 +12,7 @@ import type { Result } from "../support/run.ts";
 import { aWorld } from "../../sim/world.ts";
 import { NEXT, OLDER, PREVIOUS, type Repository, type Stage, theRepository } from "./repository.ts";
 import { aptSystems } from "../support/machine/roots.ts";
-import {
-  DPKG,
-  everything,
-  HELPER,
-  RESULTS,
-  type State,
-  stateOf,
-  WANTED,
-} from "./state.ts";
+import { DPKG, everything, HELPER, RESULTS, type State, stateOf, WANTED } from "./state.ts";
 import { Web } from "./web.ts";
 
 /** Where the repository's page tells users to put its key and its line. */

@@ -13,6 +13,7 @@ import { EXIT, Failure } from "../../model/failure.ts";
 import { failing, ok } from "../runner.ts";
 import type { Aws } from "../../run/ports.ts";
 import type { Checks, CheckContext } from "../context.ts";
+import { lateNetwork, sayLate } from "../late-network.ts";
 import { findingOfTimer, findingOfUnit } from "./units.ts";
 
 /** The checks that need neither network nor AWS. */
@@ -81,7 +82,17 @@ export function checkProgram({
       const unit = await ports.machine.unit("eip-heal.service", signal);
       if (unit === undefined)
         return ok("no systemd here: something else has to run eip-heal at every boot", undefined);
-      return findingOfUnit(unit, ports.isGiven);
+      const finding = findingOfUnit(unit, ports.isGiven);
+      const late = await lateNetwork(ports.machine, signal);
+      if (late === undefined || finding.mark !== "ok") return finding;
+      return {
+        mark: "warning",
+        found: `${finding.found}; ${sayLate(late)}`,
+        remedy:
+          "configure the interface that it waits for, or mark it as not needed to be online (RequiredForOnline=no, optional: true in netplan)",
+        commands: [late.command],
+        value: undefined,
+      };
     },
 
     async recheck() {
