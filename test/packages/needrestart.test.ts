@@ -1,5 +1,6 @@
 /** What needrestart is told about our units: read the way in which it reads its own files, by Perl. */
 import { expect, test } from "vitest";
+import { unless } from "../support/skipping.ts";
 import { missing, ROOT, run } from "./tools.ts";
 
 /** What it does about a service that it would restart: 0 is to leave it. Read in needrestart 3.6. */
@@ -13,7 +14,7 @@ const ASK = `
     print "$rc ", defined $re ? $nrconf{override_rc}{$re} : "as usual", "\n";
   }`;
 
-test.skipIf(missing("perl"))("needrestart leaves our services alone, and no others", () => {
+test("needrestart leaves our services alone, and no others", unless(missing("perl")), () => {
   const services = ["eip-heal.service", "eip-heal-recheck.service", "my-eip-heal.service"];
   const said = run("perl", "-w", "-e", ASK, `${ROOT}packaging/needrestart.conf`, ...services);
   expect(said.trimEnd().split("\n")).toEqual([

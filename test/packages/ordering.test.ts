@@ -16,6 +16,7 @@ import {
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { unless } from "../support/skipping.ts";
 import { attempt, missing, read, ROOT, SLOW } from "./tools.ts";
 
 const SYSTEM = "usr/lib/systemd/system";
@@ -131,7 +132,7 @@ function cyclesIn(units: Units): string[] {
   }
 }
 
-describe.skipIf(missing("systemd-analyze"))("a boot with cloud-init as on", () => {
+describe("a boot with cloud-init as on", unless(missing("systemd-analyze")), () => {
   describe.each(FAMILIES)("%s", (_, units) => {
     test("has no cycle", { timeout: SLOW }, () => {
       expect(cyclesIn({ ...units, ...OWN })).toEqual([]);
