@@ -155,6 +155,7 @@ const WITHOUT: Readonly<Record<string, readonly [change: string, ...able: string
   ...(process.arch === "x64" && {
     SystemCallArchitectures: ["SystemCallArchitectures=", "make 32-bit system calls"],
   }),
+  CapabilityBoundingSet: ["CapabilityBoundingSet=~\nUser=root", "read the files of other users"],
   // The last one, because systemd moves the folder in /run for it.
   DynamicUser: [
     "DynamicUser=no\nUser=nobody\nGroup=nogroup",
@@ -166,6 +167,11 @@ const WITHOUT: Readonly<Record<string, readonly [change: string, ...able: string
 test.each(Object.entries(WITHOUT))("without %s= it can", async (name, [change, ...what]) => {
   if (name === "SocketBindDeny" && gaps.includes(UDP[0] ?? "")) return;
   expect(able(await tryIn(machine, change))).toEqual(expect.arrayContaining(what));
+});
+
+test("run as root it cannot use that", async () => {
+  const tries = await tryIn(machine, "User=root");
+  expect(tries.get("read the files of other users")).toBe(false);
 });
 
 test("there is no directive that stops nothing", async () => {

@@ -379,6 +379,7 @@ static const struct {
 	{"read /root", list, "/root"},
 	{"read the journal", list, "/var/log/journal"},
 	{"read other logs", read_file, "/var/log/probe.log"},
+	{"read the files of other users", read_file, "/var/lib/of-others"},
 	{"see other processes", read_file, "/proc/1/cmdline"},
 	{"see what others have in /tmp", read_file, "/tmp/of-others"},
 	{"see what others have in /var/tmp", read_file, "/var/tmp/of-others"},
