@@ -242,7 +242,7 @@ test("tells when the unit is tried again, which is no recheck", async () =>
   }));
 
 test("tells that the boot waited for the network, how long, and by what", async () =>
-  play({ start: mine }, async (setUp) => {
+  scenario({ start: mine }, async (scene) => {
     const waiter = {
       LoadState: "loaded",
       UnitFileState: "enabled",
@@ -250,11 +250,11 @@ test("tells that the boot waited for the network, how long, and by what", async 
       InactiveExitTimestampMonotonic: "5000000",
       InactiveEnterTimestampMonotonic: "125000000",
     };
-    setUp.systemd({ "systemd-networkd-wait-online.service": waiter });
-    expect((await setUp.run("status")).stdout).toMatch(
+    scene.systemd({ "systemd-networkd-wait-online.service": waiter });
+    expect((await scene.run("status")).stdout).toMatch(
       /^network: the boot waited for the network for 2 min before the heal \(systemd-networkd-wait-online/m,
     );
-    const { stdout } = await setUp.run("status", "--json");
+    const { stdout } = await scene.run("status", "--json");
     expect(JSON.parse(stdout)).toMatchObject({
       networkWait: {
         unit: "systemd-networkd-wait-online.service",
@@ -263,13 +263,13 @@ test("tells that the boot waited for the network, how long, and by what", async 
       },
     });
 
-    setUp.systemd({
+    scene.systemd({
       "systemd-networkd-wait-online.service": {
         ...waiter,
         InactiveEnterTimestampMonotonic: "9000000",
       },
     });
-    expect((await setUp.run("status")).stdout).not.toContain("network:");
+    expect((await scene.run("status")).stdout).not.toContain("network:");
   }));
 
 describe("a run that is under way", () => {
