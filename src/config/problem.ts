@@ -12,10 +12,11 @@ export type Problem =
   /** `source` is the flag, or names the setting and where it is set. */
   | {
       readonly problem: "invalid value";
+      readonly key: string;
       readonly source: string;
       readonly value: string;
       readonly accepted: string;
-      /** The accepted value that was meant, it seems, and for people what that is. */
+      /** The accepted value that was probably meant, and in words what it is. */
       readonly meant?: { readonly value: string; readonly what?: string } | undefined;
     }
   /** Both an address and a pool are set in the same place. */

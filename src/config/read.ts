@@ -93,7 +93,7 @@ export function readSettings({ flags, environment: variables, file }: Sources): 
       const near = choices && nearest(value, choices);
       const meant = near === undefined ? undefined : { value: near };
       report(
-        { problem: "invalid value", source: origin, value: text, accepted, meant },
+        { problem: "invalid value", key, source: origin, value: text, accepted, meant },
         rank === 0,
       );
     }

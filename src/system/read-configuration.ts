@@ -96,12 +96,7 @@ const INTERFACE_NAME = /^[\w.:-]{1,15}$/;
 
 /** Suggests the MAC address if the value is this machine's name of an interface, such as `ens5`, which EC2 does not know. */
 function withInterface(problem: Problem): Problem {
-  if (
-    problem.problem !== "invalid value" ||
-    !/^(?:EIP_HEAL_|--)INTERFACE\b/i.test(problem.source)
-  ) {
-    return problem;
-  }
+  if (problem.problem !== "invalid value" || problem.key !== "EIP_HEAL_INTERFACE") return problem;
   const { value: name } = problem;
   const mac = INTERFACE_NAME.test(name) ? macOf(name) : undefined;
   return mac === undefined

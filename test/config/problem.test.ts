@@ -15,6 +15,7 @@ const PROBLEMS: readonly (readonly [Problem, sentence: string, remedy: string])[
   [
     {
       problem: "invalid value",
+      key: "EIP_HEAL_DISPLACE",
       source: "EIP_HEAL_DISPLACE in the environment",
       value: "true",
       accepted: "yes, no",
@@ -25,6 +26,7 @@ const PROBLEMS: readonly (readonly [Problem, sentence: string, remedy: string])[
   [
     {
       problem: "invalid value",
+      key: "EIP_HEAL_INTERFACE",
       source: "EIP_HEAL_INTERFACE in /etc/eip-heal.conf",
       value: "ens5",
       accepted: "an interface id",
@@ -64,7 +66,13 @@ const PROBLEMS: readonly (readonly [Problem, sentence: string, remedy: string])[
     "run it again: this may pass",
   ],
   [
-    { problem: "invalid value", source: "--tag", value: "x".repeat(1_000), accepted: "less" },
+    {
+      problem: "invalid value",
+      key: "EIP_HEAL_TAG",
+      source: "--tag",
+      value: "x".repeat(1_000),
+      accepted: "less",
+    },
     `--tag is "${"x".repeat(300)}…"; accepted: less`,
     "set it to what is accepted: less",
   ],
