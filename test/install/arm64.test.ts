@@ -2,7 +2,8 @@
 import { existsSync } from "node:fs";
 import { copyFile, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, onTestFailed, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { stopAtFirstFailure, tellOnFailure } from "../support/failing.ts";
 import { Cloud, CONF, UNIT } from "../support/machine/cloud.ts";
 import { aWorld } from "../../sim/world.ts";
 import { vmSystem } from "../support/machine/roots.ts";
@@ -22,8 +23,6 @@ const self = world.instance({ tags, metadataTags: true, autoPublicIp: true });
 
 let cloud: Cloud;
 let machine: VirtualMachine;
-/** The first test that failed: those after it would only tell what follows from that. */
-let failed: string | undefined;
 
 beforeAll(async () => {
   const { image, kernel, architecture } = vmSystem();
@@ -52,13 +51,8 @@ afterAll(async () => {
   await cloud?.close();
 });
 
-beforeEach(({ skip, task }) => {
-  skip(failed !== undefined, `because "${failed}" has failed`);
-  onTestFailed(async () => {
-    failed = task.name;
-    console.error((await machine.journal(UNIT)).join("\n"), await machine.console());
-  });
-});
+stopAtFirstFailure();
+tellOnFailure(async () => [...(await machine.journal(UNIT)), await machine.console()].join("\n"));
 
 describe("an arm64 machine", { timeout: 900_000 }, () => {
   test("is one", async () => {

@@ -4,7 +4,8 @@
  * stand still and be set.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, beforeAll, beforeEach, describe, expect, onTestFailed, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { stopAtFirstFailure, tellOnFailure } from "../support/failing.ts";
 import { Cloud, UNIT } from "../support/machine/cloud.ts";
 import { bake } from "../support/machine/image.ts";
 import { install } from "../support/machine/package.ts";
@@ -39,8 +40,6 @@ const self = world.instance({ tags, metadataTags: true, autoPublicIp: true });
 
 let cloud: Cloud;
 let machine: VirtualMachine;
-/** The first test that failed: those after it would only tell what follows from that. */
-let failed: string | undefined;
 
 beforeAll(async () => {
   const { image, kernel, architecture } = vmSystem();
@@ -67,13 +66,10 @@ afterAll(async () => {
   await cloud?.close();
 });
 
-beforeEach(({ skip, task }) => {
-  skip(failed !== undefined, `because "${failed}" has failed`);
-  onTestFailed(async () => {
-    failed = task.name;
-    console.error((await machine.journal("eip-heal*")).join("\n"), await machine.console());
-  });
-});
+stopAtFirstFailure();
+tellOnFailure(async () =>
+  [...(await machine.journal("eip-heal*")), await machine.console()].join("\n"),
+);
 
 describe("a virtual machine with eip-heal", { timeout: 900_000 }, () => {
   test("its first boot heals", async () => {
