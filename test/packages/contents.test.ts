@@ -244,6 +244,10 @@ describe.each(built)("rpm for %s", (_, all) => {
       "/usr/share/doc/eip-heal/CHANGELOG.md": FILE,
       "/usr/share/licenses/eip-heal": FOLDER,
       "/usr/share/licenses/eip-heal/LICENSE": FILE,
+      "/usr/share/fish": FOLDER,
+      "/usr/share/fish/vendor_completions.d": FOLDER,
+      "/usr/share/zsh": FOLDER,
+      "/usr/share/zsh/site-functions": FOLDER,
       [ZSH_RPM]: FILE,
     });
   });
