@@ -2,8 +2,8 @@
 import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
-import { connectApi } from "../../src/aws/ec2-api.ts";
 import { Failure } from "../../src/model/failure.ts";
+import { ec2At } from "../support/ec2-at.ts";
 
 const servers: Server[] = [];
 afterEach(() => {
@@ -20,21 +20,7 @@ async function answering(answer: (response: ServerResponse) => void) {
   });
   servers.push(server);
   await new Promise<void>((done) => void server.listen(0, "127.0.0.1", done));
-  return connectApi({
-    self: {
-      instanceId: "i-00000000000000001",
-      region: "us-east-1",
-      zone: "us-east-1a",
-      interfaces: [],
-    },
-    credentials: () => Promise.resolve({ accessKeyId: "AKIA", secretAccessKey: "secret" }),
-    dualStack: false,
-    fips: false,
-    signal: new AbortController().signal,
-    version: "test",
-    skew: { offsetMs: 0 },
-    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-  });
+  return ec2At((server.address() as AddressInfo).port);
 }
 
 const failureOf = (work: Promise<unknown>): Promise<unknown> =>

@@ -6,10 +6,10 @@ import { type AddressInfo, connect, createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { connectApi } from "../../src/aws/ec2-api.ts";
 import { resettableAgents } from "../../src/aws/sockets.ts";
 import { Failure } from "../../src/model/failure.ts";
 import { makeAuthority } from "../support/certificates.ts";
+import { ec2At } from "../support/ec2-at.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "eip-heal-sockets-"));
 let tls: { cert: string; key: string };
@@ -43,21 +43,7 @@ test("an association that is not answered in time resets its connection, so that
   const server = createServer();
   const port = await listen(server);
   const ending = endingOf(server);
-  const api = connectApi({
-    self: {
-      instanceId: "i-00000000000000001",
-      region: "us-east-1",
-      zone: "us-east-1a",
-      interfaces: [],
-    },
-    credentials: () => Promise.resolve({ accessKeyId: "AKIA", secretAccessKey: "secret" }),
-    dualStack: false,
-    fips: false,
-    signal: new AbortController().signal,
-    version: "test",
-    skew: { offsetMs: 0 },
-    endpoint: `http://127.0.0.1:${port}`,
-  });
+  const api = ec2At(port);
   const failure: unknown = await api
     .associateAddress({ allocationId: "eipalloc-00000001", allowReassociation: true })
     .catch((error: unknown) => error);

@@ -136,6 +136,16 @@ async function play(
   });
 }
 
+/** A free address, and an instance that wants it by its tags. */
+function oneWanting(
+  tags: (allocationId: string) => Record<string, string> = (id) => ({ "allocation-id": id }),
+) {
+  const world = aWorld();
+  const { allocationId } = world.address();
+  const me = world.instance({ tags: tags(allocationId), role: "full", metadataTags: true });
+  return { world, allocationId, me };
+}
+
 const actions = (region: RunningRegion) => region.calls.map(({ action }) => action);
 const associations = (region: RunningRegion) =>
   region.calls
@@ -265,13 +275,7 @@ describe("where the allocation id comes from", () => {
     ],
     ["file", (id) => ({ conf: `# the address\nEIP_HEAL_ALLOCATION_ID=${id}\n` })],
   ])("%s, over the tag", async (_, options) => {
-    const world = aWorld();
-    const { allocationId } = world.address();
-    const me = world.instance({
-      tags: { "allocation-id": other },
-      role: "full",
-      metadataTags: true,
-    });
+    const { world, allocationId, me } = oneWanting(() => ({ "allocation-id": other }));
     await inRegion(world, async (region) => {
       const run = await runAgent(region, me.instanceId, options(allocationId));
       expect(run.status, run.log.join("\n")).toBe(0);
@@ -283,13 +287,7 @@ describe("where the allocation id comes from", () => {
   });
 
   test("a tag of another name", async () => {
-    const world = aWorld();
-    const { allocationId } = world.address();
-    const me = world.instance({
-      tags: { "my:tag": allocationId },
-      role: "full",
-      metadataTags: true,
-    });
+    const { world, me } = oneWanting((id) => ({ "my:tag": id }));
     await inRegion(world, async (region) => {
       const run = await runAgent(region, me.instanceId, { conf: "EIP_HEAL_TAG=my:tag" });
       expect(run.status, run.log.join("\n")).toBe(0);
@@ -396,13 +394,7 @@ describe("the manner of speaking", () => {
     ["yes", 0, /eipalloc-\w+ \(203\.0\.113\.2\) would be pushed off i-/],
     ["no", 78, /another Elastic IP, eipalloc-\w+ .*EIP_HEAL_DISPLACE is no/],
   ])("--dry-run sees what would be pushed off (%s)", async (displace, status, told) => {
-    const world = aWorld();
-    const { allocationId } = world.address();
-    const me = world.instance({
-      tags: { "allocation-id": allocationId },
-      role: "full",
-      metadataTags: true,
-    });
+    const { world, me } = oneWanting();
     world.hold(world.address(), me);
     await inRegion(world, async (region) => {
       const flags = ["--dry-run", "--displace", displace];
@@ -431,13 +423,7 @@ describe("a holder that EC2 does not know", () => {
     ["newest", 0],
     ["always", 0],
   ] as const)("is taken from when it stays unknown (%s)", async (takeover, status) => {
-    const world = aWorld();
-    const { allocationId } = world.address();
-    const me = world.instance({
-      tags: { "allocation-id": allocationId },
-      role: "full",
-      metadataTags: true,
-    });
+    const { world, allocationId, me } = oneWanting();
     const holder = world.instance({ keepsAssociation: true });
     world.hold({ allocationId }, holder);
     await inRegion(world, async (region) => {
@@ -460,13 +446,7 @@ describe("a holder that EC2 does not know", () => {
   });
 
   test("is not robbed when it turns out to be a very new one", async () => {
-    const world = aWorld();
-    const { allocationId } = world.address();
-    const me = world.instance({
-      tags: { "allocation-id": allocationId },
-      role: "full",
-      metadataTags: true,
-    });
+    const { world, allocationId, me } = oneWanting();
     const holder = world.instance({ knownFrom: Date.now() + 2_000 });
     world.hold({ allocationId }, holder);
     await inRegion(world, async (region) => {
