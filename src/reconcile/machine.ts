@@ -344,7 +344,8 @@ function commit(
     const shown = holderKey(address);
     const looks = attempt.stale.shown === shown ? attempt.stale.looks + 1 : 1;
     state = inAttempt(state, { stale: { looks, shown } });
-    if (looks < STALE_LOOKS) return observe(observing(state), now);
+    // A renewal that was put off for a fresh observation is still to be made.
+    if (looks < STALE_LOOKS) return observe(observing(inAttempt(state, { isForced: false })), now);
     const name = nameAddress(address.allocationId, address.publicIp);
     state = warn(
       state,

@@ -3,7 +3,9 @@ import { describe, expect, test } from "vitest";
 import type { AddressState } from "../../src/model/address.ts";
 import { begin, next } from "../../src/reconcile/machine.ts";
 import { type Memory, NOTHING_DONE } from "../../src/reconcile/state.ts";
+import { FRESH_MS } from "../../src/reconcile/bounds.ts";
 import {
+  after,
   type Answer,
   FREE,
   GOAL,
@@ -248,6 +250,16 @@ describe("an address that is here", () => {
     const { done, end } = play(goal, [HELD_BY_OLDER, "accepts", HERE_NOW, HERE_NOW]);
     expect(done).toEqual(["observe", "take", "observe anew", HOLD, "observe"]);
     expect(end).toMatchObject({ change: "taken" });
+  });
+
+  test("is associated anew where EC2 is slow, too: on the third observation that shows the same", () => {
+    const goal = { ...GOAL, force: true };
+    const slow = after(FRESH_MS + 1, address(HERE));
+    const { done, end } = play(goal, [slow, slow, slow, "accepts", HERE_NOW, HERE_NOW]);
+    expect(done.slice(0, 4)).toEqual(["observe", "observe", "observe", "associate"]);
+    expect(end).toMatchObject({ change: "renewed" });
+    const soon = play(goal, [slow, HERE_NOW, "accepts", HERE_NOW, HERE_NOW]);
+    expect(soon.done.slice(0, 3)).toEqual(["observe", "observe", "associate"]);
   });
 
   test("by a write of this run is held, however long ago that was", () => {
