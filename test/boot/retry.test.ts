@@ -448,7 +448,7 @@ describe("an upgrade from a version whose unit systemd restarts", () => {
 });
 
 /** How it is said that the tag is wrong. */
-const WRONG = /^the tag allocation-id of i-\w+ is "203/;
+const WRONG = /^FAILED \(78\): the tag allocation-id is "203/;
 
 function tagWith(value: string): void {
   cloud.region.region.tag(mistaken.instanceId, { "allocation-id": value });
