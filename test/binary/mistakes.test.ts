@@ -146,7 +146,7 @@ describe.concurrent("a mistake", { timeout: 120_000 }, () => {
     scenario({ start: { ...start, ...inGroup }, breakIt }, async (scene) => {
       const before = tagsOf(scene);
       const operator = new Operator(scene);
-      const failed = await scene.run("--deadline", "5s");
+      const failed = await scene.run("--deadline", "20s");
       expect(failed.status, failed.log.join("\n")).toBe(status);
       expect(failed.log[0]).toMatch(line);
       expect(failed.log.at(-1)).toMatch(new RegExp(`^FAILED \\(${status}\\): `));
