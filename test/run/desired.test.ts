@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { EXIT, Failure } from "../../src/model/failure.ts";
 import type { Instance } from "../../src/model/instance.ts";
 import { statusOf } from "../../src/reconcile/retry.ts";
-import { desiredAddress, tagsToRead } from "../../src/run/desired.ts";
+import { desiredAddress, nearTag, tagsToRead } from "../../src/run/desired.ts";
 import { ALLOCATION, ME } from "../reconcile/fixtures.ts";
 import { settingsOf } from "../support/settings.ts";
 import { scripted, SELF } from "./scripted.ts";
@@ -95,6 +95,37 @@ describe("the desired address", () => {
     const denied = new Failure("denied", { why: "no" });
     const { found } = await desired({}, undefined, denied);
     expect(found).toMatchObject({ kind: "denied", step: `reading the tag allocation-id of ${ME}` });
+  });
+});
+
+describe("the tag that seems to be meant", () => {
+  test.each<[string, Variables, object | undefined]>([
+    ["has a misspelt key", { allocation_id: "x" }, { key: "allocation_id", value: "x" }],
+    [
+      "or an allocation id as its value",
+      { Name: "web", eip: ALLOCATION },
+      { key: "eip", value: ALLOCATION },
+    ],
+    ["is none of AWS's own", { "aws:eip": ALLOCATION }, undefined],
+    ["is none where none is near", { Name: "web", eipalloc: "x y" }, undefined],
+    ["is none where there are none", {}, undefined],
+  ])("%s", (_, tags, expected) => {
+    expect(nearTag("allocation-id", tags)).toEqual(expected);
+  });
+
+  test("is named in the cure, with its value if that is an allocation id, and with the group", async () => {
+    const cure = async (tags: Variables) =>
+      ((await desired({}, undefined, tags)).found as Failure).details.remedy ?? "";
+    const group = { "aws:autoscaling:groupName": "web-group" };
+    const near = await cure({ ...group, eip: ALLOCATION });
+    for (const word of ["web-group", "eip?", `allocation-id=${ALLOCATION}`]) {
+      expect(near).toContain(word);
+    }
+    const misspelt = await cure({ allocation_id: "x" });
+    expect(misspelt).toContain("allocation_id?");
+    expect(misspelt).not.toContain("allocation-id=x");
+    expect(misspelt).not.toMatch(/undefined/);
+    expect(await cure({ Name: "web" })).not.toContain("?");
   });
 });
 

@@ -366,6 +366,20 @@ describe("runs before it", () => {
   });
 });
 
+test("a heal that somebody orders takes the address again by its own policy, unless a write is under way", async () => {
+  const settings = { ...SETTINGS, EIP_HEAL_TAKEOVER: "always" };
+  const newer = () => observed(address(other("running", 60)));
+  const ended = async (at: number, isOrdered: boolean) => {
+    const sent = { at, wroteThisBoot: true };
+    const { outcome } = await play({ observe: newer }, { settings, sent, isOrdered, dryRun: true });
+    return outcome.end;
+  };
+  expect(await ended(-60_000, true)).toBe("would");
+  // From its first write on, an instance that always takes leaves the address to a newer one.
+  expect(await ended(-60_000, false)).toBe("failed");
+  expect(await ended(-8_000, true)).toBe("failed");
+});
+
 describe("an address that is given up meanwhile", () => {
   const others = (givenUpAt: number, now: () => number) => ({
     wasReleased: () => now() >= givenUpAt,
