@@ -452,8 +452,8 @@ describe("by hand", unless(refused), () => {
 async function withEachWrite(place: Place, what: string, flags: readonly string[] = []) {
   const hook = resolve(import.meta.dirname, "each-write.mjs");
   const main = resolve(import.meta.dirname, "../../src/main.ts");
-  const config = join(place.folder, "eip-heal.conf");
-  const child = spawn(process.execPath, ["--import", hook, main, "--config", config, ...flags], {
+  const args = ["--import", hook, main, "--config", "/dev/null", ...flags];
+  const child = spawn(process.execPath, args, {
     env: { ...place.environment, RUNTIME_DIRECTORY: place.folder, EACH_WRITE: what },
     stdio: ["ignore", "ignore", "pipe"],
   });
