@@ -58,7 +58,11 @@ export async function bundle(): Promise<{ folder: string; files: string[] }> {
     entryFileNames: MAIN,
     chunkFileNames: "[name].cjs",
     // What the clients of AWS services have in common is one file, for each costs a little to load.
-    codeSplitting: { groups: [{ name: "sdk", test: /node_modules/, minShareCount: 2 }] },
+    // What instance metadata is read with stays out of it: a recheck that finds nothing wrong needs no more of the SDK.
+    codeSplitting: {
+      groups: [{ name: "sdk", test: /node_modules/, minShareCount: 2 }],
+      includeDependenciesRecursively: false,
+    },
     // The code cache knows no import(): it becomes a require().
     dynamicImportInCjs: false,
   });

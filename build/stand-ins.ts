@@ -32,6 +32,25 @@ const STAND_INS: readonly StandIn[] = [
     specifier: "../shared-ini-file-loader/loadSharedConfigFiles",
     code: "export const loadSharedConfigFiles = async () => ({ configFile: {}, credentialsFile: {} });",
   },
+  // Where instance metadata is read, all that it would look for in variables and profile files is given.
+  {
+    from: "@aws-sdk/ec2-metadata-service",
+    specifier: "@smithy/core/config",
+    code: 'export const loadConfig = () => () => Promise.reject(new Error("no profile files in eip-heal"));',
+  },
+  // Bodies as browsers have them.
+  {
+    from: "@smithy/core",
+    specifier: "./sdk-stream-mixin.browser",
+    code: 'export const sdkStreamMixin = () => { throw new Error("no stream of Node"); };',
+  },
+  // TLS, which takes a fifth of the processor time of a recheck that finds nothing wrong. Instance metadata does without;
+  // the clients of services, which do not, are given agents of Node's own (src/aws/client.ts).
+  {
+    from: "@smithy/node-http-handler",
+    specifier: "./node-https",
+    code: 'export const node_https = { Agent: class {}, request: (...of) => process.getBuiltinModule("node:https").request(...of) };',
+  },
   // EC2 has no operation with a stream of events. Brings checksums and node:zlib.
   { from: "@smithy/core", specifier: "@smithy/core/event-streams", code: "export {};" },
   // Of this winston wants the colours of its levels; the formatter that is used is imported by itself.

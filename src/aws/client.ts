@@ -35,7 +35,10 @@ export interface ConnectOptions {
   readonly skew: { offsetMs: number };
 }
 
-/** The configuration of an SDK client. The agents belong to this client only. */
+/**
+ * The configuration of an SDK client. The agents belong to this client only, and are required: the bundle leaves out what
+ * the SDK would make its own with (build/stand-ins.ts).
+ */
 export function clientConfig(options: ConnectOptions, { httpAgent, httpsAgent }: ResettableAgents) {
   // The SDK looks up a dozen settings in profile files even if they are given here, so it gets empty ones.
   process.env["AWS_CONFIG_FILE"] = process.env["AWS_SHARED_CREDENTIALS_FILE"] = "/dev/null";

@@ -1,13 +1,16 @@
 /**
- * The instance metadata service, version 2 only: one token for a try, every request under limits of time and
- * size, 404 is "absent", everything else a Failure. Not through the SDK's `MetadataService`: it lets nobody in to
- * end a request or a body that does not end, and a whole run with it takes 7 % more processor time.
+ * The instance metadata service, version 2 only, by the SDK's `MetadataService`: one token for a try, every request under
+ * limits of time and size, 404 is "absent", everything else a Failure. By itself that class takes a token for each read,
+ * falls back to requests without one, reads profile files and waits for a body without end; so the token is fetched
+ * once and sent by us, all that it would look up is given, and each call is supervised.
  */
-import { Agent, request as send } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
+import { MetadataService } from "@aws-sdk/ec2-metadata-service";
 import { OWN_CODE, Failure, type FailureDetails } from "../model/failure.ts";
 import { errorCode, networkTrouble } from "../model/network-error.ts";
 import { withoutPassword } from "../model/text.ts";
+import { type Answer, LimitReached, supervised } from "./supervised.ts";
+import { turns } from "./turns.ts";
 
 /** Milliseconds for one request, body included. The service answers in single milliseconds or not at all. */
 const REQUEST_MS = 2_000;
@@ -15,8 +18,8 @@ const REQUEST_MS = 2_000;
 /** Seconds that a token is valid; one try is over long before. */
 const TOKEN_TTL_S = 300;
 
-/** More bytes than any answer we ask for: user data is limited to 16 KiB, and that is the longest there is. */
-const MAX_BODY_BYTES = 64 * 1024;
+/** More bytes than any answer has: user data is limited to 16 KiB, and that is the longest there is. */
+const MAX_ANSWER_BYTES = 64 * 1024;
 
 /**
  * More reads than one try needs: an instance with 15 interfaces (most types; EC2 user guide) that have 50 addresses
@@ -25,7 +28,7 @@ const MAX_BODY_BYTES = 64 * 1024;
 const MAX_READS = 2_000;
 
 /** Requests at once: the files that a process may have open are limited (1,024). */
-const MAX_SOCKETS = 64;
+const MAX_REQUESTS = 64;
 
 const IPV4_ENDPOINT = "http://169.254.169.254";
 const IPV6_ENDPOINT = "http://[fd00:ec2::254]";
@@ -74,12 +77,23 @@ export function metadataEndpoint(
  * @throws Failure `unreachable` if there is no token to be had
  */
 export async function openMetadata(endpoint: string, signal: AbortSignal): Promise<Metadata> {
-  const put = { method: "PUT", url: `${endpoint}/latest/api/token` };
-  const ttl = { "x-aws-ec2-metadata-token-ttl-seconds": String(TOKEN_TTL_S) };
-  const { status, body: token } = await askTwice(put, ttl, signal);
+  const service = new MetadataService({
+    endpoint,
+    retries: 0,
+    // Ours is shorter, and says more.
+    httpOptions: { timeout: 2 * REQUEST_MS },
+    tokenTtl: TOKEN_TTL_S,
+    disableFetchToken: true,
+    // Version 1 is what it is without a token in the header, which each read has; "disabled" would refuse them all.
+    ec2MetadataV1Disabled: false,
+  });
+  // For this try alone: what a try that has failed still waits for does not hold up the next one.
+  const how = { signal, inTurn: turns(MAX_REQUESTS) };
+  const put = `PUT ${endpoint}/latest/api/token`;
+  const { status, value: token } = await ask(put, how, () => service.fetchMetadataToken());
   if (status !== 200) throw failed(put, explainStatus(status));
+  if (!token) throw failed(put, { why: "the answer is empty" });
   // It is going into a header: an HTML page that was served with status 200 is not a token.
-  if (token === "") throw failed(put, { why: "the answer is empty" });
   if (!/^[\w+/=.-]{1,1024}$/.test(token))
     throw failed(put, { why: "what was answered is not a token" });
 
@@ -87,74 +101,52 @@ export async function openMetadata(endpoint: string, signal: AbortSignal): Promi
   return {
     async read(path) {
       if (++reads > MAX_READS) throw new Failure("unreachable", ENDLESS);
-      const get = { method: "GET", url: `${endpoint}/latest/${path}` };
-      const answer = await askTwice(get, { "x-aws-ec2-metadata-token": token }, signal);
+      const get = `GET ${endpoint}/latest/${path}`;
+      const answer = await ask(get, how, () => {
+        // Nobody waits any longer for what was queued before.
+        if (reads > MAX_READS) throw new Failure("unreachable", ENDLESS);
+        // It puts the slash of the root before the path.
+        return service.request(`latest/${path}`, {
+          headers: { "x-aws-ec2-metadata-token": token },
+        });
+      });
       if (answer.status === 404) return undefined;
       if (answer.status !== 200) throw failed(get, explainStatus(answer.status));
-      return answer.body;
+      return answer.value;
     },
   };
 }
 
+type Call = () => Promise<string>;
+interface How {
+  readonly signal: AbortSignal;
+  readonly inTurn: ReturnType<typeof turns>;
+}
+
 /** One request, and once more if it is throttled. */
-async function askTwice(
-  ...[request, headers, signal]: Parameters<typeof ask>
-): ReturnType<typeof ask> {
-  const answer = await ask(request, headers, signal);
+async function ask(request: string, how: How, call: Call): Promise<Answer<string>> {
+  const answer = await askOnce(request, how, call);
   if (answer.status !== 429) return answer;
+  const { signal } = how;
   await sleep(THROTTLED_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
-  return ask(request, headers, signal);
+  return askOnce(request, how, call);
 }
 
-interface Request {
-  readonly method: string;
-  readonly url: string;
-}
-
-/** The service ends every connection after one answer, whatever it is asked for. */
-const agent = new Agent({ keepAlive: false, maxSockets: MAX_SOCKETS });
-
-/** One request and the whole of its answer. */
-async function ask(
-  request: Request,
-  headers: Readonly<Record<string, string>>,
-  signal: AbortSignal,
-): Promise<{ readonly status: number; readonly body: string }> {
-  const { method, url } = request;
-  let timer: NodeJS.Timeout | undefined;
+/** One request and the whole of its answer, when it is its turn. */
+async function askOnce(
+  request: string,
+  { signal, inTurn }: How,
+  call: Call,
+): Promise<Answer<string>> {
   try {
-    return await new Promise((resolve, reject) => {
-      const sent = send(url, { method, headers, agent, signal }, (response) => {
-        const chunks: Buffer[] = [];
-        let bytes = 0;
-        response.on("data", (chunk: Buffer) => {
-          chunks.push(chunk);
-          bytes += chunk.length;
-          if (bytes > MAX_BODY_BYTES)
-            giveUp({
-              why: `the answer is longer than ${MAX_BODY_BYTES / 1024} KB, which none of instance metadata is`,
-              remedy: IMPOSTOR,
-            });
-        });
-        response.on("end", () =>
-          resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString() }),
-        );
-        response.on("error", reject);
-      });
-      const giveUp = (details: Explanation) => {
-        reject(failed(request, details));
-        sent.destroy();
-      };
-      timer = setTimeout(giveUp, REQUEST_MS, TOO_SLOW);
-      sent.on("error", reject);
-      sent.end();
-    });
+    return await inTurn(() =>
+      supervised(call, { ms: REQUEST_MS, maxBytes: MAX_ANSWER_BYTES, signal }),
+    );
   } catch (error) {
-    if (error instanceof Failure) throw error;
     if (signal.aborted) throw signal.reason as Error;
+    if (error instanceof Failure) throw error;
+    if (error instanceof LimitReached) throw failed(request, LIMITS[error.limit]);
     throw failed(request, { cause: error, ...explainError(error) });
-  } finally {
-    clearTimeout(timer);
   }
 }
 
@@ -176,18 +168,24 @@ const ENDLESS = {
   isLocal: true,
 };
 
-const TOO_SLOW = {
-  why: `no complete answer within ${REQUEST_MS / 1_000} s`,
-  remedy: REACH,
-  code: OWN_CODE.metadataSilent,
+const LIMITS: Readonly<Record<LimitReached["limit"], Explanation>> = {
+  ms: {
+    why: `no complete answer within ${REQUEST_MS / 1_000} s`,
+    remedy: REACH,
+    code: OWN_CODE.metadataSilent,
+  },
+  maxBytes: {
+    why: `the answer is longer than ${MAX_ANSWER_BYTES / 1024} KB, which none of instance metadata is`,
+    remedy: IMPOSTOR,
+  },
 };
 
 function failed(
-  { method, url }: Request,
+  request: string,
   { isThrottled = false, ...details }: Explanation & Pick<FailureDetails, "cause">,
 ): Failure {
   return new Failure(isThrottled ? "throttled" : "unreachable", {
-    request: `${method} ${url}`,
+    request,
     ...details,
     isLocal: true,
   });

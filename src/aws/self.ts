@@ -14,52 +14,109 @@ import {
 import { GROUP_TAG } from "../model/instance.ts";
 import { IMPOSTOR, type Metadata } from "./imds.ts";
 
+/** What an instance has been from its launch on. */
+export interface Identity {
+  readonly instanceId: string;
+  readonly region: string;
+  readonly zone: string;
+  /** Twelve digits; absent where there is no identity document that has them. */
+  readonly account?: string;
+}
+
 /**
- * Reads the identity of this instance; everything that does not depend on something else at once.
+ * Reads the identity of this instance: in one request, by its identity document. Emulators may have none, or one with
+ * placeholders in it (amazon-ec2-metadata-mock: an account of ten digits); there the facts are read one by one.
  *
- * @param tags keys of instance tags; the first one that the instance has is read
- * @param region the region if a variable gives it; else the metadata is asked
- * @param withIpv6 whether interfaces without public IPv4 are asked for IPv6, which few runs need
  * @throws Failure `unreachable`, or `not-yet` for a part that is not there yet
+ */
+export async function readIdentity(metadata: Metadata): Promise<Identity> {
+  const identity = identityIn((await metadata.read(DOCUMENT)) ?? "");
+  if (identity !== undefined) return identity;
+  const [instanceId, region, zone] = await Promise.all([
+    required(metadata, "meta-data/instance-id", isInstanceId),
+    required(metadata, "meta-data/placement/region", short(isRegion)),
+    required(metadata, "meta-data/placement/availability-zone", short(isZone)),
+  ]);
+  return { instanceId, region, zone };
+}
+
+const DOCUMENT = "dynamic/instance-identity/document";
+
+/** What the identity document says, or undefined if it is none. */
+function identityIn(document: string): Identity | undefined {
+  const { instanceId, region, availabilityZone: zone, accountId: account } = objectIn(document);
+  const fits =
+    isText(instanceId, isInstanceId) &&
+    isText(region, short(isRegion)) &&
+    isText(zone, short(isZone)) &&
+    isText(account, isAccount);
+  return fits ? { instanceId, region, zone, account } : undefined;
+}
+
+/**
+ * Reads the rest of what this instance is; everything that does not depend on something else at once.
+ *
+ * @param identity what is known of it, or will be
+ * @param tags keys of instance tags; the first one that the instance has is read
+ * @param region the region if a variable gives it; else that of the identity
+ * @param withIpv6 whether interfaces without public IPv4 are asked for IPv6, which few runs need
+ * @throws Failure as readIdentity
  */
 export async function readInstance(
   metadata: Metadata,
+  identity: Promise<Identity>,
   tags: readonly string[],
   region: string | undefined,
   withIpv6: boolean,
 ): Promise<Instance> {
-  const [instanceId, ownRegion, zone, interfaces, lifecycleState, spot, tag] = await Promise.all([
-    required(metadata, "meta-data/instance-id", isInstanceId),
-    region ?? required(metadata, "meta-data/placement/region", short(isRegion)),
-    required(metadata, "meta-data/placement/availability-zone", short(isZone)),
-    readInterfaces(metadata, withIpv6),
-    optional(metadata, "meta-data/autoscaling/target-lifecycle-state", short(isLifecycleState)),
-    optional(metadata, "meta-data/spot/instance-action", isSpotNotice),
-    firstTag(metadata, tags),
-  ]);
+  const [{ instanceId, zone, region: ownRegion }, interfaces, lifecycleState, tag] =
+    await Promise.all([
+      identity,
+      readInterfaces(metadata, withIpv6),
+      optional(metadata, "meta-data/autoscaling/target-lifecycle-state", short(isLifecycleState)),
+      firstTag(metadata, tags),
+    ]);
   return {
     instanceId,
-    region: ownRegion,
+    region: region ?? ownRegion,
     zone,
     interfaces,
     ...(lifecycleState !== undefined && { lifecycleState }),
-    ...(spot && { spotAction: (JSON.parse(spot) as { action: string }).action }),
     ...(tag !== undefined && { tag }),
   };
 }
 
 /**
+ * Reads what is about to happen to this spot instance: `terminate`, `stop` or `hibernate`; undefined if nothing is.
+ *
+ * @throws Failure `unreachable`
+ */
+export async function readSpotAction(metadata: Metadata): Promise<string | undefined> {
+  const path = "meta-data/spot/instance-action";
+  return spotActionIn(
+    (await optional(metadata, path, (text) => spotActionIn(text) !== undefined)) ?? "",
+  );
+}
+
+/** `{"action": "terminate", "time": "…"}`, two minutes before it happens. */
+function spotActionIn(notice: string): string | undefined {
+  const { action } = objectIn(notice);
+  return isText(action, (text) => /^[a-z]{1,20}$/.test(text)) ? action : undefined;
+}
+
+/**
  * Reads where this instance belongs. Only a policy needs that: a heal does not ask.
  *
- * @throws Failure as readSelf
+ * @throws Failure as readIdentity
  */
 export async function readInstanceContext(
   metadata: Metadata,
+  identity: Promise<Identity>,
   interfaces: readonly NetworkInterface[],
 ): Promise<InstanceContext> {
-  const [partition, document, group, ...vpcs] = await Promise.all([
+  const [{ account }, partition, group, ...vpcs] = await Promise.all([
+    identity,
     required(metadata, "meta-data/services/partition", isPartition),
-    required(metadata, "dynamic/instance-identity/document", isIdentity),
     firstTag(metadata, [GROUP_TAG]),
     ...interfaces.map(async ({ mac, interfaceId }) => {
       const path = `meta-data/network/interfaces/macs/${mac}/vpc-id`;
@@ -68,10 +125,17 @@ export async function readInstanceContext(
   ]);
   return {
     partition,
-    account: accountIn(document),
+    account: account ?? (await readAccount(metadata)),
     vpcs: Object.fromEntries(vpcs) as Record<string, string>,
     ...(group !== undefined && { group: group.value }),
   };
+}
+
+/** The account where the identity document is not what it has to be: its failure says why. */
+async function readAccount(metadata: Metadata): Promise<string> {
+  const inside = (document: string) => objectIn(document)["accountId"];
+  const document = await required(metadata, DOCUMENT, (text) => isText(inside(text), isAccount));
+  return inside(document) as string;
 }
 
 /** The first of these tags that the instance has, as its metadata shows it. @throws Failure as readSelf */
@@ -169,14 +233,16 @@ async function required(
   fits: (text: string) => boolean,
 ): Promise<string> {
   const text = await optional(metadata, path, fits);
-  if (text === undefined || text === "") {
-    throw new Failure("not-yet", {
-      request: path,
-      why: "instance metadata does not have it yet",
-      isLocal: true,
-    });
-  }
+  if (text === undefined || text === "") throw missing(path);
   return text;
+}
+
+function missing(path: string): Failure {
+  return new Failure("not-yet", {
+    request: path,
+    why: "instance metadata does not have it yet",
+    isLocal: true,
+  });
 }
 
 /** A leaf that may be absent: undefined then. What is there has to look like what it is. */
@@ -204,27 +270,20 @@ const short =
     text.length <= 64 && fits(text);
 const isIndex = (text: string): boolean => /^\d{1,3}$/.test(text);
 const areIpv4s = (text: string): boolean => lines(text).every(isIpv4);
-/** `{"action": "terminate", "time": "…"}`, two minutes before it happens. */
-function isSpotNotice(text: string): boolean {
-  try {
-    const { action } = JSON.parse(text) as { action?: unknown };
-    return typeof action === "string" && /^[a-z]{1,20}$/.test(action);
-  } catch {
-    return false;
-  }
-}
 const isPartition = (text: string): boolean => /^aws(?:-[a-z]{1,10}){0,3}$/.test(text);
-/** The instance identity document. */
-function isIdentity(text: string): boolean {
-  try {
-    return isAccount(accountIn(text));
-  } catch {
-    return false;
-  }
-}
-const accountIn = (document: string): string =>
-  String((JSON.parse(document) as { accountId?: unknown }).accountId);
 const isLifecycleState = (text: string): boolean => /^[A-Za-z]+(?::[A-Za-z]+)?$/.test(text);
 /** Tag values are at most 256 characters; a page of HTML with status 200 is none that anybody set. */
 const isTagValue = (text: string): boolean =>
   text.length <= 256 && !/^<(?:!doctype|\?xml|html)/i.test(text);
+const isText = (value: unknown, fits: (text: string) => boolean): value is string =>
+  typeof value === "string" && fits(value);
+
+/** The fields of a JSON object; none if the text is something else. */
+function objectIn(text: string): Readonly<Record<string, unknown>> {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
+  } catch {
+    return {};
+  }
+}

@@ -6,7 +6,14 @@ import { GROUP_TAG, type Instance } from "../model/instance.ts";
 import { type Credentials, roleCredentials, roleName } from "./credentials.ts";
 import { association, ec2Over } from "./ec2.ts";
 import { type Metadata, openMetadata } from "./imds.ts";
-import { firstTag, readInstance, readInstanceContext } from "./self.ts";
+import {
+  firstTag,
+  type Identity,
+  readIdentity,
+  readInstance,
+  readInstanceContext,
+  readSpotAction,
+} from "./self.ts";
 import type { ConnectOptions } from "./client.ts";
 import type { Target } from "../model/target.ts";
 import { type Environment, readAwsEnvironment } from "./environment.ts";
@@ -62,6 +69,8 @@ export function awsIn(environment: Environment, version: string) {
 
 /** The identity of this instance, read from its metadata. */
 function identityIn(metadata: Metadata, { region }: Variables, shared: Shared) {
+  let known: Promise<Identity> | undefined;
+  const identity = () => (known ??= readIdentity(metadata));
   return {
     /**
      * Reads this instance, and the first of these tags that it has.
@@ -73,20 +82,20 @@ function identityIn(metadata: Metadata, { region }: Variables, shared: Shared) {
       tags: readonly string[],
       { group = false, ipv6 = shared.hasConnected }: { group?: boolean; ipv6?: boolean } = {},
     ): Promise<Instance> {
-      const self = await readInstance(metadata, tags, region, ipv6);
+      const self = await readInstance(metadata, identity(), tags, region, ipv6);
       if (!group || self.lifecycleState !== undefined) return self;
       const tag = await firstTag(metadata, [GROUP_TAG]);
       return { ...self, ...(tag && { group: tag.value }) };
     },
 
+    /** The pending interruption of this spot instance, if any. */
+    spotAction: () => readSpotAction(metadata),
+
     /** The region of this instance, even if AWS_REGION names another. */
-    async ownRegion(): Promise<string | undefined> {
-      const text = (await metadata.read("meta-data/placement/region"))?.trim();
-      return text !== undefined && /^[a-z0-9-]{1,64}$/.test(text) ? text : undefined;
-    },
+    ownRegion: async () => (await identity()).region,
     hasTags: async () => (await metadata.read("meta-data/tags/instance")) !== undefined,
     group: async () => (await firstTag(metadata, [GROUP_TAG]))?.value,
-    instanceContext: (self: Instance) => readInstanceContext(metadata, self.interfaces),
+    instanceContext: (self: Instance) => readInstanceContext(metadata, identity(), self.interfaces),
     role: () => roleName(metadata),
   };
 }

@@ -4,7 +4,7 @@
  * failed, its own retry timer is responsible instead.
  */
 import { isNoSuchTarget, resolveTarget } from "../model/target.ts";
-import { whyNotInService } from "../reconcile/ownership.ts";
+import { whyInterrupted, whyNotInService } from "../reconcile/ownership.ts";
 import { EXIT, Failure } from "../model/failure.ts";
 import type { End, Facts, Outcome } from "../model/outcome.ts";
 import { statusOf } from "../reconcile/retry.ts";
@@ -83,15 +83,16 @@ async function lookForDrift(
     const self = await session.instance([]);
     facts = { instanceId: self.instanceId, region: self.region };
     const skipped = whySkipped(last, self);
-    const idle = whyNotInService(self);
-    if (idle !== undefined) {
+    const idle = (because: string): Recheck => {
       if (skipped !== undefined || isOutOfService(last, facts)) {
-        log.debug(`nothing to do: ${idle}`);
+        log.debug(`nothing to do: ${because}`);
         return { memory };
       }
       // Logged once and recorded, so that the result files do not claim any longer that the address is here.
-      return { memory, outcome: ended({ end: "idle", because: idle, why: "not-in-service" }) };
-    }
+      return { memory, outcome: ended({ end: "idle", because, why: "not-in-service" }) };
+    };
+    const outOfService = whyNotInService(self);
+    if (outOfService !== undefined) return idle(outOfService);
     // Checked before the settings are used: they may be the mistake that somebody has to correct.
     if (skipped !== undefined) {
       log.debug(`nothing to do: ${skipped}`);
@@ -108,10 +109,13 @@ async function lookForDrift(
       case "rest":
         // Recorded as idle, so that the result files do not claim that the address is here.
         return { memory, outcome: ended({ end: "idle", because, why: "resting" }) };
-      case "drift":
+      case "drift": {
+        const interrupted = whyInterrupted(await session.spotAction());
+        if (interrupted !== undefined) return idle(interrupted);
         // Drift after a success is news. A newer instance that still holds the address, or a lasting failure, is not.
         log[last?.outcome === "settled" ? "warn" : "debug"](because);
         return { drift: facts, force: finding.force };
+      }
     }
   } catch (error) {
     if (!(error instanceof Failure)) {

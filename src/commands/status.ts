@@ -3,7 +3,7 @@ import { type AddressState, describeState, nameAddress, nameHolder } from "../mo
 import { type Target, resolveTarget } from "../model/target.ts";
 import { seconds } from "../model/duration.ts";
 import type { Instance } from "../model/instance.ts";
-import { decide, type Decision, whyNotInService } from "../reconcile/ownership.ts";
+import { decide, type Decision, whyInterrupted, whyNotInService } from "../reconcile/ownership.ts";
 import { UNKNOWN_FOR_MS } from "../reconcile/bounds.ts";
 import { EXIT, type ExitStatus, Failure } from "../model/failure.ts";
 import { statusOf } from "../reconcile/retry.ts";
@@ -197,10 +197,10 @@ async function look(context: RunContext): Promise<Found> {
       if (choice.address === undefined) return away(EXIT.TEMPFAIL, choice.why);
       const { address, decision } = choice;
       known = { self, target, address, direct };
-      const idle = whyNotInService(self);
       if (decision.do === "settled") {
         return { here: true, exitStatus: EXIT.OK, message: "the address is here", ...known };
       }
+      const idle = whyInterrupted(await session.spotAction()) ?? whyNotInService(self);
       return idle === undefined
         ? away(...whyNotHere(decision, direct))
         : away(EXIT.OK, `the address is not here, rightly: ${idle}`);

@@ -29,8 +29,6 @@ export interface Instance {
   readonly lifecycleState?: string;
   /** The Auto Scaling group, by the instance's tag; only read if instance metadata shows no lifecycle state. */
   readonly group?: string;
-  /** The pending spot interruption, if any: `terminate`, `stop` or `hibernate`. */
-  readonly spotAction?: string;
   /** The first of the requested tags that instance metadata shows. */
   readonly tag?: { readonly key: string; readonly value: string };
 }

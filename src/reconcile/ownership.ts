@@ -51,11 +51,14 @@ export type Decision =
  * Why this instance is not in service and so must not touch the address; undefined if it is. The lifecycle state is the
  * target of the current transition: an instance on its way into a warm pool, Standby or termination is not in service.
  */
-export function whyNotInService(self: Instance): string | undefined {
-  const { lifecycleState: state, spotAction } = self;
-  if (spotAction !== undefined) return `this spot instance is about to ${spotAction}`;
+export function whyNotInService({ lifecycleState: state }: Instance): string | undefined {
   if (state === undefined || state === "InService") return undefined;
   return `this instance is not in service (its Auto Scaling target state is ${state})`;
+}
+
+/** The same for a spot instance that EC2 is about to interrupt, by what is about to happen to it. */
+export function whyInterrupted(spotAction: string | undefined): string | undefined {
+  return spotAction && `this spot instance is about to ${spotAction}`;
 }
 
 /**

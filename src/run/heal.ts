@@ -8,6 +8,7 @@ import type { End, Facts, Outcome } from "../model/outcome.ts";
 import { resolveTarget } from "../model/target.ts";
 import { SUSPECT_MS } from "../reconcile/bounds.ts";
 import type { LastResult } from "../reconcile/drift.ts";
+import { whyInterrupted } from "../reconcile/ownership.ts";
 import { wasWaitedOut } from "../reconcile/repeated.ts";
 import { type Memory, NOTHING_DONE } from "../reconcile/state.ts";
 import { desiredAddress, tagsToRead } from "./desired.ts";
@@ -15,7 +16,7 @@ import { reconcile, reconcilerTime } from "./loop.ts";
 import { type HealPorts, type Moves, NOT_SHARED, type SharedResult } from "./ports.ts";
 import { serviceState } from "./in-service.ts";
 import { openSession } from "./session.ts";
-import { deadlineSignal, endBy, type Ended, retry } from "./retrying.ts";
+import { deadlineSignal, endBy, type Ended, retry, withStep } from "./retrying.ts";
 
 export interface HealOptions {
   /** Do everything except the write. */
@@ -146,6 +147,10 @@ export async function heal(
         onRequest,
         stopIfReleased,
         withdraw: shared.withdraw,
+        whyInterrupted: () =>
+          withStep(context, "reading instance metadata", async () =>
+            whyInterrupted(await session.spotAction()),
+          ),
       });
     } finally {
       connection.ec2.close();

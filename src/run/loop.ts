@@ -1,6 +1,7 @@
 /** Performs the effects of the state machine one after the other, and feeds the results back into it. */
 import { Failure, isUnanswered } from "../model/failure.ts";
 import type { End } from "../model/outcome.ts";
+import { FRESH_MS } from "../reconcile/bounds.ts";
 import { begin, next } from "../reconcile/machine.ts";
 import type { Effect, Event, Goal, Memory } from "../reconcile/state.ts";
 import type { Ec2, LastWrite, Moves } from "./ports.ts";
@@ -25,6 +26,8 @@ export interface Recorders {
   readonly stopIfReleased: () => void;
   /** Removes the published address; `asOf`: when that became untrue or was found to be. */
   readonly withdraw: (asOf: number) => void;
+  /** Asks whether this instance is about to be interrupted: why it is to leave the address alone then. */
+  readonly whyInterrupted: () => Promise<string | undefined>;
 }
 
 /**
@@ -45,19 +48,36 @@ export async function reconcile(
   memory: Memory,
   context: RetryContext,
   connection: Connection,
-  { moves, lastWrite, remember, onRequest, stopIfReleased, withdraw }: Recorders,
+  recorders: Recorders,
 ): Promise<End> {
+  const { moves, lastWrite, onRequest, stopIfReleased, withdraw, whyInterrupted } = recorders;
   const { target } = goal;
   const { signal, ports } = context;
   const { clock, log } = ports;
   const now = () => reconcilerTime(clock);
   let { state, effect } = begin(goal, memory, now());
+  let remembered = memory;
+  const remember = (known: Memory) => recorders.remember((remembered = known));
   let lookedAt: number | undefined;
+  let shownAsOf: number | undefined;
+  const isStale = (at: number) => shownAsOf !== undefined && at - shownAsOf > FRESH_MS;
+  let hasAsked = false;
   try {
     for (;;) {
       // A hold that has begun is finished even past the deadline: the address is here, and only has to be confirmed.
       context.defer(state.phase.at === "holding");
       for (const line of state.warnings) log.warn(line);
+      if (!hasAsked && dependsOnService(effect)) {
+        hasAsked = true;
+        const decidedAt = now();
+        const because = await whyInterrupted();
+        if (because !== undefined) return { end: "idle", because, why: "not-in-service" };
+        if (!isStale(decidedAt) && isStale(now())) {
+          // The look is now too old for a take: look again.
+          ({ state, effect } = begin(goal, remembered, now()));
+          continue;
+        }
+      }
       const isMove = effect.do === "associate" && effect.isMove;
       if (isMove) moves?.begin();
       if (isMove) signal.throwIfAborted();
@@ -97,6 +117,7 @@ export async function reconcile(
             connection.ec2.observe(effect.desired, target, effect.question),
           );
           lookedAt = lookSentAt;
+          shownAsOf = askedAt;
           onRequest(lookSentAt);
           const date = clock.date().getTime();
           return { type: "observed", observation, askedAt, date, now: now() };
@@ -134,5 +155,19 @@ export async function reconcile(
       }
       return { type: "failed", failure, now: now() };
     }
+  }
+}
+
+/** Is the address brought here, or waited for? An instance that is about to be interrupted does neither. */
+function dependsOnService(effect: Effect): boolean {
+  switch (effect.do) {
+    case "associate":
+      return effect.isMove;
+    case "end":
+      return effect.end.end === "would";
+    case "fail":
+      return effect.failure.kind === "held";
+    default:
+      return false;
   }
 }

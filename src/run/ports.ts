@@ -75,6 +75,8 @@ export interface RunSession {
     tags: readonly string[],
     also?: { readonly group?: boolean; readonly ipv6?: boolean },
   ): Promise<Instance>;
+  /** The pending interruption of this spot instance, if any: `terminate`, `stop` or `hibernate`. */
+  spotAction(): Promise<string | undefined>;
   /** Fetches credentials. Only the first call in a session makes requests. */
   credentials(): Promise<Signer>;
   /** Opens a connection to EC2. */
@@ -86,7 +88,7 @@ export interface RunSession {
 /** What `doctor` and `policy` need in addition. */
 export interface Session extends RunSession {
   /** The region of this instance, even if AWS_REGION names another. */
-  ownRegion(): Promise<string | undefined>;
+  ownRegion(): Promise<string>;
   /** Whether instance metadata shows tags. */
   hasTags(): Promise<boolean>;
   /** The Auto Scaling group, if instance metadata shows tags. */

@@ -53,10 +53,13 @@ describe.concurrent("by lifecycle state", () => {
   );
 
   test("a spot instance that is about to be interrupted is not put into service", async () => {
-    const { run, calls } = await play({
+    const { run, calls, wait } = await play({
       before: (region, me) => region.region.setSpotAction(me.instanceId, "terminate"),
     });
-    expect([run.status, calls]).toEqual([0, []]);
+    expect(run.status, run.log.join("\n")).toBe(0);
+    expect(run.log).toContain("nothing to do: this spot instance is about to terminate");
+    expect(calls).toEqual([]);
+    expect(wait?.ended).toBeUndefined();
   });
 });
 

@@ -125,6 +125,7 @@ export class MetadataMock {
 function settingsOf(instance: Instance, { tags = {}, publicIp, account }: Shown) {
   const [eni] = instance.NetworkInterfaces ?? [];
   const zone = instance.Placement?.AvailabilityZone ?? "";
+  const region = zone.replace(/[a-z]$/, "");
   const [first, second] = Object.entries(tags);
   const privateIp = eni?.PrivateIpAddress ?? "";
   return {
@@ -137,7 +138,7 @@ function settingsOf(instance: Instance, { tags = {}, publicIp, account }: Shown)
       values: {
         "instance-id": instance.InstanceId,
         "placement-availability-zone": zone,
-        "placement-region": zone.replace(/[a-z]$/, ""),
+        "placement-region": region,
         mac: eni?.MacAddress,
         "mac-mac": eni?.MacAddress,
         "mac-network-interface-id": eni?.NetworkInterfaceId,
@@ -162,9 +163,18 @@ function settingsOf(instance: Instance, { tags = {}, publicIp, account }: Shown)
         },
       },
     },
-    // Its own account id is two digits short.
+    // Its own account id is two digits short, so that the leaves tell who the instance is.
     ...(account !== undefined && {
-      dynamic: { values: { "instance-identity-document": { accountId: account } } },
+      dynamic: {
+        values: {
+          "instance-identity-document": {
+            accountId: account,
+            instanceId: instance.InstanceId,
+            availabilityZone: zone,
+            region,
+          },
+        },
+      },
     }),
   };
 }

@@ -78,20 +78,19 @@ describe("recheck", () => {
     const identity = [
       "api/token",
       "autoscaling/target-lifecycle-state",
-      "instance-id",
+      "dynamic/instance-identity/document",
       "network/interfaces/macs/",
       "network/interfaces/macs/MAC/interface-id",
       "network/interfaces/macs/MAC/local-ipv4s",
       "network/interfaces/macs/MAC/public-ipv4s",
-      "placement/availability-zone",
-      "placement/region",
-      "spot/instance-action",
     ];
     expect(await asked()).toEqual(
       [
         ...identity,
         "iam/security-credentials/",
         "iam/security-credentials/releaser",
+        // It is free, and about to be associated.
+        "spot/instance-action",
         "tags/instance/allocation-id",
         "tags/instance/aws:autoscaling:groupName",
       ].toSorted(),
@@ -571,6 +570,24 @@ describe("a spot instance that is about to go", () => {
     const { status, log, calls } = await during(() => agent());
     expect(status).toBe(0);
     expect(log).toEqual([`nothing to do: this spot instance is about to ${action}`]);
-    expect(calls).toEqual([]);
+    expect(calls).toEqual(["DescribeAddresses"]);
+    expect(holder()).toBeUndefined();
+  });
+
+  test("a recheck that finds the address elsewhere says so once, and touches nothing", async () => {
+    await agent();
+    region.region.disassociate(allocationId);
+    region.region.setSpotAction(me.instanceId, "terminate");
+    const first = await during(() => agent("recheck"));
+    expect(first).toMatchObject({
+      status: 0,
+      log: ["nothing to do: this spot instance is about to terminate"],
+      calls: [],
+    });
+    expect(first.env).toBeUndefined();
+    expect(await during(() => agent("recheck"))).toMatchObject({ status: 0, log: [], calls: [] });
+    region.region.setSpotAction(me.instanceId, undefined);
+    expect((await agent("recheck")).status).toBe(0);
+    expect(holder()).toBe(me.instanceId);
   });
 });

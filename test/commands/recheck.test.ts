@@ -92,6 +92,28 @@ describe("while all is well", () => {
   });
 });
 
+describe("a spot instance that is about to be interrupted", () => {
+  const interrupted = { ...drifted(), spotAction: () => "stop" };
+
+  test("leaves drift alone, asks EC2 nothing, and says so once", async () => {
+    const { outcome, asked } = await play(interrupted);
+    expect(outcome).toMatchObject({
+      end: "idle",
+      because: "this spot instance is about to stop",
+      why: "not-in-service",
+    });
+    expect(asked).toEqual(["instance", "spotAction"]);
+    const last: LastResult = {
+      outcome: "idle",
+      exitStatus: 0,
+      idle: "not-in-service",
+      instanceId: ME,
+    };
+    const again = await play(interrupted, { last });
+    expect([again.outcome, again.hasAskedEc2]).toEqual([undefined, false]);
+  });
+});
+
 describe("what has drifted", () => {
   test("is healed, said once, and counted as a move", async () => {
     const { outcome, log, memory } = await play(drifted());

@@ -12,7 +12,7 @@ import { connectApi } from "../../src/aws/ec2-api.ts";
 import { ec2Over } from "../../src/aws/ec2.ts";
 import { awsIn } from "../../src/aws/session.ts";
 import { type Metadata, openMetadata } from "../../src/aws/imds.ts";
-import { readInstance } from "../../src/aws/self.ts";
+import { readIdentity, readInstance, readSpotAction } from "../../src/aws/self.ts";
 import { HOLD_MS } from "../../src/reconcile/bounds.ts";
 import { decide, TAKEOVERS } from "../../src/reconcile/ownership.ts";
 import { Failure } from "../../src/model/failure.ts";
@@ -172,9 +172,14 @@ describe("instance metadata", () => {
           };
         };
         if (at < 24) {
-          const self = await tried((signal) =>
-            readInstance(metadata(signal), TAGS, undefined, true),
-          );
+          const self = await tried(async (signal) => {
+            const shown = metadata(signal);
+            const [instance] = await Promise.all([
+              readInstance(shown, readIdentity(shown), TAGS, undefined, true),
+              readSpotAction(shown),
+            ]);
+            return instance;
+          });
           if (self === undefined) return;
           expectValid(self);
           try {
@@ -211,12 +216,10 @@ describe("EC2", () => {
           lane.begin(holder, plan);
           const { region, credentials, me, allocationId } = lane.scene;
           const tree = imdsTree(region, credentials, me);
-          const self = await readInstance(
-            { read: async (path) => lookUp(tree, path.replace(/\/$/, "")) },
-            [],
-            undefined,
-            true,
-          );
+          const metadata = {
+            read: async (path: string) => lookUp(tree, path.replace(/\/$/, "")),
+          };
+          const self = await readInstance(metadata, readIdentity(metadata), [], undefined, true);
           const here = resolveTarget(self, 0, undefined);
           const { accessKeyId, secretAccessKey, token } = credentials.current(me);
           await tried(async (signal) => {

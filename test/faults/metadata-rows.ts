@@ -1,7 +1,17 @@
 /** Instance metadata that does not answer as it should. */
 import { TOKEN_NOT_HONOURED } from "../../sim/faults.ts";
 import type { Row } from "./stage.ts";
-import { answering, faulty, imds, LEAF, MACS, made, NO_ANSWER, PUT_TOKEN } from "./troubles.ts";
+import {
+  answering,
+  DOCUMENT,
+  faulty,
+  imds,
+  LEAF,
+  MACS,
+  made,
+  NO_ANSWER,
+  PUT_TOKEN,
+} from "./troubles.ts";
 
 export const IMDS: Row[] = [
   {
@@ -39,8 +49,8 @@ export const IMDS: Row[] = [
   },
   {
     name: "stalling in the middle of a leaf",
-    begin: imds({ do: "stall" }, { path: LEAF }),
-    told: [LEAF, `${NO_ANSWER} 2 s`],
+    begin: imds({ do: "stall" }, { path: DOCUMENT }),
+    told: [DOCUMENT, `${NO_ANSWER} 2 s`],
     status: 75,
   },
   {
@@ -60,7 +70,7 @@ export const IMDS: Row[] = [
   },
   {
     name: "429 on a leaf, once",
-    begin: imds(answering(429), { path: LEAF, count: 1 }),
+    begin: imds(answering(429), { path: DOCUMENT, count: 1 }),
     told: [],
     status: 0,
     deadline: "20s",
@@ -69,13 +79,25 @@ export const IMDS: Row[] = [
   },
   {
     name: "429 on a leaf",
-    begin: imds(answering(429), { path: LEAF }),
-    told: [LEAF, "it is asked too often (429)"],
+    begin: imds(answering(429), { path: DOCUMENT }),
+    told: [DOCUMENT, "it is asked too often (429)"],
     status: 75,
   },
   {
-    name: "404 on a leaf",
-    begin: imds(answering(404), { path: LEAF }),
+    name: "404 on the identity document",
+    begin: imds(answering(404), { path: DOCUMENT }),
+    told: [],
+    status: 0,
+    deadline: "20s",
+    isHarmless: true,
+    passes: true,
+  },
+  {
+    name: "404 on the identity document and on a leaf",
+    begin: faulty(
+      { service: "imds", effect: answering(404), path: DOCUMENT },
+      { service: "imds", effect: answering(404), path: LEAF },
+    ),
     told: ["meta-data/instance-id", "does not have it yet"],
     status: 75,
   },
@@ -132,8 +154,8 @@ export const IMDS: Row[] = [
   },
   {
     name: "an over-long leaf",
-    begin: imds({ do: "overlong" }, { path: LEAF }),
-    told: [LEAF, "longer than"],
+    begin: imds({ do: "overlong" }, { path: DOCUMENT }),
+    told: [DOCUMENT, "longer than"],
     status: 75,
   },
   {

@@ -90,7 +90,7 @@ export const CALLS: Readonly<Record<string, OverlongCall>> = {
     told: longer(64),
   },
   "a leaf of instance metadata": {
-    rule: { service: "imds", path: "/latest/meta-data/instance-id" },
+    rule: { service: "imds", path: "/latest/dynamic/instance-identity/document" },
     told: longer(64),
   },
 };

@@ -13,6 +13,8 @@ export function faulty(...rules: FaultRule[]) {
   };
 }
 
+export const DOCUMENT = "/latest/dynamic/instance-identity/document";
+/** What is read in its place if it is not there. */
 export const LEAF = "/latest/meta-data/instance-id";
 export const MACS = "/latest/meta-data/network/interfaces/macs/";
 export const imds = (effect: FaultRule["effect"], rest: Partial<FaultRule> = {}) =>

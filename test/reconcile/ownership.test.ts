@@ -7,6 +7,7 @@ import {
   TAKEOVERS,
   type Takeover,
   wasLaunchedBefore,
+  whyInterrupted,
   whyNotInService,
 } from "../../src/reconcile/ownership.ts";
 import { UNANSWERED_FOR_MS, UNKNOWN_FOR_MS } from "../../src/reconcile/bounds.ts";
@@ -177,10 +178,9 @@ describe("the gate", () => {
     expect(whyNotInService(self(state))).toContain(state);
   });
 
-  test("is closed for a spot instance that is about to be interrupted, whatever its state", () => {
-    for (const state of [undefined, "InService"]) {
-      expect(whyNotInService({ ...self(state), spotAction: "terminate" })).toContain("terminate");
-    }
+  test("is closed for a spot instance that is about to be interrupted", () => {
+    expect(whyInterrupted(undefined)).toBeUndefined();
+    expect(whyInterrupted("hibernate")).toBe("this spot instance is about to hibernate");
   });
 });
 

@@ -436,3 +436,32 @@ test("what was found out before a failure stays known", async () => {
   expect(outcome).toMatchObject({ end: "failed", status: EXIT.CONFIG, tries: 2 });
   expect(outcome.facts).toEqual({ ...FACTS, ...ABOUT });
 });
+
+describe("a spot instance", () => {
+  test("that is about to be interrupted looks, and changes nothing", async () => {
+    const { outcome, asked } = await play({
+      observe: () => IS_FREE,
+      spotAction: () => "terminate",
+    });
+    expect(outcome).toMatchObject({
+      end: "idle",
+      because: "this spot instance is about to terminate",
+      why: "not-in-service",
+    });
+    expect(asked).toEqual(["instance", "connect", `observe ${ALLOCATION}`, "spotAction", "close"]);
+  });
+
+  test("tries again where it cannot be read whether it is", async () => {
+    const { outcome, asked } = await play({
+      observe: inTurn(IS_FREE, IS_FREE, IS_HERE),
+      spotAction: inTurn<Failure | undefined>(silence, undefined),
+      associate: () => {},
+    });
+    expect(outcome).toMatchObject({ end: "settled", change: "associated", tries: 2 });
+    expect(asked.filter((what) => /^(spot|associate)/.test(what))).toEqual([
+      "spotAction",
+      "spotAction",
+      "associate false",
+    ]);
+  });
+});

@@ -41,11 +41,6 @@ describe("instance metadata shows", () => {
     expect(await state(inState(lifecycleState))).toMatchObject({ found: { is }, asked: [] });
   });
 
-  test("that a spot instance is about to be interrupted: out of service, whatever its state", async () => {
-    const { found } = await state({ ...SELF, spotAction: "terminate" });
-    expect(found).toMatchObject({ is: "out of service" });
-  });
-
   test("nothing, and no group either: not shown, and nobody is asked", async () => {
     expect(await state(ALONE)).toMatchObject({ found: { is: "not shown" }, asked: [] });
   });

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import type { AddressState, ElasticIp, Observation } from "../../src/model/address.ts";
 import { Failure } from "../../src/model/failure.ts";
+import { FRESH_MS } from "../../src/reconcile/bounds.ts";
 import { type Goal, type Memory, NOTHING_DONE } from "../../src/reconcile/state.ts";
 import { reconcile } from "../../src/run/loop.ts";
 import type { Ec2, Moves, SentWrite } from "../../src/run/ports.ts";
@@ -35,12 +36,16 @@ interface Script {
   /** Is the address given up, given what was recorded of the last write? */
   readonly isGivenUp?: (sent: SentWrite | undefined) => boolean;
   readonly stop?: AbortController;
+  /** Why this instance is about to be interrupted. */
+  readonly interrupted?: string;
+  /** How long it takes to find that out, in milliseconds. */
+  readonly noticeMs?: number;
 }
 
 /** Runs the loop on a clock that jumps over every sleep. */
 async function play(script: Script) {
   const { shown, goal, refusal, moves, isGivenUp, sent, meanwhile, elasticIp } = script;
-  const { stop = new AbortController(), suspensions = [] } = script;
+  const { stop = new AbortController(), suspensions = [], interrupted, noticeMs = 0 } = script;
   const log: string[] = [];
   const memories: Memory[] = [];
   /** What is being done, by the time of each sleep. */
@@ -123,6 +128,11 @@ async function play(script: Script) {
       log.push("withdraw");
       withdrawn.push(at);
     },
+    whyInterrupted: () => {
+      log.push("ask");
+      now += noticeMs;
+      return Promise.resolve(interrupted);
+    },
   };
   const end = reconcile({ ...A_GOAL, ...goal }, NOTHING_DONE, context, connection, keeper);
   return {
@@ -149,6 +159,7 @@ describe("the loop", () => {
     expect(end).toMatchObject({ end: "settled", change: "associated" });
     expect(log).toEqual([
       "observe",
+      "ask",
       "withdraw",
       `associate ${ALLOCATION} ${TARGET.interfaceId} false`,
       "reconnect",
@@ -169,9 +180,10 @@ describe("the loop", () => {
       suspensions: [3_600_000],
     });
     expect(end).toMatchObject({ end: "settled", change: "taken" });
-    expect(log.slice(0, 4)).toEqual([
+    expect(log.slice(0, 5)).toEqual([
       "observe",
       "observe",
+      "ask",
       "withdraw",
       `associate ${ALLOCATION} ${TARGET.interfaceId} true`,
     ]);
@@ -232,7 +244,7 @@ describe("the loop", () => {
     const moves = { begin: () => stop.abort(new Error("moved too often")), refused: () => {} };
     const { end, log, memories } = await play({ shown: [address(NOBODY)], moves, stop });
     expect((end as Error).message).toBe("moved too often");
-    expect(log).toEqual(["observe"]);
+    expect(log).toEqual(["observe", "ask"]);
     expect(memories.map(({ mayBeHere }) => mayBeHere)).toEqual([false]);
   });
 
@@ -258,7 +270,7 @@ describe("the loop", () => {
       isGivenUp: (sent) => sent !== undefined,
     });
     expect((end as Error).message).toBe("given up");
-    expect(log).toEqual(["observe"]);
+    expect(log).toEqual(["observe", "ask"]);
     expect(writes).toEqual([undefined, { at: 0, wroteThisBoot: false }, undefined]);
     expect(moves.log).toEqual(["begin", "refused"]);
   });
@@ -372,5 +384,52 @@ describe("the loop", () => {
     const { end } = await play({ shown: [] });
     expect(end).not.toBeInstanceOf(Failure);
     expect((end as Error).message).toBe("nothing is left to be shown");
+  });
+});
+
+describe("an instance that may be about to be interrupted", () => {
+  const interrupted = "this spot instance is about to stop";
+  const IDLE = { end: "idle", because: interrupted, why: "not-in-service" };
+
+  test.each([
+    ["brings no free address here", address(NOBODY), {}],
+    ["takes none", address(other("running", -60)), {}],
+    [
+      "waits for none",
+      address(other("running", -60)),
+      { takeover: "if-gone" } satisfies Partial<Goal>,
+    ],
+    ["says so in a dry run", address(NOBODY), { dryRun: true }],
+  ])("%s", async (_, shown, goal) => {
+    const moves = COUNTED();
+    const { end, log, memories, writes } = await play({ shown: [shown], goal, interrupted, moves });
+    expect(end).toEqual(IDLE);
+    expect(log).toEqual(["observe", "ask"]);
+    expect(moves.log).toEqual([]);
+    // Nothing was sent, and nothing is remembered of it.
+    expect(memories.every(({ mayBeHere, written }) => !mayBeHere && written === "no")).toBe(true);
+    expect(writes).toEqual([undefined]);
+  });
+
+  test("is not asked about where the address is here, and once in an attempt", async () => {
+    const settled = await play({ shown: [address(HERE), address(HERE)], interrupted });
+    expect(settled.end).toMatchObject({ end: "settled", change: "none" });
+    expect(settled.log).not.toContain("ask");
+    // It is moved back meanwhile, to an older instance.
+    const back = address(other("running", -60));
+    const shown = [address(NOBODY), address(HERE), back, address(HERE), address(HERE)];
+    const { log } = await play({ shown });
+    expect(log.filter((what) => what.startsWith("associate"))).toHaveLength(2);
+    expect(log.filter((what) => what === "ask")).toHaveLength(1);
+  });
+
+  test("looks again where the answer has taken so long that the look is too old to take on", async () => {
+    const before = address(other("running", -60));
+    const shown = [before, before, address(HERE), address(HERE)];
+    const { end, log } = await play({ shown, noticeMs: FRESH_MS + 1 });
+    expect(end).toMatchObject({ end: "settled", change: "taken" });
+    expect(log.slice(0, 4)).toEqual(["observe", "ask", "observe", "withdraw"]);
+    const quick = await play({ shown: shown.slice(1), noticeMs: FRESH_MS });
+    expect(quick.log.slice(0, 3)).toEqual(["observe", "ask", "withdraw"]);
   });
 });

@@ -43,6 +43,8 @@ export const observed = (...addresses: AddressState[]): Observation => ({
 /** What each request is answered with: a value, or a Failure, which is thrown. */
 export interface Script {
   readonly instance?: () => Instance | Failure;
+  /** Nothing is about to happen if it is not given. */
+  readonly spotAction?: () => string | Failure | undefined;
   readonly tags?: () => Readonly<Record<string, string>> | Failure;
   readonly observe?: () => Observation | Failure;
   readonly elasticIpAt?: () => ElasticIp | Failure | undefined;
@@ -105,6 +107,10 @@ export function scripted(script: Script = {}): Scripted {
       return {
         instance: (tags) =>
           answer(["instance", ...tags].join(" "), signal, script.instance ?? (() => SELF)),
+        spotAction: () =>
+          script.spotAction === undefined
+            ? Promise.resolve(undefined)
+            : answer("spotAction", signal, script.spotAction),
         credentials: () => Promise.resolve({ source: "the role web" }),
         ec2: () => {
           calls.push(`${time.now() - LAUNCHED} connect`);

@@ -140,6 +140,7 @@ function portsOf(options: AgentOptions): HealPorts {
       const denied = new Set<string>();
       return {
         instance: async (tags) => selfOf(region.instance(instanceId), region, tags),
+        spotAction: async () => undefined,
         credentials: async () => ({ source: "the role" }),
         ec2: async (self) => ec2Over(apiOf(options, self, sleep, signal), self, denied, outage),
         autoScaling: async () => autoScalingOf(options, sleep, signal),

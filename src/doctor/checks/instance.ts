@@ -1,7 +1,11 @@
 /** Checks instance metadata: the service, this instance's identity and interfaces, its role and credentials. */
 import { type Target, resolveTarget } from "../../model/target.ts";
 import { RECHECK_TIMER } from "../../reconcile/drift.ts";
-import { mayEnterServiceRunning, whyNotInService } from "../../reconcile/ownership.ts";
+import {
+  mayEnterServiceRunning,
+  whyInterrupted,
+  whyNotInService,
+} from "../../reconcile/ownership.ts";
 import { AWS_CODE, OWN_CODE, EXIT, Failure, lacksPermission } from "../../model/failure.ts";
 import type { Unit } from "../../model/unit.ts";
 import * as remedies from "../remedies.ts";
@@ -56,7 +60,7 @@ export function checkInstance({
         session.instance(named ? [] : [settings.tag, settings.poolTag], { ipv6: true }),
         session.ownRegion(),
       ]);
-      if (ownRegion !== undefined && ownRegion !== self.region) {
+      if (ownRegion !== self.region) {
         const variable = ports.variable("AWS_REGION") ? "AWS_REGION" : "AWS_DEFAULT_REGION";
         return {
           mark: "failed",
@@ -70,8 +74,8 @@ export function checkInstance({
     },
 
     async "in-service"(resultOf) {
-      const self = await resultOf("identity");
-      const because = whyNotInService(self);
+      const [session, self] = await Promise.all([resultOf("metadata"), resultOf("identity")]);
+      const because = whyInterrupted(await session.spotAction()) ?? whyNotInService(self);
       if (because !== undefined) {
         const timer = await ports.machine.unit(RECHECK_TIMER, signal);
         const isMissed =
