@@ -249,7 +249,7 @@ describe.concurrent("Auto Scaling does not play along", { timeout: PATIENCE_MS }
     expect(run.status, run.log.join("\n")).toBe(75);
     expect(run.ms).toBeGreaterThan(GRACE_MS - 5_000);
     expect(run.log.at(-1)).toMatch(
-      /autoscaling:CompleteLifecycleAction at 127\.0\.0\.1:\d+: connection refused \(ECONNREFUSED\)/,
+      /^Auto Scaling: connection refused \(ECONNREFUSED\) \(.*: autoscaling:CompleteLifecycleAction at 127\.0\.0\.1:\d+\)/,
     );
     expect(hook).toMatchObject({ outcome: "failed", failure: "unreachable" });
   });
