@@ -32,7 +32,7 @@ export interface Result {
   readonly variables: Readonly<Record<string, string>> | undefined;
 }
 
-/** How a command ended. main.ts prints and writes it. */
+/** How a command ended. wiring.ts writes the result files, publish.ts prints the rest. */
 export interface Completion {
   readonly status: ExitStatus;
   /** For the log. */

@@ -17,7 +17,7 @@ export function effectiveTakeover({ takeover }: Goal, { lastWriteAt }: Memory): 
  * The address to go for and the decision about it, or why there is none.
  *
  * @param unknownSince since when EC2 has not known each holder, up to this observation
- * @param now milliseconds of the run's clock
+ * @param now milliseconds of the reconciler's clock (run/loop.ts)
  */
 export function choiceOf(
   { goal, memory, attempt }: State,

@@ -57,7 +57,7 @@ function assumeAtTarget(target: Target, address: AddressState): AddressState {
   return { ...address, publicIp: elasticIpHere, holder: { ...holder, interfaceId, privateIp } };
 }
 
-/** Memory.unknownSince, brought up to date by this observation. @param now milliseconds of the run's clock */
+/** Memory.unknownSince, brought up to date by this observation. @param now milliseconds of the reconciler's clock (run/loop.ts) */
 export function unknownHolders(
   { unknownSince, holdersSeenAt }: Memory,
   { addresses }: TimedObservation,

@@ -354,7 +354,11 @@ function commit(
   }
   return {
     state: {
-      ...inAttempt(state, { stale: NO_ATTEMPT.stale, refusal: undefined }),
+      ...inAttempt(state, {
+        stale: NO_ATTEMPT.stale,
+        refusal: undefined,
+        ...(attempt.refusal && { wasSentAgain: true }),
+      }),
       // From here on the address may be ours, even if the run is interrupted.
       memory: {
         ...memory,
@@ -451,7 +455,7 @@ function onWriteFailed(
   if (failure.kind === "held") {
     const { publicIp } = intent.address;
     const ipAtTarget = ipToDisplace(goal.target, publicIp, state.memory.displacement);
-    if (!isPool || (ipAtTarget !== undefined && attempt.refusal === undefined)) {
+    if (!isPool || (ipAtTarget !== undefined && !attempt.wasSentAgain)) {
       return readBack(state, { at: "reading back", intent, failure, reads: 0 }, now);
     }
     const lostClaims = [...state.attempt.lostClaims, intent.address.allocationId];
@@ -518,13 +522,13 @@ function onReadBack(
     }
     const ipAtTarget = ipToDisplace(target, shown.publicIp, state.memory.displacement);
     const isRefusedAsFree = failure?.kind === "held" && isFree(shown);
-    if (isRefusedAsFree && ipAtTarget !== undefined && state.attempt.refusal === undefined) {
+    if (isRefusedAsFree && ipAtTarget !== undefined && !state.attempt.wasSentAgain) {
       // EC2 refused although the address is free, so another Elastic IP at the target may be the reason. Whether one is
       // there is asked before the next write, which needs a fresh observation.
       return observe(observing(inAttempt(state, { refusal: failure })), now, asDesired(shown));
     }
     return fail(
-      remember(state, { isUnshown: failure === undefined || undefined }),
+      remember(state, { isUnshown: failure === undefined ? true : undefined }),
       notShown(state, phase),
     );
   }

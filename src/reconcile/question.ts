@@ -6,7 +6,7 @@ import { questionAbout } from "./displacement.ts";
 import { wasLaunchedBefore } from "./ownership.ts";
 import type { KnownFacts, Question, State } from "./state.ts";
 
-/** The question for a look at `desired`. @param now milliseconds of the run's clock */
+/** The question for a look at `desired`. @param now milliseconds of the reconciler's clock (run/loop.ts) */
 export function questionOf(
   { goal, memory, phase }: State,
   desired: DesiredAddress,

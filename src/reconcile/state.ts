@@ -26,7 +26,7 @@ export interface Goal {
   readonly poolTakeover: PoolTakeover;
   /** Whether another Elastic IP at the target may be displaced. */
   readonly mayDisplace: boolean;
-  /** This instance is in a group, and it is not known yet whether it is in service: nothing is taken from a live instance. */
+  /** It is not known yet whether this instance is in service, should it be in a group: nothing is taken from a live instance. */
   readonly isServiceUnknown?: boolean;
   /** Do everything except the write. */
   readonly dryRun: boolean;
@@ -60,14 +60,14 @@ export interface Memory {
   readonly isUnshown?: true | undefined;
   /** The address may be at the target: a write was accepted or left unanswered, and EC2 has not shown it elsewhere since. */
   readonly mayBeHere: boolean;
-  /** When the last write of this boot was sent, by this run or an earlier one, in milliseconds of the run's clock. */
+  /** When the last write of this boot was sent, by this run or an earlier one, in milliseconds of the reconciler's clock (run/loop.ts). */
   readonly lastWriteAt?: number;
   /** EC2 has accepted a write of this boot, or shown its effect. */
   readonly wroteThisBoot?: boolean;
   /** The address that EC2 has shown here since the last write, and since when without interruption. */
   readonly shown?: { readonly allocationId: string; readonly since: number } | undefined;
   /**
-   * Since when EC2 has said that a holder does not exist, or not answered for it, in milliseconds of the run's clock. By
+   * Since when EC2 has said that a holder does not exist, or not answered for it, in milliseconds of the reconciler's clock (run/loop.ts). By
    * state and instance id: `unknown i-1`.
    */
   readonly unknownSince: Readonly<Record<string, number>>;
@@ -84,7 +84,7 @@ export interface Memory {
   readonly decidedOn?: { readonly allocationId: string; readonly publicIp?: string };
 }
 
-/** What EC2 told about an instance, and when it was asked, in milliseconds of the run's clock. */
+/** What EC2 told about an instance, and when it was asked, in milliseconds of the reconciler's clock (run/loop.ts). */
 export interface KnownFacts extends InstanceFacts {
   readonly askedAt: number;
 }
@@ -97,7 +97,7 @@ export const NOTHING_DONE: Memory = {
   displacement: NOTHING_DISPLACED,
 };
 
-/** An observation, and when EC2 was asked, in milliseconds of the run's clock. */
+/** An observation, and when EC2 was asked, in milliseconds of the reconciler's clock (run/loop.ts). */
 export interface TimedObservation extends Observation {
   readonly askedAt: number;
   /** Wall-clock time, in milliseconds since the epoch. */
@@ -150,6 +150,8 @@ export interface Attempt {
   readonly stale: { readonly looks: number; readonly shown: string };
   /** EC2 refused a claim although it shows the address as free; another Elastic IP at the target may be why. */
   readonly refusal?: Failure | undefined;
+  /** Such a claim was sent again with AllowReassociation. Once is enough: if that is refused too, the place is not why. */
+  readonly wasSentAgain?: true;
   /** A probe was refused: the address is on another interface of this instance. */
   readonly isElsewhere: boolean;
   /** Allocation ids of claims that others won. */
@@ -175,7 +177,7 @@ export interface State {
   readonly warnings: readonly string[];
 }
 
-/** The result of an effect; `now` and `askedAt` are milliseconds of the run's clock. */
+/** The result of an effect; `now` and `askedAt` are milliseconds of the reconciler's clock (run/loop.ts). */
 export type Event =
   | {
       readonly type: "observed";

@@ -171,6 +171,20 @@ describe("a claim that is refused", () => {
     expect(failure?.kind).toBe("unreachable");
   });
 
+  test("twice, the second time with AllowReassociation, is not sent a third time", () => {
+    const refused: Answer[] = ["held", FREE, FREE, FREE];
+    const { done, failure } = play(OCCUPIED, [
+      FREE,
+      ...refused,
+      FREE,
+      { identifies: there },
+      ...refused,
+    ]);
+    const writes = done.filter((what) => what === "associate" || what === "take");
+    expect(writes).toEqual(["associate", "take"]);
+    expect(failure?.kind).toBe("held");
+  });
+
   test("is lost, each of them, until none of the pool is left", () => {
     const { done, failure } = play(POOL, [shows(first, second), "held", "held"]);
     expect(done).toEqual(["observe", "associate", "associate"]);
