@@ -1,5 +1,8 @@
 /** Sets up this process: environment variables, its name, globals, signals. */
 import { writeFileSync } from "node:fs";
+// As an ES module it evaluates all that it exports, WebSocket too, which needs the global that is deleted below. Instance
+// metadata is read by it anyway.
+import "node:http";
 import { watchOutput } from "./output.ts";
 
 /** Makes Node behave the same in every environment. Has to be called before anything else. */

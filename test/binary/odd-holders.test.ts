@@ -83,7 +83,7 @@ describe.concurrent("an interface that belongs to no instance", () => {
       "keeps it under never",
       { hold: left, environment: { ...deadline("4s"), EIP_HEAL_TAKEOVER: "never" } },
       75,
-      /eni-\w+ \(available\): the takeover policy is never/,
+      /held by eni-\w+ \(available\), and the takeover policy is never/,
     ],
     [
       "keeps it where the role may not see what it is",

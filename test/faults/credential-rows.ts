@@ -70,18 +70,19 @@ export const CREDENTIALS: Row[] = [
   },
   {
     name: "rotated between look and act",
-    // The look takes a while, and when it is over, six minutes have gone and the credentials with them.
+    // The last thing that is asked before the write takes a while, and when it is answered, six minutes have gone and the
+    // credentials with them.
     begin: (scene) => {
       const { region, me, setClock } = scene;
       region.credentials.issue(me, 6 * 60_000);
-      const look = region.faults.add({
-        service: "ec2",
-        action: "DescribeAddresses",
+      const last = region.faults.add({
+        service: "imds",
+        path: "/latest/meta-data/spot/instance-action",
         count: 1,
         effect: { do: "delay", afterMs: 700 },
       });
       const rotation = setInterval(() => {
-        if (look.hits > 0) setClock(7 * 60_000);
+        if (last.hits > 0) setClock(7 * 60_000);
       }, 50);
       return {
         felt: () => region.calls.some(({ error }) => error === "RequestExpired"),
