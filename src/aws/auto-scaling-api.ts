@@ -87,7 +87,10 @@ export function connectAutoScaling(options: ConnectOptions) {
         ),
       ),
 
-    close: () => client.destroy(),
+    close() {
+      client.destroy();
+      agents.close();
+    },
   };
 }
 

@@ -190,6 +190,9 @@ export function connectApi(options: ConnectOptions): ConnectedApi {
         if (requestId === undefined) throw foreignAnswer("ec2", "DisassociateAddress", host);
       }),
 
-    close: () => client.destroy(),
+    close() {
+      client.destroy();
+      agents.close();
+    },
   };
 }

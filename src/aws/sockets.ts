@@ -12,6 +12,8 @@ export interface ResettableAgents {
   readonly httpAgent: HttpAgent;
   readonly httpsAgent: HttpsAgent;
   readonly reset: () => void;
+  /** Closes those too that are not made yet: one to a proxy that does not answer belongs to no agent. */
+  readonly close: () => void;
 }
 
 type Connected = Parameters<HttpsAgent["createConnection"]>[1];
@@ -86,6 +88,9 @@ export function resettableAgents({
     httpsAgent: new Secure({ ...OPTIONS, ...trusted }),
     reset: () => {
       for (const socket of sockets) socket.resetAndDestroy();
+    },
+    close: () => {
+      for (const socket of sockets) socket.destroy();
     },
   };
 }

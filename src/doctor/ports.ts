@@ -41,7 +41,7 @@ export interface DoctorPorts {
   readonly settingsFile: string;
   /** The default settings file, if it exists and the unit's user may not read it. */
   readonly hiddenFile: string | undefined;
-  /** Whether the settings file contains AWS_SECRET_ACCESS_KEY. */
+  /** Whether the settings file holds AWS_SECRET_ACCESS_KEY, or the password of a proxy. */
   readonly hasKeysInFile: boolean;
   /** Where this variable is set now, or where to set it, for messages. */
   readonly placeOfSetting: (key: string) => string;

@@ -37,6 +37,7 @@ import {
   type Event,
   fail,
   type Goal,
+  type Attempt,
   inAttempt,
   type Intent,
   type Memory,
@@ -287,13 +288,14 @@ function prepare(state: State, intent: Intent, now: number): Step {
     intent.write.change === "renewed"
       ? undefined
       : ipToDisplace(target, publicIp, memory.displacement);
+  const refusal = refusalOf(attempt, allocationId);
   if (ipAtTarget === undefined) {
-    return attempt.refusal ? fail(state, attempt.refusal) : commit(state, intent, undefined, now);
+    return refusal ? fail(state, refusal) : commit(state, intent, undefined, now);
   }
 
   const by = { allocationId, ...(publicIp !== undefined && { publicIp }) };
   // If it may be displaced anyway, and the role may describe addresses, the observation after the write tells what it was.
-  const isToldLater = publicIp !== undefined && intent.seen.direct && !attempt.refusal;
+  const isToldLater = publicIp !== undefined && intent.seen.direct && !refusal;
   if (mayDisplace && !dryRun && isToldLater) {
     return commit(state, intent, { publicIp: ipAtTarget, by }, now);
   }
@@ -306,11 +308,16 @@ function prepare(state: State, intent: Intent, now: number): Step {
   const { elasticIp } = attempt.identified;
   if (elasticIp === undefined) {
     // No Elastic IP was in the way. If EC2 refused the claim, another holder that EC2 does not show yet has the address.
-    return attempt.refusal ? fail(state, attempt.refusal) : commit(state, intent, undefined, now);
+    return refusal ? fail(state, refusal) : commit(state, intent, undefined, now);
   }
   return mayDisplace
     ? commit(state, intent, { publicIp: ipAtTarget, by, elasticIp }, now)
     : fail(state, mayNotDisplace(target, elasticIp));
+}
+
+/** Why EC2 refused the claim of this address; undefined if it has not. */
+function refusalOf({ refusal }: Attempt, allocationId: string): Failure | undefined {
+  return refusal?.allocationId === allocationId ? refusal.failure : undefined;
 }
 
 function onIdentified(state: State, elasticIp: ElasticIp | undefined, now: number): Step {
@@ -334,12 +341,14 @@ function commit(
       : before;
     return end(state, { end: "would", ...write });
   }
-  const isTake = write.change === "taken" || attempt.refusal !== undefined;
+  const isRefused = refusalOf(attempt, address.allocationId) !== undefined;
+  const isTake = write.change === "taken" || isRefused;
   const age = now - seen.askedAt;
   let state = before;
   if ((isTake || write.change === "renewed") && age > FRESH_MS) {
     if (age > SLOWEST_LOOK_MS) {
-      return observe(observing(inAttempt(state, { stale: NO_ATTEMPT.stale })), now);
+      const unmade = { stale: NO_ATTEMPT.stale, isForced: false };
+      return observe(observing(inAttempt(state, unmade)), now);
     }
     const shown = holderKey(address);
     const looks = attempt.stale.shown === shown ? attempt.stale.looks + 1 : 1;
@@ -349,7 +358,7 @@ function commit(
     const name = nameAddress(address.allocationId, address.publicIp);
     state = warn(
       state,
-      `EC2 takes ${seconds(age)} to show who holds ${name}: it is taken on what was shown ${looks} times in a row`,
+      `EC2 takes ${seconds(age)} to show who holds ${name}: it is ${isTake ? "taken" : "associated again"} on what was shown ${looks} times in a row`,
     );
   }
   return {
@@ -357,7 +366,7 @@ function commit(
       ...inAttempt(state, {
         stale: NO_ATTEMPT.stale,
         refusal: undefined,
-        ...(attempt.refusal && { wasSentAgain: true }),
+        ...(isRefused && { wasSentAgain: true }),
       }),
       // From here on the address may be ours, even if the run is interrupted.
       memory: {
@@ -525,7 +534,11 @@ function onReadBack(
     if (isRefusedAsFree && ipAtTarget !== undefined && !state.attempt.wasSentAgain) {
       // EC2 refused although the address is free, so another Elastic IP at the target may be the reason. Whether one is
       // there is asked before the next write, which needs a fresh observation.
-      return observe(observing(inAttempt(state, { refusal: failure })), now, asDesired(shown));
+      return observe(
+        observing(inAttempt(state, { refusal: { allocationId, failure } })),
+        now,
+        asDesired(shown),
+      );
     }
     return fail(
       remember(state, { isUnshown: failure === undefined ? true : undefined }),

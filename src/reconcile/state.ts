@@ -149,7 +149,7 @@ export interface Attempt {
   /** How many observations in a row were too old to rely on for a take, and the holder that they showed. */
   readonly stale: { readonly looks: number; readonly shown: string };
   /** EC2 refused a claim although it shows the address as free; another Elastic IP at the target may be why. */
-  readonly refusal?: Failure | undefined;
+  readonly refusal?: { readonly allocationId: string; readonly failure: Failure } | undefined;
   /** Such a claim was sent again with AllowReassociation. Once is enough: if that is refused too, the place is not why. */
   readonly wasSentAgain?: true;
   /** A probe was refused: the address is on another interface of this instance. */

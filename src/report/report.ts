@@ -152,6 +152,8 @@ export function resultRecord(
     ...(outcome.end === "failed" && outcome.isWaitedOut && { waitedOut: true }),
     ...(outcome.end === "idle" && { idle: outcome.why }),
     ...(outcome.end === "released" && outcome.isUnderWay && { underWay: true }),
+    // Before the message of the run, which whoever looks for the last one then finds.
+    ...(outcome.hook && { lifecycleHook: hookRecord(outcome.hook) }),
     exitStatus: status,
     message: shortened(line, MAX_LINE),
     tries: outcome.tries,
@@ -160,7 +162,6 @@ export function resultRecord(
     ...(by.toldAt !== undefined && { toldAt: by.toldAt }),
     ...outcome.facts,
     ...(from && { takenFrom: previousRecord(from) }),
-    ...(outcome.hook && { lifecycleHook: hookRecord(outcome.hook) }),
   };
 }
 

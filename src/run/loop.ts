@@ -79,8 +79,12 @@ export async function reconcile(
         }
       }
       const isMove = effect.do === "associate" && effect.isMove;
-      if (isMove) moves?.begin();
-      if (isMove) signal.throwIfAborted();
+      if (isMove) {
+        // Counted only if it is sent; and to count it may be what stops the run.
+        signal.throwIfAborted();
+        moves?.begin();
+        signal.throwIfAborted();
+      }
       remember(state.memory);
       if (effect.do === "end") return effect.end;
       if (effect.do === "fail") {

@@ -41,13 +41,18 @@ export function doctorPortsOf(request: DoctorRequest): DoctorPorts {
     if (flag !== undefined && commandLine.flags[flag] !== undefined) return `the flag --${flag}`;
     return processEnvironment[key] ? "the environment" : undefined;
   };
+  const isFromFile = (name: string, isSecret: (value: string) => boolean) => {
+    const value = environment[name];
+    return value !== undefined && value !== "" && !processEnvironment[name] && isSecret(value);
+  };
   return {
     configured,
     settingsFile: existsSync(path) ? path : `${path} (not there)`,
     // Only the default file has to be readable for the unit.
     hiddenFile: commandLine.config === undefined && isHidden(path) ? path : undefined,
     hasKeysInFile:
-      Boolean(environment["AWS_SECRET_ACCESS_KEY"]) && !processEnvironment["AWS_SECRET_ACCESS_KEY"],
+      isFromFile("AWS_SECRET_ACCESS_KEY", () => true) ||
+      PROXY_VARIABLES.some((name) => isFromFile(name, (value) => value.includes("@"))),
     placeOfSetting: (key) => given(key) ?? path,
     isGiven: (key) => given(key) !== undefined,
     variable: (name) => environment[name] || undefined,
@@ -61,6 +66,9 @@ export function doctorPortsOf(request: DoctorRequest): DoctorPorts {
     },
   };
 }
+
+/** Those whose URL may hold a password. */
+const PROXY_VARIABLES = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
 
 /** Whether it exists but is not readable for everybody. */
 function isHidden(path: string): boolean {

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { AddressState } from "../../src/model/address.ts";
 import { begin, next } from "../../src/reconcile/machine.ts";
 import { type Memory, NOTHING_DONE } from "../../src/reconcile/state.ts";
-import { FRESH_MS } from "../../src/reconcile/bounds.ts";
+import { FRESH_MS, SLOWEST_LOOK_MS } from "../../src/reconcile/bounds.ts";
 import {
   after,
   type Answer,
@@ -185,6 +185,20 @@ describe("a claim that is refused", () => {
     expect(failure?.kind).toBe("held");
   });
 
+  test("of a pool says nothing about another address of it, which may have been claimed since", () => {
+    const goal = { ...POOL, target: OCCUPIED.target };
+    const { done } = play(goal, [
+      shows(first, second),
+      ...(["held", ...Array<Answer>(3).fill(shows(first, second))] as Answer[]),
+      shows(second),
+      "accepts",
+      shows(here(second)),
+      shows(here(second)),
+    ]);
+    expect(done.filter((what) => what === "take")).toEqual([]);
+    expect(done.filter((what) => what === "associate")).toHaveLength(2);
+  });
+
   test("is lost, each of them, until none of the pool is left", () => {
     const { done, failure } = play(POOL, [shows(first, second), "held", "held"]);
     expect(done).toEqual(["observe", "associate", "associate"]);
@@ -274,6 +288,10 @@ describe("an address that is here", () => {
     expect(end).toMatchObject({ change: "renewed" });
     const soon = play(goal, [slow, HERE_NOW, "accepts", HERE_NOW, HERE_NOW]);
     expect(soon.done.slice(0, 3)).toEqual(["observe", "observe", "associate"]);
+    // The machine was suspended meanwhile.
+    const ago = after(SLOWEST_LOOK_MS + 1, address(HERE));
+    const resumed = play(goal, [ago, HERE_NOW, "accepts", HERE_NOW, HERE_NOW]);
+    expect(resumed.end).toMatchObject({ change: "renewed" });
   });
 
   test("by a write of this run is held, however long ago that was", () => {
