@@ -212,7 +212,7 @@ async function prepare(builder: Builder): Promise<void> {
   );
 
   // What is lacking is not waited for.
-  await appendFile(root(CONF), "EIP_HEAL_DEADLINE=3s\n");
+  await appendFile(root(CONF), "EIP_HEAL_DEADLINE=5s\n");
   await retryAfter(builder.root, "2s");
   const note = (what: string) => `+/bin/sh -c 'echo ${what} >>/var/lib/tries'`;
   await writeFile(
