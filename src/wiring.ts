@@ -24,6 +24,7 @@ import {
   writeRecheckState,
   writeResult as writeResultIn,
 } from "./system/results.ts";
+import { readTextFile } from "./system/text-file.ts";
 
 /**
  * Our RuntimeDirectory=, which systemd names in RUNTIME_DIRECTORY if one of our units started this process. If another unit
@@ -94,7 +95,7 @@ export function contextOf(
     say,
     runtime,
     portsIn: (environment) => ({
-      ...awsIn(environment, version),
+      ...awsIn(environment, version, readTextFile),
       clock: systemClock,
       log,
       lastWrite: lastWriteIn(folder()),
@@ -104,7 +105,7 @@ export function contextOf(
     endRetries: async (signal) => (await import("./system/units.ts")).endRetries(signal),
     doctorPorts: async () => {
       const { doctorPortsOf } = await import("./system/doctor-ports.ts");
-      const aws = (environment: Environment) => awsIn(environment, version);
+      const aws = (environment: Environment) => awsIn(environment, version, readTextFile);
       return doctorPortsOf({ commandLine, configuration, processEnvironment, version, log, aws });
     },
     screen: async () => {

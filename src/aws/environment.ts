@@ -1,5 +1,4 @@
 /** Reads the standard AWS variables: endpoints, proxies, region, keys. They mean what they mean to the AWS CLI. */
-import { readFileSync } from "node:fs";
 import { Failure } from "../model/failure.ts";
 import { isRegion } from "../model/ids.ts";
 import { withoutPassword } from "../model/text.ts";
@@ -9,12 +8,15 @@ import { proxiesIn } from "./proxy.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
+export type ReadFile = (path: string) => string;
+
 /**
  * Reads and validates the variables.
  *
+ * @param readFile returns the content of a text file, or throws an error that says why it cannot be read
  * @throws Failure `misconfigured` for an invalid value
  */
-export function readAwsEnvironment(environment: Environment) {
+export function readAwsEnvironment(environment: Environment, readFile: ReadFile) {
   const isOn = (name: string) => /^true$/i.test(environment[name] ?? "");
   // As with the AWS CLI, this does not apply to the endpoint of instance metadata.
   const endpoints = isOn("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") ? {} : environment;
@@ -27,7 +29,7 @@ export function readAwsEnvironment(environment: Environment) {
     dualStack: isOn("AWS_USE_DUALSTACK_ENDPOINT"),
     fips: isOn("AWS_USE_FIPS_ENDPOINT"),
     proxyFor: proxiesIn(environment),
-    ca: certificatesOf(environment),
+    ca: certificatesOf(environment, readFile),
   };
 }
 
@@ -55,7 +57,7 @@ function endpointOf(service: "EC2" | "AUTO_SCALING", environment: Environment): 
 }
 
 /** The certificates, in PEM, that are trusted instead of the system's. */
-function certificatesOf(environment: Environment): string | undefined {
+function certificatesOf(environment: Environment, readFile: ReadFile): string | undefined {
   const file = environment["AWS_CA_BUNDLE"];
   if (!file) return undefined;
   const refuse = (why: string) =>
@@ -65,7 +67,7 @@ function certificatesOf(environment: Environment): string | undefined {
     });
   let text: string;
   try {
-    text = readFileSync(file, "utf8");
+    text = readFile(file);
   } catch (error) {
     throw refuse((error as Error).message);
   }

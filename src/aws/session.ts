@@ -16,7 +16,7 @@ import {
 } from "./self.ts";
 import type { ConnectOptions } from "./client.ts";
 import type { Target } from "../model/target.ts";
-import { type Environment, readAwsEnvironment } from "./environment.ts";
+import { type Environment, type ReadFile, readAwsEnvironment } from "./environment.ts";
 
 type Variables = ReturnType<typeof readAwsEnvironment>;
 
@@ -33,10 +33,11 @@ interface Shared {
  * AWS, for all attempts of a run.
  *
  * @param version of this program, for the user agent
+ * @param readFile see readAwsEnvironment
  * @throws Failure `misconfigured` for AWS variables with invalid values
  */
-export function awsIn(environment: Environment, version: string) {
-  const variables = readAwsEnvironment(environment);
+export function awsIn(environment: Environment, version: string, readFile: ReadFile) {
+  const variables = readAwsEnvironment(environment, readFile);
   const { metadataUrl, keys } = variables;
   const shared: Shared = {
     skew: { offsetMs: 0 },

@@ -6,6 +6,7 @@ import { Agent as HttpAgent, type AgentOptions, request } from "node:http";
 import { Agent as HttpsAgent } from "node:https";
 import { connect, type NetConnectOpts, type Socket } from "node:net";
 import { connect as connectTls, type ConnectionOptions } from "node:tls";
+import { hostOf, portOf } from "../model/url.ts";
 import { authorizationFor, type Proxy, ProxyRefusal } from "./proxy.ts";
 
 export interface ResettableAgents {
@@ -39,7 +40,9 @@ export function resettableAgents({
 }: Connecting = {}): ResettableAgents {
   const sockets = new Set<Socket>();
   const open = (options: object, proxy: Proxy | undefined): Socket => {
-    const socket = connect((proxy ? addressOf(proxy.url) : options) as NetConnectOpts);
+    const socket = connect(
+      (proxy ? { host: hostOf(proxy.url), port: portOf(proxy.url) } : options) as NetConnectOpts,
+    );
     sockets.add(socket);
     return socket.once("close", () => void sockets.delete(socket));
   };
@@ -47,7 +50,7 @@ export function resettableAgents({
   /** The connection to the proxy: with TLS if its URL is an https one. */
   const toProxy = (socket: Socket, { url }: Proxy): Socket =>
     url.protocol === "https:"
-      ? connectTls({ ...trusted, socket, servername: addressOf(url).host })
+      ? connectTls({ ...trusted, socket, servername: hostOf(url) })
       : socket;
   const plainProxy = endpoint === undefined ? undefined : proxyFor(new URL(endpoint));
 
@@ -100,11 +103,6 @@ interface Target {
   readonly port: number;
 }
 
-function addressOf(url: URL): Target {
-  const port = Number(url.port) || (url.protocol === "http:" ? 80 : 443);
-  return { host: url.hostname.replace(/^\[|\]$/g, ""), port };
-}
-
 function hostAndPort(host: string, port: number): string {
   return `${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
@@ -119,7 +117,7 @@ function hostAndPort(host: string, port: number): string {
 function tunnel(socket: Socket, proxy: Proxy, target: string): Promise<Socket> {
   const { promise, resolve, reject } = Promise.withResolvers<Socket>();
   const authorization = authorizationFor(proxy.url);
-  const asking = request({
+  const connectRequest = request({
     method: "CONNECT",
     path: target,
     headers: {
@@ -128,8 +126,8 @@ function tunnel(socket: Socket, proxy: Proxy, target: string): Promise<Socket> {
     },
     createConnection: () => socket,
   });
-  asking.once("error", reject);
-  asking.once("connect", ({ statusCode = 0 }) => {
+  connectRequest.once("error", reject);
+  connectRequest.once("connect", ({ statusCode = 0 }) => {
     if (statusCode === 200) {
       resolve(socket);
     } else {
@@ -138,10 +136,10 @@ function tunnel(socket: Socket, proxy: Proxy, target: string): Promise<Socket> {
     }
   });
   // Any status other than 200, and anything that is not an answer to CONNECT.
-  asking.once("response", ({ statusCode = 0 }) => {
+  connectRequest.once("response", ({ statusCode = 0 }) => {
     socket.destroy();
     reject(new ProxyRefusal(proxy, target, statusCode));
   });
-  asking.end();
+  connectRequest.end();
   return promise;
 }

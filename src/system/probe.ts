@@ -6,6 +6,7 @@ import { request as requestHttps } from "node:https";
 import { connect as connectTo } from "node:net";
 import { Failure } from "../model/failure.ts";
 import { errorCode, networkTrouble } from "../model/network-error.ts";
+import { hostOf, portOf } from "../model/url.ts";
 
 /** Milliseconds for each step. */
 const STEP_MS = 3_000;
@@ -101,9 +102,6 @@ function greet(
     return promise;
   });
 }
-
-const hostOf = (url: URL): string => url.hostname.replace(/^\[|\]$/g, "");
-const portOf = (url: URL): number => Number(url.port) || (url.protocol === "http:" ? 80 : 443);
 
 /** Limits work to STEP_MS, and throws every error as a Failure. */
 async function limited<T>(

@@ -1,6 +1,7 @@
 /** The variables of the AWS CLI that say where AWS is. Nothing is connected to. */
 import { expect, test } from "vitest";
 import { readAwsEnvironment } from "../../src/aws/environment.ts";
+import { readTextFile } from "../../src/system/text-file.ts";
 
 test("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS leaves those of services out, and not that of instance metadata", () => {
   const urls = {
@@ -8,11 +9,14 @@ test("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS leaves those of services out, and not 
     AWS_ENDPOINT_URL_EC2: "https://ec2.example",
     AWS_EC2_METADATA_SERVICE_ENDPOINT: "http://127.0.0.1:1",
   };
-  expect(readAwsEnvironment(urls)).toMatchObject({
+  expect(readAwsEnvironment(urls, readTextFile)).toMatchObject({
     ec2Url: "https://ec2.example",
     autoScalingUrl: "https://all.example",
   });
-  const ignoring = readAwsEnvironment({ ...urls, AWS_IGNORE_CONFIGURED_ENDPOINT_URLS: "true" });
+  const ignoring = readAwsEnvironment(
+    { ...urls, AWS_IGNORE_CONFIGURED_ENDPOINT_URLS: "true" },
+    readTextFile,
+  );
   expect(ignoring.ec2Url).toBeUndefined();
   expect(ignoring.autoScalingUrl).toBeUndefined();
   expect(ignoring.metadataUrl).toBe("http://127.0.0.1:1");
@@ -24,5 +28,5 @@ test.each([
   [{ AWS_REGION: "", AWS_DEFAULT_REGION: "eu-central-1" }, "eu-central-1"],
   [{}, undefined],
 ])("%o", (environment, region) => {
-  expect(readAwsEnvironment(environment).region).toBe(region);
+  expect(readAwsEnvironment(environment, readTextFile).region).toBe(region);
 });

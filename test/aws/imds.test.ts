@@ -5,6 +5,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { openMetadata } from "../../src/aws/imds.ts";
 import { readIdentity, readInstance } from "../../src/aws/self.ts";
 import { awsIn } from "../../src/aws/session.ts";
+import { readTextFile } from "../../src/system/text-file.ts";
 import { Failure } from "../../src/model/failure.ts";
 
 const many = (count: number, row: (n: number) => string) =>
@@ -119,7 +120,9 @@ async function reading<T>(
   }
 }
 const sessionAt = (url: string) =>
-  awsIn({ AWS_EC2_METADATA_SERVICE_ENDPOINT: url }, "0").open(new AbortController().signal);
+  awsIn({ AWS_EC2_METADATA_SERVICE_ENDPOINT: url }, "0", readTextFile).open(
+    new AbortController().signal,
+  );
 const ALL = { ...LEAVES, "dynamic/instance-identity/document": JSON.stringify(DOCUMENT) };
 
 describe("what is asked", () => {

@@ -14,6 +14,9 @@ import { doctor } from "./checkup.ts";
 const files = mkdtempSync(join(tmpdir(), "eip-heal-proxy-"));
 const authority = await makeAuthority(files);
 const tls = await authority.issue("localhost");
+// Nobody writes into it: to read it is to wait for ever.
+const FIFO = join(files, "fifo");
+spawnSync("mkfifo", [FIFO]);
 afterAll(() => rmSync(files, { recursive: true }));
 
 const isThere = spawnSync("tinyproxy", ["-v"]).status === 0;
@@ -278,6 +281,8 @@ describe("by a proxy", unless(absent), () => {
 test.each([
   ["AWS_CA_BUNDLE", "/nonexistent/ca.pem"],
   ["AWS_CA_BUNDLE", "/etc/hostname"],
+  ["AWS_CA_BUNDLE", "/"],
+  ["AWS_CA_BUNDLE", FIFO],
   ["HTTPS_PROXY", "socks5://127.0.0.1:1080"],
 ])("%s=%s is refused", (variable, value) =>
   scenario({}, async (scene) => {

@@ -11,6 +11,7 @@ import { roleCredentials } from "../../src/aws/credentials.ts";
 import { connectApi } from "../../src/aws/ec2-api.ts";
 import { ec2Over } from "../../src/aws/ec2.ts";
 import { awsIn } from "../../src/aws/session.ts";
+import { readTextFile } from "../../src/system/text-file.ts";
 import { type Metadata, openMetadata } from "../../src/aws/imds.ts";
 import { readIdentity, readInstance, readSpotAction } from "../../src/aws/self.ts";
 import { HOLD_MS } from "../../src/reconcile/bounds.ts";
@@ -318,7 +319,7 @@ describe("whole runs", () => {
           const startedAt = performance.now();
           const outcome = await heal(
             read.settings,
-            { ...awsIn(environment, "0"), clock, log, lastWrite: NO_WRITES },
+            { ...awsIn(environment, "0", readTextFile), clock, log, lastWrite: NO_WRITES },
             {},
             new AbortController().signal,
           );

@@ -5,6 +5,7 @@
  */
 import { beforeAll, describe, expect, test } from "vitest";
 import { awsIn } from "../../src/aws/session.ts";
+import { readTextFile } from "../../src/system/text-file.ts";
 import { resultRecord } from "../../src/report/report.ts";
 import { readSettings } from "../../src/config/read.ts";
 import { heal } from "../../src/run/heal.ts";
@@ -208,7 +209,7 @@ function run(environment: Readonly<Record<string, string>>, hasHook: boolean): P
   const { settings } = read;
   const log = { warn: () => {}, debug: () => {} };
   const lastWrite = { read: () => undefined, record: () => {} };
-  const ports = { ...awsIn(environment, "0"), clock, log, lastWrite };
+  const ports = { ...awsIn(environment, "0", readTextFile), clock, log, lastWrite };
   const stop = new AbortController().signal;
   const work = () => heal(settings, ports, {}, stop);
   const hook = { name: HOOK, deadlineMs: settings.deadlineMs, dryRun: false };

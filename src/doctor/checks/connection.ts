@@ -3,6 +3,7 @@ import { seconds } from "../../model/duration.ts";
 import { OWN_CODE, Failure, lacksPermission } from "../../model/failure.ts";
 import { isIpv4 } from "../../model/ids.ts";
 import { egressHint } from "../../model/network-error.ts";
+import { hostOf } from "../../model/url.ts";
 import type { Endpoint } from "../../run/ports.ts";
 import { failing, ok } from "../runner.ts";
 import { permissionOf, type Checks, type CheckContext } from "../context.ts";
@@ -25,7 +26,7 @@ export function checkConnection({
       const endpoints = await session.endpoints(self);
       const results = await Promise.allSettled(
         endpoints.map(async (endpoint) => {
-          const host = wayOf(endpoint).hostname.replace(/^\[|\]$/g, "");
+          const host = hostOf(wayOf(endpoint));
           const addresses =
             isIpv4(host) || host.includes(":") ? [host] : await ports.network.resolve(host, signal);
           return { endpoint, addresses };
