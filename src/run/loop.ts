@@ -64,8 +64,9 @@ export async function reconcile(
   let hasAsked = false;
   try {
     for (;;) {
-      // A hold that has begun is finished even past the deadline: the address is here, and only has to be confirmed.
-      context.defer(state.phase.at === "holding");
+      // A hold that has begun is finished even past the deadline: the address is here, and only has to be confirmed. So is
+      // what follows from its end, unless that is another request to EC2.
+      if (effect.do !== "end" && effect.do !== "fail") context.defer(state.phase.at === "holding");
       for (const line of state.warnings) log.warn(line);
       if (!hasAsked && dependsOnService(effect)) {
         hasAsked = true;

@@ -83,9 +83,11 @@ export async function retry<T>(
     try {
       return { done: await attempt(), tries };
     } catch (error) {
-      if (signal.aborted) return interrupted(written());
-      if (!(error instanceof Failure)) throw error;
-      last = error;
+      const failure = error instanceof Failure ? error : undefined;
+      const isAnswer = failure !== undefined && !stop.aborted && wasAnswered(failure);
+      if (signal.aborted && !isAnswer) return interrupted(written());
+      if (failure === undefined) throw error;
+      last = failure;
     }
 
     const now = clock.now();
@@ -113,6 +115,14 @@ export async function retry<T>(
       return interrupted("no");
     }
   }
+}
+
+/**
+ * Whether AWS has answered, so that the failure is the cause even past the deadline: a hold is finished then, and may show
+ * that another instance has the address.
+ */
+function wasAnswered({ kind }: Failure): boolean {
+  return kind !== "unreachable" && kind !== "throttled";
 }
 
 /** Performs one step: logs it, and adds its name to the failures that it throws. */

@@ -34,6 +34,7 @@ const SETTINGS = { EIP_HEAL_ALLOCATION_ID: ALLOCATION };
 const IS_FREE = observed(address(NOBODY));
 const IS_HERE = observed(address(HERE));
 const WITH_OLDER = observed(address(other("running", -60)));
+const LOAD_BALANCER = { kind: "other", what: "a load balancer" } as const;
 const FACTS = {
   instanceId: ME,
   region: "us-east-1",
@@ -244,6 +245,20 @@ describe("an address that may be here when time is up", () => {
     const late = { ...SETTINGS, EIP_HEAL_DEADLINE: "3s" };
     const { outcome } = await play({ observe, associate: () => {} }, { settings: late });
     expect(outcome).toMatchObject({ end: "settled", change: "taken", ms: 6_000 });
+  });
+
+  test.each([
+    ["a newer instance", address(other("running", 60)), EXIT.UNAVAILABLE],
+    ["something it must not be taken from", address(LOAD_BALANCER), EXIT.CONFIG],
+    ["an instance that may keep it for now", address(other("unrecognized", -60)), EXIT.TEMPFAIL],
+  ])("is lost to %s in a hold past the deadline: that is the cause", async (_, lost, status) => {
+    const late = { ...SETTINGS, EIP_HEAL_DEADLINE: "3s" };
+    // Once more it is asked whether this instance is about to be interrupted.
+    const script = { observe: inTurn(IS_HERE, observed(lost)), spotAction: () => undefined };
+    const sent = { at: -1_000, wroteThisBoot: true };
+    const { outcome } = await play(script, { settings: late, sent });
+    expect(outcome).toMatchObject({ end: "failed", status, isPlaced: false, ms: 6_000 });
+    expect(outcome).toHaveProperty("failure.message", expect.not.stringMatching(/the deadline/));
   });
 });
 

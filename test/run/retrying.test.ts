@@ -25,7 +25,12 @@ interface Play {
 }
 
 /** What each attempt comes to, and how long it takes; the last one again and again. */
-type Attempt = { readonly comesTo: Failure | Error | "done"; readonly takes?: number };
+type Attempt = {
+  readonly comesTo: Failure | Error | "done";
+  readonly takes?: number;
+  /** It is not ended by the signal. */
+  readonly goesOn?: true;
+};
 
 async function play(attempts: readonly Attempt[], options: Play = {}) {
   const { deadlineMs = 600_000, stopAt, last, written = "no", wasWaitedOut = false } = options;
@@ -47,11 +52,13 @@ async function play(attempts: readonly Attempt[], options: Play = {}) {
   if (stopAt !== undefined) void time.sleep(stopAt).then(() => stop.abort(SIGTERM));
   const attempt = async () => {
     context.step = "looking";
-    const { comesTo, takes = 0 } = attempts[
-      Math.min(begunAt.length, attempts.length - 1)
-    ] as Attempt;
+    const {
+      comesTo,
+      takes = 0,
+      goesOn,
+    } = attempts[Math.min(begunAt.length, attempts.length - 1)] as Attempt;
     begunAt.push(clock.now());
-    if (takes > 0) await clock.sleep(takes, signal);
+    if (takes > 0) await clock.sleep(takes, goesOn ? new AbortController().signal : signal);
     if (comesTo === "done") return comesTo;
     throw comesTo;
   };
@@ -136,6 +143,20 @@ describe("time that is up in the middle of an attempt", () => {
   test("is the cause where a write since may have done away with what was there", async () => {
     const { ended } = await play(late, { deadlineMs: 10_000, written: "perhaps" });
     expect(ended).toMatchObject({ failure: { kind: "unreachable" }, status: EXIT.TEMPFAIL });
+  });
+
+  test("is not the cause where AWS has answered after it, which a hold waits for", async () => {
+    const after = (comesTo: Failure, stopAt?: number) =>
+      play([{ comesTo, takes: 6_000, goesOn: true }], {
+        deadlineMs: 3_000,
+        ...(stopAt !== undefined && { stopAt }),
+      });
+    const yielded = failure("yielded");
+    const answered = await after(yielded);
+    expect(answered.ended).toEqual({ failure: yielded, status: EXIT.UNAVAILABLE, tries: 1 });
+    const silent = await after(failure("unreachable"));
+    expect(silent.ended).toHaveProperty("failure.message", expect.stringMatching(/^the deadline/));
+    expect((await after(yielded, 2_000)).ended).toHaveProperty("stopped");
   });
 
   test("hides no failure that came with it: what is thrown then is the signal's", async () => {
