@@ -2,7 +2,7 @@
 import { basename } from "node:path";
 import manifest from "../package.json" with { type: "json" };
 import { awsIn } from "./aws/session.ts";
-import type { Environment } from "./config/configuration.ts";
+import type { Environment } from "./model/environment.ts";
 import type { CommandLine, Completion, Context, Runtime } from "./commands/command.ts";
 import { COMMANDS } from "./commands/index.ts";
 import { afterWriting } from "./commands/outcome.ts";

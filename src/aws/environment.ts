@@ -1,12 +1,11 @@
 /** Reads the standard AWS variables: endpoints, proxies, region, keys. They mean what they mean to the AWS CLI. */
+import type { Environment } from "../model/environment.ts";
 import { Failure } from "../model/failure.ts";
 import { isRegion } from "../model/ids.ts";
 import { withoutPassword } from "../model/text.ts";
 import { environmentCredentials } from "./credentials.ts";
 import { metadataEndpoint } from "./imds.ts";
 import { proxiesIn } from "./proxy.ts";
-
-export type Environment = Readonly<Record<string, string | undefined>>;
 
 export type ReadFile = (path: string) => string;
 

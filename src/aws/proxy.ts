@@ -2,10 +2,9 @@
  * Chooses the proxy for a request as the AWS CLI does: by the variables in lower and upper case, with the rules of Python's
  * urllib.request (getproxies_environment, proxy_bypass_environment), which botocore uses.
  */
+import type { Environment } from "../model/environment.ts";
 import { Failure } from "../model/failure.ts";
 import { withoutPassword } from "../model/text.ts";
-
-type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface Proxy {
   readonly url: URL;

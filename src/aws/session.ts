@@ -16,7 +16,8 @@ import {
 } from "./self.ts";
 import type { ConnectOptions } from "./client.ts";
 import type { Target } from "../model/target.ts";
-import { type Environment, type ReadFile, readAwsEnvironment } from "./environment.ts";
+import { type ReadFile, readAwsEnvironment } from "./environment.ts";
+import type { Environment } from "../model/environment.ts";
 
 type Variables = ReturnType<typeof readAwsEnvironment>;
 

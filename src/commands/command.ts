@@ -1,9 +1,11 @@
 /** The types of a command: its row in the table, what it is given, and what it returns. */
-import type { Configuration, Environment } from "../config/configuration.ts";
+import type { Configuration } from "../config/configuration.ts";
+import type { Environment } from "../model/environment.ts";
 import type { DoctorPorts } from "../doctor/ports.ts";
 import type { ExitStatus } from "../model/failure.ts";
 import type { Unit } from "../model/unit.ts";
 import type { LastResult, RecheckState } from "../reconcile/drift.ts";
+import type { Result } from "../reconcile/precedence.ts";
 import type { Line } from "../report/report.ts";
 import type { Screen } from "../report/screen.ts";
 import type { Aws, HealPorts, SharedResult } from "../run/ports.ts";
@@ -23,14 +25,6 @@ export interface CommandLine {
 
 /** Options by name: for a boolean option whether it was given, for another one its value. */
 export type Options = Readonly<Record<string, boolean | string>>;
-
-/** The content of the result files in /run/eip-heal. */
-export interface Result {
-  /** Of result.json. */
-  readonly record: Readonly<Record<string, unknown>>;
-  /** Of the file `env`; undefined: there is to be none. */
-  readonly variables: Readonly<Record<string, string>> | undefined;
-}
 
 /** How a command ended. wiring.ts writes the result files, publish.ts prints the rest. */
 export interface Completion {
@@ -126,6 +120,8 @@ export interface CommandRow {
   readonly options: OptionTable;
   /** Whether it reads the settings; each setting is then an option too. */
   readonly hasSettings: boolean;
+  /** Whether it logs notices about the settings. A recheck, for one, would log them every minute. */
+  readonly logsNotices?: true;
   /** The systemd unit that runs it. */
   readonly unit?: string;
   readonly load: () => Promise<{ readonly run: Run<Options> }>;

@@ -34,6 +34,7 @@ export const COMMANDS: readonly CommandRow[] = [
       ...VERBOSE,
     },
     hasSettings: true,
+    logsNotices: true,
     unit: HEAL_UNIT,
     load: () => Promise.resolve(heal),
   }),
@@ -136,6 +137,7 @@ export const COMMANDS: readonly CommandRow[] = [
       "Problems are reported as a heal reports them. AWS is not asked and nothing is changed; the exit status is 0, 64 or 78.",
     options: { ...CONFIG, ...VERBOSE },
     hasSettings: true,
+    logsNotices: true,
     load: () => import("./check-config.ts"),
   }),
   command({

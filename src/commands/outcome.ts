@@ -2,7 +2,7 @@
 import { EXIT, type Failure } from "../model/failure.ts";
 import type { Outcome } from "../model/outcome.ts";
 import { HEAL_UNIT } from "../reconcile/drift.ts";
-import { isReleased, type ResultWrite } from "../reconcile/precedence.ts";
+import { isReleased, type Result, type ResultWrite } from "../reconcile/precedence.ts";
 import { loggedToConsole } from "../reconcile/repeated.ts";
 import {
   DOCTOR,
@@ -12,7 +12,7 @@ import {
   resultRecord,
   resultVariables,
 } from "../report/report.ts";
-import type { Completion, Context, Result } from "./command.ts";
+import type { Completion, Context } from "./command.ts";
 
 type OutcomeContext = Pick<Context, "clock" | "runtime">;
 

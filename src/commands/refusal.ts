@@ -1,6 +1,6 @@
 /** A command that cannot start because its settings or the AWS variables are invalid. */
 import { sentenceOf, sentenceOfNotice } from "../config/problem.ts";
-import type { Environment } from "../config/configuration.ts";
+import type { Environment } from "../model/environment.ts";
 import type { Settings } from "../config/settings.ts";
 import { EXIT, type ExitStatus, Failure } from "../model/failure.ts";
 import { RECHECK_UNIT } from "../reconcile/drift.ts";
@@ -29,8 +29,7 @@ export function begin({ commandLine, configuration, log, portsIn }: Context): Be
     return { problems: problems.map(sentenceOf), ...rest };
   }
   const { settings, environment, notices = [] } = configuration;
-  // A recheck would log them every minute.
-  const logsNotices = ["heal", "check-config"].includes(commandLine.command.name);
+  const { logsNotices = false } = commandLine.command;
   for (const notice of logsNotices ? notices : []) log.warn(sentenceOfNotice(notice));
   try {
     return { settings, environment, ports: portsIn(environment) };

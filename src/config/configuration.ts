@@ -1,9 +1,8 @@
 /** The configuration of a command, or what is wrong with it. */
+import type { Environment } from "../model/environment.ts";
 import type { ExitStatus } from "../model/failure.ts";
 import type { Notice, Problem } from "./problem.ts";
 import type { Settings } from "./settings.ts";
-
-export type Environment = Readonly<Record<string, string | undefined>>;
 
 export type Configuration =
   | {

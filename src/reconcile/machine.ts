@@ -266,10 +266,10 @@ function onSettled(state: State, seen: TimedObservation, address: AddressState, 
   }
   // Measured at `askedAt`, not `now`: a slow answer may show the state when EC2 was asked.
   const isRecent = lastWriteAt !== undefined && seen.askedAt - lastWriteAt < SUSPECT_MS;
-  const isDenied =
+  const isMissingInMetadata =
     publicIp !== undefined && publicIp !== goal.target.publicIp && address.isForeign !== true;
   const isHeld = seen.askedAt - shownSince >= HOLD_MS;
-  if (!isHeld && !goal.dryRun && (write !== undefined || isRecent || isDenied)) {
+  if (!isHeld && !goal.dryRun && (write !== undefined || isRecent || isMissingInMetadata)) {
     const step = `holding ${nameAddress(allocationId, publicIp)}`;
     return sleep({ ...state, phase: { at: "holding" } }, shownSince + HOLD_MS - now, step);
   }
@@ -295,8 +295,8 @@ function prepare(state: State, intent: Intent, now: number): Step {
 
   const by = { allocationId, ...(publicIp !== undefined && { publicIp }) };
   // If it may be displaced anyway, and the role may describe addresses, the observation after the write tells what it was.
-  const isToldLater = publicIp !== undefined && intent.seen.direct && !refusal;
-  if (mayDisplace && !dryRun && isToldLater) {
+  const isShownLater = publicIp !== undefined && intent.seen.direct && !refusal;
+  if (mayDisplace && !dryRun && isShownLater) {
     return commit(state, intent, { publicIp: ipAtTarget, by }, now);
   }
   if (attempt.identified === undefined) {

@@ -7,6 +7,14 @@
  */
 import type { LastResult } from "./drift.ts";
 
+/** The content of the result files in /run/eip-heal. */
+export interface Result {
+  /** Of result.json. */
+  readonly record: Readonly<Record<string, unknown>>;
+  /** Of the file `env`; undefined: there is to be none. */
+  readonly variables: Readonly<Record<string, string>> | undefined;
+}
+
 /** What became of a result that was to be recorded; `isEnvTrue`: the file `env` agrees with that result. */
 export type ResultWrite = { readonly isEnvTrue: boolean } & (
   | { readonly is: "written" }

@@ -1,6 +1,7 @@
 /** Gives doctor access to this machine. */
 import { existsSync, realpathSync, statSync } from "node:fs";
-import type { Configuration, Environment } from "../config/configuration.ts";
+import type { Configuration } from "../config/configuration.ts";
+import type { Environment } from "../model/environment.ts";
 import { SETTINGS } from "../config/settings.ts";
 import type { Configured, DoctorPorts } from "../doctor/ports.ts";
 import type { Aws, Ports } from "../run/ports.ts";

@@ -3,7 +3,8 @@ import { parseEnvironmentFile } from "../config/environment-file.ts";
 import { atMost, type Problem } from "../config/problem.ts";
 import { EXIT } from "../model/failure.ts";
 import { isMac } from "../model/ids.ts";
-import type { Configuration, Environment } from "../config/configuration.ts";
+import type { Configuration } from "../config/configuration.ts";
+import type { Environment } from "../model/environment.ts";
 import { readSettings, type SettingsResult } from "../config/read.ts";
 import { readTextFile, Unreadable } from "./text-file.ts";
 

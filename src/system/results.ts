@@ -21,18 +21,12 @@ import {
 import { join } from "node:path";
 import { jsonOf } from "../model/text.ts";
 import { type LastResult, type RecheckState, NO_RECHECKS } from "../reconcile/drift.ts";
-import { isReleased, type ResultWrite } from "../reconcile/precedence.ts";
+import { isReleased, type Result, type ResultWrite } from "../reconcile/precedence.ts";
 import type { LastWrite } from "../run/ports.ts";
 import { withLock } from "./lock.ts";
 
 /** Bytes; a longer file is not ours. */
 const MAX_BYTES = 1_048_576;
-
-/** The content of result.json, and of `env` if the address is here. */
-interface Result {
-  readonly record: Readonly<Record<string, unknown>>;
-  readonly variables: Readonly<Record<string, string>> | undefined;
-}
 
 /**
  * The runtime folder. It is never created here: with DynamicUser= systemd creates it as a link to /run/private/eip-heal, and

@@ -1,8 +1,7 @@
 /** Standard output as a screen: its width, its capabilities, and a progress line at the bottom. */
+import type { Environment } from "../model/environment.ts";
 import type { Screen } from "../report/screen.ts";
 import { write } from "./output.ts";
-
-type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Describes standard output. `live`: a progress line can be shown. */
 export function screenOf(environment: Environment): Screen & { readonly live: boolean } {
