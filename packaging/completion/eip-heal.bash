@@ -4,8 +4,8 @@
 _eip_heal() {
 	local current=$2 previous=$3 command='' words word i
 	local commands='heal recheck release status doctor policy check-config help version'
-	local settings='--allocation-id --tag --pool --pool-tag --pool-takeover --takeover --displace --interface
-		--private-ip --deadline --optional --lifecycle-hook --log-level'
+	local settings='--allocation-id --address-tag --tag --pool --pool-tag --pool-takeover --takeover
+		--displace --interface --private-ip --deadline --optional --lifecycle-hook --log-level'
 	local everywhere='--version --help'
 	COMPREPLY=()
 
@@ -32,7 +32,8 @@ _eip_heal() {
 	--optional) words='yes no' ;;
 	--log-level) words='error warn info debug' ;;
 	# Only the machine's owner knows these.
-	--allocation-id | --pool | --private-ip | --lifecycle-hook | --region | --account | --vpc | --group)
+	--allocation-id | --address-tag | --pool | --private-ip | --lifecycle-hook | --region | --account | --vpc | \
+				--group)
 		return
 		;;
 	*)
@@ -40,9 +41,9 @@ _eip_heal() {
 		for ((i = 1; i < COMP_CWORD; i++)); do
 			word=${COMP_WORDS[i]}
 			case $word in
-			--config | --allocation-id | --tag | --pool | --pool-tag | --pool-takeover | --takeover | --displace | \
-				--interface | --private-ip | --deadline | --optional | --lifecycle-hook | --log-level | --region | --account | \
-				--vpc | --group)
+			--config | --allocation-id | --address-tag | --tag | --pool | --pool-tag | --pool-takeover | --takeover | \
+				--displace | --interface | --private-ip | --deadline | --optional | --lifecycle-hook | --log-level | --region | \
+				--account | --vpc | --group)
 				[[ ${COMP_WORDS[i + 1]} == '=' ]] && ((i += 1))
 				((i += 1))
 				;;

@@ -9,7 +9,7 @@ function __eip_heal_command
             continue
         end
         switch $word
-            case --config --allocation-id --tag --pool --pool-tag --pool-takeover --takeover --displace --interface --private-ip --deadline --optional --lifecycle-hook --log-level --region --account --vpc --group
+            case --config --allocation-id --address-tag --tag --pool --pool-tag --pool-takeover --takeover --displace --interface --private-ip --deadline --optional --lifecycle-hook --log-level --region --account --vpc --group
                 set is_value yes
             case '-*'
             case '*'
@@ -41,9 +41,10 @@ complete -c eip-heal -n '__eip_heal_is heal recheck release status doctor policy
 complete -c eip-heal -n '__eip_heal_is heal' -l dry-run -d 'say what would be done, change nothing'
 complete -c eip-heal -n '__eip_heal_is heal recheck release status doctor' -l json -d 'print the result as JSON on standard output'
 complete -c eip-heal -n '__eip_heal_is heal recheck release status doctor policy check-config' -l verbose -d 'log each step; the same as --log-level debug'
-complete -c eip-heal -n '__eip_heal_is heal recheck release status doctor policy check-config' -l allocation-id -x -d 'the address; overrides the instance tag'
+complete -c eip-heal -n '__eip_heal_is heal recheck release status doctor policy check-config' -l allocation-id -x -d 'the address, by allocation id or public IPv4; overrides the instance tag'
+complete -c eip-heal -n '__eip_heal_is heal recheck release status doctor policy check-config' -l address-tag -x -d 'tag of the address, which no other address has'
 complete -c eip-heal -n '__eip_heal_is heal recheck release status doctor policy check-config' -l tag -x -a 'allocation-id' -d 'instance tag that holds the allocation id'
-complete -c eip-heal -n '__eip_heal_is heal recheck release status doctor policy check-config' -l pool -x -d 'tag of the addresses of a pool'
+complete -c eip-heal -n '__eip_heal_is heal recheck release status doctor policy check-config' -l pool -x -d 'a pool: tag of its addresses, or a list of them'
 complete -c eip-heal -n '__eip_heal_is heal recheck release status doctor policy check-config' -l pool-tag -x -a 'eip-pool' -d 'instance tag that names the pool'
 complete -c eip-heal -n '__eip_heal_is heal recheck release status doctor policy check-config' -l pool-takeover -x -a 'no oldest' -d 'may it take from the oldest running instance of a full pool'
 complete -c eip-heal -n '__eip_heal_is heal recheck release status doctor policy check-config' -l takeover -x -a 'never if-gone newest always' -d 'when to take the address from another instance'

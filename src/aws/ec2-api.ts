@@ -113,7 +113,8 @@ export function connectApi(options: ConnectOptions): ConnectedApi {
           });
           return listed("DescribeAddresses", (await client.send(command, limits)).Addresses);
         },
-        filter.startsWith("tag:") ? POOL_MAX_BYTES : ONE_MAX_BYTES,
+        // A public IP is looked for with the one that it displaces.
+        filter.startsWith("tag:") || values.length > 2 ? POOL_MAX_BYTES : ONE_MAX_BYTES,
       ),
 
     async describeInstances(filter, values) {

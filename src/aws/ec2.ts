@@ -3,11 +3,13 @@ import {
   type AddressState,
   type DesiredAddress,
   type ElasticIp,
+  type FixedAddress,
   type Holder,
   type HolderInstance,
   type InstanceFacts,
   type InstanceState,
   type Observation,
+  type Pool,
   isAt,
   isFree,
   isHeldBySelf,
@@ -17,9 +19,19 @@ import type { Target } from "../model/target.ts";
 import type { Question } from "../reconcile/state.ts";
 import { GROUP_TAG, type Instance } from "../model/instance.ts";
 import type { Address, Instance as Ec2Instance, NetworkInterface } from "@aws-sdk/client-ec2";
-import { AWS_CODE, EXIT, Failure } from "../model/failure.ts";
+import { AWS_CODE, Failure } from "../model/failure.ts";
 import { isAllocationId, isInstanceId, isInterfaceId, isIpv4, isZone } from "../model/ids.ts";
-import { allowing } from "../model/permission.ts";
+import { nearest } from "../model/nearest.ts";
+import {
+  ambiguous,
+  cannotBeFound,
+  type Filter,
+  filterFor,
+  filtersFor,
+  isDesired,
+  notFound,
+  similarIps,
+} from "./finding.ts";
 
 /** The calls of the EC2 API that are used. They throw Failures. */
 export interface Ec2Api {
@@ -85,10 +97,7 @@ export function ec2Over(
   outage: Outage = { isOn: false },
 ) {
   /** DescribeAddresses; undefined if the role does not allow it. */
-  async function describeAddresses(
-    filter: string,
-    values: readonly string[],
-  ): Promise<Address[] | undefined> {
+  async function describeAddresses(...[filter, values]: Filter): Promise<Address[] | undefined> {
     if (denied.has("DescribeAddresses")) return undefined;
     try {
       return await api.describeAddresses(filter, values);
@@ -239,7 +248,7 @@ export function ec2Over(
   }
 
   async function observeAddress(
-    allocationId: string,
+    desired: FixedAddress,
     target: Target,
     question: Question,
   ): Promise<Observation> {
@@ -251,11 +260,13 @@ export function ec2Over(
     asked?.catch(() => {});
     const rows =
       displaced === undefined
-        ? await describeAddresses("allocation-id", [allocationId])
+        ? await describeAddresses(...filterFor(desired))
         : await describeAddresses("public-ip", [displaced.by, displaced.publicIp]);
     if (rows !== undefined) {
-      const row = rows.find(({ AllocationId }) => AllocationId === allocationId);
-      if (row === undefined) throw unknownAllocation(allocationId);
+      const found = rows.filter((one) => isDesired(one, desired));
+      const [row] = found;
+      if (row === undefined) throw await missing(desired, target);
+      if (desired.kind === "tagged" && found.length > 1) throw ambiguous(desired, found, api.host);
       const elasticIp =
         displaced &&
         elasticIn(rows, displaced.publicIp, (one) => !one.AssociationId || isOn(one, target));
@@ -266,6 +277,8 @@ export function ec2Over(
       };
     }
 
+    if (desired.kind !== "address") throw cannotBeFound(desired.kind, api.host);
+    const { allocationId } = desired;
     const [holder] = await api.describeInstances(
       "network-interface.addresses.association.allocation-id",
       [allocationId],
@@ -282,20 +295,16 @@ export function ec2Over(
     };
   }
 
-  async function observePool(key: string, value: string, question: Question): Promise<Observation> {
-    const found = await describeAddresses(`tag:${key}`, [value]);
-    if (found === undefined) {
-      throw new Failure("denied", {
-        request: `ec2:DescribeAddresses at ${api.host}`,
-        why: "not allowed: ec2:DescribeAddresses, and without it the addresses of a pool cannot be found",
-        remedy: allowing("ec2:DescribeAddresses"),
-        code: AWS_CODE.unauthorized,
-      });
-    }
-    // In filter values * and ? are wildcards, so the tags are compared again.
-    const rows = found.filter(({ Tags = [] }) =>
-      Tags.some((tag) => tag.Key === key && tag.Value === value),
+  async function observePool(pool: Pool, question: Question): Promise<Observation> {
+    const answers = await Promise.all(
+      filtersFor(pool).map((filter) => describeAddresses(...filter)),
     );
+    const found = answers.flatMap((answer) => {
+      if (answer === undefined) throw cannotBeFound("pool", api.host);
+      return answer.filter((one) => isDesired(one, pool));
+    });
+    // An address may be listed by both of its names.
+    const rows = [...new Map(found.map((one) => [one.AllocationId, one])).values()];
     const addresses = rows.map(addressOf);
     // The other holders only matter if neither an address of our own nor a free one can be used.
     const enough = addresses.some(
@@ -306,14 +315,20 @@ export function ec2Over(
     return { ...facts, direct: true };
   }
 
-  function unknownAllocation(allocationId: string): Failure {
-    return new Failure("not-yet", {
-      request: `ec2:DescribeAddresses at ${api.host}`,
-      why: `no address ${allocationId} in ${self.region}`,
-      remedy: "is it released, in another region or in another account?",
-      code: AWS_CODE.unknownAllocation,
-      permanentStatus: EXIT.CONFIG,
-    });
+  /** The failure if EC2 does not show the address. For a public IP it says what is probably meant. */
+  async function missing(desired: FixedAddress, { publicIp: own }: Target): Promise<Failure> {
+    const fail = (meant?: string) => notFound(desired, api.host, self.region, meant);
+    if (desired.kind !== "public-ip") return fail();
+    const { publicIp } = desired;
+    if (publicIp === own) {
+      return fail("EC2 has assigned it to this instance by itself, and takes it back");
+    }
+    const similar = (await describeAddresses("public-ip", similarIps(publicIp))) ?? [];
+    const known = similar.flatMap(({ PublicIp }) =>
+      PublicIp !== undefined && isIpv4(PublicIp) ? [PublicIp] : [],
+    );
+    const near = nearest(publicIp, known);
+    return fail(near && `did you mean ${near}?`);
   }
 
   return {
@@ -338,8 +353,8 @@ export function ec2Over(
       question: Question = ALL,
     ): Promise<Observation> =>
       desired.kind === "pool"
-        ? observePool(desired.key, desired.value, question)
-        : observeAddress(desired.allocationId, target, question),
+        ? observePool(desired, question)
+        : observeAddress(desired, target, question),
 
     async elasticIpAt(target: Target & { publicIp: string }): Promise<ElasticIp | undefined> {
       const { publicIp } = target;

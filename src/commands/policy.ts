@@ -15,7 +15,7 @@ import {
   explanationOf,
   type PolicyInput,
 } from "../iam/policy.ts";
-import type { Settings } from "../config/settings.ts";
+import { namedBySetting, type Settings } from "../config/settings.ts";
 import { desiredAddress, tagsToRead } from "../run/desired.ts";
 import { withStep, deadlineSignal, type RunContext } from "../run/retrying.ts";
 import type { Session } from "../run/ports.ts";
@@ -109,17 +109,17 @@ async function instanceDetails(
   }
 }
 
-function namedAddresses({ allocationId, pool }: Settings): PolicyInput["addresses"] {
-  if (allocationId !== undefined) return { kind: "address", allocationId };
-  if (pool !== undefined) return { kind: "pool", ...pool };
-  throw unnamed("the settings name no address");
+function namedAddresses(settings: Settings): PolicyInput["addresses"] {
+  const named = namedBySetting(settings);
+  if (named === undefined) throw unnamed("the settings name no address");
+  return named.desired;
 }
 
 /** The failure if no address is named: a policy for every address has to be asked for explicitly. */
 function unnamed(why: string): Failure {
   return new Failure("misconfigured", {
     why: `for which address? ${why}`,
-    remedy: "name it by --allocation-id or --pool, or take --any",
+    remedy: "name it by --allocation-id, --address-tag or --pool, or take --any",
   });
 }
 

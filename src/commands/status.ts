@@ -7,7 +7,7 @@ import { decide, type Decision, whyInterrupted, whyNotInService } from "../recon
 import { UNKNOWN_FOR_MS } from "../reconcile/bounds.ts";
 import { EXIT, type ExitStatus, Failure } from "../model/failure.ts";
 import { statusOf } from "../reconcile/retry.ts";
-import { type Choice, choose } from "../reconcile/pool.ts";
+import { type Choice, choose, whyNoneOf } from "../reconcile/pool.ts";
 import {
   HEAL_UNIT,
   type LastResult,
@@ -194,7 +194,11 @@ async function look(context: RunContext): Promise<Found> {
               address: first,
               decision: decide(target, self.zone, first, settings.takeover, UNKNOWN_FOR_MS),
             };
-      if (choice.address === undefined) return away(EXIT.TEMPFAIL, choice.why);
+      if (choice.address === undefined) {
+        const why =
+          desired.kind === "pool" ? whyNoneOf(desired, addresses, choice.why) : choice.why;
+        return away(EXIT.TEMPFAIL, why);
+      }
       const { address, decision } = choice;
       known = { self, target, address, direct };
       if (decision.do === "settled") {

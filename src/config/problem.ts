@@ -1,5 +1,6 @@
 /** Problems with the settings as data, with functions that put them and their remedies into words. */
 import { nearest } from "../model/nearest.ts";
+import type { NAMING } from "./settings.ts";
 
 export type Problem =
   /** An EIP_HEAL_ key that does not exist; `where` it is set: a file, or "the environment". */
@@ -19,8 +20,8 @@ export type Problem =
       /** The accepted value that was probably meant, and in words what it is. */
       readonly meant?: { readonly value: string; readonly what?: string } | undefined;
     }
-  /** Both an address and a pool are set in the same place. */
-  | { readonly problem: "address and pool" }
+  /** Several settings in the same place name an address or a pool. */
+  | { readonly problem: "named twice"; readonly by: readonly (typeof NAMING)[number][] }
   | {
       readonly problem: "unreadable file";
       readonly file: string;
@@ -102,6 +103,20 @@ export function remedyForNotice(notice: Notice): string {
   }
 }
 
+/** The settings that name an address or a pool, in words. */
+const NAMES = {
+  allocationId: { key: "EIP_HEAL_ALLOCATION_ID", what: "an allocation id" },
+  addressTag: { key: "EIP_HEAL_ADDRESS_TAG", what: "an address tag" },
+  pool: { key: "EIP_HEAL_POOL", what: "a pool" },
+} as const satisfies Record<(typeof NAMING)[number], { key: string; what: string }>;
+
+/** `a`, `a and b`, `a, b and c`. */
+function listed(words: readonly string[]): string {
+  return [words.slice(0, -1).join(", "), ...words.slice(-1)]
+    .filter((part) => part !== "")
+    .join(" and ");
+}
+
 /** What is wrong and what is accepted, as a sentence without a full stop. */
 export function sentenceOf(problem: Problem): string {
   const found = foundIn(problem);
@@ -115,8 +130,8 @@ export function sentenceOf(problem: Problem): string {
       const meant = problem.meant === undefined ? "" : `did you mean ${nameMeant(problem.meant)}? `;
       return `${found}; ${meant}accepted: ${problem.accepted}`;
     }
-    case "address and pool":
-      return `${found}; give one of EIP_HEAL_ALLOCATION_ID and EIP_HEAL_POOL`;
+    case "named twice":
+      return `${found}; give one of ${listed(problem.by.map((field) => NAMES[field].key))}`;
     case "unreadable file":
       return problem.isHidden ? `${found}; ${remedyFor(problem, String)}` : found;
     default:
@@ -131,8 +146,10 @@ export function foundIn(problem: Problem): string {
       return `unknown setting ${cut(problem.key)} in ${problem.where}`;
     case "invalid value":
       return `${problem.source} is ${JSON.stringify(cut(problem.value))}`;
-    case "address and pool":
-      return "both an allocation id and a pool are set";
+    case "named twice": {
+      const names = listed(problem.by.map((field) => NAMES[field].what));
+      return problem.by.length === 2 ? `both ${names} are set` : `${names} are set`;
+    }
     case "unreadable file":
       return `cannot read ${problem.file}: ${problem.why}`;
     case "invalid line":
@@ -163,8 +180,11 @@ export function remedyFor(problem: Problem, placeOfSetting: (key: string) => str
       const meant = problem.meant === undefined ? "" : `${nameMeant(problem.meant)}, or one of: `;
       return `set it to what is accepted: ${meant}${problem.accepted}`;
     }
-    case "address and pool":
-      return `if one fixed address is meant, remove EIP_HEAL_POOL from ${placeOfSetting("EIP_HEAL_POOL")}`;
+    case "named twice": {
+      const [first, ...others] = problem.by.map((field) => NAMES[field].key);
+      const meant = first === NAMES.allocationId.key ? "one fixed address" : "the one by its tag";
+      return `if ${meant} is meant, remove ${listed(others.map((key) => `${key} from ${placeOfSetting(key)}`))}`;
+    }
     case "unreadable file":
       if (problem.isLasting === false) return "run it again: this may pass";
       return problem.isHidden

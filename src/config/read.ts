@@ -1,7 +1,7 @@
 /** Reads the settings from flags, environment and settings file, in this order of precedence. */
 import type { Notice, Problem } from "./problem.ts";
 import { nearest } from "../model/nearest.ts";
-import { type Settings, SETTINGS } from "./settings.ts";
+import { NAMING, type Settings, SETTINGS } from "./settings.ts";
 import { InvalidValue } from "./values.ts";
 
 /** Keys of /run/eip-heal/env. A unit that loads that file and calls eip-heal has them in its environment; they are no settings. */
@@ -98,12 +98,11 @@ export function readSettings({ flags, environment: variables, file }: Sources): 
       );
     }
   }
-  const [byId = Infinity, byPool = Infinity] = [ranks.get("allocationId"), ranks.get("pool")];
-  if (byId === byPool && byId !== Infinity) {
-    report({ problem: "address and pool" }, byId === 0);
-  }
-  // Address and pool exclude each other, so the one with the higher precedence replaces the other one too.
-  delete values[byId < byPool ? "pool" : "allocationId"];
+  // They exclude each other, so the one with the highest precedence replaces the others too.
+  const highest = Math.min(...NAMING.map((field) => ranks.get(field) ?? Infinity));
+  const naming = NAMING.filter((field) => ranks.get(field) === highest);
+  if (naming.length > 1) report({ problem: "named twice", by: naming }, highest === 0);
+  for (const field of NAMING) if (!naming.includes(field)) delete values[field];
   // The type of ROWS makes sure that each row parses the type of its field and that a required field has a default.
   const settings = values as Settings;
   if (problems.length === 0) return { settings, ...(notices.length > 0 && { notices }) };

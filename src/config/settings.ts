@@ -4,14 +4,16 @@
  */
 import { TAKEOVERS, type Takeover } from "../reconcile/ownership.ts";
 import { POOL_TAKEOVERS, type PoolTakeover } from "../reconcile/pool.ts";
+import type { DesiredAddress, FixedAddress, Pool } from "../model/address.ts";
 import {
-  allocationId,
+  address,
+  addressTag,
   choice,
   duration,
   hookName,
   interfaceName,
+  pool,
   privateIp,
-  tag,
   tagKey,
   YES_OR_NO,
 } from "./values.ts";
@@ -22,10 +24,12 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 
 export interface Settings {
   /** The desired address; default: the instance tag `tag` names it. */
-  readonly allocationId?: string;
+  readonly allocationId?: FixedAddress;
+  /** Set instead of `allocationId`: the address by a tag of its own. */
+  readonly addressTag?: FixedAddress;
   readonly tag: string;
-  /** The tag that the addresses of the pool carry. */
-  readonly pool?: { readonly key: string; readonly value: string };
+  /** Set instead of `allocationId`: any address of this pool. */
+  readonly pool?: Pool;
   readonly poolTag: string;
   /** Whether an address of the pool may be taken from a running instance. */
   readonly poolTakeover: PoolTakeover;
@@ -72,29 +76,39 @@ type RowOf<F extends keyof Settings> = Row<Required<Settings>[F]> &
 const ROWS: { readonly [F in keyof Settings]-?: RowOf<F> } = {
   allocationId: {
     key: "EIP_HEAL_ALLOCATION_ID",
-    placeholder: "ID",
+    placeholder: "ID|IP",
     example: "eipalloc-0123456789abcdef0",
-    meaning: "the address; overrides the instance tag",
+    meaning: "the address, by allocation id or public IPv4; overrides the instance tag",
     explanation:
-      "The Elastic IP address, by its allocation id: not the address, not an `eipassoc-` id. Takes precedence over the tags of the instance.",
-    parse: allocationId,
+      "The Elastic IP address: its allocation id, or the public IPv4 address itself, which is looked up by `ec2:DescribeAddresses` and so needs that permission. Not an `eipassoc-` id. Takes precedence over the tags of the instance.",
+    parse: address,
+  },
+  addressTag: {
+    key: "EIP_HEAL_ADDRESS_TAG",
+    placeholder: "KEY=VALUE",
+    example: "Name=mail",
+    meaning: "tag of the address, which no other address has",
+    explanation:
+      "Instead of `EIP_HEAL_ALLOCATION_ID`: the address that carries this tag. Exactly one may carry it; the role needs `ec2:DescribeAddresses`. The rules are those of one fixed address, not those of a pool.",
+    parse: addressTag,
   },
   tag: {
     key: "EIP_HEAL_TAG",
     placeholder: "KEY",
     default: "allocation-id",
     meaning: "instance tag that holds the allocation id",
-    explanation: "The tag of this instance that holds the allocation id.",
+    explanation:
+      "The tag of this instance that holds the allocation id, or the public IPv4 address.",
     parse: tagKey,
   },
   pool: {
     key: "EIP_HEAL_POOL",
-    placeholder: "KEY=VALUE",
+    placeholder: "KEY=VALUE|LIST",
     example: "eip-pool=web",
-    meaning: "tag of the addresses of a pool",
+    meaning: "a pool: tag of its addresses, or a list of them",
     explanation:
-      "Instead of one address: a pool, all addresses that carry this tag. The instance keeps the one it holds, else it claims a free one, else it takes one from an instance that is gone: see “Pools” in eip-heal(8). Of this and `EIP_HEAL_ALLOCATION_ID` the one with the higher precedence counts; both in the same place are an error.",
-    parse: tag,
+      "Instead of one address: a pool, which is all addresses that carry this tag, or those in a list of allocation ids or public IPv4 addresses, with commas or blanks between. The instance keeps the one it holds, else it claims a free one, else it takes one from an instance that is gone: see “Pools” in eip-heal(8). Of this, `EIP_HEAL_ALLOCATION_ID` and `EIP_HEAL_ADDRESS_TAG` the one with the highest precedence counts; two of them in the same place are an error.",
+    parse: pool,
   },
   poolTag: {
     key: "EIP_HEAL_POOL_TAG",
@@ -183,6 +197,12 @@ const ROWS: { readonly [F in keyof Settings]-?: RowOf<F> } = {
   },
 };
 
+/**
+ * The settings that name what this instance should have. Only one of them is ever set; without one the tags of the instance
+ * name it.
+ */
+export const NAMING = ["allocationId", "addressTag", "pool"] as const satisfies (keyof Settings)[];
+
 export interface SettingRow extends Row<unknown> {
   readonly field: keyof Settings;
   /** Name of the flag, without the dashes. */
@@ -196,3 +216,14 @@ export const SETTINGS: readonly SettingRow[] = Object.entries(ROWS).map(([field,
   flag: row.key.slice("EIP_HEAL_".length).toLowerCase().replaceAll("_", "-"),
   ...row,
 }));
+
+/** What a setting names, and which setting does; undefined: the tags of the instance name it. */
+export function namedBySetting(
+  settings: Settings,
+): { readonly key: string; readonly desired: DesiredAddress } | undefined {
+  for (const field of NAMING) {
+    const desired = settings[field];
+    if (desired !== undefined) return { key: ROWS[field].key, desired };
+  }
+  return undefined;
+}

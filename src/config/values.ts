@@ -1,5 +1,6 @@
 /** Parses and validates the values of settings. */
-import { isAllocationId, isHookName, isInterfaceId, isIpv4, isMac } from "../model/ids.ts";
+import { fixedAddress, type FixedAddress, type Pool } from "../model/address.ts";
+import { isHookName, isInterfaceId, isIpv4, isMac, isPublicIpv4 } from "../model/ids.ts";
 
 /** An invalid value; the message says what is accepted. */
 export class InvalidValue extends Error {}
@@ -29,15 +30,18 @@ function oneOf<T extends string>(accepted: readonly T[]): (text: string) => T {
   };
 }
 
-export function allocationId(text: string): string {
-  return accept(isAllocationId(text), text, allocationIdHint(text));
+/** An allocation id or a public IPv4 address. */
+export function address(text: string): FixedAddress {
+  const found = fixedAddress(text);
+  if (found === undefined) throw new InvalidValue(addressHint(text));
+  return found;
 }
 
-/** What is accepted as an allocation id, with a hint about what the text seems to be instead. */
-export function allocationIdHint(text: string): string {
-  const shape = "an allocation id such as eipalloc-0123456789abcdef0";
-  if (isIpv4(text))
-    return `${shape}, not the address itself (aws ec2 describe-addresses --public-ips ${text})`;
+/** What is accepted as the name of an address, with a hint about what the text seems to be instead. */
+export function addressHint(text: string): string {
+  const shape =
+    "an allocation id such as eipalloc-0123456789abcdef0, or the public IPv4 address itself";
+  if (isIpv4(text) && !isPublicIpv4(text)) return `${shape}, which ${text} cannot be`;
   if (text.startsWith("eipassoc-"))
     return `${shape}, not an association id, which changes with every move`;
   const ids = text.match(/eipalloc-[0-9a-f]{8,17}(?![0-9a-z])/g) ?? [];
@@ -50,15 +54,32 @@ export function tagKey(text: string): string {
   return accept(text !== "" && text.length <= 128, text, "a tag key of 1 to 128 characters");
 }
 
-export function tag(text: string): { key: string; value: string } {
+function tag(text: string, accepted: string): { key: string; value: string } {
   const equals = text.indexOf("=");
   const value = text.slice(equals + 1);
-  accept(
-    equals > 0 && value !== "",
-    text,
-    "the tag of the addresses as key=value, such as eip-pool=web",
-  );
+  accept(equals > 0 && value !== "", text, accepted);
   return { key: tagKey(text.slice(0, equals)), value };
+}
+
+export function addressTag(text: string): FixedAddress {
+  return { kind: "tagged", ...tag(text, "the tag of the address as key=value, such as Name=mail") };
+}
+
+/** Most addresses in a list: EC2 takes up to 200 values per filter (EC2 user guide, "Filter your resources"). */
+const MAX_LISTED = 200;
+
+/** `KEY=VALUE`, the tag of the addresses, or a list of addresses with commas or blanks between. */
+export function pool(text: string): Pool {
+  const accepted =
+    "the tag of the addresses as key=value, such as eip-pool=web, or their allocation ids or public IPv4 addresses with commas between";
+  if (text.includes("=")) return { kind: "pool", ...tag(text, accepted) };
+  const members = [...new Set(text.split(/[\s,]+/).filter((member) => member !== ""))];
+  const wrong = members.find((member) => fixedAddress(member) === undefined);
+  if (wrong !== undefined) {
+    throw new InvalidValue(wrong === text ? accepted : `${accepted}; ${wrong} is neither`);
+  }
+  const isListed = members.length > 0 && members.length <= MAX_LISTED;
+  return accept(isListed, { kind: "pool", members }, `${accepted}, ${MAX_LISTED} at most`);
 }
 
 /** A device index, an interface id or a MAC address. */

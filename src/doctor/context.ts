@@ -1,5 +1,11 @@
 /** What several checks of doctor share: data that is fetched once, and remedies. */
-import { type DesiredAddress, type PreviousHolder, nameHolder } from "../model/address.ts";
+import { namedBySetting } from "../config/settings.ts";
+import {
+  type DesiredAddress,
+  type PreviousHolder,
+  nameDesired,
+  nameHolder,
+} from "../model/address.ts";
 import type { CheckId, CheckResults } from "./catalog.ts";
 import { EXIT, Failure } from "../model/failure.ts";
 import { statementsFor, policyOf } from "../iam/policy.ts";
@@ -48,7 +54,7 @@ export function checkContext(ports: DoctorPorts, signal: AbortSignal) {
   const findDesired = once(async (resultOf) => {
     const { settings } = await resultOf("settings");
     const self = await resultOf("identity");
-    const isKnown = (settings.allocationId ?? settings.pool ?? self.tag) !== undefined;
+    const isKnown = namedBySetting(settings) !== undefined || self.tag !== undefined;
     const ec2 = isKnown ? NO_EC2 : await resultOf("ec2");
     return desiredAddress({ settings, ports, step: "checking" }, self, ec2);
   });
@@ -65,6 +71,14 @@ export function checkContext(ports: DoctorPorts, signal: AbortSignal) {
   ): Promise<{ say: string; commands: string[] }> {
     const { settings } = await resultOf("settings");
     const self = await resultOf("identity");
+    const named = namedBySetting(settings);
+    if (named?.desired.kind === "tagged") {
+      const { key, value } = named.desired;
+      return {
+        say: `move the tag ${key}=${value} to that address`,
+        commands: [remedies.tagResource(self.region, remedies.ALLOCATION_ID, named.desired)],
+      };
+    }
     if (settings.allocationId !== undefined) {
       const place = ports.placeOfSetting("EIP_HEAL_ALLOCATION_ID");
       return {
@@ -238,12 +252,10 @@ export function notKnown({ details: { request, why } }: Failure): Finding<undefi
 
 export function nameOf(what: DesiredAddress | PreviousHolder): string {
   switch (what.kind) {
-    case "address":
-      return what.allocationId;
-    case "pool":
-      return `the pool ${what.key}=${what.value}`;
     case "instance":
     case "interface":
       return nameHolder(what);
+    default:
+      return nameDesired(what);
   }
 }

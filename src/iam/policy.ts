@@ -3,6 +3,8 @@
  * support which resources and condition keys see the Service Authorization Reference, "Actions, resources, and condition
  * keys for Amazon EC2" and "… for Amazon EC2 Auto Scaling".
  */
+import type { DesiredAddress } from "../model/address.ts";
+import { isAllocationId, isIpv4 } from "../model/ids.ts";
 import { fill, jsonOf, oneLine } from "../model/text.ts";
 
 /** Stands in an ARN for what is not known: IAM's wildcard. */
@@ -16,10 +18,7 @@ export interface PolicyInput {
   readonly region: string;
   /** Or ANY. */
   readonly account: string;
-  readonly addresses:
-    | { readonly kind: "address"; readonly allocationId: string }
-    | { readonly kind: "pool"; readonly key: string; readonly value: string }
-    | { readonly kind: "any" };
+  readonly addresses: DesiredAddress | { readonly kind: "any" };
   /**
    * On an instance with several interfaces AssociateAddress names the interface, otherwise the instance. The two resource
    * types support different condition keys.
@@ -42,8 +41,10 @@ export interface Statement {
   readonly Sid: string;
   readonly Effect: "Allow";
   readonly Action: string | readonly string[];
-  readonly Resource: string;
-  readonly Condition?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  readonly Resource: string | readonly string[];
+  readonly Condition?: Readonly<
+    Record<string, Readonly<Record<string, string | readonly string[]>>>
+  >;
 }
 
 /** A statement, and in words why it is needed. */
@@ -70,7 +71,7 @@ export function statementsFor(input: PolicyInput): ExplainedStatement[] {
   const { severalInterfaces, hook, release } = input;
   return [
     look(input),
-    addresses(input),
+    ...addresses(input),
     ...(severalInterfaces ? [] : [ontoItself(input)]),
     ...(severalInterfaces || release ? [interfaces(input)] : []),
     ...(hook === undefined ? [] : [launchHook(input, hook.group)]),
@@ -95,7 +96,7 @@ export function explanationOf(statements: readonly ExplainedStatement[]): string
     .map(({ statement: { Sid, Action, Resource }, because, isOptional }) =>
       [
         `${Sid}: ${list(Action)}`,
-        `  on ${oneLine(Resource)}${isOptional === true ? ", optional" : ""}`,
+        `  on ${oneLine(list(Resource))}${isOptional === true ? ", optional" : ""}`,
         ...fill(because.split(" "), 75).map((line) => `    ${line}`),
       ].join("\n"),
     )
@@ -118,51 +119,86 @@ function look({ addresses, region }: PolicyInput): ExplainedStatement {
       (addresses.kind === "address"
         ? "ec2:DescribeInstances alone would do for one address; with ec2:DescribeAddresses it takes " +
           "fewer calls and can name a NAT gateway that has the address."
-        : "The addresses of a pool are found by ec2:DescribeAddresses alone; ec2:DescribeInstances tells " +
-          "which of their holders are gone, and which is the oldest."),
+        : addresses.kind === "public-ip" || addresses.kind === "tagged"
+          ? "An address that is named by its public IP or its tag is found by ec2:DescribeAddresses alone; " +
+            "by its allocation id it could do without."
+          : "The addresses of a pool are found by ec2:DescribeAddresses alone; ec2:DescribeInstances tells " +
+            "which of their holders are gone, and which is the oldest."),
   };
 }
 
-function addresses(input: PolicyInput): ExplainedStatement {
+function addresses(input: PolicyInput): ExplainedStatement[] {
   const { addresses: wanted, release } = input;
   const Action = release
     ? ["ec2:AssociateAddress", "ec2:DisassociateAddress"]
     : "ec2:AssociateAddress";
   const everyone = ec2Arn(input, "elastic-ip/*");
+  const arnOf = (allocationId: string) => ec2Arn(input, `elastic-ip/${allocationId}`);
+  /** The address, or one of several. */
+  const statement = (
+    Sid: string,
+    because: string,
+    Resource: Statement["Resource"],
+    condition?: Readonly<Record<string, string | readonly string[]>>,
+  ): ExplainedStatement => ({
+    statement: {
+      Sid,
+      Effect: "Allow",
+      Action,
+      Resource,
+      ...(condition && { Condition: { StringEquals: condition } }),
+    },
+    because,
+  });
+  const tagged = ({ key, value }: { readonly key: string; readonly value: string }) => ({
+    [`aws:ResourceTag/${key}`]: literal(value),
+  });
   switch (wanted.kind) {
     case "address":
-      return {
-        statement: {
-          Sid: "ThisAddress",
-          Effect: "Allow",
-          Action,
-          Resource: ec2Arn(input, `elastic-ip/${wanted.allocationId}`),
-        },
-        because: "The address, and no other.",
-      };
-    case "pool":
-      return {
-        statement: {
-          Sid: "AddressesOfThePool",
-          Effect: "Allow",
-          Action,
-          Resource: everyone,
-          Condition: {
-            StringEquals: { [`aws:ResourceTag/${wanted.key}`]: literal(wanted.value) },
-          },
-        },
-        because:
-          "The addresses that carry the tag of the pool. Whoever may tag addresses can add to it: " +
-          "give ec2:CreateTags with care.",
-      };
-    case "any":
-      return {
-        statement: { Sid: "AnyAddress", Effect: "Allow", Action, Resource: everyone },
-        because:
-          "Every address of the account, as asked for (--any): for a role that several groups share.",
-      };
+      return [statement("ThisAddress", "The address, and no other.", arnOf(wanted.allocationId))];
+    case "public-ip":
+      return [statement("ThisAddress", BY_IP, everyone, { [PUBLIC_IP]: wanted.publicIp })];
+    case "tagged":
+      return [
+        statement(
+          "ThisAddress",
+          `The address by its tag, and no other. ${TAGGING}`,
+          everyone,
+          tagged(wanted),
+        ),
+      ];
+    case "pool": {
+      if (!("members" in wanted)) {
+        const because = `The addresses that carry the tag of the pool. ${TAGGING}`;
+        return [statement("AddressesOfThePool", because, everyone, tagged(wanted))];
+      }
+      const ids = wanted.members.filter(isAllocationId);
+      const ips = wanted.members.filter(isIpv4);
+      return [
+        ...(ids.length > 0
+          ? [statement("AddressesOfThePool", "The addresses of the pool.", ids.map(arnOf))]
+          : []),
+        ...(ips.length > 0
+          ? [statement("AddressesOfThePoolByIp", BY_IP, everyone, { [PUBLIC_IP]: ips })]
+          : []),
+      ];
+    }
+    case "any": {
+      const because =
+        "Every address of the account, as asked for (--any): for a role that several groups share.";
+      return [statement("AnyAddress", because, everyone)];
+    }
   }
 }
+
+/** The condition key of an Elastic IP's public address. */
+const PUBLIC_IP = "ec2:PublicIpAddress";
+
+const BY_IP =
+  "By the public IP, and no other. The name of the resource (ARN) contains the allocation id, which " +
+  "the settings do not tell: so it is *, and the condition says which.";
+
+const TAGGING = "Whoever may tag addresses can add to it: give ec2:CreateTags with care.";
 
 function ontoItself(input: PolicyInput): ExplainedStatement {
   return {

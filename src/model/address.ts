@@ -1,11 +1,25 @@
 /** Elastic IPs and their holders, as EC2 showed them. Plain data; aws/ fills it in. */
-import { borderGroupOf } from "./ids.ts";
+import { borderGroupOf, isAllocationId, isPublicIpv4 } from "./ids.ts";
 import type { Target } from "./target.ts";
 
-/** The Elastic IP this instance should have: a specific one, or any one with a given tag (a pool). */
-export type DesiredAddress =
+/**
+ * One specific Elastic IP. By its public address or its tag it can only be looked up with DescribeAddresses; the first look
+ * of an attempt then tells the allocation id.
+ */
+export type FixedAddress =
   | { readonly kind: "address"; readonly allocationId: string }
-  | { readonly kind: "pool"; readonly key: string; readonly value: string };
+  | { readonly kind: "public-ip"; readonly publicIp: string }
+  /** The only address that carries this tag. */
+  | { readonly kind: "tagged"; readonly key: string; readonly value: string };
+
+/** Any one of several Elastic IPs: those with a given tag, or those in a list. */
+export type Pool =
+  | { readonly kind: "pool"; readonly key: string; readonly value: string }
+  /** By allocation id or public IPv4 address. */
+  | { readonly kind: "pool"; readonly members: readonly string[] };
+
+/** The Elastic IP this instance should have. */
+export type DesiredAddress = FixedAddress | Pool;
 
 /**
  * EC2's instance states, and three of our own: `unknown` if EC2 says that there is no such instance, `unrecognized` if the
@@ -137,11 +151,51 @@ export function nameAddress(
   return publicIp === undefined ? allocationId : `${allocationId} (${publicIp})`;
 }
 
-/** `eipalloc-1` or `the pool eip-pool=web`. */
+/** The address that this text names: an allocation id or a public IPv4 address; undefined if it is neither. */
+export function fixedAddress(text: string): FixedAddress | undefined {
+  if (isAllocationId(text)) return { kind: "address", allocationId: text };
+  return isPublicIpv4(text) ? { kind: "public-ip", publicIp: text } : undefined;
+}
+
+/** Whether this name is known to be that of the address; by its tag only EC2 can tell. */
+export function isNameOf(
+  desired: DesiredAddress,
+  { allocationId, publicIp }: Pick<AddressState, "allocationId" | "publicIp">,
+): boolean {
+  return (
+    (desired.kind === "address" && desired.allocationId === allocationId) ||
+    (desired.kind === "public-ip" && desired.publicIp === publicIp)
+  );
+}
+
+/** The members of a listed pool that EC2 does not show: released, or in another region or account. */
+export function missingMembers(pool: Pool, addresses: readonly AddressState[]): string[] {
+  if (!("members" in pool)) return [];
+  const shown = new Set(
+    addresses.flatMap(({ allocationId, publicIp }) => [allocationId, publicIp]),
+  );
+  return pool.members.filter((member) => !shown.has(member));
+}
+
+/** Most members of a listed pool that its name contains. */
+const NAMED = 3;
+
+/** `eipalloc-1`, `203.0.113.7`, `the address with the tag Name=mail`, `the pool eip-pool=web` or `the pool of eipalloc-1, eipalloc-2`. */
 export function nameDesired(desired: DesiredAddress): string {
-  return desired.kind === "address"
-    ? desired.allocationId
-    : `the pool ${desired.key}=${desired.value}`;
+  switch (desired.kind) {
+    case "address":
+      return desired.allocationId;
+    case "public-ip":
+      return desired.publicIp;
+    case "tagged":
+      return `the address with the tag ${desired.key}=${desired.value}`;
+    case "pool": {
+      if (!("members" in desired)) return `the pool ${desired.key}=${desired.value}`;
+      const { members } = desired;
+      const more = members.length > NAMED ? ` and ${members.length - NAMED} more` : "";
+      return `the pool of ${members.slice(0, NAMED).join(", ")}${more}`;
+    }
+  }
 }
 
 /** The state of a holder in words: `stopped`, `not known to EC2 any more`; undefined if EC2 was not asked for it. */

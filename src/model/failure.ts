@@ -40,6 +40,10 @@ export const OWN_CODE = {
   noInterface: "NoInterface",
   noPrivateIp: "NoPrivateIp",
   noSuchPrivateIp: "NoSuchPrivateIp",
+  /** No address carries the tag that names it. */
+  noTaggedAddress: "NoTaggedAddress",
+  /** Several addresses carry the tag that should name one. */
+  ambiguousTag: "AmbiguousTag",
   /** EC2 accepted a write but does not show its effect. */
   notShown: "NotShown",
   /** The address is on an interface without an instance. */

@@ -34,6 +34,11 @@ export const isGroupName = (text: string): boolean => /^[^\p{C}:]{1,255}$/u.test
 export const isHookName = (text: string): boolean => /^[A-Za-z0-9\-_/]{1,255}$/.test(text);
 export const isIpv4 = (text: string): boolean => IPV4.test(text);
 
+/** What cannot be an Elastic IP: this network, private (RFC 1918), loopback, link-local, multicast and above (RFC 6890). */
+const NOT_PUBLIC =
+  /^(0|10|127)\.|^172\.(1[6-9]|2\d|3[01])\.|^192\.168\.|^169\.254\.|^(22[4-9]|2[345]\d)\./;
+export const isPublicIpv4 = (text: string): boolean => isIpv4(text) && !NOT_PUBLIC.test(text);
+
 /**
  * The network border group of a zone: the region for an Availability Zone (`us-east-1a`), the zone's own group for a
  * Local Zone (`us-west-2-lax-1a` → `us-west-2-lax-1`) and the zone itself for a Wavelength Zone

@@ -2,7 +2,7 @@
 import { type AddressState, type PreviousHolder, nameDesired } from "../model/address.ts";
 import { REPLACEMENT_MS, SERVICE_UNKNOWN_MS } from "./bounds.ts";
 import { decide, isLive, type Takeover } from "./ownership.ts";
-import { type Choice, choose } from "./pool.ts";
+import { type Choice, choose, whyNoneOf } from "./pool.ts";
 import type { Goal, Memory, State, TimedObservation } from "./state.ts";
 
 /**
@@ -33,12 +33,12 @@ export function choiceOf(
   if (desired.kind === "pool") {
     const choice = choose(target, zone, addresses, poolTakeover, attempt.lostClaims, unknownForMs);
     return choice.address === undefined
-      ? { why: `${choice.why} (${nameDesired(desired)})` }
+      ? { why: `${whyNoneOf(desired, addresses, choice.why)} (${nameDesired(desired)})` }
       : choice;
   }
   const [address] = addresses;
   if (address === undefined)
-    throw new Error(`an observation of ${desired.allocationId} without it`);
+    throw new Error(`an observation of ${nameDesired(desired)} without it`);
   const takeover = effectiveTakeover(goal, memory);
   const { selfLaunchedAt } = address;
   const isReplacement =

@@ -7,6 +7,7 @@ import {
   type DesiredAddress,
   type ElasticIp,
   isAt,
+  isNameOf,
   nameAddress,
   type Observation,
 } from "../model/address.ts";
@@ -99,9 +100,7 @@ export function questionAbout(
 ): { publicIp: string; by: string } | undefined {
   if (pending === undefined || pending.elasticIp !== undefined) return undefined;
   const { by, publicIp } = pending;
-  return desired.kind === "address" &&
-    by.allocationId === desired.allocationId &&
-    by.publicIp !== undefined
+  return isNameOf(desired, by) && by.publicIp !== undefined
     ? { publicIp, by: by.publicIp }
     : undefined;
 }

@@ -13,6 +13,7 @@ import {
   type PreviousHolder,
   isFree,
   isHeldBySelf,
+  isNameOf,
   nameAddress,
   nameDesired,
   nameHolder,
@@ -72,7 +73,7 @@ export function begin(goal: Goal, memory: Memory, now: number): Step {
     warnings: [],
   };
   // Looks count towards the account's request limit too, which a throttled fleet needs for its associations.
-  return throttledClaim !== undefined && isDesired(goal.desired, throttledClaim.address)
+  return throttledClaim !== undefined && isNameOf(goal.desired, throttledClaim.address)
     ? prepare(state, throttledClaim, now)
     : observe(state, now);
 }
@@ -127,7 +128,7 @@ function onSlept(state: State, now: number): Step {
 }
 
 function onObserved(before: State, answer: TimedObservation, now: number): Step {
-  const { state, seen } = learn(before, answer);
+  const { state, seen } = learn(resolved(before, answer), answer);
   const { phase } = state;
   switch (phase.at) {
     case "observing":
@@ -141,6 +142,14 @@ function onObserved(before: State, answer: TimedObservation, now: number): Step 
     default:
       throw unexpected("observed", phase);
   }
+}
+
+/** From the first look on, an address with another name goes by its allocation id: only that cannot change hands. */
+function resolved(state: State, { addresses: [address] }: TimedObservation): State {
+  const { goal } = state;
+  return goal.desired.kind === "pool" || address === undefined
+    ? state
+    : { ...state, goal: { ...goal, desired: asDesired(address) } };
 }
 
 // --- Deciding ---
@@ -632,10 +641,6 @@ function lastWriteOf({ lastWriteAt }: Memory): Pick<Memory, "lastWriteAt"> {
 function withoutLastWrite(state: State, { lastWriteAt: at }: Pick<Memory, "lastWriteAt">): State {
   const { lastWriteAt: _, ...memory } = state.memory;
   return { ...state, memory: { ...memory, ...(at !== undefined && { lastWriteAt: at }) } };
-}
-
-function isDesired(desired: DesiredAddress, { allocationId }: AddressState): boolean {
-  return desired.kind === "address" && desired.allocationId === allocationId;
 }
 
 function asDesired({ allocationId }: AddressState): DesiredAddress {

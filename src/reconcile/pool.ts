@@ -9,8 +9,10 @@ import {
   isFree,
   isHeldBySelf,
   isUsableIn,
+  missingMembers,
   nameAddress,
   nameHolder,
+  type Pool,
 } from "../model/address.ts";
 import type { Target } from "../model/target.ts";
 import { decide, type Decision, isLive, wasLaunchedBefore } from "./ownership.ts";
@@ -106,6 +108,16 @@ function weight(text: string): number {
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
   return (hash ^ (hash >>> 16)) >>> 0;
+}
+
+/** Why no address of this pool is available, with those in its list that are not here at all. */
+export function whyNoneOf(pool: Pool, addresses: readonly AddressState[], why: string): string {
+  const missing = missingMembers(pool, addresses);
+  if (missing.length === 0) return why;
+  const named = missing.slice(0, NAMED).join(", ");
+  const more = missing.length > NAMED ? ` and ${missing.length - NAMED} more` : "";
+  const unknown = `not in this region and account: ${named}${more}`;
+  return addresses.length === 0 ? unknown : `${why}; ${unknown}`;
 }
 
 /** Most addresses that a message names. */

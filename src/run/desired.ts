@@ -1,7 +1,7 @@
 /** Which address is desired: by setting, by an instance tag in instance metadata, or by one that only EC2 shows. */
-import type { Settings } from "../config/settings.ts";
-import { allocationIdHint } from "../config/values.ts";
-import type { DesiredAddress } from "../model/address.ts";
+import { namedBySetting, type Settings } from "../config/settings.ts";
+import { addressHint } from "../config/values.ts";
+import { type DesiredAddress, fixedAddress } from "../model/address.ts";
 import { OWN_CODE, EXIT, Failure } from "../model/failure.ts";
 import { isAllocationId } from "../model/ids.ts";
 import { GROUP_TAG, type Instance } from "../model/instance.ts";
@@ -10,8 +10,9 @@ import type { Ec2 } from "./ports.ts";
 import { type StepContext, withStep } from "./retrying.ts";
 
 /** The tags to read from instance metadata: none if a setting names the address. */
-export function tagsToRead({ allocationId, pool, tag, poolTag }: Settings): readonly string[] {
-  return allocationId === undefined && pool === undefined ? [tag, poolTag] : [];
+export function tagsToRead(settings: Settings): readonly string[] {
+  const { tag, poolTag } = settings;
+  return namedBySetting(settings) === undefined ? [tag, poolTag] : [];
 }
 
 /**
@@ -24,9 +25,9 @@ export async function desiredAddress(
   self: Instance,
   ec2: Pick<Ec2, "tags">,
 ): Promise<DesiredAddress> {
-  const { allocationId, pool, tag, poolTag, optional } = context.settings;
-  if (allocationId !== undefined) return { kind: "address", allocationId };
-  if (pool !== undefined) return { kind: "pool", ...pool };
+  const { tag, poolTag, optional } = context.settings;
+  const named = namedBySetting(context.settings);
+  if (named !== undefined) return named.desired;
 
   const step = `reading the tag ${tag} of ${self.instanceId}`;
   let found = self.tag;
@@ -49,13 +50,14 @@ export async function desiredAddress(
     );
   }
   if (found.key !== tag) return { kind: "pool", ...found };
-  if (!isAllocationId(found.value)) {
+  const desired = fixedAddress(found.value);
+  if (desired === undefined) {
     throw new Failure("misconfigured", {
       why: `the tag ${tag} is ${JSON.stringify(found.value)}, on ${self.instanceId}`,
-      remedy: `it takes ${allocationIdHint(found.value)}`,
+      remedy: `it takes ${addressHint(found.value)}`,
     });
   }
-  return { kind: "address", allocationId: found.value };
+  return desired;
 }
 
 /** What to do about an instance without the tag. */
@@ -63,7 +65,7 @@ function untagged(tag: string, tags: Readonly<Record<string, string>>): string {
   const group = tags[GROUP_TAG];
   const where = group === undefined ? "the Auto Scaling group" : `the Auto Scaling group ${group}`;
   const near = nearTag(tag, tags);
-  const value = near !== undefined && isAllocationId(near.value) ? near.value : "eipalloc-…";
+  const value = near !== undefined && fixedAddress(near.value) ? near.value : "eipalloc-…";
   const meant = near === undefined ? "" : `did you mean its tag ${near.key}? `;
   return `${meant}tag ${where} with ${tag}=${value} (propagated to instances) and this instance, or set EIP_HEAL_ALLOCATION_ID`;
 }

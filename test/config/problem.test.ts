@@ -36,9 +36,19 @@ const PROBLEMS: readonly (readonly [Problem, sentence: string, remedy: string])[
     "set it to what is accepted: 02:00:00:00:00:05, the MAC address of ens5, or one of: an interface id",
   ],
   [
-    { problem: "address and pool" },
+    { problem: "named twice", by: ["allocationId", "pool"] },
     "both an allocation id and a pool are set; give one of EIP_HEAL_ALLOCATION_ID and EIP_HEAL_POOL",
     "if one fixed address is meant, remove EIP_HEAL_POOL from the place of EIP_HEAL_POOL",
+  ],
+  [
+    { problem: "named twice", by: ["allocationId", "addressTag", "pool"] },
+    "an allocation id, an address tag and a pool are set; give one of EIP_HEAL_ALLOCATION_ID, EIP_HEAL_ADDRESS_TAG and EIP_HEAL_POOL",
+    "if one fixed address is meant, remove EIP_HEAL_ADDRESS_TAG from the place of EIP_HEAL_ADDRESS_TAG and EIP_HEAL_POOL from the place of EIP_HEAL_POOL",
+  ],
+  [
+    { problem: "named twice", by: ["addressTag", "pool"] },
+    "both an address tag and a pool are set; give one of EIP_HEAL_ADDRESS_TAG and EIP_HEAL_POOL",
+    "if the one by its tag is meant, remove EIP_HEAL_POOL from the place of EIP_HEAL_POOL",
   ],
   [
     { problem: "unreadable file", file: "/etc/eip-heal.conf", why: "it is a folder" },

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { parseEnvironmentFile } from "../../src/config/environment-file.ts";
 import { remedyForNotice, sentenceOf, sentenceOfNotice } from "../../src/config/problem.ts";
 import { readSettings, type Sources } from "../../src/config/read.ts";
-import { SETTINGS } from "../../src/config/settings.ts";
+import { NAMING, namedBySetting, SETTINGS } from "../../src/config/settings.ts";
 
 const ID = "eipalloc-0123456789abcdef0";
 const FILE = "/etc/eip-heal.conf";
@@ -80,6 +80,7 @@ describe("accepted", () => {
 
   test("a pool tag whose value holds an equals sign", () => {
     expect(settings({ environment: { EIP_HEAL_POOL: "a=b=c" } }).pool).toEqual({
+      kind: "pool",
       key: "a",
       value: "b=c",
     });
@@ -101,12 +102,14 @@ test("what a full pool may be taken from", () => {
 });
 
 describe("an address in one place and a pool in another: the higher one is meant", () => {
-  const pool = { key: "a", value: "b" };
+  const allocationId = { kind: "address", allocationId: ID };
+  const addressTag = { kind: "tagged", key: "Name", value: "mail" };
+  const pool = { kind: "pool", key: "a", value: "b" };
   test.each<[string, Parameters<typeof settings>[0], object]>([
     [
       "flag over file",
       { flags: { "allocation-id": ID }, file: { EIP_HEAL_POOL: "a=b" } },
-      { allocationId: ID },
+      { allocationId },
     ],
     [
       "flag over environment",
@@ -116,13 +119,28 @@ describe("an address in one place and a pool in another: the higher one is meant
     [
       "environment over file",
       { environment: { EIP_HEAL_ALLOCATION_ID: ID }, file: { EIP_HEAL_POOL: "a=b" } },
-      { allocationId: ID },
+      { allocationId },
+    ],
+    [
+      "the tag of an address over both",
+      {
+        flags: { "address-tag": "Name=mail" },
+        environment: { EIP_HEAL_POOL: "a=b" },
+        file: { EIP_HEAL_ALLOCATION_ID: ID },
+      },
+      { addressTag },
+    ],
+    [
+      "a pool over the tag of an address",
+      { environment: { EIP_HEAL_POOL: "a=b" }, file: { EIP_HEAL_ADDRESS_TAG: "Name=mail" } },
+      { pool },
     ],
   ])("%s", (_, sources, expected) => {
-    const { allocationId, pool: named } = settings(sources);
-    expect({ ...(allocationId && { allocationId }), ...(named && { pool: named }) }).toEqual(
-      expected,
-    );
+    const found = settings(sources);
+    const naming = NAMING.flatMap((field) => (found[field] ? [[field, found[field]]] : []));
+    expect(Object.fromEntries(naming)).toEqual(expected);
+    const [[, desired] = []] = Object.entries(expected);
+    expect(namedBySetting(found)?.desired).toEqual(desired);
   });
 });
 
@@ -205,7 +223,12 @@ describe("ignored, with a notice", () => {
 describe("refused, with what is accepted", () => {
   test.each([
     ["EIP_HEAL_ALLOCATION_ID", "eipalloc-xyz", "eipalloc-0123456789abcdef0"],
-    ["EIP_HEAL_ALLOCATION_ID", "203.0.113.7", "not the address itself"],
+    [
+      "EIP_HEAL_ALLOCATION_ID",
+      "10.0.0.5",
+      "the public IPv4 address itself, which 10.0.0.5 cannot be",
+    ],
+    ["EIP_HEAL_ADDRESS_TAG", "mail", "key=value, such as Name=mail"],
     ["EIP_HEAL_ALLOCATION_ID", "eipassoc-0123456789abcdef0", "not an association id"],
     ["EIP_HEAL_TAKEOVER", "Newest", "never, if-gone, newest, always"],
     ["EIP_HEAL_POOL_TAKEOVER", "newest", "no, oldest"],
@@ -219,6 +242,7 @@ describe("refused, with what is accepted", () => {
     ["EIP_HEAL_INTERFACE", "eth0", "a device index"],
     ["EIP_HEAL_PRIVATE_IP", "10.0.0.256", "an IPv4 address"],
     ["EIP_HEAL_POOL", "web", "key=value"],
+    ["EIP_HEAL_POOL", "eipalloc-00000001 web", "web is neither"],
     ["EIP_HEAL_LOG_LEVEL", "trace", "error, warn, info"],
   ])("%s=%s", (key, value, accepted) => {
     const [problem, ...more] = problems({ file: { [key]: value } });
@@ -257,6 +281,13 @@ describe("refused, with what is accepted", () => {
     const both = { EIP_HEAL_ALLOCATION_ID: ID, EIP_HEAL_POOL: "a=b" };
     expect(problems({ environment: both })).toHaveLength(1);
     expect(problems({ file: both })).toHaveLength(1);
+    expect(problems({ file: { ...both, EIP_HEAL_ADDRESS_TAG: "Name=mail" } })).toEqual([
+      expect.stringContaining("an allocation id, an address tag and a pool are set"),
+    ]);
+    const tagged = { EIP_HEAL_POOL: "a=b", EIP_HEAL_ADDRESS_TAG: "Name=mail" };
+    expect(problems({ environment: tagged })).toHaveLength(1);
+    // A higher place decides.
+    expect(problems({ flags: { pool: "a=b" }, environment: tagged })).toEqual([]);
     expect(read({ flags: { "allocation-id": ID, pool: "a=b" } })).toMatchObject({
       onlyFlags: true,
     });

@@ -1,14 +1,15 @@
 /** What a text has to be as the value of a setting, and what it then means. */
 import { describe, expect, test } from "vitest";
 import {
-  allocationId,
+  address,
+  addressTag,
   choice,
   duration,
   hookName,
   interfaceName,
   InvalidValue,
+  pool,
   privateIp,
-  tag,
   tagKey,
   YES_OR_NO,
 } from "../../src/config/values.ts";
@@ -52,10 +53,33 @@ const VALUES: [name: string, parse: Parse, means: [string, unknown][], doNot: st
     ],
   ],
   [
-    "an allocation id",
-    allocationId,
-    [["eipalloc-0123456789abcdef0", "eipalloc-0123456789abcdef0"]],
-    ["", "203.0.113.7", "eipassoc-0123456789abcdef0", "eipalloc-"],
+    "an address",
+    address,
+    [
+      [
+        "eipalloc-0123456789abcdef0",
+        { kind: "address", allocationId: "eipalloc-0123456789abcdef0" },
+      ],
+      ["203.0.113.7", { kind: "public-ip", publicIp: "203.0.113.7" }],
+      ["172.32.0.1", { kind: "public-ip", publicIp: "172.32.0.1" }],
+    ],
+    [
+      "",
+      "eipassoc-0123456789abcdef0",
+      "eipalloc-",
+      "203.0.113.07",
+      "203.0.113",
+      "10.0.0.5",
+      "127.0.0.1",
+      "172.16.0.1",
+      "172.31.255.255",
+      "192.168.1.1",
+      "169.254.169.254",
+      "0.0.0.0",
+      "224.0.0.1",
+      "255.255.255.255",
+      "2001:db8::7",
+    ],
   ],
   [
     "a tag key",
@@ -67,13 +91,37 @@ const VALUES: [name: string, parse: Parse, means: [string, unknown][], doNot: st
     ["", "x".repeat(129)],
   ],
   [
-    "a tag",
-    tag,
+    "the tag of an address",
+    addressTag,
     [
-      ["eip-pool=web", { key: "eip-pool", value: "web" }],
-      ["a=b=c", { key: "a", value: "b=c" }],
+      ["Name=mail", { kind: "tagged", key: "Name", value: "mail" }],
+      ["a=b=c", { kind: "tagged", key: "a", value: "b=c" }],
     ],
     ["", "a", "a=", "=b", `${"x".repeat(129)}=a`],
+  ],
+  [
+    "a pool",
+    pool,
+    [
+      ["eip-pool=web", { kind: "pool", key: "eip-pool", value: "web" }],
+      ["a b=c, d", { kind: "pool", key: "a b", value: "c, d" }],
+      ["eipalloc-00000001", { kind: "pool", members: ["eipalloc-00000001"] }],
+      [
+        "eipalloc-00000001, eipalloc-00000002 203.0.113.7,,eipalloc-00000001",
+        { kind: "pool", members: ["eipalloc-00000001", "eipalloc-00000002", "203.0.113.7"] },
+      ],
+    ],
+    [
+      "",
+      ",",
+      "web",
+      "a=",
+      "=b",
+      "eipalloc-00000001 web",
+      "10.0.0.5",
+      `${"x".repeat(129)}=a`,
+      Array.from({ length: 201 }, (_, at) => `198.51.100.${at}`).join(" "),
+    ],
   ],
   [
     "an interface",
@@ -121,7 +169,8 @@ describe.each(VALUES)("%s", (_, parse, means, doNot) => {
 });
 
 test("what looks like another thing of EC2's is told apart", () => {
-  expect(() => allocationId("203.0.113.7")).toThrow("203.0.113.7");
-  expect(() => allocationId("eipassoc-0123456789abcdef0")).toThrow("association id");
-  expect(() => allocationId("x")).not.toThrow("association id");
+  expect(() => address("10.0.0.5")).toThrow("10.0.0.5 cannot be");
+  expect(() => address("eipassoc-0123456789abcdef0")).toThrow("association id");
+  expect(() => address("x")).not.toThrow("association id");
+  expect(() => pool("eipalloc-00000001, web")).toThrow("web is neither");
 });

@@ -1,10 +1,11 @@
 /** What EC2 answers to a question of the reconciler, made from a view. */
 import { REPLACEMENT_MS } from "../../src/reconcile/bounds.ts";
-import type {
-  AddressState,
-  HolderInstance,
-  InstanceFacts,
-  InstanceState,
+import {
+  isNameOf,
+  type AddressState,
+  type HolderInstance,
+  type InstanceFacts,
+  type InstanceState,
 } from "../../src/model/address.ts";
 import type { Effect } from "../../src/reconcile/state.ts";
 import type { Shown } from "./agent.ts";
@@ -85,9 +86,7 @@ export function answerTo(effect: Effect, view: View, asker: number, fixed: Fixed
   const told = areAsked ? [...asked, asker] : [];
   return {
     observation: {
-      addresses: addresses.filter(
-        (one) => desired.kind === "pool" || one.allocationId === desired.allocationId,
-      ),
+      addresses: addresses.filter((one) => desired.kind === "pool" || isNameOf(desired, one)),
       direct: true,
       instances: Object.fromEntries(told.map((one) => [instanceId(one), factsOf(one)])),
       ...(areAsked && isInGroup && asker === newest && { group: "web" }),

@@ -6,12 +6,23 @@ import {
   type InstanceState,
   isAt,
   isFree,
+  isNameOf,
   isUsableIn,
+  missingMembers,
   nameAddress,
   nameDesired,
   nameHolder,
 } from "../../src/model/address.ts";
-import { address, HERE, mine, NOBODY, other, TARGET } from "../reconcile/fixtures.ts";
+import {
+  address,
+  ALLOCATION,
+  HERE,
+  mine,
+  NOBODY,
+  other,
+  PUBLIC_IP,
+  TARGET,
+} from "../reconcile/fixtures.ts";
 
 describe("an address is at the target", () => {
   test.each([
@@ -26,6 +37,29 @@ describe("an address is at the target", () => {
   ])("%s", (_, holder, expected) => {
     expect(isAt(TARGET, holder)).toBe(expected);
   });
+});
+
+test("an address has two names that are known without asking EC2", () => {
+  const one = { allocationId: ALLOCATION, publicIp: PUBLIC_IP };
+  expect(isNameOf({ kind: "address", allocationId: ALLOCATION }, one)).toBe(true);
+  expect(isNameOf({ kind: "public-ip", publicIp: PUBLIC_IP }, one)).toBe(true);
+  expect(isNameOf({ kind: "address", allocationId: "eipalloc-00000002" }, one)).toBe(false);
+  expect(isNameOf({ kind: "public-ip", publicIp: "203.0.113.70" }, one)).toBe(false);
+  expect(isNameOf({ kind: "public-ip", publicIp: PUBLIC_IP }, { allocationId: ALLOCATION })).toBe(
+    false,
+  );
+  expect(isNameOf({ kind: "tagged", key: "Name", value: "mail" }, one)).toBe(false);
+  expect(isNameOf({ kind: "pool", members: [ALLOCATION] }, one)).toBe(false);
+});
+
+test("of a listed pool those are missing that EC2 shows under neither name", () => {
+  const members = [ALLOCATION, PUBLIC_IP, "eipalloc-00000002", "198.51.100.1"];
+  const shown = [address(NOBODY)];
+  expect(missingMembers({ kind: "pool", members }, shown)).toEqual([
+    "eipalloc-00000002",
+    "198.51.100.1",
+  ]);
+  expect(missingMembers({ kind: "pool", key: "a", value: "b" }, [])).toEqual([]);
 });
 
 test("an address is free if nobody holds it", () => {

@@ -4,13 +4,16 @@ import { EXIT, Failure } from "../../src/model/failure.ts";
 import type { Instance } from "../../src/model/instance.ts";
 import { statusOf } from "../../src/reconcile/retry.ts";
 import { desiredAddress, nearTag, tagsToRead } from "../../src/run/desired.ts";
-import { ALLOCATION, ME } from "../reconcile/fixtures.ts";
+import { ALLOCATION, ME, PUBLIC_IP } from "../reconcile/fixtures.ts";
 import { settingsOf } from "../support/settings.ts";
 import { scripted, SELF } from "./scripted.ts";
 
 type Variables = Readonly<Record<string, string>>;
 const ADDRESS = { kind: "address", allocationId: ALLOCATION };
 const WEB = { kind: "pool", key: "eip-pool", value: "web" };
+const BY_IP = { kind: "public-ip", publicIp: PUBLIC_IP };
+const MAIL = { kind: "tagged", key: "Name", value: "mail" };
+const LIST = { kind: "pool", members: [ALLOCATION] };
 const BY_ID = { EIP_HEAL_ALLOCATION_ID: ALLOCATION };
 const BY_POOL = { EIP_HEAL_POOL: "eip-pool=web" };
 
@@ -34,6 +37,10 @@ describe("the desired address", () => {
     ["by setting", BY_ID, { key: "allocation-id", value: "x" }, {}, ADDRESS, []],
     ["a pool by setting", BY_POOL, { key: "allocation-id", value: "x" }, {}, WEB, []],
     ["by tag", {}, { key: "allocation-id", value: ALLOCATION }, {}, ADDRESS, []],
+    ["by its public IP", { EIP_HEAL_ALLOCATION_ID: PUBLIC_IP }, undefined, {}, BY_IP, []],
+    ["by its public IP in a tag", {}, { key: "allocation-id", value: PUBLIC_IP }, {}, BY_IP, []],
+    ["by its own tag", { EIP_HEAL_ADDRESS_TAG: "Name=mail" }, undefined, {}, MAIL, []],
+    ["a pool by a list", { EIP_HEAL_POOL: ALLOCATION }, undefined, {}, LIST, []],
     ["a pool by tag", {}, { key: "eip-pool", value: "web" }, {}, WEB, []],
     ["by a tag that EC2 shows", {}, undefined, { "allocation-id": ALLOCATION }, ADDRESS, ["tags"]],
     ["a pool by one", {}, undefined, { "eip-pool": "web" }, WEB, ["tags"]],
@@ -84,9 +91,9 @@ describe("the desired address", () => {
   });
 
   test("an allocation id that is none has to be corrected", async () => {
-    const { found } = await desired({}, { key: "allocation-id", value: "203.0.113.7" });
+    const { found } = await desired({}, { key: "allocation-id", value: "10.0.0.5" });
     expect(found).toMatchObject({ kind: "misconfigured" });
-    for (const word of ["allocation-id", "203.0.113.7", ME]) {
+    for (const word of ["allocation-id", "10.0.0.5 cannot be", ME]) {
       expect((found as Failure).message).toContain(word);
     }
   });
@@ -135,6 +142,7 @@ describe("of the tags that instance metadata shows", () => {
     ["both, by their names", { EIP_HEAL_TAG: "a", EIP_HEAL_POOL_TAG: "b" }, ["a", "b"]],
     ["none, where a setting names the address", BY_ID, []],
     ["none, where a setting names the pool", BY_POOL, []],
+    ["none, where a setting names the tag of the address", { EIP_HEAL_ADDRESS_TAG: "a=b" }, []],
   ])("%s", (_, settings, tags) => {
     expect(tagsToRead(settingsOf(settings))).toEqual(tags);
   });

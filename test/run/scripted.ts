@@ -1,5 +1,10 @@
 /** An instance on virtual time, whose metadata, EC2 and Auto Scaling answer by a script. */
-import type { AddressState, ElasticIp, Observation } from "../../src/model/address.ts";
+import {
+  type AddressState,
+  type ElasticIp,
+  nameDesired,
+  type Observation,
+} from "../../src/model/address.ts";
 import { Failure } from "../../src/model/failure.ts";
 import type { Instance } from "../../src/model/instance.ts";
 import type { HealPorts, SentWrite } from "../../src/run/ports.ts";
@@ -118,7 +123,7 @@ export function scripted(script: Script = {}): Scripted {
             tags: () => answer("tags", signal, script.tags),
             observe: (desired) =>
               answer(
-                `observe ${desired.kind === "address" ? desired.allocationId : `${desired.key}=${desired.value}`}`,
+                `observe ${"key" in desired ? `${desired.key}=${desired.value}` : nameDesired(desired)}`,
                 signal,
                 script.observe,
               ),

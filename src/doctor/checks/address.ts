@@ -1,22 +1,25 @@
 /** Checks which address is desired, where it is, and what a heal would do about it. */
 import {
-  type DesiredAddress,
+  fixedAddress,
+  type FixedAddress,
   isFree,
   isUsableIn,
+  missingMembers,
   nameAddress,
   type Observation,
+  type Pool,
   type PreviousHolder,
 } from "../../model/address.ts";
 import { decide, TAKEOVERS } from "../../reconcile/ownership.ts";
 import { UNKNOWN_FOR_MS } from "../../reconcile/bounds.ts";
 import { AWS_CODE, OWN_CODE, EXIT, Failure, lacksPermission } from "../../model/failure.ts";
-import { borderGroupOf, isAllocationId } from "../../model/ids.ts";
+import { borderGroupOf } from "../../model/ids.ts";
 import type { Instance } from "../../model/instance.ts";
 import { nearest } from "../../model/nearest.ts";
 import { statusOf } from "../../reconcile/retry.ts";
-import { choose, POOL_TAKEOVERS } from "../../reconcile/pool.ts";
+import { choose, POOL_TAKEOVERS, whyNoneOf } from "../../reconcile/pool.ts";
 import * as remedies from "../remedies.ts";
-import type { Settings } from "../../config/settings.ts";
+import { namedBySetting, type Settings } from "../../config/settings.ts";
 import { mayNotDisplace } from "../../reconcile/displacement.ts";
 import { nearTag } from "../../run/desired.ts";
 import { withStep } from "../../run/retrying.ts";
@@ -47,13 +50,9 @@ export function checkAddress({
       try {
         const wanted = await findDesired(resultOf);
         const by =
-          settings.allocationId !== undefined
-            ? "EIP_HEAL_ALLOCATION_ID"
-            : settings.pool !== undefined
-              ? "EIP_HEAL_POOL"
-              : `the tag ${wanted.kind === "pool" ? wanted.key : settings.tag}`;
+          namedBySetting(settings)?.key ?? `the tag ${"key" in wanted ? wanted.key : settings.tag}`;
         const found = `${nameOf(wanted)}, by ${by}`;
-        const other = wanted.kind === "address" && (await ignoredPool(resultOf));
+        const other = wanted.kind !== "pool" && (await ignoredPool(resultOf));
         if (!other) return ok(found, wanted);
         const { key, value } = other;
         return {
@@ -78,7 +77,7 @@ export function checkAddress({
         const group = await groupOf(resultOf);
         const near = isUntagged ? nearTag(settings.tag, await tags(resultOf)) : undefined;
         const meant = near === undefined ? "" : `did you mean its tag ${near.key}? `;
-        const value = near !== undefined && isAllocationId(near.value) ? near.value : undefined;
+        const value = near !== undefined && fixedAddress(near.value) ? near.value : undefined;
         const tag = { key: settings.tag, value: value ?? remedies.ALLOCATION_ID };
         return failing(
           error,
@@ -103,13 +102,19 @@ export function checkAddress({
       } catch (error) {
         if (!(error instanceof Failure)) throw error;
         if (lacksPermission(error)) {
-          throw new Blocked([wanted.kind === "pool" ? "describe-addresses" : "describe-instances"]);
+          throw new Blocked([
+            wanted.kind === "address" ? "describe-instances" : "describe-addresses",
+          ]);
+        }
+        if (error.code === OWN_CODE.noTaggedAddress && wanted.kind === "tagged") {
+          return noTaggedAddress(resultOf, error, wanted);
         }
         if (error.code !== AWS_CODE.unknownAllocation) throw error;
         const { say, commands } = await nameAnother(resultOf);
+        const [meant = ""] = /^did you mean [\d.]+\? /.exec(error.details.remedy ?? "") ?? [];
         return failing(
           error,
-          `it was released, or is in another region or account: choose one that is here, then ${say}`,
+          `${meant}it was released, or is in another region or account: choose one that is here, then ${say}`,
           [remedies.listAddresses(self.region), ...commands],
         );
       }
@@ -119,16 +124,28 @@ export function checkAddress({
           choose(target, self.zone, observation.addresses, poolTakeover, [], () => UNKNOWN_FOR_MS);
         const choice = under(settings.poolTakeover);
         if (choice.address === undefined) {
-          if (observation.addresses.length === 0) return noSuchPool(resultOf, wanted);
+          if ("key" in wanted && observation.addresses.length === 0) {
+            return noSuchPool(resultOf, wanted);
+          }
+          const why = whyNoneOf(wanted, observation.addresses, choice.why);
+          if (observation.addresses.length === 0) {
+            return {
+              mark: "failed",
+              found: `${nameOf(wanted)}: ${why}`,
+              remedy: `name addresses that are here in ${ports.placeOfSetting("EIP_HEAL_POOL")}`,
+              commands: [remedies.listAddresses(self.region)],
+              status: EXIT.TEMPFAIL,
+            };
+          }
           const policy = POOL_TAKEOVERS.find((one) => under(one).address !== undefined);
           const place = ports.placeOfSetting("EIP_HEAL_POOL_TAKEOVER");
           return {
             mark: "failed",
-            found: `${nameOf(wanted)}: ${choice.why}`,
+            found: `${nameOf(wanted)}: ${why}`,
             remedy:
               policy === undefined
-                ? `let another instance go, or ${intoPool}`
-                : `let another instance go, set EIP_HEAL_POOL_TAKEOVER=${policy} in ${place}, or ${intoPool}`,
+                ? `let another instance go, or ${addAnother(wanted)}`
+                : `let another instance go, set EIP_HEAL_POOL_TAKEOVER=${policy} in ${place}, or ${addAnother(wanted)}`,
             commands: addToPool(self, wanted),
             status: EXIT.TEMPFAIL,
           };
@@ -140,6 +157,16 @@ export function checkAddress({
           (one) => isFree(one) && isUsableIn(one, self.zone),
         );
         const spare = free.length - (decision.do === "associate" ? 1 : 0);
+        const missing = missingMembers(wanted, observation.addresses);
+        if (missing.length > 0) {
+          return {
+            mark: "warning",
+            found: `${found}; not in this region and account: ${missing.join(", ")}`,
+            remedy: `remove them from EIP_HEAL_POOL in ${ports.placeOfSetting("EIP_HEAL_POOL")}, or name others`,
+            commands: [remedies.listAddresses(self.region)],
+            value,
+          };
+        }
         const { lifecycleHook, poolTakeover } = settings;
         if (lifecycleHook === undefined || poolTakeover !== "no" || spare > 0) {
           return ok(found, value);
@@ -287,7 +314,7 @@ export function checkAddress({
   async function ignoredPool(resultOf: ResultOf<CheckResults>): Promise<Instance["tag"]> {
     const { settings } = await resultOf("settings");
     const [self, session] = await Promise.all([resultOf("identity"), resultOf("metadata")]);
-    if (settings.allocationId !== undefined || settings.pool !== undefined) return undefined;
+    if (namedBySetting(settings) !== undefined) return undefined;
     if (self.tag !== undefined) return (await session.instance([settings.poolTag])).tag;
     const value = (await tags(resultOf))[settings.poolTag];
     return value ? { key: settings.poolTag, value } : undefined;
@@ -296,7 +323,7 @@ export function checkAddress({
   /** The finding if no address carries the pool's tag. An existing pool is suggested before another address. */
   async function noSuchPool(
     resultOf: ResultOf<CheckResults>,
-    pool: DesiredAddress & { kind: "pool" },
+    pool: TaggedPool,
   ): Promise<Finding<never>> {
     const { settings } = await resultOf("settings");
     const self = await resultOf("identity");
@@ -322,7 +349,32 @@ export function checkAddress({
     const commands = tagCommands(self, group, { key, value: meant });
     return { mark: "failed", found, remedy, commands, status };
   }
+
+  /** The finding if no address carries the tag that names one. */
+  async function noTaggedAddress(
+    resultOf: ResultOf<CheckResults>,
+    failure: Failure,
+    { key, value }: FixedAddress & { kind: "tagged" },
+  ): Promise<Finding<never>> {
+    const self = await resultOf("identity");
+    const ec2 = await resultOf("ec2");
+    const shown = await valueOrFailure(ec2.pools(key));
+    const values = shown === undefined || shown instanceof Failure ? [] : Object.keys(shown);
+    const near = nearest(value, values);
+    const place = ports.placeOfSetting("EIP_HEAL_ADDRESS_TAG");
+    const meant =
+      near === undefined
+        ? ""
+        : `did you mean ${near}? set EIP_HEAL_ADDRESS_TAG=${key}=${near} in ${place}, or `;
+    return failing(failure, `${meant}tag the address with ${key}=${value}`, [
+      remedies.listAddresses(self.region),
+      remedies.tagResource(self.region, remedies.ALLOCATION_ID, { key, value }),
+    ]);
+  }
 }
+
+/** A pool that its addresses' tag makes. */
+type TaggedPool = Extract<Pool, { readonly key: string }>;
 
 /** Most pools that a message names. */
 const NAMED = 10;
@@ -342,11 +394,16 @@ const CHOOSE =
 
 const intoPool = `tag another address for the pool: ${CHOOSE}`;
 
+/** How the pool gets another address. */
+function addAnother(pool: Pool): string {
+  return "key" in pool ? intoPool : `add another address to the list in EIP_HEAL_POOL: ${CHOOSE}`;
+}
+
 /** The commands that add an address to the pool: list the free ones, and tag one of them. */
-function addToPool(self: Instance, pool: DesiredAddress & { kind: "pool" }): string[] {
+function addToPool(self: Instance, pool: Pool): string[] {
   return [
     remedies.listFreeAddresses(self.region, borderGroupOf(self.zone)),
-    remedies.tagResource(self.region, remedies.ALLOCATION_ID, pool),
+    ...("key" in pool ? [remedies.tagResource(self.region, remedies.ALLOCATION_ID, pool)] : []),
   ];
 }
 

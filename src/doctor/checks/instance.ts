@@ -1,4 +1,5 @@
 /** Checks instance metadata: the service, this instance's identity and interfaces, its role and credentials. */
+import { namedBySetting } from "../../config/settings.ts";
 import { type Target, resolveTarget } from "../../model/target.ts";
 import { RECHECK_TIMER } from "../../reconcile/drift.ts";
 import {
@@ -55,7 +56,7 @@ export function checkInstance({
     async identity(resultOf) {
       const { settings } = await resultOf("settings");
       const session = await resultOf("metadata");
-      const named = settings.allocationId !== undefined || settings.pool !== undefined;
+      const named = namedBySetting(settings) !== undefined;
       const [self, ownRegion] = await Promise.all([
         session.instance(named ? [] : [settings.tag, settings.poolTag], { ipv6: true }),
         session.ownRegion(),
@@ -124,7 +125,7 @@ export function checkInstance({
     async tags(resultOf) {
       const { settings } = await resultOf("settings");
       const session = await resultOf("metadata");
-      if (settings.allocationId !== undefined || settings.pool !== undefined) {
+      if (namedBySetting(settings) !== undefined) {
         return ok("not needed: a setting names what is wanted", undefined);
       }
       if (await session.hasTags()) return ok("instance metadata shows them", undefined);

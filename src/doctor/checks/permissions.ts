@@ -38,7 +38,7 @@ export function checkPermissions({
         return ok("allowed", undefined);
       const wanted = await valueOrFailure(findDesired(resultOf));
       const remedy = await remedyFor(resultOf, refusal);
-      if (wanted instanceof Failure || wanted?.kind !== "pool") {
+      if (wanted instanceof Failure || wanted === undefined || wanted.kind === "address") {
         return {
           mark: "warning",
           found: `${refusal.details.why}; one fixed address can do without, but what is not an instance stays unseen`,
@@ -46,7 +46,11 @@ export function checkPermissions({
           value: undefined,
         };
       }
-      return failing(refusal, remedy.remedy, remedy.commands);
+      const instead =
+        wanted.kind === "pool"
+          ? ""
+          : "; or name the address by its allocation id, which does without";
+      return failing(refusal, `${remedy.remedy}${instead}`, remedy.commands);
     },
 
     async "describe-instances"(resultOf) {
