@@ -188,7 +188,12 @@ function decideOn(before: State, seen: TimedObservation, now: number): Step {
   const { shown = { allocationId, since: now } } = before.memory;
   const isSame = shown.allocationId === allocationId;
   const shownNow = isSame ? shown : { allocationId, since: now };
-  const updated = remember(state, { shown: decision.do === "settled" ? shownNow : undefined });
+  const isHere = decision.do === "settled";
+  const updated = remember(state, {
+    shown: isHere ? shownNow : undefined,
+    // A write that was never answered, be it of a run that was killed, has arrived.
+    ...(isHere && before.memory.lastWriteAt !== undefined && { wroteThisBoot: true }),
+  });
   return carryOut(updated, decision, seen, address, now);
 }
 

@@ -6,7 +6,6 @@
 import type { Settings } from "../config/settings.ts";
 import type { End, Facts, Outcome } from "../model/outcome.ts";
 import { resolveTarget } from "../model/target.ts";
-import { SUSPECT_MS } from "../reconcile/bounds.ts";
 import type { LastResult } from "../reconcile/drift.ts";
 import { whyInterrupted } from "../reconcile/ownership.ts";
 import { wasWaitedOut } from "../reconcile/repeated.ts";
@@ -83,16 +82,11 @@ export async function heal(
   };
   let facts: Facts = {};
   const { lastWrite } = ports;
-  const lastSent = lastWrite.read();
-  // A write that may still be in flight is not forgotten: its effect has to be held.
-  const isForgotten = isOrdered && lastSent && startedAt - lastSent.at > SUSPECT_MS;
-  const earlierWrite = isForgotten ? undefined : lastSent;
+  const sent = lastWrite.read();
   let memory: Memory = {
     ...NOTHING_DONE,
-    ...(earlierWrite && {
-      lastWriteAt: earlierWrite.at,
-      wroteThisBoot: earlierWrite.wroteThisBoot,
-    }),
+    // A write that may still be in flight has to be held, whoever ordered this run.
+    ...(sent && { lastWriteAt: sent.at, wroteThisBoot: sent.wroteThisBoot && !isOrdered }),
   };
 
   let asOf: number | undefined;

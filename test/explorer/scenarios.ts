@@ -56,6 +56,11 @@ const ALWAYS = row("always beside newest, and each success is confirmed", {
   takeover: ["always", "newest"],
   isConfirmed: true,
 });
+const ALWAYS_LOST = row("always beside newest, an answer is lost, and each success is confirmed", {
+  takeover: ["always", "newest"],
+  isConfirmed: true,
+  atMost: { losses: 1 },
+});
 const STARTED = row("the newest holds it, and is started after a stop", {
   holders: ["the newest"],
 });
@@ -147,6 +152,7 @@ export const QUICK: readonly Row[] = [
   UNKNOWN,
   row("held, and EC2 does not know the newest for almost as long as counts", { unknownFor: 14 }),
   ALWAYS,
+  ALWAYS_LOST,
   STARTED,
   row("the newest holds it, is started after a stop, and EC2 is behind", {
     holders: ["the newest"],

@@ -309,15 +309,20 @@ describe("what earlier runs of this boot have written", () => {
     expect(done).toEqual(isHeld ? ["observe", HOLD, "observe"] : ["observe"]);
   });
 
-  test("always is newest from the first write on, an unanswered one too", () => {
+  test("always is newest once a write was accepted or has shown, not once one was lost", () => {
     const always: Goal = { ...GOAL, takeover: "always" };
-    expect(play(always, [HELD_BY_NEWER], since(3_600_000)).failure?.kind).toBe("yielded");
+    const taken = [HELD_BY_NEWER, "accepts", HERE_NOW, HERE_NOW] as const;
+    const written = { ...since(3_600_000), wroteThisBoot: true };
+    expect(play(always, [HELD_BY_NEWER], written).failure?.kind).toBe("yielded");
+    expect(play(always, taken, since(3_600_000)).end).toMatchObject({ change: "taken" });
     const lost = ["unreachable", HELD_BY_NEWER, HELD_BY_NEWER, HELD_BY_NEWER] as const;
     const { memory } = play(always, [HELD_BY_NEWER, ...lost]);
-    expect(play(always, [HELD_BY_NEWER], memory).failure?.kind).toBe("yielded");
+    expect(play(always, taken, memory).end).toMatchObject({ change: "taken" });
+    // That of a run that was killed has arrived.
+    const late = play(always, [HERE_NOW], since(60_000)).memory;
+    expect(play(always, [HELD_BY_NEWER], late).failure?.kind).toBe("yielded");
     const refused = play(always, [HELD_BY_NEWER, "denied"]).memory;
-    const again = play(always, [HELD_BY_NEWER, "accepts", HERE_NOW, HERE_NOW], refused);
-    expect(again.end).toMatchObject({ end: "settled", change: "taken" });
+    expect(play(always, taken, refused).end).toMatchObject({ change: "taken" });
   });
 
   test("a write that was refused is none", () => {

@@ -376,23 +376,36 @@ describe("runs before it", () => {
     const { outcome, asked } = await take({ sent: longAgo, isOrdered: true });
     expect(outcome).toMatchObject({ end: "settled", change: "taken", ms: 6_000 });
     expect(asked).toContain("associate true");
-    // That one may still be carried out.
-    expect((await take({ sent: justNow, isOrdered: true })).outcome).toMatchObject({ status: 69 });
+    // Also while the effect of the earlier one is still awaited.
+    const soon = await take({ sent: justNow, isOrdered: true });
+    expect(soon.outcome).toMatchObject({ end: "settled", change: "taken", ms: 6_000 });
   });
-});
 
-test("a heal that somebody orders takes the address again by its own policy, unless a write is under way", async () => {
-  const settings = { ...SETTINGS, EIP_HEAL_TAKEOVER: "always" };
-  const newer = () => observed(address(other("running", 60)));
-  const ended = async (at: number, isOrdered: boolean) => {
-    const sent = { at, wroteThisBoot: true };
-    const { outcome } = await play({ observe: newer }, { settings, sent, isOrdered, dryRun: true });
-    return outcome.end;
-  };
-  expect(await ended(-60_000, true)).toBe("would");
-  // From its first write on, an instance that always takes leaves the address to a newer one.
-  expect(await ended(-60_000, false)).toBe("failed");
-  expect(await ended(-8_000, true)).toBe("failed");
+  test.each([true, false])(
+    "have sent a write that got lost, or this one has: always stays always (ordered: %s)",
+    async (isOrdered) => {
+      const isThere = observed(address(other("running", 60)));
+      let hasArrived = false;
+      let sendings = 0;
+      const { outcome, asked } = await play(
+        {
+          observe: () => (hasArrived ? IS_HERE : isThere),
+          associate: () => {
+            const isLost = ++sendings === 1;
+            hasArrived = !isLost;
+            return isLost ? silence : undefined;
+          },
+        },
+        {
+          settings: { ...SETTINGS, EIP_HEAL_TAKEOVER: "always" },
+          sent: { at: -9_000, wroteThisBoot: false },
+          isOrdered,
+        },
+      );
+      expect(outcome).toMatchObject({ end: "settled", change: "taken", tries: 2 });
+      expect([asked.filter((what) => what === "associate true").length, sendings]).toEqual([2, 2]);
+    },
+  );
 });
 
 describe("an address that is given up meanwhile", () => {
