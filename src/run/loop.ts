@@ -3,7 +3,14 @@ import { Failure, isUnanswered } from "../model/failure.ts";
 import type { End } from "../model/outcome.ts";
 import { FRESH_MS } from "../reconcile/bounds.ts";
 import { begin, next } from "../reconcile/machine.ts";
-import type { Effect, Event, Goal, Memory } from "../reconcile/state.ts";
+import {
+  type Effect,
+  type Event,
+  type Goal,
+  type Memory,
+  observing,
+  type State,
+} from "../reconcile/state.ts";
 import type { Ec2, LastWrite, Moves } from "./ports.ts";
 import { type RetryContext, withStep } from "./retrying.ts";
 
@@ -56,26 +63,33 @@ export async function reconcile(
   const { clock, log } = ports;
   const now = () => reconcilerTime(clock);
   let { state, effect } = begin(goal, memory, now());
-  let remembered = memory;
-  const remember = (known: Memory) => recorders.remember((remembered = known));
   let lookedAt: number | undefined;
   let shownAsOf: number | undefined;
   const isStale = (at: number) => shownAsOf !== undefined && at - shownAsOf > FRESH_MS;
-  let hasAsked = false;
+  /** When it was last answered whether this instance is about to be interrupted. */
+  let answeredAt: number | undefined;
+  let before = state;
+  const withdrawIfElsewhere = () => {
+    if (lookedAt !== undefined && !goal.dryRun && isElsewhere(state, effect)) withdraw(lookedAt);
+  };
   try {
     for (;;) {
       // A hold that has begun is finished even past the deadline: the address is here, and only has to be confirmed. So is
       // what follows from its end, unless that is another request to EC2.
       if (effect.do !== "end" && effect.do !== "fail") context.defer(state.phase.at === "holding");
       for (const line of state.warnings) log.warn(line);
-      if (!hasAsked && dependsOnService(effect)) {
-        hasAsked = true;
+      const isAnswered = answeredAt !== undefined && now() - answeredAt <= FRESH_MS;
+      if (dependsOnService(effect) && !isAnswered) {
         const decidedAt = now();
-        const because = await whyInterrupted();
+        const because = await whyInterrupted().catch((error: unknown) => {
+          withdrawIfElsewhere();
+          throw error;
+        });
         if (because !== undefined) return { end: "idle", because, why: "not-in-service" };
-        if (!isStale(decidedAt) && isStale(now())) {
+        answeredAt = now();
+        if (!isStale(decidedAt) && isStale(answeredAt)) {
           // The look is now too old for a take: look again.
-          ({ state, effect } = begin(goal, remembered, now()));
+          ({ state, effect } = next(observing(before), { type: "slept", now: answeredAt }));
           continue;
         }
       }
@@ -86,15 +100,13 @@ export async function reconcile(
         moves?.begin();
         signal.throwIfAborted();
       }
-      remember(state.memory);
+      recorders.remember(state.memory);
       if (effect.do === "end") return effect.end;
       if (effect.do === "fail") {
-        const { kind } = effect.failure;
-        // The published result may say that the address is here, and EC2 shows that it is not.
-        const isElsewhere = kind === "held" || kind === "yielded";
-        if (isElsewhere && lookedAt !== undefined && !goal.dryRun) withdraw(lookedAt);
+        withdrawIfElsewhere();
         throw effect.failure;
       }
+      before = state;
       ({ state, effect } = next(state, await perform(effect)));
       const sent = lastWrite.read();
       if (state.memory.wroteThisBoot && sent?.wroteThisBoot === false) {
@@ -175,4 +187,12 @@ function dependsOnService(effect: Effect): boolean {
     default:
       return false;
   }
+}
+
+/** Whether EC2 has shown that the address is not here, whatever the published result says. */
+function isElsewhere({ phase }: State, effect: Effect): boolean {
+  if (effect.do !== "fail")
+    return phase.at === "writing" && phase.intent.write.change !== "renewed";
+  const { kind } = effect.failure;
+  return kind === "held" || kind === "yielded";
 }

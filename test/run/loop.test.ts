@@ -36,8 +36,8 @@ interface Script {
   /** Is the address given up, given what was recorded of the last write? */
   readonly isGivenUp?: (sent: SentWrite | undefined) => boolean;
   readonly stop?: AbortController;
-  /** Why this instance is about to be interrupted. */
-  readonly interrupted?: string;
+  /** Why this instance is about to be interrupted, given how often that has been asked, or why that is not known. */
+  readonly interrupted?: string | Failure | ((asked: number) => string | undefined);
   /** How long it takes to find that out, in milliseconds. */
   readonly noticeMs?: number;
 }
@@ -131,7 +131,9 @@ async function play(script: Script) {
     whyInterrupted: () => {
       log.push("ask");
       now += noticeMs;
-      return Promise.resolve(interrupted);
+      if (interrupted instanceof Failure) return Promise.reject(interrupted);
+      const asked = log.filter((what) => what === "ask").length;
+      return Promise.resolve(typeof interrupted === "function" ? interrupted(asked) : interrupted);
     },
   };
   const end = reconcile({ ...A_GOAL, ...goal }, NOTHING_DONE, context, connection, keeper);
@@ -411,7 +413,7 @@ describe("an instance that may be about to be interrupted", () => {
     expect(writes).toEqual([undefined]);
   });
 
-  test("is not asked about where the address is here, and once in an attempt", async () => {
+  test("is not asked about where the address is here, and anew before each write", async () => {
     const settled = await play({ shown: [address(HERE), address(HERE)], interrupted });
     expect(settled.end).toMatchObject({ end: "settled", change: "none" });
     expect(settled.log).not.toContain("ask");
@@ -419,9 +421,37 @@ describe("an instance that may be about to be interrupted", () => {
     const back = address(other("running", -60));
     const shown = [address(NOBODY), address(HERE), back, address(HERE), address(HERE)];
     const { log } = await play({ shown });
-    expect(log.filter((what) => what.startsWith("associate"))).toHaveLength(2);
-    expect(log.filter((what) => what === "ask")).toHaveLength(1);
+    const sent = log.filter((what) => /^(ask|associate)/.test(what));
+    expect(sent.map((what) => what.split(" ", 1)[0])).toEqual([
+      "ask",
+      "associate",
+      "ask",
+      "associate",
+    ]);
+    // The notice comes while the address is held.
+    const stopped = await play({
+      shown,
+      interrupted: (asked) => (asked > 1 ? interrupted : undefined),
+    });
+    expect(stopped.end).toEqual(IDLE);
+    expect(stopped.log.filter((what) => what.startsWith("associate"))).toHaveLength(1);
   });
+
+  test.each([
+    ["an instance that may keep it", address(other("running", -60)), { takeover: "if-gone" }, 1],
+    ["an instance that it is taken from", address(other("running", -60)), {}, 1],
+    ["nobody", address(NOBODY), {}, 1],
+    ["this instance, where it is renewed", address(HERE), { force: true }, 0],
+    ["nobody, in a dry run", address(NOBODY), { dryRun: true }, 0],
+  ] as const)(
+    "is asked in vain, and EC2 shows the address with %s: others are told so",
+    async (_, shown, goal, times) => {
+      const failure = new Failure("unreachable", { why: "no answer" });
+      const { end, withdrawn } = await play({ shown: [shown], goal, interrupted: failure });
+      expect(end).toBe(failure);
+      expect(withdrawn).toHaveLength(times);
+    },
+  );
 
   test("looks again where the answer has taken so long that the look is too old to take on", async () => {
     const before = address(other("running", -60));
