@@ -78,18 +78,20 @@ const CONFIRM_TIMER = "eip-heal-confirm.timer";
  * Reads the status.
  *
  * @param stop aborted when somebody wants it to stop
+ * @param step what was being done before, should it be stopped already
  * @throws only bugs
  */
 export async function status(
   settings: Settings,
   ports: StatusPorts,
   stop: AbortSignal,
+  step = "starting",
 ): Promise<AddressStatus> {
   const limit = deadlineSignal(ports.clock, LIMIT_MS, stop);
   const { signal } = limit;
-  const context: RunContext = { settings, ports, signal, step: "starting" };
+  const context: RunContext = { settings, ports, signal, step };
   try {
-    const [found, units] = await Promise.all([look(context), unitsOf(ports.machine, signal)]);
+    const [found, units] = await Promise.all([look(context, stop), unitsOf(ports.machine, signal)]);
     return { ...found, lastRun: ports.lastRun, ...units };
   } finally {
     limit.release();
@@ -128,45 +130,65 @@ function soonest(...timers: (Unit | undefined)[]): number | undefined {
   return times.length === 0 ? undefined : Math.max(0, Math.min(...times));
 }
 
-/** The run that systemd has in progress. A recheck that waits for a heal counts as that heal. */
+/** The run that systemd has in progress, if any. */
 async function runUnderWay(
   machine: StatusPorts["machine"],
   signal: AbortSignal,
 ): Promise<RunName | undefined> {
+  const run = await askForRun(machine, signal);
+  return run === "not answered" ? undefined : run;
+}
+
+/** A recheck that waits for a heal counts as that heal. */
+async function askForRun(
+  machine: StatusPorts["machine"],
+  signal: AbortSignal,
+): Promise<RunName | "not answered" | undefined> {
   const [heal, recheck] = await Promise.all([
     machine.unit(HEAL_UNIT, signal),
     machine.unit(RECHECK_UNIT, signal),
   ]);
-  return isUnderWay(heal) ? "heal" : isUnderWay(recheck) ? "recheck" : undefined;
+  if (isUnderWay(heal)) return "heal";
+  if (isUnderWay(recheck)) return "recheck";
+  return heal === undefined || recheck === undefined ? "not answered" : undefined;
 }
 
 /** Milliseconds between looks at the units. */
 const POLL_MS = 1_000;
+
+/** A busy systemd may leave some looks in a row unanswered; after this many there is none, or it has hung. */
+const UNANSWERED_LOOKS = 5;
 
 /**
  * Waits until systemd has no run in progress.
  *
  * @param limitMs milliseconds to wait at most
  * @param report called with the run that is being waited for
+ * @returns the run that was being waited for when somebody stopped the command
  */
-async function waitForRuns(
+export async function waitForRuns(
   { unit, clock, stop }: Pick<Context, "unit" | "clock" | "stop">,
   limitMs: number,
   report: (run: RunName) => void,
-): Promise<void> {
+): Promise<RunName | undefined> {
   const until = clock.now() + limitMs;
+  let waitedFor: RunName | undefined;
+  let unanswered = 0;
   while (clock.now() < until && !stop.aborted) {
-    const run = await runUnderWay({ unit }, stop);
-    if (run === undefined) return;
-    report(run);
+    const run = await askForRun({ unit }, stop);
+    if (run === undefined) return undefined;
+    unanswered = run === "not answered" ? unanswered + 1 : 0;
+    if (unanswered >= UNANSWERED_LOOKS) return undefined;
+    if (run !== "not answered") report((waitedFor = run));
     // If the wait is interrupted, status shows what it can.
     await clock.sleep(POLL_MS, stop).catch(() => {});
   }
+  return stop.aborted ? waitedFor : undefined;
 }
 
 type Found = Omit<AddressStatus, "lastRun" | keyof Units>;
 
-async function look(context: RunContext): Promise<Found> {
+async function look(context: RunContext, stop: AbortSignal): Promise<Found> {
   const { settings, ports, signal } = context;
   let known: Pick<AddressStatus, "self" | "target" | "address" | "direct"> = {};
   const away = (exitStatus: ExitStatus, message: string): Found => ({
@@ -176,6 +198,7 @@ async function look(context: RunContext): Promise<Found> {
     ...known,
   });
   try {
+    signal.throwIfAborted();
     const { session, self } = await openSession(context, ports, tagsToRead(settings));
     known = { self };
     const target = resolveTarget(self, settings.interface, settings.privateIp);
@@ -214,7 +237,11 @@ async function look(context: RunContext): Promise<Found> {
   } catch (error) {
     if (error instanceof Failure) return away(statusOf(error), error.message);
     if (!signal.aborted) throw error;
-    return away(EXIT.TEMPFAIL, `this took too long: ${context.step}`);
+    const { step } = context;
+    const why = stop.aborted
+      ? `${(stop.reason as Error).message} while ${step}`
+      : `this took too long: ${step}`;
+    return away(EXIT.TEMPFAIL, why);
   }
 }
 
@@ -370,15 +397,17 @@ export async function run(
   const { runtime, clock, stop } = context;
   const { screen, lines, progress } = await context.screen();
   const beginning = begin(context);
+  let waitedFor: RunName | undefined;
   if (wait) {
     const deadlineMs = "problems" in beginning ? 0 : beginning.settings.deadlineMs;
-    await waitForRuns(context, deadlineMs + GRACE_MS, (name) => {
+    waitedFor = await waitForRuns(context, deadlineMs + GRACE_MS, (name) => {
       if (!json) progress(`  waiting for the ${name} that is under way ...`);
     });
     if (!json) progress("");
   }
   const lastRun = runtime.record() as LastRun;
   const machine = { unit: context.unit };
+  const step = waitedFor && `waiting for the ${waitedFor} that is under way`;
   const addressStatus: AddressStatus =
     "problems" in beginning
       ? {
@@ -388,7 +417,7 @@ export async function run(
           lastRun,
           ...(await unitsOf(machine, stop)),
         }
-      : await status(beginning.settings, { ...beginning.ports, machine, lastRun }, stop);
+      : await status(beginning.settings, { ...beginning.ports, machine, lastRun }, stop, step);
   const now = clock.date();
   const { exitStatus } = addressStatus;
   if (json) return { status: exitStatus, json: statusRecord(addressStatus, now) };
