@@ -22,6 +22,7 @@ import { desiredAddress, tagsToRead } from "../run/desired.ts";
 import type { Ports } from "../run/ports.ts";
 import { openSession } from "../run/session.ts";
 import { withStep, deadlineSignal, type RunContext } from "../run/retrying.ts";
+import { type UnseenEnvironment, unseenEnvironment } from "../doctor/unit-environment.ts";
 import { type LateNetwork, lateNetwork, sayLate } from "../doctor/late-network.ts";
 import type { Machine } from "../doctor/ports.ts";
 import type { Completion, Context } from "./command.ts";
@@ -65,6 +66,8 @@ export interface AddressStatus {
   readonly underWay?: RunName;
   /** Whether the recheck every minute is enabled. Its next time is not known while a recheck is in progress. */
   readonly hasRecheckTimer: boolean;
+  /** What the unit has in its environment, and this command does not: what is shown here may differ. */
+  readonly unseen?: UnseenEnvironment;
   /** Set if the boot had to wait for the network before the heal. */
   readonly late?: LateNetwork;
 }
@@ -278,7 +281,7 @@ function whyNotHere(
 /** The rows for the terminal. @param now milliseconds since the epoch */
 export function rowsOf(addressStatus: AddressStatus, now: number): Row[] {
   const { here, exitStatus, message, self, target, address, direct, lastRun } = addressStatus;
-  const { retryInMs, underWay, late } = addressStatus;
+  const { retryInMs, underWay, late, unseen } = addressStatus;
   const unknown = "not known";
   return [
     {
@@ -307,6 +310,14 @@ export function rowsOf(addressStatus: AddressStatus, now: number): Row[] {
           ? unknown
           : `${target.publicIp ?? "none"} at ${target.interfaceId} ${target.privateIp}, by instance metadata`,
     },
+    ...(unseen === undefined
+      ? []
+      : [
+          {
+            label: "settings",
+            text: `eip-heal.service is run with ${unseen.what}, which this command has not had; run: ${unseen.command}`,
+          },
+        ]),
     { label: "last run", text: lastRunOf(lastRun, now) },
     ...(late === undefined ? [] : [{ label: "network", text: sayLate(late) }]),
     ...(underWay === undefined ? [] : [{ label: "now", text: `a ${underWay} is under way` }]),
@@ -389,6 +400,13 @@ export function statusRecord(addressStatus: AddressStatus, at: Date): Record<str
   };
 }
 
+async function unseenBy({ unit, stop, doctorPorts }: Context) {
+  const heal = await unit(HEAL_UNIT, stop);
+  if (heal === undefined) return undefined;
+  const { isGiven, settingsFile } = await doctorPorts();
+  return unseenEnvironment(heal, isGiven, settingsFile, "eip-heal status");
+}
+
 /** Runs the command. */
 export async function run(
   context: Context,
@@ -408,16 +426,19 @@ export async function run(
   const lastRun = runtime.record() as LastRun;
   const machine = { unit: context.unit };
   const step = waitedFor && `waiting for the ${waitedFor} that is under way`;
-  const addressStatus: AddressStatus =
+  const [found, unseen] = await Promise.all([
     "problems" in beginning
-      ? {
+      ? unitsOf(machine, stop).then((units) => ({
           here: false,
           exitStatus: beginning.status,
           message: beginning.problems.join("; "),
           lastRun,
-          ...(await unitsOf(machine, stop)),
-        }
-      : await status(beginning.settings, { ...beginning.ports, machine, lastRun }, stop, step);
+          ...units,
+        }))
+      : status(beginning.settings, { ...beginning.ports, machine, lastRun }, stop, step),
+    unseenBy(context),
+  ]);
+  const addressStatus: AddressStatus = { ...found, ...(unseen && { unseen }) };
   const now = clock.date();
   const { exitStatus } = addressStatus;
   if (json) return { status: exitStatus, json: statusRecord(addressStatus, now) };

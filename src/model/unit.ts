@@ -13,6 +13,13 @@ export interface Unit {
   readonly needsReload: boolean;
   /** Names of the variables set by Environment=, in a drop-in for example. Their values may be secrets. */
   readonly variables: readonly string[];
+  /** Those of EnvironmentFile=, with the names of the variables in them; without if this user cannot read the file. */
+  readonly environmentFiles: readonly {
+    readonly path: string;
+    readonly variables?: readonly string[];
+  }[];
+  /** The files of its drop-ins. */
+  readonly dropIns: readonly string[];
   /** Milliseconds that its last start has taken, or has taken so far; undefined if it has not been started on this boot. */
   readonly startMs?: number;
   /** For a timer: milliseconds until it next elapses. */

@@ -1,9 +1,11 @@
 /** Asks systemd about our units through systemctl(1). A machine without systemd is not an error. */
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { parseEnvironmentFile } from "../config/environment-file.ts";
 import { RETRY_TIMER } from "../reconcile/drift.ts";
 import type { Unit } from "../model/unit.ts";
 import { isInstanceId } from "../model/ids.ts";
+import { readTextFile, Unreadable } from "./text-file.ts";
 
 /** Milliseconds to wait for systemctl. */
 const ANSWER_MS = 3_000;
@@ -21,6 +23,8 @@ const PROPERTIES = [
   "InactiveEnterTimestampMonotonic",
   "NeedDaemonReload",
   "Environment",
+  "EnvironmentFiles",
+  "DropInPaths",
   "NextElapseUSecRealtime",
   "NextElapseUSecMonotonic",
 ];
@@ -62,9 +66,26 @@ export async function unitState(name: string, signal: AbortSignal): Promise<Unit
     variables: [...property("Environment").matchAll(/(?:^| )"?([A-Z]\w*)=/g)].map(
       ([, variable = ""]) => variable,
     ),
+    // One line for each file, such as "/etc/keys.env (ignore_errors=no)".
+    environmentFiles: [
+      ...text.matchAll(/^EnvironmentFiles=(\/.+?)(?: \(ignore_errors=\w+\))?$/gm),
+    ].map(([, path = ""]) => ({ path, ...variablesIn(path) })),
+    dropIns: property("DropInPaths")
+      .split(" ")
+      .filter((path) => path !== ""),
     ...(startMs !== undefined && { startMs }),
     ...(nextMs !== undefined && { nextMs }),
   };
+}
+
+/** The names of the variables that a file sets, if it can be read. */
+function variablesIn(path: string): { readonly variables?: readonly string[] } {
+  try {
+    return { variables: Object.keys(parseEnvironmentFile(readTextFile(path)).variables) };
+  } catch (error) {
+    if (!(error instanceof Unreadable)) throw error;
+    return error.code === "ENOENT" ? { variables: [] } : {};
+  }
 }
 
 /**

@@ -1,5 +1,7 @@
 /** What doctor tells of the units on this machine. */
+import { writeFileSync } from "node:fs";
 import { uptime } from "node:os";
+import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { type Scene, scenario } from "../support/scenario.ts";
@@ -107,6 +109,30 @@ describe("the machine", () => {
     expect(unit?.found).toMatch(/is run with EIP_HEAL_TAKEOVER, AWS_SECRET_ACCESS_KEY, which/);
     expect(JSON.stringify(unit)).not.toMatch(/always|a b/);
   });
+
+  test("a file of a drop-in sets it, which is named with how to have the same; status says so, too", async () =>
+    scenario({}, async (scene) => {
+      const keys = join(scene.runtime, "keys");
+      const dropIn = "/etc/systemd/system/eip-heal.service.d/keys.conf";
+      writeFileSync(keys, "AWS_ACCESS_KEY_ID=AKIA\nAWS_SECRET_ACCESS_KEY='a b'\n");
+      const unit = {
+        ...UNIT,
+        EnvironmentFiles: `${keys} (ignore_errors=no)`,
+        DropInPaths: dropIn,
+      };
+      scene.systemd({ "eip-heal.service": unit });
+      const names = `AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY (${keys}, ${dropIn})`;
+      const how = `sudo systemd-run --quiet --pipe --wait -p EnvironmentFile=${keys} eip-heal`;
+      const { checks } = await doctor(scene);
+      expect(checks.find(({ id }) => id === "unit")).toMatchObject({
+        mark: "warning",
+        found: expect.stringContaining(names) as unknown,
+        commands: [`${how} doctor`],
+      });
+      const { stdout } = await scene.run("status");
+      expect(stdout).toContain(`${names}, which this command has not had; run: ${how} status`);
+      expect(stdout).not.toContain("a b");
+    }));
 
   test("without systemd that is said, and no warning", async () => {
     const { checks } = await scenario({}, doctor);

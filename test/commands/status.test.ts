@@ -14,6 +14,8 @@ const IDLE: Unit = {
   result: "success",
   needsReload: false,
   variables: [],
+  environmentFiles: [],
+  dropIns: [],
 };
 const RUNNING: Unit = { ...IDLE, activity: "activating" };
 

@@ -14,6 +14,7 @@ import { failing, ok } from "../runner.ts";
 import type { Aws } from "../../run/ports.ts";
 import type { Checks, CheckContext } from "../context.ts";
 import { lateNetwork, sayLate } from "../late-network.ts";
+import { unseenEnvironment } from "../unit-environment.ts";
 import { findingOfTimer, findingOfUnit } from "./units.ts";
 
 /** The checks that need neither network nor AWS. */
@@ -82,7 +83,9 @@ export function checkProgram({
       const unit = await ports.machine.unit("eip-heal.service", signal);
       if (unit === undefined)
         return ok("no systemd here: something else has to run eip-heal at every boot", undefined);
-      const finding = findingOfUnit(unit, ports.isGiven);
+      const { isGiven, settingsFile } = ports;
+      const unseen = unseenEnvironment(unit, isGiven, settingsFile, "eip-heal doctor");
+      const finding = findingOfUnit(unit, unseen);
       const late = await lateNetwork(ports.machine, signal);
       if (late === undefined || finding.mark !== "ok") return finding;
       return {

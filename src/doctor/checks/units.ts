@@ -2,13 +2,17 @@
 import { seconds } from "../../model/duration.ts";
 import type { Unit } from "../../model/unit.ts";
 import { type Finding, ok } from "../runner.ts";
+import type { UnseenEnvironment } from "../unit-environment.ts";
 
 /**
  * The finding about eip-heal.service, which runs the heal at boot.
  *
- * @param isGiven whether this variable is also set for this run of doctor
+ * @param unseen what its runs have in their environment, and this checkup does not
  */
-export function findingOfUnit(unit: Unit, isGiven: (key: string) => boolean): Finding<undefined> {
+export function findingOfUnit(
+  unit: Unit,
+  unseen: UnseenEnvironment | undefined,
+): Finding<undefined> {
   const { enablement, activity, result, exitStatus } = unit;
   const last =
     exitStatus === undefined || activity === "activating"
@@ -47,12 +51,11 @@ export function findingOfUnit(unit: Unit, isGiven: (key: string) => boolean): Fi
   if (unit.needsReload) {
     return warn("changed on disk and not loaded anew", "load it", "systemctl daemon-reload");
   }
-  const unseen = unit.variables.filter((name) => /^(EIP_HEAL|AWS)_/.test(name) && !isGiven(name));
-  if (unseen.length > 0) {
-    const names = unseen.join(", ");
+  if (unseen !== undefined) {
     return warn(
-      `run with ${names}, which this checkup has not had`,
-      `give it the same (systemctl cat eip-heal shows them): env ${unseen.map((name) => `${name}=...`).join(" ")} eip-heal doctor`,
+      `run with ${unseen.what}, which this checkup has not had`,
+      "give it the same (systemctl cat eip-heal shows it)",
+      unseen.command,
     );
   }
   if (activity === "failed") {
