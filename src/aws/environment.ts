@@ -7,13 +7,14 @@ import { environmentCredentials } from "./credentials.ts";
 import { metadataEndpoint } from "./imds.ts";
 import { proxiesIn } from "./proxy.ts";
 
+/** Its errors say in words why; with `isLasting: false` the next try may succeed. */
 export type ReadFile = (path: string) => string;
 
 /**
  * Reads and validates the variables.
  *
  * @param readFile returns the content of a text file, or throws an error that says why it cannot be read
- * @throws Failure `misconfigured` for an invalid value
+ * @throws Failure `misconfigured` for an invalid value, `unreachable` for a file that cannot be read this time
  */
 export function readAwsEnvironment(environment: Environment, readFile: ReadFile) {
   const isOn = (name: string) => /^true$/i.test(environment[name] ?? "");
@@ -59,16 +60,18 @@ function endpointOf(service: "EC2" | "AUTO_SCALING", environment: Environment): 
 function certificatesOf(environment: Environment, readFile: ReadFile): string | undefined {
   const file = environment["AWS_CA_BUNDLE"];
   if (!file) return undefined;
-  const refuse = (why: string) =>
-    new Failure("misconfigured", {
+  const refuse = (why: string, kind: "misconfigured" | "unreachable" = "misconfigured") =>
+    new Failure(kind, {
       why: `AWS_CA_BUNDLE is ${JSON.stringify(file)}: ${why}`,
       variable: "AWS_CA_BUNDLE",
+      ...(kind === "unreachable" && { remedy: "run it again: this may pass", isLocal: true }),
     });
   let text: string;
   try {
     text = readFile(file);
   } catch (error) {
-    throw refuse((error as Error).message);
+    const { message, isLasting } = error as Error & { readonly isLasting?: boolean };
+    throw refuse(message, isLasting === false ? "unreachable" : "misconfigured");
   }
   if (!text.includes("-----BEGIN CERTIFICATE-----")) throw refuse("there is no certificate in it");
   return text;

@@ -4,7 +4,7 @@
  */
 import { Agent as HttpAgent, type AgentOptions, request } from "node:http";
 import { Agent as HttpsAgent } from "node:https";
-import { connect, type NetConnectOpts, type Socket } from "node:net";
+import { connect, isIP, type NetConnectOpts, type Socket } from "node:net";
 import { connect as connectTls, type ConnectionOptions } from "node:tls";
 import { hostOf, portOf } from "../model/url.ts";
 import { authorizationFor, type Proxy, ProxyRefusal } from "./proxy.ts";
@@ -48,10 +48,12 @@ export function resettableAgents({
   };
   const trusted = ca === undefined ? {} : { ca };
   /** The connection to the proxy: with TLS if its URL is an https one. */
-  const toProxy = (socket: Socket, { url }: Proxy): Socket =>
-    url.protocol === "https:"
-      ? connectTls({ ...trusted, socket, servername: hostOf(url) })
-      : socket;
+  const toProxy = (socket: Socket, { url }: Proxy): Socket => {
+    if (url.protocol !== "https:") return socket;
+    const host = hostOf(url);
+    // The name is sent (SNI), an IP address must not be (RFC 6066); either is what the certificate is checked against.
+    return connectTls({ ...trusted, socket, host, ...(isIP(host) === 0 && { servername: host }) });
+  };
   const plainProxy = endpoint === undefined ? undefined : proxyFor(new URL(endpoint));
 
   class Plain extends HttpAgent {

@@ -4,6 +4,7 @@ import type { Environment } from "../model/environment.ts";
 import type { Settings } from "../config/settings.ts";
 import { EXIT, type ExitStatus, Failure } from "../model/failure.ts";
 import { RECHECK_UNIT } from "../reconcile/drift.ts";
+import { statusOf } from "../reconcile/retry.ts";
 import type { HookEnd, Outcome } from "../model/outcome.ts";
 import { DOCTOR } from "../report/report.ts";
 import type { Completion, Context, RunPorts } from "./command.ts";
@@ -38,7 +39,7 @@ export function begin({ commandLine, configuration, log, portsIn }: Context): Be
     const { lifecycleHook: name } = settings;
     return {
       problems: [error.message],
-      status: EXIT.CONFIG,
+      status: statusOf(error),
       ...(name !== undefined && { hook: { name, environment } }),
     };
   }

@@ -1,7 +1,7 @@
 /** The variables of the AWS CLI that say where AWS is. Nothing is connected to. */
 import { expect, test } from "vitest";
 import { readAwsEnvironment } from "../../src/aws/environment.ts";
-import { readTextFile } from "../../src/system/text-file.ts";
+import { readTextFile, Unreadable } from "../../src/system/text-file.ts";
 
 test("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS leaves those of services out, and not that of instance metadata", () => {
   const urls = {
@@ -29,4 +29,16 @@ test.each([
   [{}, undefined],
 ])("%o", (environment, region) => {
   expect(readAwsEnvironment(environment, readTextFile).region).toBe(region);
+});
+
+test.each([
+  ["there is no such file", true, "misconfigured"],
+  ["EMFILE: too many open files", false, "unreachable"],
+] as const)("a bundle of certificates that cannot be read: %s", (why, isLasting, kind) => {
+  const readFile = () => {
+    throw new Unreadable(why, isLasting);
+  };
+  const read = () => readAwsEnvironment({ AWS_CA_BUNDLE: "/ca.pem" }, readFile);
+  expect(read).toThrow(`AWS_CA_BUNDLE is "/ca.pem": ${why}`);
+  expect(read).toThrow(expect.objectContaining({ kind }));
 });

@@ -13,9 +13,11 @@ import { ec2At } from "../support/ec2-at.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "eip-heal-sockets-"));
 let tls: { cert: string; key: string };
+let byIp: { cert: string; key: string };
 let ca: string;
 beforeAll(async () => {
   const authority = await makeAuthority(folder);
+  byIp = await authority.issue("127.0.0.1");
   tls = await authority.issue("localhost");
   ca = readFileSync(authority.file, "utf8");
 });
@@ -104,6 +106,26 @@ describe("over TLS", () => {
     expect(status).toBe(200);
     server.close();
   });
+});
+
+test.each([
+  ["localhost", "localhost"],
+  ["127.0.0.1", false],
+])("a proxy at https://%s is checked against that name and sent %s as it", async (host, sent) => {
+  const names: unknown[] = [];
+  const proxy = createTlsServer(host === "localhost" ? tls : byIp);
+  proxy.on("secureConnection", ({ servername }) => names.push(servername));
+  proxy.on("connect", (_, socket) => socket.end("HTTP/1.1 403 Forbidden\r\n\r\n"));
+  const port = await listen(proxy);
+  const url = new URL(`https://${host}:${port}`);
+  const agents = resettableAgents({ ca, proxyFor: () => ({ url, variable: "HTTPS_PROXY" }) });
+  const error = await new Promise<Error>((done) => {
+    sendTls({ host: "ec2.example", agent: agents.httpsAgent }).once("error", done).end();
+  });
+  expect(error.message).toContain("answers 403 to CONNECT ec2.example:443");
+  expect(names).toEqual([sent]);
+  agents.close();
+  proxy.close();
 });
 
 test.each(["http", "https"])(

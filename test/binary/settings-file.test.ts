@@ -204,6 +204,18 @@ describe("a file that cannot be read this time", unless(refused), () => {
     expect(region.calls.filter(({ action }) => action.startsWith("Complete"))).toEqual([]);
   });
 
+  test("nor a bundle of certificates", async () => {
+    const bundle = file("-----BEGIN CERTIFICATE-----\n")();
+    const { status, log } = await runAgent(region, instanceId, {
+      flags: ["--allocation-id", allocationId],
+      environment: { EIP_HEAL_LIFECYCLE_HOOK: HOOK, AWS_CA_BUNDLE: bundle },
+      through: strace(bundle, "EMFILE"),
+    });
+    expect(log[0]).toMatch(`FAILED (75): AWS_CA_BUNDLE is "${bundle}": EMFILE: `);
+    expect(status).toBe(75);
+    expect(region.calls.filter(({ action }) => action.startsWith("Complete"))).toEqual([]);
+  });
+
   test("EINTR, once, is no error", async () => {
     const config = file("EIP_HEAL_TAKEOVER=x\n")();
     const { status, log } = await runAgent(region, instanceId, {

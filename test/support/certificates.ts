@@ -1,5 +1,6 @@
 /** A certificate authority that exists for one run, and server certificates by it. */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { isIP } from "node:net";
 import { join } from "node:path";
 import { must } from "./run.ts";
 
@@ -13,7 +14,7 @@ export interface Certificate {
 export interface Authority {
   /** File with the authority's own certificate, for those who are to trust it. */
   readonly file: string;
-  /** A certificate for a server of that name. */
+  /** A certificate for a server of that name or IP address. */
   issue(name: string): Promise<Certificate>;
 }
 
@@ -32,7 +33,8 @@ export async function makeAuthority(folder: string): Promise<Authority> {
       const path = (end: string) => join(folder, `${name}.${end}`);
       const request = ["-keyout", path("key"), "-out", path("csr"), "-subj", `/CN=${name}`];
       await must(["openssl", "req", ...NEW_KEY, ...request]);
-      await writeFile(path("ext"), `subjectAltName=DNS:${name}\nextendedKeyUsage=serverAuth\n`);
+      const subjectName = `${isIP(name) === 0 ? "DNS" : "IP"}:${name}`;
+      await writeFile(path("ext"), `subjectAltName=${subjectName}\nextendedKeyUsage=serverAuth\n`);
       const signature = ["-CA", file, "-CAkey", caKey, "-set_serial", "1", "-days", "2"];
       const result = ["-extfile", path("ext"), "-out", path("pem")];
       await must(["openssl", "x509", "-req", "-in", path("csr"), ...signature, ...result]);
