@@ -30,7 +30,8 @@ export const VARIABLES: readonly VariableRow[] = [
   },
   {
     keys: ["AWS_USE_DUALSTACK_ENDPOINT", "AWS_USE_FIPS_ENDPOINT"],
-    explanation: "`true` selects the dual-stack (IPv6) or the FIPS endpoint of these APIs.",
+    explanation:
+      "`true` selects the dual-stack (IPv6) or the FIPS endpoint of these APIs. At the FIPS endpoint AWS uses validated cryptography; this program does not: its OpenSSL is that of Node, which is not a FIPS 140 validated module, and a kernel in FIPS mode does not change that. `eip-heal doctor` warns there.",
   },
   {
     keys: ["AWS_EC2_METADATA_SERVICE_ENDPOINT", "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE"],

@@ -22,6 +22,8 @@ export interface Machine {
   firmwareInstanceId(): string | undefined;
   /** For messages: `eip-heal 1.0.0 (/usr/bin/eip-heal), Node 24.1.0`. */
   readonly versions: string;
+  /** Whether the kernel is in FIPS mode. */
+  readonly isInFipsMode: boolean;
 }
 
 /** The settings, or what is wrong with them. */

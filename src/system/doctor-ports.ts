@@ -6,6 +6,7 @@ import { SETTINGS } from "../config/settings.ts";
 import type { Configured, DoctorPorts } from "../doctor/ports.ts";
 import type { Aws, Ports } from "../run/ports.ts";
 import { systemClock } from "./clock.ts";
+import { isInFipsMode } from "./fips.ts";
 import { configFile } from "./read-configuration.ts";
 import { network } from "./probe.ts";
 import { firmwareInstanceId, unitState } from "./units.ts";
@@ -64,6 +65,7 @@ export function doctorPortsOf(request: DoctorRequest): DoctorPorts {
       unit: unitState,
       firmwareInstanceId,
       versions: `eip-heal ${version} (${programFile()}), Node ${process.version}, ${process.platform} ${process.arch}`,
+      isInFipsMode: isInFipsMode(),
     },
   };
 }

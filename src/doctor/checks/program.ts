@@ -10,7 +10,8 @@ import {
   sentenceOfNotice,
 } from "../../config/problem.ts";
 import { EXIT, Failure } from "../../model/failure.ts";
-import { failing, ok } from "../runner.ts";
+import type { Machine } from "../ports.ts";
+import { failing, type Finding, ok } from "../runner.ts";
 import type { Aws } from "../../run/ports.ts";
 import type { Checks, CheckContext } from "../context.ts";
 import { lateNetwork, sayLate } from "../late-network.ts";
@@ -103,6 +104,24 @@ export function checkProgram({
       return findingOfTimer(timer);
     },
 
-    versions: () => Promise.resolve(ok(ports.machine.versions, undefined)),
+    versions: () => Promise.resolve(findingOfVersions(ports.machine)),
+  };
+}
+
+/**
+ * The finding about the versions. On a kernel in FIPS mode it is a warning: whoever has turned that on expects validated
+ * cryptography of every program, and this one brings an OpenSSL of its own, which works there as anywhere else.
+ */
+export function findingOfVersions({
+  versions,
+  isInFipsMode,
+}: Pick<Machine, "versions" | "isInFipsMode">): Finding<undefined> {
+  if (!isInFipsMode) return ok(versions, undefined);
+  return {
+    mark: "warning",
+    found: `${versions}; the kernel is in FIPS mode, and the OpenSSL in this program is not a FIPS 140 validated module`,
+    remedy:
+      "where validated cryptography is required, this program needs an exception from that rule; AWS_USE_FIPS_ENDPOINT=true changes the endpoints of AWS, not the program",
+    value: undefined,
   };
 }
