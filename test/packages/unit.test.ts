@@ -9,6 +9,7 @@ const UNIT = read("systemd/eip-heal.service");
 const RECHECK = read("systemd/eip-heal-recheck.service");
 const CONFIRM = read("systemd/eip-heal-confirm.timer");
 const RETRY = read("systemd/eip-heal-retry.timer");
+const SANDBOX = read("docs/sandbox.md");
 /** All of them, by their names. */
 const UNITS = new Map(
   readdirSync(`${ROOT}systemd`)
@@ -69,8 +70,10 @@ describe("systemd-analyze", unless(missing("systemd-analyze")), () => {
 
 describe("the unit", () => {
   test("is failed after every run without the address, and may be started any number of times", () => {
-    for (const name of ["Restart", "RestartSec", "RestartPreventExitStatus", "SuccessExitStatus"])
-      expect(values(name), name).toEqual([]);
+    // The first two are what systemd 239 refuses of a oneshot service, and does not merely ignore.
+    const unwanted = ["Restart", "RestartForceExitStatus", "RestartSec"];
+    for (const name of [...unwanted, "RestartPreventExitStatus", "SuccessExitStatus"])
+      for (const unit of UNITS.values()) expect(values(name, unit), name).toEqual([]);
     expect(values("StartLimitIntervalSec")).toEqual(["0"]);
   });
 
@@ -114,6 +117,52 @@ describe("the units of the recheck", () => {
       expect(pulled.join(" "), name).not.toContain("recheck");
     }
   });
+});
+
+/**
+ * What the units have that came after systemd 239, the oldest that the packages allow, and the version that brought it: older
+ * ones ignore it. Read in load-fragment-gperf of 239, 245 to 249 and RHEL 8's 239.
+ */
+const NEWER: Readonly<Record<string, number>> = {
+  ProtectProc: 247,
+  NoExecPaths: 248,
+  ExecPaths: 248,
+  SocketBindDeny: 249,
+};
+
+/** What they have besides, which 239 knows. */
+const KNOWN = `
+  AccuracySec After Before BindsTo CapabilityBoundingSet Conflicts DefaultDependencies Description Documentation DynamicUser
+  Environment ExecStart InaccessiblePaths LimitCORE LockPersonality MemoryDenyWriteExecute MemoryMax OnActiveSec OnBootSec
+  OnUnitInactiveSec PartOf PrivateDevices ProtectHome RandomizedDelaySec ReadOnlyPaths RemainAfterExit Requires
+  RestrictAddressFamilies RestrictNamespaces RuntimeDirectory RuntimeDirectoryMode RuntimeDirectoryPreserve StandardError
+  StandardOutput StartLimitIntervalSec SyslogIdentifier SystemCallArchitectures SystemCallErrorNumber SystemCallFilter
+  TasksMax TimeoutStartSec TimeoutStopSec Type UMask Unit UnsetEnvironment User WantedBy Wants`
+  .trim()
+  .split(/\s+/);
+
+describe("older versions of systemd", () => {
+  test("know all that the units have, but for what is written down as newer", () => {
+    const had = new Set(
+      [...UNITS.values()].flatMap((unit) =>
+        [...unit.matchAll(/^(\w+)=/gm)].map(([, name = ""]) => name),
+      ),
+    );
+    expect([...had].toSorted()).toEqual([...KNOWN, ...Object.keys(NEWER)].toSorted());
+  });
+
+  test.each([239, 245, 247])(
+    "what %i does not know are its gaps in the manual of the sandbox",
+    (version) => {
+      const row = new RegExp(`^\\| [^|]+ \\| ${version} +\\| (.*) \\|$`, "m").exec(SANDBOX)?.[1];
+      const gaps = [...(row ?? "").matchAll(/`(\w+)=`/g)].map(([, name = ""]) => name);
+      const newer = Object.entries(NEWER).flatMap(([name, since]) =>
+        since > version ? [name] : [],
+      );
+      // Exceptions of NoExecPaths=, which are nothing without it.
+      expect(gaps.toSorted()).toEqual(newer.filter((name) => name !== "ExecPaths").toSorted());
+    },
+  );
 });
 
 /** What the section says that makes it a timer. */
