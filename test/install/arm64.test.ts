@@ -8,7 +8,7 @@ import { Cloud, CONF, UNIT } from "../support/machine/cloud.ts";
 import { aWorld } from "../../sim/world.ts";
 import { vmSystem } from "../support/machine/roots.ts";
 import { DPKG, HELPER, stateOf, WANTED } from "./state.ts";
-import { VirtualMachine } from "../support/machine/virtual-machine.ts";
+import { VirtualMachine, VM_TEST_MS } from "../support/machine/virtual-machine.ts";
 
 const PROJECT = join(import.meta.dirname, "../..");
 const PACKAGE = "/var/tmp/package.deb";
@@ -44,7 +44,7 @@ beforeAll(async () => {
   );
   await machine.start();
   expect(await machine.waitRunning()).toBe("running");
-}, 900_000);
+}, VM_TEST_MS);
 
 afterAll(async () => {
   await machine?.discard();
@@ -54,13 +54,13 @@ afterAll(async () => {
 stopAtFirstFailure();
 tellOnFailure(async () => [...(await machine.journal(UNIT)), await machine.console()].join("\n"));
 
-describe("an arm64 machine", { timeout: 900_000 }, () => {
+describe("an arm64 machine", { timeout: VM_TEST_MS }, () => {
   test("is one", async () => {
     expect(await machine.must(["uname", "-m"])).toBe("aarch64\n");
   });
 
   test("installing enables the unit, starts nothing and asks nobody", async () => {
-    await machine.must(["apt-get", "install", "--yes", PACKAGE], { timeoutMs: 600_000 });
+    await machine.must(["apt-get", "install", "--yes", PACKAGE], { timeoutMs: VM_TEST_MS });
     expect(await stateOf(machine, cloud, DPKG)).toMatchObject({
       unit: "enabled",
       active: "inactive",
