@@ -25,6 +25,7 @@ import { nearest } from "../model/nearest.ts";
 import {
   ambiguous,
   cannotBeFound,
+  ELSEWHERE,
   type Filter,
   filterFor,
   filtersFor,
@@ -317,18 +318,20 @@ export function ec2Over(
 
   /** The failure if EC2 does not show the address. For a public IP it says what is probably meant. */
   async function missing(desired: FixedAddress, { publicIp: own }: Target): Promise<Failure> {
-    const fail = (meant?: string) => notFound(desired, api.host, self.region, meant);
+    const fail = (remedy?: string) => notFound(desired, api.host, self.region, remedy);
     if (desired.kind !== "public-ip") return fail();
     const { publicIp } = desired;
     if (publicIp === own) {
-      return fail("EC2 has assigned it to this instance by itself, and takes it back");
+      return fail(
+        "EC2 has assigned it to this instance by itself, and takes it back: name another",
+      );
     }
     const similar = (await describeAddresses("public-ip", similarIps(publicIp))) ?? [];
     const known = similar.flatMap(({ PublicIp }) =>
       PublicIp !== undefined && isIpv4(PublicIp) ? [PublicIp] : [],
     );
     const near = nearest(publicIp, known);
-    return fail(near && `did you mean ${near}?`);
+    return fail(near && `did you mean ${near}? ${ELSEWHERE}`);
   }
 
   return {

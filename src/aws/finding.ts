@@ -79,36 +79,38 @@ export function cannotBeFound(kind: keyof typeof WITHOUT, host: string): Failure
   });
 }
 
+/** What may have become of an address that is not here. */
+export const ELSEWHERE = "is it released, in another region or in another account?";
+
 /**
  * The failure if EC2 does not show the address.
  *
- * @param meant what to name instead, if that is known
+ * @param remedy what to do about it, if more is known than that it is not here
  */
 export function notFound(
   desired: FixedAddress,
   host: string,
   region: string,
-  meant?: string,
+  remedy?: string,
 ): Failure {
-  const elsewhere = "is it released, in another region or in another account?";
-  const [what, code, remedy] =
+  const [what, code, usual] =
     desired.kind === "tagged"
       ? ([
           `no address with the tag ${desired.key}=${desired.value}`,
           OWN_CODE.noTaggedAddress,
-          `tag the address with it; or ${elsewhere}`,
+          `tag the address with it; or ${ELSEWHERE}`,
         ] as const)
       : ([
           desired.kind === "address"
             ? `no address ${desired.allocationId}`
             : `no Elastic IP ${desired.publicIp}`,
           AWS_CODE.unknownAllocation,
-          elsewhere,
+          ELSEWHERE,
         ] as const);
   return new Failure("not-yet", {
     request: requestTo(host),
     why: `${what} in ${region}`,
-    remedy: meant === undefined ? remedy : `${meant}; or ${remedy}`,
+    remedy: remedy ?? usual,
     code,
     permanentStatus: EXIT.CONFIG,
   });

@@ -149,11 +149,11 @@ describe("what is missing around the instance", () => {
       ["no tag allocation-id", "tag the Auto Scaling group", "EIP_HEAL_ALLOCATION_ID"],
     ],
     [
-      "a tag that is an IP address",
+      "a tag with an address that is not here",
       () => mistagged,
       {},
       78,
-      ['"203.0.113.7"', "not the address itself"],
+      ["no Elastic IP 203.0.113.7 in us-east-1", "in another region or in another account?"],
     ],
     [
       "an id that EC2 does not know",

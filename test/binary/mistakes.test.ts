@@ -32,12 +32,20 @@ const AN_ID = "eipalloc-0123456789abcdef0";
 
 const MISTAKES: readonly Mistake[] = [
   {
-    name: "the tag holds the address",
-    breakIt: withTag(() => "203.0.113.1"),
+    name: "the tag holds the address, misspelt",
+    breakIt: withTag(() => "203.0.113.9"),
     status: 78,
-    line: /^FAILED \(78\): the tag allocation-id is "203\.0\.113\.1"/,
+    line: /^no Elastic IP 203\.0\.113\.9 in us-east-1; did you mean 203\.0\.113\.1\? is it released/,
+    first: "address",
+    says: /^did you mean 203\.0\.113\.1\? it was released, or is in another region or account/,
+  },
+  {
+    name: "the tag holds the private address",
+    breakIt: withTag(() => "10.0.0.4"),
+    status: 78,
+    line: /^FAILED \(78\): the tag allocation-id is "10\.0\.0\.4"/,
     first: "wanted",
-    says: /not the address itself \(aws ec2 describe-addresses --public-ips 203\.0\.113\.1\)/,
+    says: /or the public IPv4 address itself, which 10\.0\.0\.4 cannot be/,
   },
   {
     name: "the tag holds an association id",

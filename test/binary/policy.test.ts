@@ -44,6 +44,8 @@ function oneAddress(
 }
 
 const HOOK = "wait-for-address";
+const FIRST = "eipalloc-00000000000000001";
+const SECOND = "eipalloc-00000000000000002";
 
 /** One address, free, and an instance of a group with a lifecycle hook. */
 function underHook(world: World, role: string, metadataTags: boolean): BuiltInstance {
@@ -105,6 +107,39 @@ const VARIANTS: Record<string, Variant> = {
     },
     environment: { EIP_HEAL_POOL: "owner=a*?${b}" },
     sids: ["Look", "AddressesOfThePool", "OntoItself"],
+  },
+  "an address by its public IP": {
+    build: (world, role) => oneAddress(world, { role }),
+    environment: { EIP_HEAL_ALLOCATION_ID: "203.0.113.1" },
+    sids: ["Look", "ThisAddress", "OntoItself"],
+  },
+  "an address by its tag": {
+    build: (world, role) => {
+      world.address({ tags: { Name: "ma*il" } });
+      world.address({ tags: { Name: "mail" } });
+      return world.instance({ role });
+    },
+    environment: { EIP_HEAL_ADDRESS_TAG: "Name=ma*il" },
+    sids: ["Look", "ThisAddress", "OntoItself"],
+  },
+  "a pool that is a list of ids": {
+    build: (world, role) => {
+      const stopped = world.instance({ state: "stopped", keepsAssociation: true });
+      world.hold(world.address({ allocationId: FIRST }), stopped);
+      world.hold(world.address({ allocationId: SECOND }), world.instance());
+      return world.instance({ role });
+    },
+    environment: { EIP_HEAL_POOL: `${FIRST}, ${SECOND}` },
+    sids: ["Look", "AddressesOfThePool", "OntoItself"],
+  },
+  "a pool that is a list of public IPs": {
+    build: (world, role) => {
+      world.hold(world.address({ allocationId: FIRST }), world.instance());
+      world.address({ allocationId: SECOND });
+      return world.instance({ role });
+    },
+    environment: { EIP_HEAL_POOL: "203.0.113.1 203.0.113.2" },
+    sids: ["Look", "AddressesOfThePoolByIp", "OntoItself"],
   },
   "any address": {
     build: (world, role) => oneAddress(world, { role }),
@@ -372,7 +407,9 @@ describe("off an EC2 instance", () => {
     const { status, stdout, log } = await run(NOWHERE, { flags: ["policy"] });
     expect(status).toBe(78);
     expect(stdout).toBe("");
-    expect(log.at(-1)).toMatch(/for which address\?.*--allocation-id or --pool, or take --any/);
+    expect(log.at(-1)).toMatch(
+      /for which address\?.*--allocation-id, --address-tag or --pool, or take --any/,
+    );
   });
 
   test.each([
