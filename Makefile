@@ -44,14 +44,31 @@ fleet: node_modules/.installed ## boot 1,000 and 10,000 instances at once on vir
 
 .PHONY: test
 test: export EIP_HEAL_TEST_SUMMARY := $(TEST_SUMMARY)
-test: tools check dist/eip-heal dist/.packages .tools/.venv $(LINTERS) $(GO_TOOLS) ## run every test that this machine can run
+test: tools check dist/eip-heal ## run every test that this machine can run
 	@rm -f $(TEST_SUMMARY)
-	$(VITEST) --project unit --project region --project simulation --project explorer --project packages
-	@# These mostly wait, for deadlines and timers of the binary: more workers than cores.
-	$(VITEST) --maxWorkers=4 --project binary --project faults
-	@$(MAKE) --no-print-directory test-boot
-	@$(MAKE) --no-print-directory test-packages
-	@cat $(TEST_SUMMARY)
+	@echo "The tests run side by side; each part prints all that it has to say when it is through."
+	@status=0; \
+	$(MAKE) --no-print-directory --keep-going --jobs=4 --output-sync=target $(TEST_PARTS) || status=$$?; \
+	cat $(TEST_SUMMARY); \
+	[ $$status = 0 ] || echo "A part has failed: look for \"***\" above." >&2; \
+	exit $$status
+
+# The parts of "make test", the longest first; each waits for what it needs only. Tests that boot machines or run the binary
+# mostly wait, for deadlines and timers, and leave the processor to those that compute and to what is still being built.
+TEST_PARTS := test-binary test-boot-1 test-boot-2 test-inside test-packages
+
+.PHONY: test-binary
+test-binary: dist/eip-heal .tools/.venv $(filter %-mock,$(GO_TOOLS))
+	@$(VITEST) --maxWorkers=6 --project binary --project faults
+
+# Each half in a cloud of its own.
+.PHONY: test-boot-1 test-boot-2
+test-boot-1 test-boot-2: test-boot-%: tools dist/.packages
+	@bash test/support/machine/enter.sh $(VITEST) --project boot --shard $*/2
+
+.PHONY: test-inside
+test-inside: dist/.packages .tools/.venv $(LINTERS) $(GO_TOOLS)
+	@$(VITEST) --project unit --project region --project simulation --project explorer --project packages
 
 .PHONY: inspect-packages
 inspect-packages: tools dist/.packages $(LINTERS) ## run the tests of the packages that are built, of one or both architectures
@@ -79,6 +96,11 @@ test-arm64: dist/.packages-arm64 ## install and heal on an emulated arm64 machin
 .PHONY: test-fast
 test-fast: node_modules/.installed ## run the tests that need nothing: units, the simulation, the explorer
 	$(VITEST) --project unit --project simulation --project explorer
+
+.PHONY: stress
+stress: node_modules/.installed dist/eip-heal dist/.packages ## run the fast tests ten times and the others once while eight programs compute (hours)
+	bash test/tools/stress.sh 8 10 $(VITEST) --project unit --project region --project simulation --project explorer
+	bash test/tools/stress.sh 8 1 $(MAKE) --no-print-directory test
 
 .PHONY: explore
 explore: node_modules/.installed ## visit every interleaving of two and three instances: half an hour and gigabytes, or ARGS="--only free"

@@ -1,4 +1,5 @@
 import { defineConfig } from "vitest/config";
+import { LongestFirst } from "./test/tools/sequencer.ts";
 
 /**
  * Projects by what they need: `unit`, `simulation` and `explorer` nothing, `region` loopback, `binary` and `faults` the
@@ -20,6 +21,7 @@ process.env["EIP_HEAL_TEST_FRESH_SEED"] ??=
 
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     reporters: ["default", "./test/tools/summary.ts"],
     projects: [
       project(
@@ -30,7 +32,7 @@ export default defineConfig({
         30_000,
       ),
       project("simulation", ["test/simulation/**/*.test.ts"], 300_000),
-      project("explorer", ["test/explorer/**/*.test.ts"], 120_000),
+      project("explorer", ["test/explorer/**/*.test.ts"], 300_000),
       project("region", ["sim/**/*.test.ts"], 60_000),
       project("binary", ["test/binary/**/*.test.ts"], 60_000),
       project("packages", ["test/packages/**/*.test.ts"], 60_000),

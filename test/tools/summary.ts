@@ -51,8 +51,10 @@ export default class Summary implements Reporter {
       : [];
     const total = (state: keyof Project["tests"]) =>
       [...this.#projects.values()].reduce((sum, { tests }) => sum + tests[state], 0);
+    const shard = this.#vitest?.config.shard;
+    const part = shard === undefined ? "" : ` ${shard.index}/${shard.count}`;
     const text = [
-      ...[...this.#projects].map(([name, project]) => lineOf(name, project)),
+      ...[...this.#projects].map(([name, project]) => lineOf(`${name}${part}`, project)),
       ...(skipped.length > 0 ? ["skipped:"] : []),
       ...skipped.map(({ name, reason }) => `  ${name}: ${reason}`),
       ...(refused.length > 0 ? ["with CI set these may not be skipped:"] : []),
