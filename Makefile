@@ -79,7 +79,7 @@ test-boot: tools dist/.packages ## boot a real Linux with the package and watch 
 	@bash test/support/machine/enter.sh $(VITEST) --project boot
 
 .PHONY: test-packages
-test-packages: tools dist/.packages ## install, upgrade and remove the packages on real systems, out of a signed repository
+test-packages: tools dist/.packages .tools/.ansible ## install, upgrade and remove the packages on real systems, out of a signed repository
 	@bash test/support/machine/enter-install.sh $(VITEST) --project install
 
 # The two on virtual machines take minutes and are not part of "make test".
@@ -113,6 +113,10 @@ mutate: node_modules/.installed ## break the code that decides in one place at a
 .PHONY: races
 races: dist/eip-heal ## 200 times two real instances that boot at once on a free address (minutes)
 	EIP_HEAL_TEST_PAIRS=200 $(VITEST) --project binary slow
+
+.PHONY: acceptance
+acceptance: dist/.packages ## play the first hour on a real account, which costs money: ARGS="--account ID --region NAME"; acceptance/README.md first
+	@$(NODE) acceptance/main.ts $(ARGS)
 
 .PHONY: watch
 watch: node_modules/.installed ## run the unit tests again whenever a file is saved, without a build
@@ -223,6 +227,10 @@ endef
 # Apart from the others, because it wants other versions of what they need.
 .tools/.checkov: test/packages/checkov.txt | tools
 	$(call environment,checkov)
+
+# What runs the playbook among the examples.
+.tools/.ansible: test/install/ansible.txt | tools
+	$(call environment,ansible)
 
 # Its files only: installed, it would take this machine in hand at the next boot.
 .tools/.cloud-init: | tools

@@ -27,7 +27,7 @@ export default defineConfig({
       project(
         "unit",
         [
-          "test/{aws,commands,config,doctor,iam,model,reconcile,report,run,structure,system}/**/*.test.ts",
+          "test/{acceptance,aws,commands,config,doctor,iam,model,reconcile,report,run,structure,system}/**/*.test.ts",
         ],
         30_000,
       ),
@@ -38,7 +38,7 @@ export default defineConfig({
       project("packages", ["test/packages/**/*.test.ts"], 60_000),
       project("faults", ["test/faults/**/*.test.ts"], 120_000),
       cloud("boot", ["test/boot/**/*.test.ts"]),
-      cloud("install", ["test/install/{life,image}.test.ts"]),
+      cloud("install", ["test/install/{life,image,recipes}.test.ts"]),
       cloud("qemu", ["test/install/qemu.test.ts"]),
       cloud("arm64", ["test/install/arm64.test.ts"]),
     ],

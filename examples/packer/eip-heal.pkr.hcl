@@ -1,6 +1,8 @@
-# An AMI of Amazon Linux 2023 with eip-heal in it.
+# AMIs of Amazon Linux 2023 and of Debian 12 with eip-heal in them.
 #
-#   packer init . && packer build -var package=eip-heal-0.1.0-1.aarch64.rpm .
+#   packer init .
+#   packer build -only=amazon-ebs.al2023 -var package=eip-heal-0.1.0-1.aarch64.rpm .
+#   packer build -only=amazon-ebs.debian -var package=eip-heal_0.1.0_arm64.deb .
 #
 # The package enables the unit and never starts it: the build instance does not grab anyone's address.
 
@@ -17,7 +19,12 @@ packer {
 
 variable "package" {
   type        = string
-  description = "Path of the RPM, of the architecture of the source AMI."
+  description = "Path of the RPM or DEB, of the architecture of the source AMI."
+
+  validation {
+    condition     = can(regex("\\.(rpm|deb)$", var.package))
+    error_message = "The package is a file that ends in .rpm or .deb."
+  }
 }
 
 variable "region" {
@@ -35,10 +42,17 @@ variable "architecture" {
   }
 }
 
+locals {
+  instance_type = var.architecture == "arm64" ? "t4g.small" : "t3.small"
+  ami_name      = "web-${var.architecture}-${formatdate("YYYYMMDDhhmmss", timestamp())}"
+  # The package managers go by the ending.
+  uploaded = "/tmp/${basename(var.package)}"
+}
+
 source "amazon-ebs" "al2023" {
   region        = var.region
-  ami_name      = "web-${var.architecture}-${formatdate("YYYYMMDDhhmmss", timestamp())}"
-  instance_type = var.architecture == "arm64" ? "t4g.small" : "t3.small"
+  ami_name      = local.ami_name
+  instance_type = local.instance_type
   ssh_username  = "ec2-user"
   imds_support  = "v2.0"
 
@@ -66,21 +80,63 @@ source "amazon-ebs" "al2023" {
   }
 }
 
+source "amazon-ebs" "debian" {
+  region        = var.region
+  ami_name      = local.ami_name
+  instance_type = local.instance_type
+  ssh_username  = "admin"
+  imds_support  = "v2.0"
+
+  source_ami_filter {
+    # Debian's own account.
+    owners      = ["136693071363"]
+    most_recent = true
+
+    filters = {
+      name                = "debian-12-${var.architecture == "arm64" ? "arm64" : "amd64"}-*"
+      root-device-type    = "ebs"
+      virtualization-type = "hvm"
+    }
+  }
+
+  metadata_options {
+    http_endpoint = "enabled"
+    http_tokens   = "required"
+  }
+
+  launch_block_device_mappings {
+    device_name           = "/dev/xvda"
+    encrypted             = true
+    volume_type           = "gp3"
+    delete_on_termination = true
+  }
+}
+
 build {
-  sources = ["source.amazon-ebs.al2023"]
+  sources = ["source.amazon-ebs.al2023", "source.amazon-ebs.debian"]
 
   provisioner "file" {
     source      = var.package
-    destination = "/tmp/eip-heal.rpm"
+    destination = local.uploaded
+  }
+
+  provisioner "shell" {
+    only   = ["amazon-ebs.al2023"]
+    inline = ["sudo dnf install --assumeyes ${local.uploaded}"]
+  }
+
+  provisioner "shell" {
+    only   = ["amazon-ebs.debian"]
+    inline = ["sudo apt-get install --yes ${local.uploaded}"]
   }
 
   provisioner "shell" {
     inline = [
-      "sudo dnf install --assumeyes /tmp/eip-heal.rpm",
-      "rm /tmp/eip-heal.rpm",
+      "rm ${local.uploaded}",
       # Fail the build if the image would not heal.
       "systemctl is-enabled eip-heal.service",
       "! systemctl is-active --quiet eip-heal.service",
+      "eip-heal check-config",
     ]
   }
 }

@@ -55,6 +55,8 @@ const IN_BOTH: Listing = {
   "/usr/share/bash-completion/completions/eip-heal": FILE,
   [DOC]: FOLDER,
   [`${DOC}/examples`]: FOLDER,
+  [`${DOC}/examples/ansible`]: FOLDER,
+  [`${DOC}/examples/imagebuilder`]: FOLDER,
   [`${DOC}/examples/monitoring`]: FOLDER,
   [`${DOC}/examples/packer`]: FOLDER,
   [`${DOC}/examples/terraform`]: FOLDER,

@@ -169,9 +169,16 @@ describe("the Terraform module", () => {
   );
 
   test("the Packer template can be parsed", unless(missing(HCL2JSON)), () => {
-    expect(Object.keys(parsed("examples/packer/eip-heal.pkr.hcl"))).toEqual(
+    const template = parsed("examples/packer/eip-heal.pkr.hcl") as {
+      source: Record<string, Record<string, unknown>>[];
+    };
+    expect(Object.keys(template)).toEqual(
       expect.arrayContaining(["packer", "variable", "source", "build"]),
     );
+    expect(template.source.flatMap((one) => Object.keys(one["amazon-ebs"] ?? {}))).toEqual([
+      "al2023",
+      "debian",
+    ]);
   });
 });
 
@@ -212,9 +219,119 @@ test(
         "--config-file",
         path,
       );
-    const { status, output } = check("examples/cloud-init.yaml");
-    expect(status, output).toBe(0);
-    expect(output).toMatch(/^Valid (cloud-config|schema)/m);
+    for (const path of ["examples/cloud-init.yaml", "examples/cloud-init-apt.yaml"]) {
+      const { status, output } = check(path);
+      expect(status, output).toBe(0);
+      expect(output).toMatch(/^Valid (cloud-config|schema)/m);
+    }
+  },
+);
+
+/**
+ * The document of a component as the EC2 Image Builder User Guide describes it ("Use the AWS Task Orchestrator and
+ * Executor component document framework"), of its actions those that the component uses.
+ */
+const COMPONENT_SCHEMA = {
+  type: "object",
+  required: ["schemaVersion", "phases"],
+  additionalProperties: false,
+  properties: {
+    name: { type: "string", maxLength: 128 },
+    description: { type: "string" },
+    schemaVersion: { const: 1 },
+    parameters: {
+      type: "array",
+      items: {
+        type: "object",
+        minProperties: 1,
+        maxProperties: 1,
+        additionalProperties: {
+          type: "object",
+          required: ["type"],
+          additionalProperties: false,
+          properties: {
+            type: { const: "string" },
+            default: { type: "string" },
+            description: { type: "string" },
+            allowedValues: { type: "array", items: { type: "string" } },
+          },
+        },
+      },
+    },
+    phases: {
+      type: "array",
+      minItems: 1,
+      items: {
+        type: "object",
+        required: ["name", "steps"],
+        additionalProperties: false,
+        properties: {
+          name: { enum: ["build", "validate", "test"] },
+          steps: {
+            type: "array",
+            minItems: 1,
+            items: {
+              type: "object",
+              required: ["name", "action", "inputs"],
+              additionalProperties: false,
+              properties: {
+                name: { type: "string", pattern: "^[A-Za-z0-9_-]{1,100}$" },
+                action: { enum: ["ExecuteBash", "S3Download"] },
+                timeoutSeconds: { type: "integer" },
+                maxAttempts: { type: "integer", minimum: 1 },
+                onFailure: { enum: ["Abort", "Continue", "Ignore"] },
+                inputs: {},
+              },
+              // Each action has inputs of its own.
+              oneOf: [
+                {
+                  properties: {
+                    action: { const: "ExecuteBash" },
+                    inputs: {
+                      type: "object",
+                      required: ["commands"],
+                      additionalProperties: false,
+                      properties: { commands: { type: "array", items: { type: "string" } } },
+                    },
+                  },
+                },
+                {
+                  properties: {
+                    action: { const: "S3Download" },
+                    inputs: {
+                      type: "array",
+                      items: {
+                        type: "object",
+                        required: ["source", "destination"],
+                        properties: {
+                          source: { type: "string" },
+                          destination: { type: "string", pattern: "^/" },
+                        },
+                      },
+                    },
+                  },
+                },
+              ],
+            },
+          },
+        },
+      },
+    },
+  },
+};
+
+test(
+  "the component is one by the documented schema of EC2 Image Builder",
+  unless(missing(PYTHON)),
+  () => {
+    const check = `import json, sys, yaml, jsonschema
+for path in sys.argv[2:]:
+    for error in jsonschema.Draft202012Validator(json.loads(sys.argv[1])).iter_errors(yaml.safe_load(open(path))):
+        print(error.json_path, error.message)`;
+    const told = (path: string) => run(PYTHON, "-c", check, JSON.stringify(COMPONENT_SCHEMA), path);
+    expect(told("examples/imagebuilder/component.yaml")).toBe("");
+    // Another YAML file is none.
+    expect(told("examples/cloud-init.yaml")).toContain("'schemaVersion' is a required property");
   },
 );
 

@@ -38,10 +38,11 @@ function proseOfComments(text: string): string {
 }
 
 const TEXTS: Record<string, string> = Object.fromEntries([
-  ...["README.md", "CHANGELOG.md", ...globSync("docs/*.md", { cwd: ROOT })].map((path) => [
-    path,
-    proseOfMarkdown(read(path)),
-  ]),
+  ...[
+    "README.md",
+    "CHANGELOG.md",
+    ...globSync(["docs/*.md", "examples/README.md", "acceptance/README.md"], { cwd: ROOT }),
+  ].map((path) => [path, proseOfMarkdown(read(path))]),
   ...["packaging/eip-heal.8", "packaging/eip-heal.conf.5"].map((path) => [
     path,
     proseOfPage(read(path)),

@@ -4,8 +4,9 @@
 # usage: enter-install.sh COMMAND [ARGUMENT]...
 #
 # The command finds in the environment: INSTALL_ROOTS, one NAME=FOLDER for each Linux root that .deb packages are
-# tested on, and INSTALL_DNF_ROOT, the root with dnf. What this machine cannot have is missing there, and said here;
-# but with CI set that is a failure, because there somebody relies on the tests.
+# tested on, INSTALL_DNF_ROOT, the root with dnf, and INSTALL_EXTRAS_ROOT, the one with apt for the examples. What
+# this machine cannot have is missing there, and said here; but with CI set that is a failure, because there somebody
+# relies on the tests.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
@@ -54,11 +55,20 @@ elif ! INSTALL_DNF_ROOT=$("$here/dnf-root.sh"); then
 	skip 'the .rpm: no root with dnf could be made'
 fi
 
+if ! INSTALL_EXTRAS_ROOT=$("$here/extras-root.sh"); then
+	INSTALL_EXTRAS_ROOT=
+	skip 'the examples for Ansible by apt and for DNS: no root for them could be made'
+fi
+
 # Kept open to the end, so that nobody drops the root below a running machine; enter.sh does it for the others.
 if [ -n "$INSTALL_DNF_ROOT" ]; then
 	exec 6<"${INSTALL_DNF_ROOT%-*}.lock"
 	flock --shared 6
 fi
+if [ -n "$INSTALL_EXTRAS_ROOT" ]; then
+	exec 5<"${INSTALL_EXTRAS_ROOT%-*}.lock"
+	flock --shared 5
+fi
 
-export INSTALL_ROOTS INSTALL_DNF_ROOT
+export INSTALL_ROOTS INSTALL_DNF_ROOT INSTALL_EXTRAS_ROOT
 exec "$here/enter.sh" "$@"

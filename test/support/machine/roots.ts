@@ -23,6 +23,12 @@ export function dnfSystem(): System | undefined {
   return root === "" ? undefined : { name: "dnf", image: { layers: [root] } };
 }
 
+/** The one with apt and what the examples need, if there is one. */
+export function extrasSystem(): System | undefined {
+  const root = read("INSTALL_EXTRAS_ROOT");
+  return root === "" ? undefined : { name: "extras", image: { layers: [root] } };
+}
+
 function read(name: string): string {
   const value = process.env[name];
   if (value === undefined)
