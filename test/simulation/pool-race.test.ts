@@ -25,7 +25,7 @@ describe("a pool", () => {
       return { EIP_HEAL_POOL: "eip-pool=web", EIP_HEAL_DEADLINE: deadline };
     };
 
-  test.each(trials(3_000))(
+  test.each(trials(1_500))(
     "large enough: everyone ends with an address of its own, and none is taken from anybody (seed $seed)",
     async (trial) => {
       await fc.assert(
@@ -49,7 +49,7 @@ describe("a pool", () => {
     },
   );
 
-  test.each(trials(3_000))(
+  test.each(trials(1_500))(
     "partly held by stopped instances: taken from those, never from an instance that has settled (seed $seed)",
     async (trial) => {
       await fc.assert(
@@ -77,7 +77,7 @@ describe("a pool", () => {
     },
   );
 
-  test.each(trials(3_000, 1 / 4))(
+  test.each(trials(1_500, 1 / 2))(
     "too small: as many as there are get one, the others say so, and nobody loses what it has (seed $seed)",
     async (trial) => {
       await fc.assert(
@@ -162,7 +162,7 @@ describe("a pool", () => {
       return { ...ending, before };
     }
 
-    test.each(trials(3_000, 1 / 2))(
+    test.each(trials(1_500))(
       "as many as boot, or more: each newest ends with an address of its own, taken from the oldest (seed $seed)",
       async (trial) => {
         await fc.assert(
@@ -180,7 +180,7 @@ describe("a pool", () => {
       },
     );
 
-    test.each(trials(3_000, 1 / 4))(
+    test.each(trials(1_500, 1 / 2))(
       "fewer than boot: the newest have them, and no older one takes one back (seed $seed)",
       async (trial) => {
         await fc.assert(

@@ -27,7 +27,7 @@ const fixed =
   };
 
 describe("one fixed address, policy newest", () => {
-  test.each(trials(3_000))(
+  test.each(trials(1_500))(
     "the newest ends as its holder, and nobody has claimed what it did not have (seed $seed)",
     async (trial) => {
       await fc.assert(
@@ -74,7 +74,7 @@ describe("the next recheck puts right", () => {
     return newestOf(alive);
   };
 
-  test.each(trials(3_000, 1 / 4))(
+  test.each(trials(1_500, 1 / 2))(
     "answers that took up to two seconds each, and machines that were paused (seed $seed)",
     async (trial) => {
       await fc.assert(
@@ -92,7 +92,7 @@ describe("the next recheck puts right", () => {
     },
   );
 
-  test.each(trials(3_000, 1 / 4))(
+  test.each(trials(1_500, 1 / 2))(
     "writes that EC2 has carried out up to twenty seconds late (seed $seed)",
     async (trial) => {
       let late = 0;
@@ -116,7 +116,7 @@ describe("the next recheck puts right", () => {
     },
   );
 
-  test.each(trials(3_000))(
+  test.each(trials(1_500))(
     "instances that died at any moment, their address freed (seed $seed)",
     async (trial) => {
       const deaths = fc.array(
