@@ -175,17 +175,19 @@ const LIMITS: Readonly<Record<LimitReached["limit"], Explanation>> = {
     code: OWN_CODE.metadataSilent,
   },
   maxBytes: {
-    why: `the answer is longer than ${MAX_ANSWER_BYTES / 1024} KB, which none of instance metadata is`,
+    why: `an answer is longer than ${MAX_ANSWER_BYTES / 1024} KB, which none of it is`,
     remedy: IMPOSTOR,
   },
 };
 
 function failed(
   request: string,
-  { isThrottled = false, ...details }: Explanation & Pick<FailureDetails, "cause">,
+  { isThrottled = false, why, ...details }: Explanation & Pick<FailureDetails, "cause">,
 ): Failure {
   return new Failure(isThrottled ? "throttled" : "unreachable", {
     request,
+    // Said first: the end of the line, with the request, is often cut off.
+    why: `instance metadata: ${why}`,
     ...details,
     isLocal: true,
   });

@@ -60,6 +60,7 @@ function identityIn(document: string): Identity | undefined {
  * @param tags keys of instance tags; the first one that the instance has is read
  * @param region the region if a variable gives it; else that of the identity
  * @param withIpv6 whether interfaces without public IPv4 are asked for IPv6, which few runs need
+ * @param withIgnored whether the tags after that one are read, too
  * @throws Failure as readIdentity
  */
 export async function readInstance(
@@ -68,13 +69,14 @@ export async function readInstance(
   tags: readonly string[],
   region: string | undefined,
   withIpv6: boolean,
+  withIgnored = false,
 ): Promise<Instance> {
-  const [{ instanceId, zone, region: ownRegion }, interfaces, lifecycleState, tag] =
+  const [{ instanceId, zone, region: ownRegion }, interfaces, lifecycleState, [tag, ignoredTag]] =
     await Promise.all([
       identity,
       readInterfaces(metadata, withIpv6),
       optional(metadata, "meta-data/autoscaling/target-lifecycle-state", short(isLifecycleState)),
-      firstTag(metadata, tags),
+      withIgnored ? allTags(metadata, tags) : firstTag(metadata, tags).then((first) => [first]),
     ]);
   return {
     instanceId,
@@ -83,6 +85,7 @@ export async function readInstance(
     interfaces,
     ...(lifecycleState !== undefined && { lifecycleState }),
     ...(tag !== undefined && { tag }),
+    ...(ignoredTag !== undefined && { ignoredTag }),
   };
 }
 
@@ -148,6 +151,12 @@ export async function firstTag(
     if (value) return { key, value };
   }
   return undefined;
+}
+
+/** Those of these tags that the instance has, in this order. */
+async function allTags(metadata: Metadata, keys: readonly string[]) {
+  const found = await Promise.all(keys.map((key) => firstTag(metadata, [key])));
+  return found.filter((tag) => tag !== undefined);
 }
 
 /** A tag key as part of a path; as it is, if it is one that instance metadata can have (`aws:autoscaling:groupName`). */

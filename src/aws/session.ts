@@ -78,13 +78,17 @@ function identityIn(metadata: Metadata, { region }: Variables, shared: Shared) {
      * Reads this instance, and the first of these tags that it has.
      *
      * @param also `group`: read its Auto Scaling group too if no lifecycle state is shown; `ipv6`: read whether it has IPv6,
-     *   which only matters for the second endpoint
+     *   which only matters for the second endpoint; `ignored`: read the next of these tags, too
      */
     async instance(
       tags: readonly string[],
-      { group = false, ipv6 = shared.hasConnected }: { group?: boolean; ipv6?: boolean } = {},
+      {
+        group = false,
+        ipv6 = shared.hasConnected,
+        ignored = false,
+      }: { group?: boolean; ipv6?: boolean; ignored?: boolean } = {},
     ): Promise<Instance> {
-      const self = await readInstance(metadata, identity(), tags, region, ipv6);
+      const self = await readInstance(metadata, identity(), tags, region, ipv6, ignored);
       if (!group || self.lifecycleState !== undefined) return self;
       const tag = await firstTag(metadata, [GROUP_TAG]);
       return { ...self, ...(tag && { group: tag.value }) };

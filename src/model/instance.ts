@@ -31,6 +31,8 @@ export interface Instance {
   readonly group?: string;
   /** The first of the requested tags that instance metadata shows. */
   readonly tag?: { readonly key: string; readonly value: string };
+  /** The next of those tags, which is ignored: only a heal asks for it. */
+  readonly ignoredTag?: { readonly key: string; readonly value: string };
 }
 
 /** What the ARNs in an IAM policy need to know about this instance. */

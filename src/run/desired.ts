@@ -18,12 +18,14 @@ export function tagsToRead(settings: Settings): readonly string[] {
 /**
  * Finds the desired address.
  *
+ * @param onIgnored called if the instance has the tag of a pool as well, with a line that says which one counts
  * @throws Failure `misconfigured` for a tag with an invalid value, `not-yet` while there is no tag
  */
 export async function desiredAddress(
   context: StepContext & { readonly settings: Settings },
   self: Instance,
   ec2: Pick<Ec2, "tags">,
+  onIgnored: (line: string) => void = () => {},
 ): Promise<DesiredAddress> {
   const { tag, poolTag, optional } = context.settings;
   const named = namedBySetting(context.settings);
@@ -50,6 +52,12 @@ export async function desiredAddress(
     );
   }
   if (found.key !== tag) return { kind: "pool", ...found };
+  const pool = self.ignoredTag?.value ?? tags[poolTag];
+  if (pool && poolTag !== tag) {
+    onIgnored(
+      `the tag ${tag} counts, and ${poolTag}=${pool} is ignored: ${self.instanceId} has both; remove one of them`,
+    );
+  }
   const desired = fixedAddress(found.value);
   if (desired === undefined) {
     throw new Failure("misconfigured", {

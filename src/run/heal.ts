@@ -92,13 +92,20 @@ export async function heal(
   let asOf: number | undefined;
   const onRequest = (at: number) => void (asOf = at);
 
+  let hasWarned = false;
+  /** The last run of the unit has said so, too. */
+  const warnOnce = (line: string) => {
+    if (!hasWarned) ports.log[lastOfUnit === undefined ? "warn" : "debug"](line);
+    hasWarned = true;
+  };
+
   /** False once Auto Scaling has refused to tell the lifecycle state. */
   let mayAsk = true;
 
   async function attempt(): Promise<End> {
     memory = { ...memory, written: "no" };
     stopIfReleased();
-    const { session, self } = await openSession(context, ports, tagsToRead(settings));
+    const { session, self } = await openSession(context, ports, tagsToRead(settings), true);
     const { instanceId, region, lifecycleState } = self;
     facts = {
       ...facts,
@@ -128,7 +135,7 @@ export async function heal(
       },
     };
     try {
-      const desired = await desiredAddress(context, self, connection.ec2);
+      const desired = await desiredAddress(context, self, connection.ec2, warnOnce);
       const { takeover, poolTakeover, displace: mayDisplace } = settings;
       const { zone } = self;
       const rules = { takeover, poolTakeover, mayDisplace, isServiceUnknown, dryRun, force };

@@ -69,11 +69,11 @@ export interface RunSession {
    * Reads this instance from its metadata, and the first of these tags that it has.
    *
    * @param also `group`: read its Auto Scaling group too if no lifecycle state is shown; `ipv6`: read whether it has IPv6,
-   *   which is done anyway once a connection of an earlier session has failed
+   *   which is done anyway once a connection of an earlier session has failed; `ignored`: read the next of these tags, too
    */
   instance(
     tags: readonly string[],
-    also?: { readonly group?: boolean; readonly ipv6?: boolean },
+    also?: { readonly group?: boolean; readonly ipv6?: boolean; readonly ignored?: boolean },
   ): Promise<Instance>;
   /** The pending interruption of this spot instance, if any: `terminate`, `stop` or `hibernate`. */
   spotAction(): Promise<string | undefined>;

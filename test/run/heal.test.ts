@@ -34,6 +34,7 @@ const SETTINGS = { EIP_HEAL_ALLOCATION_ID: ALLOCATION };
 const IS_FREE = observed(address(NOBODY));
 const IS_HERE = observed(address(HERE));
 const WITH_OLDER = observed(address(other("running", -60)));
+const TAG = { key: "allocation-id", value: ALLOCATION };
 const LOAD_BALANCER = { kind: "other", what: "a load balancer" } as const;
 const FACTS = {
   instanceId: ME,
@@ -120,6 +121,26 @@ describe("a run", () => {
     const { outcome, asked } = await play(script, { settings: {} });
     expect(outcome.facts).toMatchObject(ABOUT);
     expect(asked[0]).toBe("instance allocation-id eip-pool");
+  });
+
+  test("says once which of two tags counts, and as debug if the last run of the unit has", async () => {
+    const both: Instance = { ...SELF, tag: TAG, ignoredTag: { key: "eip-pool", value: "web" } };
+    const script = {
+      instance: () => both,
+      observe: inTurn<typeof IS_HERE | Failure>(silence, IS_HERE),
+    };
+    const said = ({ log }: { log: readonly string[] }) =>
+      log.filter((line) => line.includes("is ignored"));
+    const line = `the tag allocation-id counts, and eip-pool=web is ignored: ${ME} has both; remove one of them`;
+    expect(said(await play(script, { settings: {} }))).toEqual([`warn ${line}`]);
+    const lastOfUnit = { outcome: "failed", exitStatus: 75 };
+    expect(said(await play(script, { settings: {}, lastOfUnit }))).toEqual([`debug ${line}`]);
+    // EC2 shows all tags at once.
+    const tags = () => ({ "allocation-id": ALLOCATION, "eip-pool": "web" });
+    const shown = await play({ tags, observe: () => IS_HERE }, { settings: {} });
+    expect(said(shown)).toEqual([`warn ${line}`]);
+    const one = { ...script, instance: () => ({ ...SELF, tag: TAG }) };
+    expect(said(await play(one, { settings: {} }))).toEqual([]);
   });
 
   test("in a dry run does everything but the write", async () => {
