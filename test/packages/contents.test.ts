@@ -23,7 +23,7 @@ const PAPERS: Record<string, string> = Object.fromEntries([
     `${DOC}/${basename(source)}`,
     source,
   ]),
-  ...globSync(["examples/**/*.{yaml,hcl,tf}", "examples/monitoring/*"], { cwd: ROOT }).map(
+  ...globSync(["examples/**/*.{yaml,hcl,tf}", "examples/{dns,monitoring}/*"], { cwd: ROOT }).map(
     (source) => [`${DOC}/${source}`, source],
   ),
 ]);
@@ -56,6 +56,7 @@ const IN_BOTH: Listing = {
   [DOC]: FOLDER,
   [`${DOC}/examples`]: FOLDER,
   [`${DOC}/examples/ansible`]: FOLDER,
+  [`${DOC}/examples/dns`]: FOLDER,
   [`${DOC}/examples/imagebuilder`]: FOLDER,
   [`${DOC}/examples/monitoring`]: FOLDER,
   [`${DOC}/examples/packer`]: FOLDER,

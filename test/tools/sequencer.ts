@@ -7,6 +7,7 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /** Seconds of the files that take longest, on an idle machine with two cores. Whatever is not listed takes few. */
 export const SECONDS: Readonly<Record<string, number>> = {
+  "test/binary/acceptance.test.ts": 280,
   "test/binary/cure.test.ts": 44,
   "test/binary/doctor.test.ts": 192,
   "test/binary/holder.test.ts": 70,
@@ -39,6 +40,7 @@ export const SECONDS: Readonly<Record<string, number>> = {
   "test/faults/refused.test.ts": 152,
   "test/faults/results.test.ts": 96,
   "test/install/life.test.ts": 150,
+  "test/install/recipes.test.ts": 112,
   "test/packages/contents.test.ts": 41,
   "test/simulation/pool-race.test.ts": 57,
   "test/simulation/race.test.ts": 52,
