@@ -45,7 +45,7 @@ function differences(one: string, other: string): number {
               at(i - 1, j) + 1,
               at(i, j - 1) + 1,
               at(i - 1, j - 1) + (isSame ? 0 : 1),
-              i > 1 && j > 1 && isSwapped ? at(i - 2, j - 2) + 1 : Infinity,
+              isSwapped ? at(i - 2, j - 2) + 1 : Infinity,
             );
     }
   }

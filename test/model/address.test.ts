@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import {
   type AddressState,
+  type DesiredAddress,
   describeState,
   type InstanceState,
   isAt,
@@ -50,6 +51,9 @@ test("an address has two names that are known without asking EC2", () => {
   );
   expect(isNameOf({ kind: "tagged", key: "Name", value: "mail" }, one)).toBe(false);
   expect(isNameOf({ kind: "pool", members: [ALLOCATION] }, one)).toBe(false);
+  // A role that may not see public addresses: two that are unknown are not the same.
+  const unseen = { allocationId: ALLOCATION };
+  expect(isNameOf({ kind: "tagged", key: "Name", value: "mail" }, unseen)).toBe(false);
 });
 
 test("of a listed pool those are missing that EC2 shows under neither name", () => {
@@ -101,9 +105,27 @@ describe("for people", () => {
     expect(nameAddress(allocationId, publicIp)).toBe(name);
   });
 
-  test("what is desired is an address or a pool", () => {
-    expect(nameDesired({ kind: "address", allocationId: "eipalloc-1" })).toBe("eipalloc-1");
-    expect(nameDesired({ kind: "pool", key: "eip-pool", value: "web" })).toContain("eip-pool=web");
+  test.each<[string, DesiredAddress, string]>([
+    ["an allocation id", { kind: "address", allocationId: "eipalloc-1" }, "eipalloc-1"],
+    ["a public address", { kind: "public-ip", publicIp: "203.0.113.7" }, "203.0.113.7"],
+    [
+      "the tag of one address",
+      { kind: "tagged", key: "Name", value: "mail" },
+      "the address with the tag Name=mail",
+    ],
+    ["the tag of a pool", { kind: "pool", key: "eip-pool", value: "web" }, "the pool eip-pool=web"],
+    [
+      "a list of as many as can be named",
+      { kind: "pool", members: ["eipalloc-1", "203.0.113.7", "eipalloc-3"] },
+      "the pool of eipalloc-1, 203.0.113.7, eipalloc-3",
+    ],
+    [
+      "a longer list",
+      { kind: "pool", members: ["eipalloc-1", "eipalloc-2", "eipalloc-3", "x", "y"] },
+      "the pool of eipalloc-1, eipalloc-2, eipalloc-3 and 2 more",
+    ],
+  ])("what is desired, by %s", (_, desired, name) => {
+    expect(nameDesired(desired)).toBe(name);
   });
 
   test("a holder has its state beside it, where that is known", () => {

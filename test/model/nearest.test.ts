@@ -20,6 +20,11 @@ describe("did you mean", () => {
     ["dryrun", ["dry-run"], "dry-run"],
     ["wbe", ["api", "web"], "web"],
     ["Allocation_Id", ["Name", "allocation-id"], "allocation-id"],
+    ["tatus", NAMES, "status"],
+    ["sta", NAMES, "status"],
+    // Equally close: the one that is preferred.
+    ["hea", ["head", "heal"], "head"],
+    ["x".repeat(64), ["x".repeat(64)], "x".repeat(64)],
   ])("%s", (word, known, expected) => {
     expect(nearest(word, known)).toBe(expected);
   });
@@ -31,6 +36,14 @@ describe("did you mean", () => {
     ["", NAMES],
     ["---", ["-"]],
     ["x".repeat(100_000), NAMES],
+    ["x".repeat(65), ["x".repeat(65)]],
+    // Two characters are the beginning of too much.
+    ["st", NAMES],
+    ["heal", ["re-re-heal"]],
+    ["healheal", ["heal"]],
+    // Swapped is what stands the other way round, both characters of it.
+    ["heab", ["hebc"]],
+    ["heab", ["heca"]],
   ])("nothing that is near: %.20s", (word, known) => {
     expect(nearest(word, known)).toBeUndefined();
   });

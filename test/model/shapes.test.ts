@@ -157,6 +157,11 @@ describe("the network border group of a zone", () => {
     ["of a region with two digits", "ap-south-12b", "ap-south-12"],
     ["that is a Local Zone", "us-west-2-lax-1a", "us-west-2-lax-1"],
     ["that is a Wavelength Zone", "us-east-1-wl1-bos-wlz-1", "us-east-1-wl1-bos-wlz-1"],
+    [
+      "with a digit before a letter in its name",
+      "us-east-1-5g-bos-wlz-1",
+      "us-east-1-5g-bos-wlz-1",
+    ],
   ])("%s: %s is in %s", (_, zone, group) => {
     expect(borderGroupOf(zone)).toBe(group);
   });

@@ -49,7 +49,8 @@ describe("the place", () => {
     ["no address at all", 1, undefined, "NoPrivateIp", "an Elastic IP needs one"],
   ])("%s: waited for, and to be corrected in the end", (_, wanted, privateIp, code, says) => {
     const failure = failureOf(() => resolveTarget(SELF, wanted, privateIp));
-    expect(failure).toMatchObject({ kind: "not-yet", code });
+    // Instance metadata costs nobody anything, so it is looked at often.
+    expect(failure).toMatchObject({ kind: "not-yet", code, details: { isLocal: true } });
     expect(failure.message).toContain(says);
     expect(statusOf(failure)).toBe(EXIT.CONFIG);
     expect(isNoSuchTarget(failure)).toBe(true);
@@ -70,6 +71,19 @@ describe("EC2 is told", () => {
     expect(resolveTarget(SELF, 0, "10.0.0.5").primaryIp).toBe(true);
     expect(resolveTarget(SELF, 0, "10.0.0.6").primaryIp).toBe(false);
   });
+});
+
+test.each([
+  [
+    "EIP_HEAL_INTERFACE",
+    7,
+    undefined,
+    "0 (eni-00000000, 0a:00:00:00:00:00), 1 (eni-00000001, 0a:00:00:00:00:01), eni-00000002 (index 2 of card 1, 0a:00:00:00:00:02)",
+  ],
+  ["EIP_HEAL_PRIVATE_IP", 0, "10.0.9.9", "10.0.0.5, 10.0.0.6"],
+])("whoever has to correct %s is told what there is", (key, wanted, privateIp, accepted) => {
+  const { setting } = failureOf(() => resolveTarget(SELF, wanted, privateIp)).details;
+  expect(setting).toEqual({ key, accepted });
 });
 
 test("a place has the names of the instance, the interface and the private address", () => {

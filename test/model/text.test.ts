@@ -26,6 +26,10 @@ test.each(trials(300))("a line stays what it is (seed $seed)", (trial) => {
   );
 });
 
+test("blanks, line breaks and what does not show are one blank, and none at either end", () => {
+  expect(oneLine("\n\u202e eni-1\r\n\t\u0000is gone \u001b ")).toBe("eni-1 is gone");
+});
+
 test("what others have written is shortened, between two characters", () => {
   expect(shortened("a".repeat(2_000))).toBe("a".repeat(2_000));
   expect(shortened("a".repeat(2_001))).toBe(`${"a".repeat(2_000)}…`);
