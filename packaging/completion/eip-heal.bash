@@ -5,7 +5,8 @@ _eip_heal() {
 	local current=$2 previous=$3 command='' words word i
 	local commands='heal recheck release status doctor policy check-config help version'
 	local settings='--allocation-id --address-tag --tag --pool --pool-tag --pool-takeover --takeover
-		--displace --interface --private-ip --deadline --optional --lifecycle-hook --log-level'
+		--displace --interface --private-ip --deadline --wait-reachable --optional
+		--lifecycle-hook --log-level'
 	local everywhere='--version --help'
 	COMPREPLY=()
 
@@ -32,8 +33,8 @@ _eip_heal() {
 	--optional) words='yes no' ;;
 	--log-level) words='error warn info debug' ;;
 	# Only the machine's owner knows these.
-	--allocation-id | --address-tag | --pool | --private-ip | --lifecycle-hook | --region | --account | --vpc | \
-				--group)
+	--allocation-id | --address-tag | --pool | --private-ip | --wait-reachable | --lifecycle-hook | --region | --account | \
+				--vpc | --group)
 		return
 		;;
 	*)
@@ -42,8 +43,8 @@ _eip_heal() {
 			word=${COMP_WORDS[i]}
 			case $word in
 			--config | --allocation-id | --address-tag | --tag | --pool | --pool-tag | --pool-takeover | --takeover | \
-				--displace | --interface | --private-ip | --deadline | --optional | --lifecycle-hook | --log-level | --region | \
-				--account | --vpc | --group)
+				--displace | --interface | --private-ip | --deadline | --wait-reachable | --optional | --lifecycle-hook | --log-level | \
+				--region | --account | --vpc | --group)
 				[[ ${COMP_WORDS[i + 1]} == '=' ]] && ((i += 1))
 				((i += 1))
 				;;

@@ -9,7 +9,7 @@ function __eip_heal_command
             continue
         end
         switch $word
-            case --config --allocation-id --address-tag --tag --pool --pool-tag --pool-takeover --takeover --displace --interface --private-ip --deadline --optional --lifecycle-hook --log-level --region --account --vpc --group
+            case --config --allocation-id --address-tag --tag --pool --pool-tag --pool-takeover --takeover --displace --interface --private-ip --deadline --wait-reachable --optional --lifecycle-hook --log-level --region --account --vpc --group
                 set is_value yes
             case '-*'
             case '*'
@@ -52,6 +52,7 @@ complete -c eip-heal -n '__eip_heal_is heal recheck release status doctor policy
 complete -c eip-heal -n '__eip_heal_is heal recheck release status doctor policy check-config' -l interface -x -a '0' -d 'network interface: device index, id or MAC'
 complete -c eip-heal -n '__eip_heal_is heal recheck release status doctor policy check-config' -l private-ip -x -d 'private IPv4 address to map to; default: the primary one'
 complete -c eip-heal -n '__eip_heal_is heal recheck release status doctor policy check-config' -l deadline -x -a '10min' -d 'how long one run keeps trying, 1s to 1h'
+complete -c eip-heal -n '__eip_heal_is heal recheck release status doctor policy check-config' -l wait-reachable -x -d 'URL that has to show the address before that counts as success'
 complete -c eip-heal -n '__eip_heal_is heal recheck release status doctor policy check-config' -l optional -x -a 'yes no' -d 'yes: no tag and no setting is fine (exit status 0)'
 complete -c eip-heal -n '__eip_heal_is heal recheck release status doctor policy check-config' -l lifecycle-hook -x -d 'lifecycle hook of the group to complete with CONTINUE or ABANDON'
 complete -c eip-heal -n '__eip_heal_is heal recheck release status doctor policy check-config' -l log-level -x -a 'error warn info debug' -d 'how much is logged'

@@ -43,15 +43,21 @@ export function boundBodies<Request, Options>(handler: Handler<Request, Options>
   };
 }
 
-async function readBounded(body: Readable, maxBytes: number): Promise<Uint8Array> {
+/** Reads a body completely; undefined if it is longer than `maxBytes`. */
+export async function readAtMost(body: Readable, maxBytes: number): Promise<Buffer | undefined> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of body as AsyncIterable<Buffer>) {
     bytes += chunk.length;
-    if (bytes > maxBytes) throw tooLong(maxBytes);
+    if (bytes > maxBytes) return undefined;
     chunks.push(chunk);
   }
-  const all = Buffer.concat(chunks);
+  return Buffer.concat(chunks);
+}
+
+async function readBounded(body: Readable, maxBytes: number): Promise<Uint8Array> {
+  const all = await readAtMost(body, maxBytes);
+  if (all === undefined) throw tooLong(maxBytes);
   const text = all.toString("latin1");
   return /<!doctype/i.test(text) || isDear(text) ? new Uint8Array() : all;
 }

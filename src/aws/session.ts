@@ -66,7 +66,16 @@ export function awsIn(environment: Environment, version: string, readFile: ReadF
     };
   }
 
-  return { metadataUrl: new URL(metadataUrl), hasKeys: keys !== undefined, open };
+  return {
+    metadataUrl: new URL(metadataUrl),
+    hasKeys: keys !== undefined,
+    open,
+    /** Asks a URL that answers with the public address of whoever asks, over a new connection. @throws Failure `unreachable` */
+    async publicIpBy(url: URL, signal: AbortSignal) {
+      const { publicIpBy } = await import("./public-ip.ts");
+      return publicIpBy(url, variables, signal);
+    },
+  };
 }
 
 /** The identity of this instance, read from its metadata. */

@@ -146,7 +146,9 @@ async function healDrift(
 ): Promise<Recheck> {
   const limit = limitMoves(memory, wallClock);
   const either = AbortSignal.any([stop, limit.signal]);
-  const options = { force, moves: limit.moves, shared, lastOnBoot: last };
+  // What the last run has verified is not asked for again.
+  const mustShow = last?.outcome !== "settled";
+  const options = { force, moves: limit.moves, shared, mustShow, lastOnBoot: last };
   const work = () => heal(settings, ports, options, either);
   const { lifecycleHook } = settings;
   let outcome: Outcome;

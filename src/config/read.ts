@@ -68,7 +68,7 @@ export function readSettings({ flags, environment: variables, file }: Sources): 
   /** The precedence of the source of each value; 0 is the highest. */
   const ranks = new Map<keyof Settings, number>();
   for (const row of SETTINGS) {
-    const { field, key, flag, default: fallback, former = {}, choices, parse } = row;
+    const { field, key, flag, default: fallback, former = {}, choices, parse, quote } = row;
     // An empty value in the environment or the file means unset, as in a unit's Environment=.
     const sources = [
       [flags[flag], `--${flag}`],
@@ -93,7 +93,14 @@ export function readSettings({ flags, environment: variables, file }: Sources): 
       const near = choices && nearest(value, choices);
       const meant = near === undefined ? undefined : { value: near };
       report(
-        { problem: "invalid value", key, source: origin, value: text, accepted, meant },
+        {
+          problem: "invalid value",
+          key,
+          source: origin,
+          value: quote?.(text) ?? text,
+          accepted,
+          meant,
+        },
         rank === 0,
       );
     }

@@ -5,6 +5,7 @@
 import { TAKEOVERS, type Takeover } from "../reconcile/ownership.ts";
 import { POOL_TAKEOVERS, type PoolTakeover } from "../reconcile/pool.ts";
 import type { DesiredAddress, FixedAddress, Pool } from "../model/address.ts";
+import { withoutPassword } from "../model/text.ts";
 import {
   address,
   addressTag,
@@ -15,6 +16,7 @@ import {
   pool,
   privateIp,
   tagKey,
+  webUrl,
   YES_OR_NO,
 } from "./values.ts";
 
@@ -42,6 +44,8 @@ export interface Settings {
   readonly privateIp?: string;
   /** Milliseconds that one run may take. */
   readonly deadlineMs: number;
+  /** A URL that shows where requests come from; default: a run does not wait for that. */
+  readonly waitReachable?: URL;
   /** Whether an instance that neither a tag nor a setting gives an address is fine. */
   readonly optional: boolean;
   /** The lifecycle hook of the Auto Scaling group to complete. */
@@ -62,6 +66,8 @@ interface Row<T> {
   readonly explanation: string;
   /** Values that are no longer offered, and what each means now. */
   readonly former?: Readonly<Record<string, string>>;
+  /** How an invalid value is quoted, if it may hold a secret. */
+  readonly quote?: (text: string) => string;
   /** @throws InvalidValue */
   readonly parse: (text: string) => T;
 }
@@ -71,6 +77,11 @@ type RowOf<F extends keyof Settings> = Row<Required<Settings>[F]> &
   (object extends Pick<Settings, F>
     ? { readonly default?: undefined; readonly example: string }
     : { readonly default: string; readonly example?: undefined });
+
+/** A text that may be a URL, without user and password and what follows a question mark. */
+function withoutSecrets(text: string): string {
+  return withoutPassword(text).replace(/[?#].*/s, "?…");
+}
 
 /** In the order of the manual. */
 const ROWS: { readonly [F in keyof Settings]-?: RowOf<F> } = {
@@ -169,6 +180,16 @@ const ROWS: { readonly [F in keyof Settings]-?: RowOf<F> } = {
     explanation:
       "How long one run keeps trying, from `1s` to `1h`: `90s`, `10min` or `1min 30s`; a number alone means seconds. The last try begins a second before. The boot does not wait for it.",
     parse: duration,
+  },
+  waitReachable: {
+    key: "EIP_HEAL_WAIT_REACHABLE",
+    placeholder: "URL",
+    example: "https://checkip.amazonaws.com",
+    meaning: "URL that has to show the address before that counts as success",
+    explanation:
+      "A URL that answers with the public IPv4 address that it is asked from, as text or in JSON. With it a run succeeds only once a request from this instance shows the address: EC2 shows an association some seconds before packets take its way. If that does not happen before the deadline, the exit status is 75, and the address stays. Asked through the proxy for its protocol, if one is set. The system chooses by which interface a request leaves, so this is for an address on the primary one.",
+    parse: webUrl,
+    quote: withoutSecrets,
   },
   optional: {
     key: "EIP_HEAL_OPTIONAL",

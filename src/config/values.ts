@@ -82,6 +82,15 @@ export function pool(text: string): Pool {
   return accept(isListed, { kind: "pool", members }, `${accepted}, ${MAX_LISTED} at most`);
 }
 
+/** The URL of a web page. */
+export function webUrl(text: string): URL {
+  const url = URL.parse(text);
+  const isWeb = url !== null && /^https?:$/.test(url.protocol) && url.host !== "";
+  if (!isWeb)
+    throw new InvalidValue("an https:// or http:// URL, such as https://checkip.amazonaws.com");
+  return url;
+}
+
 /** A device index, an interface id or a MAC address. */
 export function interfaceName(text: string): number | string {
   if (/^\d{1,2}$/.test(text)) return Number(text);

@@ -33,6 +33,7 @@ export const CHECKS = [
   ["holder", "who holds it, and what the takeover rule makes of that"],
   ["displaced", "what else would be pushed off its place"],
   ["associate", "the role may associate the address with this instance"],
+  ["reachable", "requests show the address, where a heal waits for that"],
   ["launch-hook", "the group of the lifecycle hook is known, if one is set"],
   ["optional", "what the role may do besides, and what is worse without it"],
   ["unit", "the unit is enabled, and how its last run ended"],

@@ -17,6 +17,7 @@ import { checkContext } from "./context.ts";
 import { checkInstance } from "./checks/instance.ts";
 import { checkPermissions } from "./checks/permissions.ts";
 import { checkProgram } from "./checks/program.ts";
+import { checkReachable } from "./checks/reachable.ts";
 import { runChecks } from "./runner.ts";
 import type { DoctorPorts } from "./ports.ts";
 
@@ -45,6 +46,7 @@ export async function doctor(
     const order = CHECKS.map(([id]) => id);
     const context = checkContext(ports, limit.signal);
     const checkFunctions = {
+      ...checkReachable(context),
       ...checkProgram(context),
       ...checkInstance(context),
       ...checkConnection(context),

@@ -48,6 +48,8 @@ export const OWN_CODE = {
   notShown: "NotShown",
   /** The address is on an interface without an instance. */
   orphaned: "Orphaned",
+  /** The address is associated, and requests from here do not show it (EIP_HEAL_WAIT_REACHABLE). */
+  notReachable: "NotReachable",
   /** Auto Scaling has not started the lifecycle hook's lifecycle action yet. */
   notBegun: "NotBegun",
   /** Something else answered instead of EC2 or Auto Scaling: a proxy, for example. */

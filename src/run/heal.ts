@@ -4,15 +4,18 @@
  * itself has done are kept, so a lost answer, a crash or a second copy does no harm.
  */
 import type { Settings } from "../config/settings.ts";
+import { Failure } from "../model/failure.ts";
 import type { End, Facts, Outcome } from "../model/outcome.ts";
 import { resolveTarget } from "../model/target.ts";
 import type { LastResult } from "../reconcile/drift.ts";
 import { whyInterrupted } from "../reconcile/ownership.ts";
 import { wasWaitedOut } from "../reconcile/repeated.ts";
+import { statusOf } from "../reconcile/retry.ts";
 import { type Memory, NOTHING_DONE } from "../reconcile/state.ts";
 import { desiredAddress, tagsToRead } from "./desired.ts";
 import { reconcile, reconcilerTime } from "./loop.ts";
 import { type HealPorts, type Moves, NOT_SHARED, type SharedResult } from "./ports.ts";
+import { untilReachable } from "./reachable.ts";
 import { serviceState } from "./in-service.ts";
 import { openSession } from "./session.ts";
 import { deadlineSignal, endBy, type Ended, retry, withStep } from "./retrying.ts";
@@ -31,6 +34,8 @@ export interface HealOptions {
   readonly moves?: Moves;
   /** The result files that other runs on this machine read and write; by default none. */
   readonly shared?: SharedResult;
+  /** Whether requests have to show the address (EIP_HEAL_WAIT_REACHABLE) even if it was here already; default: true. */
+  readonly mustShow?: boolean;
   /** The last result of this boot: a cause that its run waited for in vain is not waited for again. */
   readonly lastOnBoot?: LastResult | undefined;
   /** The last result of the same unit: the cause that it logged is only logged as debug. */
@@ -52,6 +57,7 @@ export async function heal(
     isOrdered = false,
     moves,
     shared = NOT_SHARED,
+    mustShow = true,
     lastOnBoot,
     lastOfUnit,
   }: HealOptions,
@@ -158,6 +164,24 @@ export async function heal(
     }
   }
 
+  /** A success counts only once requests show the address, if a setting asks for that. */
+  async function shown(end: End): Promise<End> {
+    const { waitReachable: url } = settings;
+    if (url === undefined || end.end !== "settled") return end;
+    if (!mustShow && end.change === "none") return end;
+    try {
+      const { publicIp } = memory.decidedOn ?? {};
+      await untilReachable(context, ports, url, publicIp, stopIfReleased);
+      return end;
+    } catch (error) {
+      if (error instanceof Failure) {
+        return { end: "failed", failure: error, status: statusOf(error), isPlaced: true };
+      }
+      if (!stop.aborted) throw error;
+      return { end: "stopped", because: `${(stop.reason as Error).message} while ${context.step}` };
+    }
+  }
+
   try {
     const ended = await retry(
       context,
@@ -166,7 +190,7 @@ export async function heal(
       (failure) => wasWaitedOut(failure, lastOnBoot, facts.instanceId),
     );
     return {
-      ...endOf(ended, memory),
+      ...(await shown(endOf(ended, memory))),
       facts: { ...facts, ...memory.decidedOn },
       tries: ended.tries,
       ms: clock.now() - startedAt,

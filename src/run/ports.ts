@@ -111,6 +111,8 @@ export interface Aws {
   readonly hasKeys: boolean;
   /** Opens a session by fetching an instance metadata token. `signal` aborts its requests. @throws Failure */
   open(signal: AbortSignal): Promise<Session>;
+  /** Asks a URL that answers with the public address of whoever asks, over a new connection. @throws Failure `unreachable` */
+  publicIpBy(url: URL, signal: AbortSignal): Promise<ShownIp>;
 }
 
 /** The last write of this boot. */
@@ -135,8 +137,14 @@ export interface Moves {
   readonly refused: () => void;
 }
 
+/** The public IPv4 address that requests to a URL come from, and the variable that names a proxy, if one is in between. */
+export interface ShownIp {
+  readonly publicIp: string;
+  readonly proxyVariable?: string;
+}
+
 /** What a heal needs in addition. */
-export interface HealPorts extends Ports {
+export interface HealPorts extends Ports, Pick<Aws, "publicIpBy"> {
   readonly lastWrite: LastWrite;
 }
 

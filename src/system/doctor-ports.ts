@@ -54,7 +54,7 @@ export function doctorPortsOf(request: DoctorRequest): DoctorPorts {
     hiddenFile: commandLine.config === undefined && isHidden(path) ? path : undefined,
     hasKeysInFile:
       isFromFile("AWS_SECRET_ACCESS_KEY", () => true) ||
-      PROXY_VARIABLES.some((name) => isFromFile(name, (value) => value.includes("@"))),
+      WITH_PASSWORDS.some((name) => isFromFile(name, (value) => value.includes("@"))),
     placeOfSetting: (key) => given(key) ?? path,
     isGiven: (key) => given(key) !== undefined,
     variable: (name) => environment[name] || undefined,
@@ -71,7 +71,13 @@ export function doctorPortsOf(request: DoctorRequest): DoctorPorts {
 }
 
 /** Those whose URL may hold a password. */
-const PROXY_VARIABLES = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
+const WITH_PASSWORDS = [
+  "HTTPS_PROXY",
+  "https_proxy",
+  "HTTP_PROXY",
+  "http_proxy",
+  "EIP_HEAL_WAIT_REACHABLE",
+];
 
 /** Whether it exists but is not readable for everybody. */
 function isHidden(path: string): boolean {

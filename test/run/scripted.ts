@@ -7,7 +7,7 @@ import {
 } from "../../src/model/address.ts";
 import { Failure } from "../../src/model/failure.ts";
 import type { Instance } from "../../src/model/instance.ts";
-import type { HealPorts, SentWrite } from "../../src/run/ports.ts";
+import type { HealPorts, SentWrite, ShownIp } from "../../src/run/ports.ts";
 import { LAUNCHED, ME, PUBLIC_IP, TARGET, ZONE } from "../reconcile/fixtures.ts";
 import { VirtualTime } from "../simulation/time.ts";
 
@@ -58,6 +58,7 @@ export interface Script {
   readonly member?: () => { group: string; lifecycleState?: string } | Failure | undefined;
   readonly complete?: () => boolean | Failure;
   readonly heartbeat?: () => boolean | Failure;
+  readonly publicIpBy?: () => ShownIp | Failure;
   /** Milliseconds that each request takes, by its name; else none. */
   readonly takes?: (request: string) => number;
 }
@@ -107,6 +108,7 @@ export function scripted(script: Script = {}): Scripted {
       warn: (line) => void log.push(`warn ${line}`),
       debug: (line) => void log.push(`debug ${line}`),
     },
+    publicIpBy: (url, signal) => answer(`GET ${url.href}`, signal, script.publicIpBy),
     open: async (signal) => {
       signal.throwIfAborted();
       return {

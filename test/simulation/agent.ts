@@ -123,6 +123,7 @@ function portsOf(options: AgentOptions): HealPorts {
   const outage = { isOn: false };
   const suspended = () => options.suspension?.totalMs ?? 0;
   return {
+    publicIpBy: () => Promise.reject(new Error("no instance here waits for requests")),
     lastWrite: {
       read: () => writes.get(instanceId),
       record: (write) => void writes.set(instanceId, write),

@@ -1,0 +1,142 @@
+/** A success that waits until requests show the address (EIP_HEAL_WAIT_REACHABLE): the real binary and a server that tells. */
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { describe, expect, test } from "vitest";
+import { type Scene, scenario, type Start } from "../support/scenario.ts";
+import { doctor } from "./checkup.ts";
+import { inGroup } from "./changes.ts";
+
+/** A page that shows these answers one after the other, and the last one from then on. */
+async function withPage<T>(
+  work: (page: { answers: string[]; asked: number; url: string }) => Promise<T>,
+): Promise<T> {
+  const page = { answers: [] as string[], asked: 0, url: "" };
+  const server = createServer((_, response) => {
+    page.asked++;
+    const { answers } = page;
+    response.end(answers.length > 1 ? answers.shift() : answers[0]);
+  }).listen(0, "127.0.0.1");
+  await new Promise((done) => server.once("listening", done));
+  page.url = `http://somebody:geheim@127.0.0.1:${(server.address() as AddressInfo).port}/?key=geheim`;
+  try {
+    return await work(page);
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+}
+
+const publicIpOf = ({ region, allocationId }: Scene): string =>
+  region.region.records.address(allocationId)?.publicIp ?? "";
+const OTHER = "198.51.100.9";
+
+/** Plays a story in which the page is waited for. */
+function play(
+  story: (scene: Scene, page: { answers: string[]; asked: number; url: string }) => Promise<void>,
+  start: Start = {},
+): Promise<void> {
+  return withPage((page) =>
+    scenario({ start }, async (scene) => {
+      scene.conf = [`EIP_HEAL_WAIT_REACHABLE=${page.url}`];
+      await story(scene, page);
+    }),
+  );
+}
+
+describe.concurrent("a heal that waits for requests", () => {
+  test("succeeds once they show the address, and a recheck that finds it in place asks none", () =>
+    play(async (scene, page) => {
+      const publicIp = publicIpOf(scene);
+      page.answers = [OTHER, `{"ip":"${publicIp}"}`];
+      const healed = await scene.run();
+      expect(healed.status, healed.log.join("\n")).toBe(0);
+      expect(page.asked).toBe(2);
+      expect(healed.env).toContain(`EIP_HEAL_PUBLIC_IP=${publicIp}`);
+      expect((await scene.run("recheck")).status).toBe(0);
+      expect(page.asked).toBe(2);
+    }));
+
+  test("a recheck that brings the address back asks", () =>
+    play(async (scene, page) => {
+      page.answers = [publicIpOf(scene)];
+      expect((await scene.run()).status).toBe(0);
+      scene.region.region.disassociate(scene.allocationId);
+      const back = await scene.run("recheck");
+      expect(back.status, back.log.join("\n")).toBe(0);
+      expect(back.result).toMatchObject({ outcome: "settled", change: "associated" });
+      expect(page.asked).toBe(2);
+    }));
+
+  test("fails with the cause first, and the address stays; the next run asks again", () =>
+    play(async (scene, page) => {
+      page.answers = [OTHER];
+      const failed = await scene.run("--deadline", "9s");
+      expect(failed.status, failed.log.join("\n")).toBe(75);
+      expect(failed.log.at(-1)).toMatch(
+        /^FAILED \(75\): the address is associated, but requests from here still show 198\.51\.100\.9; .*; run: eip-heal doctor$/,
+      );
+      expect(failed.result).toMatchObject({ outcome: "failed", code: "NotReachable" });
+      expect(failed.env).toBeUndefined();
+      expect(scene.region.holder(scene.allocationId)?.instanceId).toBe(scene.me.instanceId);
+
+      const checkup = await doctor(scene);
+      expect(checkup).toMatchObject({ first: "reachable", exitStatus: 75 });
+      page.answers = [publicIpOf(scene)];
+      expect((await doctor(scene)).checks.find(({ id }) => id === "reachable")?.mark).toBe("ok");
+      const before = page.asked;
+      // By hand: this is not a result that a recheck may take for verified.
+      const again = await scene.run("recheck");
+      expect(again.status, again.log.join("\n")).toBe(0);
+      expect(again.result).toMatchObject({ outcome: "settled", change: "none" });
+      expect(page.asked).toBe(before + 1);
+      expect([failed, again].flatMap(({ log }) => log).join("\n")).not.toContain("geheim");
+      expect(JSON.stringify([failed.result, checkup])).not.toContain("geheim");
+    }));
+
+  test("leaves the lifecycle hook as it is if they do not, and lets the instance go into service if they do", () =>
+    play(
+      async (scene, page) => {
+        scene.conf?.push(`EIP_HEAL_LIFECYCLE_HOOK=${Object.values(inGroup.groups ?? {})[0]}`);
+        scene.region.region.waitUnderHook(
+          scene.me.instanceId,
+          Object.values(inGroup.groups ?? {})[0] ?? "",
+        );
+        page.answers = [OTHER];
+        const failed = await scene.run("--deadline", "9s");
+        expect(failed.status).toBe(75);
+        expect(failed.result?.["lifecycleHook"]).toMatchObject({ outcome: "left" });
+        page.answers = [publicIpOf(scene)];
+        const healed = await scene.run();
+        expect(healed.status, healed.log.join("\n")).toBe(0);
+        expect(healed.result?.["lifecycleHook"]).toMatchObject({
+          outcome: "completed",
+          result: "CONTINUE",
+        });
+      },
+      { ...inGroup, instance: { ...inGroup.instance, role: "hook" } },
+    ));
+
+  test("says that the URL cannot be reached", () =>
+    scenario({}, async (scene) => {
+      scene.conf = ["EIP_HEAL_WAIT_REACHABLE=http://somebody:geheim@127.0.0.1:1/"];
+      const before = (await doctor(scene)).checks.find(({ id }) => id === "reachable");
+      expect(before).toMatchObject({ mark: "warning" });
+      const { status, log } = await scene.run("--deadline", "9s");
+      expect(status).toBe(75);
+      expect(log.at(-1)).toMatch(
+        /^FAILED \(75\): the address is associated, but 127\.0\.0\.1:1: connection refused \(ECONNREFUSED\) \(waiting until requests show [\d.]+: GET http:\/\/127\.0\.0\.1:1\/\)/,
+      );
+    }));
+
+  test("never shows what is secret in the URL, not even if it is none", () =>
+    scenario({}, async (scene) => {
+      scene.conf = ["EIP_HEAL_WAIT_REACHABLE=ftp://somebody:geheim@example.com/?key=geheim"];
+      const { status, log } = await scene.run();
+      expect(status).toBe(78);
+      expect(log.join("\n")).toContain("EIP_HEAL_WAIT_REACHABLE in");
+      expect(log.join("\n")).toContain("accepted: an https:// or http:// URL");
+      expect(log.join("\n")).not.toContain("geheim");
+      const { stdout } = await scene.run("doctor", "--json");
+      expect(stdout).not.toContain("geheim");
+    }));
+});

@@ -1,0 +1,146 @@
+/** A run that succeeds only once requests show the address (EIP_HEAL_WAIT_REACHABLE). */
+import { describe, expect, test } from "vitest";
+import { EXIT, Failure } from "../../src/model/failure.ts";
+import { conclude } from "../../src/reconcile/hook.ts";
+import { heal, type HealOptions } from "../../src/run/heal.ts";
+import { notShown } from "../../src/run/reachable.ts";
+import { address, ALLOCATION, HERE, NOBODY, PUBLIC_IP } from "../reconcile/fixtures.ts";
+import { settingsOf } from "../support/settings.ts";
+import { inTime, inTurn, observed, type Script, scripted, SIGTERM } from "./scripted.ts";
+
+const URL_ = "https://user:geheim@checkip.example.com/ip?token=geheim";
+const SETTINGS = {
+  EIP_HEAL_ALLOCATION_ID: ALLOCATION,
+  EIP_HEAL_WAIT_REACHABLE: URL_,
+  EIP_HEAL_DEADLINE: "30s",
+};
+const GET = `GET ${URL_}`;
+const SHOWN = { publicIp: PUBLIC_IP };
+const OTHER = { publicIp: "198.51.100.9" };
+const IS_HERE = observed(address(HERE));
+const free = (): Script => ({
+  observe: inTurn(observed(address(NOBODY)), IS_HERE),
+  associate: () => {},
+});
+
+interface Play extends HealOptions {
+  readonly settings?: Readonly<Record<string, string>>;
+  readonly stopAt?: number;
+}
+
+async function play(script: Script, { settings = {}, stopAt, ...options }: Play = {}) {
+  const world = scripted(script);
+  const { time, ports } = world;
+  const stop = new AbortController();
+  if (stopAt !== undefined) void time.sleep(stopAt).then(() => stop.abort(SIGTERM));
+  const wanted = settingsOf({ ...SETTINGS, ...settings });
+  const outcome = await inTime(time, heal(wanted, ports, options, stop.signal));
+  const gets = world.calls.filter((call) => call.endsWith(GET)).map((call) => parseInt(call, 10));
+  return { ...world, outcome, gets };
+}
+
+describe("a run that waits for requests", () => {
+  test("succeeds once they show the address, after EC2 and the hold", async () => {
+    const { outcome, gets } = await play({
+      ...free(),
+      publicIpBy: inTurn<typeof SHOWN | Failure>(
+        new Failure("unreachable", { why: "no answer" }),
+        OTHER,
+        SHOWN,
+      ),
+    });
+    expect(outcome).toMatchObject({ end: "settled", change: "associated", tries: 1, ms: 9_000 });
+    expect(gets).toEqual([6_000, 7_500, 9_000]);
+  });
+
+  test("asks where the address was here already, too", async () => {
+    const { outcome, gets } = await play({ observe: () => IS_HERE, publicIpBy: () => SHOWN });
+    expect(outcome).toMatchObject({ end: "settled", change: "none" });
+    expect(gets).toEqual([0]);
+  });
+
+  test("fails at the deadline with the cause first, and leaves the address and the hook as they are", async () => {
+    const { outcome, gets, log } = await play({ ...free(), publicIpBy: () => OTHER });
+    expect(outcome).toMatchObject({ end: "failed", status: EXIT.TEMPFAIL, isPlaced: true });
+    if (outcome.end !== "failed") throw new Error("it has not failed");
+    expect(outcome.failure.message).toMatch(
+      /^the address is associated, but requests from here still show 198\.51\.100\.9; do requests to checkip\.example\.com leave by a NAT/,
+    );
+    expect(outcome.failure.code).toBe("NotReachable");
+    expect(outcome.failure.step).toBe(`waiting until requests show ${PUBLIC_IP}`);
+    expect(outcome.ms).toBeLessThanOrEqual(30_000);
+    expect(gets.at(-1)).toBeGreaterThan(28_000);
+    expect(conclude(outcome, outcome.facts)).toMatchObject({ do: "leave" });
+    // Said once, and not before it takes longer than usual.
+    const warnings = log.filter((line) => line.startsWith("warn the address is associated"));
+    expect(warnings).toHaveLength(1);
+    expect([...log, outcome.failure.message].join("\n")).not.toContain("geheim");
+  });
+
+  test("says why the URL does not answer", async () => {
+    const why = "checkip.example.com: connection refused (ECONNREFUSED)";
+    const request = "GET https://checkip.example.com/ip";
+    const { outcome } = await play({
+      ...free(),
+      publicIpBy: () => new Failure("unreachable", { why, request }),
+    });
+    if (outcome.end !== "failed") throw new Error("it has not failed");
+    expect(outcome.failure.message).toContain(`the address is associated, but ${why}`);
+    expect(outcome.failure.message).toContain(request);
+  });
+
+  test("asks once where the hold has used up the time", async () => {
+    const settings = { EIP_HEAL_DEADLINE: "3s" };
+    const { outcome, gets } = await play({ ...free(), publicIpBy: () => SHOWN }, { settings });
+    expect(outcome).toMatchObject({ end: "settled" });
+    expect(gets).toEqual([6_000]);
+    const late = await play({ ...free(), publicIpBy: () => OTHER }, { settings });
+    expect(late.outcome).toMatchObject({ end: "failed", isPlaced: true });
+    expect(late.gets).toEqual([6_000]);
+  });
+
+  test("stops when somebody stops it, or has released the address", async () => {
+    const stopped = await play({ ...free(), publicIpBy: () => OTHER }, { stopAt: 8_000 });
+    expect(stopped.outcome).toEqual(
+      expect.objectContaining({
+        end: "stopped",
+        because: `stopped by SIGTERM while waiting until requests show ${PUBLIC_IP}`,
+      }),
+    );
+    let looks = 0;
+    const wasReleased = () => ++looks > 4;
+    const shared = { wasReleased, withdraw: () => {} };
+    const released = await play({ ...free(), publicIpBy: () => OTHER }, { shared });
+    expect(released.outcome.end).toBe("stopped");
+    expect(released.gets.length).toBeLessThan(5);
+  });
+
+  test("cannot tell where the role may not see which address it is", async () => {
+    const { publicIp: _, ...unknown } = address(HERE);
+    const { outcome, gets } = await play({ observe: () => observed(unknown) });
+    expect(gets).toEqual([]);
+    expect(outcome).toMatchObject({ end: "failed", status: EXIT.TEMPFAIL, isPlaced: true });
+    if (outcome.end !== "failed") throw new Error("it has not failed");
+    expect(outcome.failure.message).toContain("only ec2:DescribeAddresses tells");
+  });
+
+  test("asks nothing in a dry run, without the setting, and where nothing was to be verified", async () => {
+    const dry = await play({ ...free(), publicIpBy: () => OTHER }, { dryRun: true });
+    expect(dry.outcome.end).toBe("would");
+    expect(dry.gets).toEqual([]);
+    const off = await play(free(), { settings: { EIP_HEAL_WAIT_REACHABLE: "" } });
+    expect(off.outcome.end).toBe("settled");
+    const verified = await play({ observe: () => IS_HERE }, { mustShow: false });
+    expect(verified.outcome.end).toBe("settled");
+    const moved = await play({ ...free(), publicIpBy: () => SHOWN }, { mustShow: false });
+    expect(moved.gets).toEqual([6_000]);
+  });
+});
+
+test("an address that a proxy shows is the proxy's: the cure is to go round it", () => {
+  const { why, remedy } = notShown(new URL(URL_), { ...OTHER, proxyVariable: "HTTPS_PROXY" });
+  expect(why).toContain("still show 198.51.100.9");
+  expect(remedy).toBe(
+    "they go through the proxy of HTTPS_PROXY: name checkip.example.com in NO_PROXY",
+  );
+});
