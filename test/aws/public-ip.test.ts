@@ -104,7 +104,7 @@ describe("a request", () => {
       (_, response) => void response.writeHead(301, { location: "/x" }).end(),
       /status 301/,
     ],
-    ["a body without an end", (_, response) => void endless(response), /"too long"/],
+    ["a body without an end", (_, response) => endless(response), /"too long"/],
     [
       "a connection that breaks",
       (request) => request.socket.destroy(),
