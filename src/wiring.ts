@@ -99,6 +99,7 @@ export function contextOf(
       clock: systemClock,
       log,
       lastWrite: lastWriteIn(folder()),
+      lastWriteOf: (address) => lastWriteIn(folder(), address),
     }),
     unit: async (name, signal) => (await import("./system/units.ts")).unitState(name, signal),
     isTimerOn,

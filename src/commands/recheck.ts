@@ -10,6 +10,7 @@ import type { End, Facts, Outcome } from "../model/outcome.ts";
 import { statusOf } from "../reconcile/retry.ts";
 import {
   assess,
+  type Assessment,
   type LastResult,
   type RecheckState,
   MAX_MOVES_PER_HOUR,
@@ -19,8 +20,14 @@ import {
   whySkipped,
 } from "../reconcile/drift.ts";
 import type { Settings } from "../config/settings.ts";
-import { isMove, type Line } from "../report/report.ts";
-import { heal } from "../run/heal.ts";
+import { isMove, type Line, lineOfEntry } from "../report/report.ts";
+import { addressHint } from "../config/values.ts";
+import { namedBySetting } from "../config/settings.ts";
+import type { Instance } from "../model/instance.ts";
+import { InvalidList, nameEntry, type Placed, readList } from "../model/several.ts";
+import { lastOf } from "../reconcile/each.ts";
+import { settingsFor } from "../run/desired.ts";
+import { heal, type HealOptions } from "../run/heal.ts";
 import type { HealPorts, Moves, SharedResult } from "../run/ports.ts";
 import type { Completion, Context } from "./command.ts";
 import { completionOf, hookLines, lineOf } from "./outcome.ts";
@@ -47,6 +54,50 @@ interface Drift {
   readonly drift: Pick<Facts, "instanceId" | "region">;
   /** Associate even if EC2 shows the address here. */
   readonly force: boolean;
+  /** Of several addresses: those about which something differs, by name. */
+  readonly of?: readonly string[];
+}
+
+/** Compares each of several addresses, or the only one, with what the last run verified of it. */
+function assessAll(
+  settings: Settings,
+  last: LastResult | undefined,
+  self: Instance,
+  memory: RecheckState,
+  now: number,
+): Assessment & { readonly of?: readonly string[] } {
+  const targetOf = (one: Settings) => resolveTarget(self, one.interface, one.privateIp);
+  const entries = entriesOf(settings, last);
+  if (entries === undefined) return assess(last, self, targetOf(settings), memory, now);
+  const found = entries.map((entry) => {
+    const name = nameEntry(entry);
+    // As long as not all of them are here, the whole run has failed.
+    const before = last?.outcome === "settled" ? lastOf(last, name) : last;
+    const target = targetOf(settingsFor(settings, entry));
+    return { name, finding: assess(before, self, target, memory, now, entries.length) };
+  });
+  const [first, ...more] = found.filter(({ finding }) => finding.find !== "well");
+  if (first === undefined) return { find: "well", because: "nothing has changed" };
+  return { ...first.finding, of: [first, ...more].map(({ name }) => name) };
+}
+
+/** The several addresses that a setting names, or that the tag named when the last run read it. */
+function entriesOf(
+  settings: Settings,
+  last: LastResult | undefined,
+): readonly Placed[] | undefined {
+  const named = namedBySetting(settings);
+  if (named !== undefined) {
+    return named.desired.kind === "several" ? named.desired.entries : undefined;
+  }
+  if (last?.addresses === undefined) return undefined;
+  try {
+    return readList(last.addresses.map(({ wanted }) => wanted).join(" "), addressHint).entries;
+  } catch (error) {
+    // The file was changed by somebody else: there is drift then, and the heal reads the tag.
+    if (error instanceof InvalidList) return undefined;
+    throw error;
+  }
 }
 
 /**
@@ -98,8 +149,7 @@ async function lookForDrift(
       log.debug(`nothing to do: ${skipped}`);
       return { memory };
     }
-    const target = resolveTarget(self, settings.interface, settings.privateIp);
-    const finding = assess(last, self, target, memory, wallClock());
+    const finding = assessAll(settings, last, self, memory, wallClock());
     const { because } = finding;
     switch (finding.find) {
       case "well":
@@ -114,7 +164,7 @@ async function lookForDrift(
         if (interrupted !== undefined) return idle(interrupted);
         // Drift after a success is news. A newer instance that still holds the address, or a lasting failure, is not.
         log[last?.outcome === "settled" ? "warn" : "debug"](because);
-        return { drift: facts, force: finding.force };
+        return { drift: facts, force: finding.force, ...(finding.of && { of: finding.of }) };
       }
     }
   } catch (error) {
@@ -137,18 +187,25 @@ async function lookForDrift(
 }
 
 async function healDrift(
-  { drift, force }: Drift,
+  { drift, force, of }: Drift,
   settings: Settings,
   ports: HealPorts,
   { last, memory, shared }: EarlierRuns,
   wallClock: () => number,
   stop: AbortSignal,
 ): Promise<Recheck> {
-  const limit = limitMoves(memory, wallClock);
+  const limit = limitMoves(memory, wallClock, entriesOf(settings, last)?.length ?? 1);
   const either = AbortSignal.any([stop, limit.signal]);
   // What the last run has verified is not asked for again.
   const mustShow = last?.outcome !== "settled";
-  const options = { force, moves: limit.moves, shared, mustShow, lastOnBoot: last };
+  const options: HealOptions = {
+    force,
+    moves: limit.moves,
+    shared,
+    mustShow,
+    lastOnBoot: last,
+    ...(of && { forceOf: force ? of : [] }),
+  };
   const work = () => heal(settings, ports, options, either);
   const { lifecycleHook } = settings;
   let outcome: Outcome;
@@ -183,13 +240,13 @@ function isOutOfService(last: LastResult | undefined, { instanceId }: Facts): bo
   return last?.instanceId === instanceId && last?.idle === "not-in-service";
 }
 
-/** Counts the moves of a heal, and stops it at MAX_MOVES_PER_HOUR: others may take the address away again and again. */
-function limitMoves(memory: RecheckState, wallClock: () => number) {
+/** Counts the moves of a heal, and stops it at MAX_MOVES_PER_HOUR for each address: others may take the address away again and again. */
+function limitMoves(memory: RecheckState, wallClock: () => number, addresses: number) {
   const recent = recentMoves(memory, wallClock());
   const limit = new AbortController();
   const moves: Moves = {
     begin() {
-      if (recent.length < MAX_MOVES_PER_HOUR) recent.push(wallClock());
+      if (recent.length < MAX_MOVES_PER_HOUR * addresses) recent.push(wallClock());
       else {
         const until = restsUntil(recent[0] ?? 0);
         const why = `others keep moving it away, so it is left alone until ${until} UTC: stopped`;
@@ -228,9 +285,14 @@ export async function run(context: Context): Promise<Completion> {
     // That a newer instance holds the address is as it should be, so the recheck succeeds.
     status: status === EXIT.UNAVAILABLE ? EXIT.OK : status,
     json,
-    lines: [logged, ...hookLines(outcome, context)],
+    lines: [...movedLines(outcome), logged, ...hookLines(outcome, context)],
     ...(preserveResult !== true && { result }),
   };
+}
+
+/** Of several addresses: the lines about those that were moved. */
+function movedLines({ each = [] }: Outcome): Line[] {
+  return each.filter(({ outcome }) => isMove(outcome)).map((one) => lineOfEntry(one, false));
 }
 
 /** Whether the outcome is the same as that of the last run. */

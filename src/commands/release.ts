@@ -3,14 +3,16 @@
  * address, so that another instance that takes the address meanwhile keeps it.
  */
 import type { Settings } from "../config/settings.ts";
-import { isAt, nameAddress, nameDesired } from "../model/address.ts";
+import { type DesiredAddress, isAt, nameAddress } from "../model/address.ts";
 import { AWS_CODE, Failure } from "../model/failure.ts";
 import type { End, Facts, Outcome } from "../model/outcome.ts";
 import { allowing } from "../model/permission.ts";
-import { resolveTarget } from "../model/target.ts";
+import { nameWanted } from "../model/several.ts";
+import { resolveTarget, type Target } from "../model/target.ts";
 import { FLIGHT_MS, LAG_MS } from "../reconcile/bounds.ts";
-import { desiredAddress, tagsToRead } from "../run/desired.ts";
-import type { HealPorts } from "../run/ports.ts";
+import { desiredAddress, settingsFor, severalKnown, tagsToRead } from "../run/desired.ts";
+import { lastWriteOf } from "../run/heal.ts";
+import type { HealPorts, LastWrite } from "../run/ports.ts";
 import { openSession } from "../run/session.ts";
 import { deadlineSignal, endBy, type RunContext, withStep } from "../run/retrying.ts";
 import type { Completion, Context } from "./command.ts";
@@ -68,28 +70,77 @@ async function giveUp(
   const { settings } = context;
   const { session, self } = await openSession(context, ports, tagsToRead(settings));
   learn({ instanceId: self.instanceId, region: self.region });
-  const target = resolveTarget(self, settings.interface, settings.privateIp);
-  let ec2 = await session.ec2(self);
+  const targetOf = (one: Settings) => resolveTarget(self, one.interface, one.privateIp);
+  const several = severalKnown(settings, self);
+  if (several === undefined) targetOf(settings);
+  const connection = {
+    ec2: await session.ec2(self),
+    async reconnect() {
+      connection.ec2.close();
+      connection.ec2 = await session.ec2(self);
+    },
+  };
   /** DisassociateAddress was sent and may have been carried out. */
   let mayBeDone = false;
   let rollback: (() => Promise<void>) | undefined;
+  const released: string[] = [];
+  let failure: Failure | undefined;
   try {
-    const desired = await desiredAddress(context, self, ec2);
+    const wanted = several ?? (await desiredAddress(context, self, connection.ec2));
     rollback = await publishResult({
       end: "released",
-      name: nameDesired(desired),
+      name: nameWanted(wanted),
       isUnderWay: true,
     });
-    await untilLanded(context, ports);
+    if (wanted.kind !== "several") {
+      await untilLanded(context, ports, ports.lastWrite);
+      const end = await giveUpOne(wanted, targetOf(settings));
+      return (
+        end ?? {
+          end: "idle",
+          because: "this instance does not hold the address",
+          why: "not-holder",
+        }
+      );
+    }
+    for (const entry of wanted.entries) {
+      try {
+        await untilLanded(context, ports, lastWriteOf(entry, ports));
+        const end = await giveUpOne(entry.address, targetOf(settingsFor(settings, entry)));
+        if (end !== undefined) released.push(end.name);
+      } catch (error) {
+        // The others are released all the same.
+        if (!(error instanceof Failure)) throw error;
+        failure ??= error;
+      }
+    }
+    if (failure !== undefined) throw failure;
+    return released.length > 0
+      ? { end: "released", name: released.join(", ") }
+      : { end: "idle", because: "this instance holds none of the addresses", why: "not-holder" };
+  } catch (error) {
+    if (!mayBeDone && released.length === 0) await rollback?.();
+    throw error;
+  } finally {
+    connection.ec2.close();
+  }
+
+  /** Releases one address; undefined if this instance does not hold it. */
+  async function giveUpOne(
+    desired: DesiredAddress,
+    target: Target,
+  ): Promise<(End & { end: "released" }) | undefined> {
     const { addresses } = await withStep(context, "looking for the address", () =>
-      ec2.observe(desired, target),
+      connection.ec2.observe(desired, target),
     );
     for (const { holder, allocationId, publicIp } of addresses) {
       if (holder.kind !== "instance" || holder.instanceId !== self.instanceId) continue;
       // This instance may hold several addresses of the pool, at other targets.
       if (desired.kind === "pool" && !isAt(target, holder)) continue;
       const name = nameAddress(allocationId, publicIp);
-      learn({ allocationId, ...(publicIp !== undefined && { publicIp }) });
+      if (several === undefined) {
+        learn({ allocationId, ...(publicIp !== undefined && { publicIp }) });
+      }
       if (holder.associationId === undefined) {
         throw new Failure("denied", {
           why: `${name} is here, and by which association only ec2:DescribeAddresses tells`,
@@ -97,39 +148,34 @@ async function giveUp(
         });
       }
       const { associationId } = holder;
+      const before = mayBeDone;
       mayBeDone = true;
       try {
-        await withStep(context, `releasing ${name}`, () => ec2.release(associationId));
+        await withStep(context, `releasing ${name}`, () => connection.ec2.release(associationId));
       } catch (error) {
         if (!(error instanceof Failure)) throw error;
         if (error.kind !== "unreachable") {
-          mayBeDone = false;
+          mayBeDone = before;
           // Another instance has taken the address meanwhile.
           if (error.code === AWS_CODE.unknownAssociation) continue;
           throw error;
         }
         // The answer may be lost because the connection used the very address that was released.
-        ec2.close();
-        ec2 = await session.ec2(self);
+        await connection.reconnect();
         const now = await withStep(context, `looking for ${name}`, () =>
-          ec2.observe({ kind: "address", allocationId }, target),
+          connection.ec2.observe({ kind: "address", allocationId }, target),
         );
         const isHeld = now.addresses.some(
           ({ holder: one }) => one.kind === "instance" && one.associationId === associationId,
         );
         if (isHeld) {
-          mayBeDone = false;
+          mayBeDone = before;
           throw error;
         }
       }
       return { end: "released", name };
     }
-    return { end: "idle", because: "this instance does not hold the address", why: "not-holder" };
-  } catch (error) {
-    if (!mayBeDone) await rollback?.();
-    throw error;
-  } finally {
-    ec2.close();
+    return undefined;
   }
 }
 
@@ -137,7 +183,11 @@ async function giveUp(
  * Waits until EC2 shows an association that another run of this instance sent before it could know of the release. Without
  * the wait a look might not show it, and it would not be released.
  */
-async function untilLanded(context: RunContext, { clock, lastWrite }: HealPorts): Promise<void> {
+async function untilLanded(
+  context: RunContext,
+  { clock }: HealPorts,
+  lastWrite: LastWrite,
+): Promise<void> {
   const sent = lastWrite.read();
   if (sent === undefined) return;
   const ms = sent.at + FLIGHT_MS + LAG_MS - clock.now();

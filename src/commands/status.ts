@@ -18,7 +18,9 @@ import {
 import { isUnderWay, type Unit } from "../model/unit.ts";
 import { linesOf, type Row } from "../report/screen.ts";
 import type { Settings } from "../config/settings.ts";
-import { desiredAddress, tagsToRead } from "../run/desired.ts";
+import { desiredAddress, settingsFor, severalKnown, tagsToRead } from "../run/desired.ts";
+import { firstToCount } from "../model/each.ts";
+import { nameEntry, type Several } from "../model/several.ts";
 import type { Ports } from "../run/ports.ts";
 import { openSession } from "../run/session.ts";
 import { withStep, deadlineSignal, type RunContext } from "../run/retrying.ts";
@@ -55,6 +57,8 @@ export interface AddressStatus {
   readonly self?: Instance;
   readonly target?: Target;
   readonly address?: AddressState;
+  /** Of several addresses: each, by its name in the setting or the tag. The other fields are those of the first. */
+  readonly each?: readonly { readonly name: string; readonly found: Found }[];
   /** DescribeAddresses was allowed, so holders other than instances are visible. */
   readonly direct?: boolean;
   readonly lastRun: LastRun;
@@ -191,6 +195,28 @@ export async function waitForRuns(
 
 type Found = Omit<AddressStatus, "lastRun" | keyof Units>;
 
+/** Looks at each of several addresses: all is well only if each is here. */
+async function lookAtEach(
+  { entries }: Several,
+  context: RunContext,
+  stop: AbortSignal,
+): Promise<Found> {
+  const each = await Promise.all(
+    entries.map(async (entry) => ({
+      name: nameEntry(entry),
+      found: await look({ ...context, settings: settingsFor(context.settings, entry) }, stop),
+    })),
+  );
+  const worst = firstToCount(each, ({ found }) => found.exitStatus);
+  const count = `${each.filter(({ found }) => found.here).length} of ${each.length} addresses are here`;
+  const here = each.every(({ found }) => found.here);
+  const away = each.find(({ found }) => !found.here);
+  const { exitStatus } = worst.found;
+  const { name, found } = exitStatus === EXIT.OK ? (away ?? worst) : worst;
+  const message = here ? count : `${name}: ${found.message}; ${count}`;
+  return { ...each[0]?.found, here, exitStatus, message, each };
+}
+
 async function look(context: RunContext, stop: AbortSignal): Promise<Found> {
   const { settings, ports, signal } = context;
   let known: Pick<AddressStatus, "self" | "target" | "address" | "direct"> = {};
@@ -204,11 +230,14 @@ async function look(context: RunContext, stop: AbortSignal): Promise<Found> {
     signal.throwIfAborted();
     const { session, self } = await openSession(context, ports, tagsToRead(settings));
     known = { self };
+    const several = severalKnown(settings, self);
+    if (several !== undefined) return await lookAtEach(several, context, stop);
     const target = resolveTarget(self, settings.interface, settings.privateIp);
     known = { self, target };
     const ec2 = await session.ec2(self);
     try {
       const desired = await desiredAddress(context, self, ec2);
+      if (desired.kind === "several") return await lookAtEach(desired, context, stop);
       const { addresses, direct } = await withStep(context, "looking for the address", () =>
         ec2.observe(desired, target),
       );
@@ -280,36 +309,16 @@ function whyNotHere(
 
 /** The rows for the terminal. @param now milliseconds since the epoch */
 export function rowsOf(addressStatus: AddressStatus, now: number): Row[] {
-  const { here, exitStatus, message, self, target, address, direct, lastRun } = addressStatus;
+  const { here, exitStatus, message, each, lastRun } = addressStatus;
   const { retryInMs, underWay, late, unseen } = addressStatus;
-  const unknown = "not known";
   return [
     {
       mark: here ? "ok" : isRight(exitStatus) ? "warning" : "failed",
       label: "status",
       text: message,
     },
-    {
-      label: "address",
-      text: address === undefined ? unknown : nameAddress(address.allocationId, address.publicIp),
-    },
-    { label: "holder", text: address === undefined ? unknown : holderOf(address, self, direct) },
-    {
-      label: "association",
-      text:
-        address?.holder.kind === "instance"
-          ? (address.holder.associationId ?? "not known without ec2:DescribeAddresses")
-          : address === undefined
-            ? unknown
-            : "none",
-    },
-    {
-      label: "public IPv4",
-      text:
-        target === undefined
-          ? unknown
-          : `${target.publicIp ?? "none"} at ${target.interfaceId} ${target.privateIp}, by instance metadata`,
-    },
+    ...(each ?? []).flatMap(({ name, found }) => rowsOfAddress(found, `${name} `)),
+    ...(each === undefined ? rowsOfAddress(addressStatus, "") : []),
     ...(unseen === undefined
       ? []
       : [
@@ -323,6 +332,37 @@ export function rowsOf(addressStatus: AddressStatus, now: number): Row[] {
     ...(underWay === undefined ? [] : [{ label: "now", text: `a ${underWay} is under way` }]),
     ...(retryInMs === undefined ? [] : [{ label: "next try", text: `in ${seconds(retryInMs)}` }]),
     { label: "next recheck", text: nextRecheckOf(addressStatus) },
+  ];
+}
+
+/** The rows about one address. @param before what each label begins with */
+function rowsOfAddress({ address, self, target, direct }: Found, before: string): Row[] {
+  const unknown = "not known";
+  return [
+    {
+      label: `${before}address`,
+      text: address === undefined ? unknown : nameAddress(address.allocationId, address.publicIp),
+    },
+    {
+      label: `${before}holder`,
+      text: address === undefined ? unknown : holderOf(address, self, direct),
+    },
+    {
+      label: `${before}association`,
+      text:
+        address?.holder.kind === "instance"
+          ? (address.holder.associationId ?? "not known without ec2:DescribeAddresses")
+          : address === undefined
+            ? unknown
+            : "none",
+    },
+    {
+      label: `${before}public IPv4`,
+      text:
+        target === undefined
+          ? unknown
+          : `${target.publicIp ?? "none"} at ${target.interfaceId} ${target.privateIp}, by instance metadata`,
+    },
   ];
 }
 
@@ -368,14 +408,34 @@ function lastRunOf(lastRun: LastRun, now: number): string {
 
 /** Version of the schema of `status --json`; incremented when a field changes its meaning or is removed. */
 export const STATUS_VERSION = 1;
+/** The same where there are several addresses: the verdict is then about all, and `addresses` has each. */
+export const STATUS_VERSION_OF_SEVERAL = 2;
 
 /** What `status --json` prints. */
 export function statusRecord(addressStatus: AddressStatus, at: Date): Record<string, unknown> {
-  const { here, exitStatus, message, self, target, address, lastRun } = addressStatus;
+  const { each, lastRun } = addressStatus;
   const { retryInMs, recheckInMs, underWay, late } = addressStatus;
   return {
-    version: STATUS_VERSION,
+    version: each === undefined ? STATUS_VERSION : STATUS_VERSION_OF_SEVERAL,
     at: at.toISOString(),
+    ...foundRecord(addressStatus),
+    ...(each && {
+      addresses: each.map(({ name, found }) => ({ wanted: name, ...foundRecord(found) })),
+    }),
+    ...(lastRun.known && { lastRun: lastRun.result }),
+    ...(retryInMs !== undefined && { retryInMs: Math.round(retryInMs) }),
+    ...(recheckInMs !== undefined && { recheckInMs: Math.round(recheckInMs) }),
+    ...(late && {
+      networkWait: { unit: late.unit, ms: Math.round(late.waitedMs), waiting: late.isWaiting },
+    }),
+    ...(underWay !== undefined && { underWay }),
+  };
+}
+
+/** The fields about one address. */
+function foundRecord(found: Found): Record<string, unknown> {
+  const { here, exitStatus, message, self, target, address } = found;
+  return {
     here,
     exitStatus,
     message,
@@ -390,13 +450,6 @@ export function statusRecord(addressStatus: AddressStatus, at: Date): Record<str
       ...(address.publicIp !== undefined && { publicIp: address.publicIp }),
       holder: address.holder,
     }),
-    ...(lastRun.known && { lastRun: lastRun.result }),
-    ...(retryInMs !== undefined && { retryInMs: Math.round(retryInMs) }),
-    ...(recheckInMs !== undefined && { recheckInMs: Math.round(recheckInMs) }),
-    ...(late && {
-      networkWait: { unit: late.unit, ms: Math.round(late.waitedMs), waiting: late.isWaiting },
-    }),
-    ...(underWay !== undefined && { underWay }),
   };
 }
 

@@ -11,6 +11,10 @@ export const RESULT_KEYS = [
   "EIP_HEAL_PRIVATE_IP",
   "EIP_HEAL_INSTANCE_ID",
   "EIP_HEAL_INTERFACE_ID",
+  "EIP_HEAL_PUBLIC_IPS",
+  "EIP_HEAL_ALLOCATION_IDS",
+  "EIP_HEAL_PRIVATE_IPS",
+  "EIP_HEAL_INTERFACE_IDS",
 ] as const;
 
 /** The sources of settings, in order of precedence. */

@@ -4,10 +4,11 @@
  */
 import { TAKEOVERS, type Takeover } from "../reconcile/ownership.ts";
 import { POOL_TAKEOVERS, type PoolTakeover } from "../reconcile/pool.ts";
-import type { DesiredAddress, FixedAddress, Pool } from "../model/address.ts";
+import type { FixedAddress, Pool } from "../model/address.ts";
+import type { Several, Wanted } from "../model/several.ts";
 import { withoutPassword } from "../model/text.ts";
 import {
-  address,
+  addresses,
   addressTag,
   choice,
   duration,
@@ -26,7 +27,7 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 
 export interface Settings {
   /** The desired address; default: the instance tag `tag` names it. */
-  readonly allocationId?: FixedAddress;
+  readonly allocationId?: FixedAddress | Several;
   /** Set instead of `allocationId`: the address by a tag of its own. */
   readonly addressTag?: FixedAddress;
   readonly tag: string;
@@ -87,12 +88,12 @@ function withoutSecrets(text: string): string {
 const ROWS: { readonly [F in keyof Settings]-?: RowOf<F> } = {
   allocationId: {
     key: "EIP_HEAL_ALLOCATION_ID",
-    placeholder: "ID|IP",
+    placeholder: "ID|IP|LIST",
     example: "eipalloc-0123456789abcdef0",
     meaning: "the address, by allocation id or public IPv4; overrides the instance tag",
     explanation:
-      "The Elastic IP address: its allocation id, or the public IPv4 address itself, which is looked up by `ec2:DescribeAddresses` and so needs that permission. Not an `eipassoc-` id. Takes precedence over the tags of the instance.",
-    parse: address,
+      "The Elastic IP address: its allocation id, or the public IPv4 address itself, which is looked up by `ec2:DescribeAddresses` and so needs that permission. Not an `eipassoc-` id. Takes precedence over the tags of the instance. Several have blanks or commas between, and all but one say after `@` where they belong, by device index, interface id, MAC address or private IPv4 address: `eipalloc-... eipalloc-...@1 eipalloc-...@10.0.0.9`; see “Several addresses” in eip-heal(8).",
+    parse: addresses,
   },
   addressTag: {
     key: "EIP_HEAL_ADDRESS_TAG",
@@ -109,7 +110,7 @@ const ROWS: { readonly [F in keyof Settings]-?: RowOf<F> } = {
     default: "allocation-id",
     meaning: "instance tag that holds the allocation id",
     explanation:
-      "The tag of this instance that holds the allocation id, or the public IPv4 address.",
+      "The tag of this instance that holds the allocation id, or the public IPv4 address, or a list as in `EIP_HEAL_ALLOCATION_ID`.",
     parse: tagKey,
   },
   pool: {
@@ -241,7 +242,7 @@ export const SETTINGS: readonly SettingRow[] = Object.entries(ROWS).map(([field,
 /** What a setting names, and which setting does; undefined: the tags of the instance name it. */
 export function namedBySetting(
   settings: Settings,
-): { readonly key: string; readonly desired: DesiredAddress } | undefined {
+): { readonly key: string; readonly desired: Wanted } | undefined {
   for (const field of NAMING) {
     const desired = settings[field];
     if (desired !== undefined) return { key: ROWS[field].key, desired };

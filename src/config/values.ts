@@ -1,5 +1,6 @@
 /** Parses and validates the values of settings. */
 import { fixedAddress, type FixedAddress, type Pool } from "../model/address.ts";
+import { InvalidList, isList, readList, type Several } from "../model/several.ts";
 import { isHookName, isInterfaceId, isIpv4, isMac, isPublicIpv4 } from "../model/ids.ts";
 
 /** An invalid value; the message says what is accepted. */
@@ -30,8 +31,15 @@ function oneOf<T extends string>(accepted: readonly T[]): (text: string) => T {
   };
 }
 
-/** An allocation id or a public IPv4 address. */
-export function address(text: string): FixedAddress {
+/** An allocation id or a public IPv4 address, or a list of them, each with its place. */
+export function addresses(text: string): FixedAddress | Several {
+  if (isList(text)) {
+    try {
+      return readList(text, addressHint);
+    } catch (error) {
+      throw error instanceof InvalidList ? new InvalidValue(error.message) : error;
+    }
+  }
   const found = fixedAddress(text);
   if (found === undefined) throw new InvalidValue(addressHint(text));
   return found;
@@ -45,7 +53,7 @@ export function addressHint(text: string): string {
   if (text.startsWith("eipassoc-"))
     return `${shape}, not an association id, which changes with every move`;
   const ids = text.match(/eipalloc-[0-9a-f]{8,17}(?![0-9a-z])/g) ?? [];
-  if (ids.length > 1) return `${shape}, and one only: an instance has one address in one place`;
+  if (ids.length > 1) return `${shape}; several with blanks or commas between`;
   return ids[0] === undefined ? shape : `${shape}; did you mean ${ids[0]}?`;
 }
 

@@ -11,7 +11,8 @@ import { EXIT, Failure } from "../model/failure.ts";
 import { statementsFor, policyOf } from "../iam/policy.ts";
 import { GROUP_TAG, type Instance } from "../model/instance.ts";
 import * as remedies from "./remedies.ts";
-import { desiredAddress } from "../run/desired.ts";
+import { desiredAddress, settingsFor, severalKnown } from "../run/desired.ts";
+import { nameEntry } from "../model/several.ts";
 import { Blocked, type CheckFunctions, type Finding, type ResultOf } from "./runner.ts";
 import { policyInput, DEFAULT_SCOPE } from "../iam/policy-input.ts";
 import type { DoctorPorts } from "./ports.ts";
@@ -25,8 +26,9 @@ export type CheckContext = ReturnType<typeof checkContext>;
  * Prepares what the checks share. Each piece of data is fetched on first use, and only once.
  *
  * @param signal aborts all requests
+ * @param entry which of several addresses the checks are about, counted from 0
  */
-export function checkContext(ports: DoctorPorts, signal: AbortSignal) {
+export function checkContext(ports: DoctorPorts, signal: AbortSignal, entry = 0) {
   const once = <T>(work: (resultOf: ResultOf<CheckResults>) => Promise<T>) => {
     let result: Promise<T> | undefined;
     return (resultOf: ResultOf<CheckResults>) => (result ??= work(resultOf));
@@ -51,12 +53,35 @@ export function checkContext(ports: DoctorPorts, signal: AbortSignal) {
   const mayDescribeInstances = once(async (resultOf) =>
     refusalOf((await resultOf("ec2")).mayDescribeInstances()),
   );
-  const findDesired = once(async (resultOf) => {
+  /** The several addresses that a setting or a tag names; undefined if it is one. */
+  const several = once(async (resultOf) => {
     const { settings } = await resultOf("settings");
+    const self = await resultOf("identity");
+    try {
+      return severalKnown(settings, self);
+    } catch (error) {
+      // The check of the tag says what is wrong with it.
+      if (error instanceof Failure) return undefined;
+      throw error;
+    }
+  });
+  /** The settings for the address that the checks are about. */
+  const settingsHere = once(async (resultOf) => {
+    const { settings } = await resultOf("settings");
+    const one = (await several(resultOf))?.entries[entry];
+    return one === undefined ? settings : settingsFor(settings, one);
+  });
+  const findDesired = once(async (resultOf) => {
+    const settings = await settingsHere(resultOf);
     const self = await resultOf("identity");
     const isKnown = namedBySetting(settings) !== undefined || self.tag !== undefined;
     const ec2 = isKnown ? NO_EC2 : await resultOf("ec2");
-    return desiredAddress({ settings, ports, step: "checking" }, self, ec2);
+    const wanted = await desiredAddress({ settings, ports, step: "checking" }, self, ec2);
+    if (wanted.kind !== "several") return wanted;
+    throw new Failure("misconfigured", {
+      why: `the tag ${settings.tag} names several addresses, and instance metadata does not show it to doctor`,
+      remedy: `let instance metadata show the tags (InstanceMetadataTags=enabled), or check each by itself: eip-heal doctor --allocation-id ${wanted.entries.map(nameEntry)[0]}`,
+    });
   });
   const observe = once(async (resultOf) => {
     const wanted = await resultOf("wanted");
@@ -136,7 +161,9 @@ export function checkContext(ports: DoctorPorts, signal: AbortSignal) {
     const target = await unlessBlocked(resultOf("interface"));
     const vpc = target && known?.vpcs[target.interfaceId];
     const wanted = await valueOrFailure(findDesired(resultOf));
-    const desired = wanted instanceof Failure ? undefined : wanted;
+    const all = await valueOrFailure(several(resultOf));
+    const one = wanted instanceof Failure ? undefined : wanted;
+    const desired = all instanceof Failure || all === undefined ? one : all;
     const addresses =
       desired ?? ({ kind: "address", allocationId: remedies.ALLOCATION_ID } as const);
     const found = {
@@ -164,6 +191,8 @@ export function checkContext(ports: DoctorPorts, signal: AbortSignal) {
     firstCall,
     mayDescribeInstances,
     findDesired,
+    several,
+    settingsHere,
     observe,
     nameAnother,
     tags,

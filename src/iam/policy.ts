@@ -3,7 +3,7 @@
  * support which resources and condition keys see the Service Authorization Reference, "Actions, resources, and condition
  * keys for Amazon EC2" and "… for Amazon EC2 Auto Scaling".
  */
-import type { DesiredAddress } from "../model/address.ts";
+import type { Wanted } from "../model/several.ts";
 import { isAllocationId, isIpv4 } from "../model/ids.ts";
 import { fill, jsonOf, oneLine } from "../model/text.ts";
 
@@ -18,7 +18,7 @@ export interface PolicyInput {
   readonly region: string;
   /** Or ANY. */
   readonly account: string;
-  readonly addresses: DesiredAddress | { readonly kind: "any" };
+  readonly addresses: Wanted | { readonly kind: "any" };
   /**
    * On an instance with several interfaces AssociateAddress names the interface, otherwise the instance. The two resource
    * types support different condition keys.
@@ -122,8 +122,10 @@ function look({ addresses, region }: PolicyInput): ExplainedStatement {
         : addresses.kind === "public-ip" || addresses.kind === "tagged"
           ? "An address that is named by its public IP or its tag is found by ec2:DescribeAddresses alone; " +
             "by its allocation id it could do without."
-          : "The addresses of a pool are found by ec2:DescribeAddresses alone; ec2:DescribeInstances tells " +
-            "which of their holders are gone, and which is the oldest."),
+          : addresses.kind === "several"
+            ? "Of several addresses each is looked up by itself."
+            : "The addresses of a pool are found by ec2:DescribeAddresses alone; ec2:DescribeInstances tells " +
+              "which of their holders are gone, and which is the oldest."),
   };
 }
 
@@ -180,6 +182,19 @@ function addresses(input: PolicyInput): ExplainedStatement[] {
           : []),
         ...(ips.length > 0
           ? [statement("AddressesOfThePoolByIp", BY_IP, everyone, { [PUBLIC_IP]: ips })]
+          : []),
+      ];
+    }
+    case "several": {
+      const each = wanted.entries.map(({ address }) => address);
+      const ids = each.flatMap((one) => (one.kind === "address" ? [one.allocationId] : []));
+      const ips = each.flatMap((one) => (one.kind === "public-ip" ? [one.publicIp] : []));
+      return [
+        ...(ids.length > 0
+          ? [statement("TheseAddresses", "The addresses, and no others.", ids.map(arnOf))]
+          : []),
+        ...(ips.length > 0
+          ? [statement("TheseAddressesByIp", BY_IP, everyone, { [PUBLIC_IP]: ips })]
           : []),
       ];
     }

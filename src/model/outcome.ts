@@ -57,7 +57,16 @@ export type Outcome = End & {
   readonly asOf?: number | undefined;
   /** What became of the lifecycle hook, if one is configured. */
   readonly hook?: HookEnd;
+  /** Of several addresses: what became of each. The rest is then as model/each.ts has put it together. */
+  readonly each?: readonly OfEntry[];
 };
+
+/** What became of one of several addresses. */
+export interface OfEntry {
+  /** As it is named in the setting or the tag: `eipalloc-2@1`. */
+  readonly name: string;
+  readonly outcome: Outcome;
+}
 
 /** LifecycleActionResult: let the instance go into service, or terminate and replace it. */
 export type HookResult = "CONTINUE" | "ABANDON";

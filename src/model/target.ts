@@ -1,5 +1,6 @@
 /** The network interface and private address that the Elastic IP is to be associated with. */
 import { OWN_CODE, EXIT, Failure } from "./failure.ts";
+import { isIpv4 } from "./ids.ts";
 import type { Instance, NetworkInterface } from "./instance.ts";
 
 /** One private IPv4 address of one interface of this instance. */
@@ -23,7 +24,7 @@ export function nameTarget({ instanceId, interfaceId, privateIp }: Target): stri
 /**
  * Finds the interface and private address that the settings name.
  *
- * @param wanted device index, interface id or MAC
+ * @param wanted device index, interface id or MAC; or a private IPv4 address, for the interface that has it
  * @param privateIp a private IPv4 address of that interface; default: the primary one
  * @throws Failure `not-yet` while one of them does not exist, with a list of those that do: an interface or an address
  *   may be attached after the boot
@@ -34,6 +35,16 @@ export function resolveTarget(
   privateIp: string | undefined,
 ): Target {
   const found = self.interfaces.find((one) => isMeant(one, wanted));
+  if (found === undefined && typeof wanted === "string" && isIpv4(wanted)) {
+    const accepted = self.interfaces.flatMap((one) => one.privateIps).join(", ");
+    throw new Failure("not-yet", {
+      why: `no private address ${wanted} on ${self.instanceId}`,
+      remedy: `assign it to an interface, or name one of these after the @: ${accepted}`,
+      code: OWN_CODE.noSuchPrivateIp,
+      permanentStatus: EXIT.CONFIG,
+      isLocal: true,
+    });
+  }
   if (found === undefined) {
     throw new Failure("not-yet", {
       why: `no network interface ${wanted} on ${self.instanceId}`,
@@ -75,6 +86,22 @@ export function resolveTarget(
   };
 }
 
+/** Whether those settings name the same place; false as long as the instance does not have it. */
+export function isAlsoPlaceOf(
+  { interfaceId, privateIp }: Target,
+  self: Instance,
+  wanted: number | string,
+  wantedIp: string | undefined,
+): boolean {
+  try {
+    const other = resolveTarget(self, wanted, wantedIp);
+    return other.interfaceId === interfaceId && other.privateIp === privateIp;
+  } catch (error) {
+    if (error instanceof Failure) return false;
+    throw error;
+  }
+}
+
 /** Whether the failure is resolveTarget's: the instance does not have the interface or private address. */
 export function isNoSuchTarget({ code }: Failure): boolean {
   return (
@@ -88,7 +115,9 @@ export function isNoSuchTarget({ code }: Failure): boolean {
 function isMeant(networkInterface: NetworkInterface, wanted: number | string): boolean {
   return typeof wanted === "number"
     ? networkInterface.cardIndex === 0 && networkInterface.deviceIndex === wanted
-    : networkInterface.interfaceId === wanted || networkInterface.mac === wanted;
+    : networkInterface.interfaceId === wanted ||
+        networkInterface.mac === wanted ||
+        networkInterface.privateIps.includes(wanted);
 }
 
 function settingOf(key: string, values: readonly string[]) {

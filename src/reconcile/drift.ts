@@ -33,6 +33,8 @@ export interface LastResult {
   readonly waitedOut?: boolean;
   /** When this cause was last logged to the console. */
   readonly toldAt?: string;
+  /** Of several addresses: the same of each, by its name in the setting or the tag (`eipalloc-2@1`). */
+  readonly addresses?: readonly (Omit<LastResult, "addresses"> & { readonly wanted: string })[];
 }
 
 /** The unit that runs a heal. After a run that fails RETRY_TIMER starts it again. */
@@ -93,6 +95,7 @@ export function whySkipped(last: LastResult | undefined, self: Instance): string
  *
  * @param last the last result, if there is one
  * @param now milliseconds since the epoch
+ * @param addresses how many addresses this instance should have
  */
 export function assess(
   last: LastResult | undefined,
@@ -100,12 +103,13 @@ export function assess(
   target: Target,
   memory: RecheckState,
   now: number,
+  addresses = 1,
 ): Assessment {
   const because = reason(last, self, target);
   if (because === undefined) return { find: "well", because: "nothing has changed" };
   const recent = recentMoves(memory, now);
   const [oldest] = recent;
-  if (oldest !== undefined && recent.length >= MAX_MOVES_PER_HOUR) {
+  if (oldest !== undefined && recent.length >= MAX_MOVES_PER_HOUR * addresses) {
     const until = restsUntil(oldest);
     return {
       find: "rest",

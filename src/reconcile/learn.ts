@@ -1,5 +1,5 @@
 /** What an observation tells about what the run has done before, and what of it is worth remembering. Pure. */
-import { type AddressState, isHeldBySelf } from "../model/address.ts";
+import { type AddressState, type ElasticIp, isHeldBySelf } from "../model/address.ts";
 import type { Target } from "../model/target.ts";
 import { FACTS_MS } from "./bounds.ts";
 import { afterObservation, displacedLine } from "./displacement.ts";
@@ -42,7 +42,13 @@ export function learn(
       displacement,
     },
   };
-  return { state: certain ? warn(state, displacedLine(certain, target)) : state, seen };
+  return { state: certain ? warnDisplaced(state, certain) : state, seen };
+}
+
+/** Says what was displaced; not of an address that belongs on this instance too, which another run brings to its place. */
+export function warnDisplaced(state: State, elasticIp: ElasticIp): State {
+  const { isOwn, target } = state.goal;
+  return isOwn?.(elasticIp) ? state : warn(state, displacedLine(elasticIp, target));
 }
 
 /**

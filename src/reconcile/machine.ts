@@ -30,7 +30,7 @@ import {
   ipToDisplace,
   wouldDisplaceLine,
 } from "./displacement.ts";
-import { learn, unknownHolders } from "./learn.ts";
+import { learn, unknownHolders, warnDisplaced } from "./learn.ts";
 import type { Decision } from "./ownership.ts";
 import { questionOf } from "./question.ts";
 import {
@@ -324,7 +324,7 @@ function prepare(state: State, intent: Intent, now: number): Step {
     // No Elastic IP was in the way. If EC2 refused the claim, another holder that EC2 does not show yet has the address.
     return refusal ? fail(state, refusal) : commit(state, intent, undefined, now);
   }
-  return mayDisplace
+  return mayDisplace || goal.isOwn?.(elasticIp)
     ? commit(state, intent, { publicIp: ipAtTarget, by, elasticIp }, now)
     : fail(state, mayNotDisplace(target, elasticIp));
 }
@@ -515,7 +515,7 @@ function afterWriting(
     ...(failure && { failure }),
     reads: 0,
   };
-  const described = certain ? warn(state, displacedLine(certain, state.goal.target)) : state;
+  const described = certain ? warnDisplaced(state, certain) : state;
   return readBack(described, reading, now);
 }
 

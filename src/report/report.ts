@@ -3,7 +3,8 @@ import { type PreviousHolder, nameAddress, nameHolder } from "../model/address.t
 import { seconds } from "../model/duration.ts";
 import { MAX_LINE, shortened } from "../model/text.ts";
 import { causeOf, EXIT, type ExitStatus, type Failure } from "../model/failure.ts";
-import type { Change, Facts, HookEnd, Outcome } from "../model/outcome.ts";
+import type { Change, Facts, HookEnd, OfEntry, Outcome } from "../model/outcome.ts";
+import { deciding } from "../model/each.ts";
 
 export type Level = "debug" | "info" | "warn" | "error";
 
@@ -20,7 +21,8 @@ export const DOCTOR = "; run: eip-heal doctor";
 
 /** Whether the run moved the address. */
 export function isMove(outcome: Outcome): boolean {
-  return outcome.end === "settled" && outcome.change !== "none";
+  const { each = [{ outcome }] } = outcome;
+  return each.some(({ outcome: one }) => one.end === "settled" && one.change !== "none");
 }
 
 export interface Report {
@@ -34,14 +36,13 @@ export interface Report {
  * is here: Auto Scaling may replace this instance.
  */
 export function report(outcome: Outcome): Report {
-  const own = reportHeal(outcome);
+  const own = outcome.each === undefined ? reportHeal(outcome) : reportEach(outcome, outcome.each);
   if (own.status !== EXIT.OK || outcome.hook === undefined) return own;
   return { ...own, status: reportHook(outcome.hook).status };
 }
 
 function reportHeal(outcome: Outcome): Report {
-  const { tries, ms } = outcome;
-  const spent = `${tries} ${tries === 1 ? "try" : "tries"}, ${seconds(ms)}`;
+  const spent = spentOf(outcome);
   switch (outcome.end) {
     case "settled":
       return {
@@ -62,7 +63,7 @@ function reportHeal(outcome: Outcome): Report {
         status: EXIT.OK,
         line: outcome.isUnderWay
           ? `about to release ${outcome.name}`
-          : `released ${outcome.name}, ${seconds(ms)}`,
+          : `released ${outcome.name}, ${seconds(outcome.ms)}`,
       };
     case "stopped":
       return { level: "warn", status: EXIT.TEMPFAIL, line: `${outcome.because}, ${spent}` };
@@ -79,6 +80,64 @@ function reportHeal(outcome: Outcome): Report {
       return { level: "error", status, line };
     }
   }
+}
+
+/** The one line about several addresses: the cause first if one of them is not here. */
+function reportEach(outcome: Outcome, each: readonly OfEntry[]): Report {
+  const spent = spentOf(outcome);
+  const here = each.filter((one) => one.outcome.end === "settled");
+  const count = `${here.length} of ${each.length} addresses are here`;
+  const { name, outcome: one } = deciding(each);
+  const own = reportHeal(one);
+  switch (one.end) {
+    case "settled": {
+      const names = each.map(({ outcome: { facts } }) => nameFound(facts)).join(", ");
+      return { ...own, line: `${count}: ${names}, ${spent}` };
+    }
+    case "would":
+      return { ...own, line: each.map((entry) => reportHeal(entry.outcome).line).join("; ") };
+    case "failed": {
+      const { failure, status } = one;
+      const cause = about(name, failure.kind === "yielded" ? failure.details.why : failure.message);
+      return failure.kind === "yielded"
+        ? { ...own, line: `yielded: ${cause}; ${count}, ${spent}${DOCTOR}` }
+        : {
+            ...own,
+            line: `FAILED (${status}): ${cause}; ${count}; gave up after ${spent}${DOCTOR}`,
+          };
+    }
+    default:
+      return { ...own, line: `${own.line}; ${count}` };
+  }
+}
+
+/**
+ * The log line about one of several addresses, before the one about all.
+ *
+ * @param isKnown its last run ended with the same cause
+ */
+export function lineOfEntry({ name, outcome }: OfEntry, isKnown: boolean): Line {
+  const { level, line, status } = reportHeal(outcome);
+  // How the run ended is said by its last line.
+  const said = line.endsWith(DOCTOR) ? line.slice(0, -DOCTOR.length) : line;
+  const text = about(name, said.replace(/^FAILED \(\d+\): /, ""));
+  if (outcome.end === "would") return { level: "debug", text };
+  if (status === EXIT.OK) return { level, text };
+  return { level: isKnown ? "debug" : "warn", text };
+}
+
+/** A text that says which address it is about. */
+function about(name: string, text: string): string {
+  const [address = name] = name.split("@");
+  return text.includes(address) ? text : `${name}: ${text}`;
+}
+
+function nameFound({ allocationId = "", publicIp }: Facts): string {
+  return nameAddress(allocationId, publicIp);
+}
+
+function spentOf({ tries, ms }: Outcome): string {
+  return `${tries} ${tries === 1 ? "try" : "tries"}, ${seconds(ms)}`;
 }
 
 /** The log line about the hook, and the exit status that follows from it. */
@@ -122,6 +181,11 @@ export function reportHook(hook: HookEnd): Report {
 
 /** Version of the schema of `/run/eip-heal/result.json`; incremented when a field changes its meaning or is removed. */
 export const RESULT_VERSION = 1;
+/**
+ * The same where there are several addresses: outcome, exit status and message are then those of all together, and
+ * `addresses` has each.
+ */
+export const RESULT_VERSION_OF_SEVERAL = 2;
 
 /**
  * The content of `/run/eip-heal/result.json`, also printed by `--json`. A field that is absent is not known.
@@ -140,11 +204,48 @@ export function resultRecord(
 ): Record<string, unknown> {
   const { line, status } = report(outcome);
   const asOf = outcome.asOf ?? by.began;
-  const from = "change" in outcome && outcome.change === "taken" ? outcome.from : undefined;
+  const { each, facts } = outcome;
   return {
-    version: RESULT_VERSION,
+    version: each === undefined ? RESULT_VERSION : RESULT_VERSION_OF_SEVERAL,
     at: at.toISOString(),
     ...(asOf !== undefined && { asOf: Math.round(asOf) }),
+    ...endRecord(outcome),
+    // Before the message of the run, which whoever looks for the last one then finds.
+    ...(outcome.hook && { lifecycleHook: hookRecord(outcome.hook) }),
+    ...(each && { addresses: each.map(entryRecord) }),
+    exitStatus: status,
+    message: shortened(line, MAX_LINE),
+    tries: outcome.tries,
+    durationMs: Math.round(outcome.ms),
+    ...(by.unit !== undefined && { unit: by.unit }),
+    ...(by.toldAt !== undefined && { toldAt: by.toldAt }),
+    ...facts,
+    ...takenFrom(outcome),
+  };
+}
+
+/** One of the field `addresses` of the record. */
+function entryRecord({ name, outcome }: OfEntry): Record<string, unknown> {
+  const { line, status } = reportHeal(outcome);
+  const { allocationId, publicIp, interfaceId, privateIp } = outcome.facts;
+  return {
+    wanted: name,
+    ...endRecord(outcome),
+    exitStatus: status,
+    message: shortened(line, MAX_LINE),
+    tries: outcome.tries,
+    durationMs: Math.round(outcome.ms),
+    ...(allocationId !== undefined && { allocationId }),
+    ...(publicIp !== undefined && { publicIp }),
+    ...(interfaceId !== undefined && { interfaceId }),
+    ...(privateIp !== undefined && { privateIp }),
+    ...takenFrom(outcome),
+  };
+}
+
+/** The fields that say how it ended. */
+function endRecord(outcome: Outcome): Record<string, unknown> {
+  return {
     outcome:
       outcome.end === "failed" && outcome.failure.kind === "yielded" ? "yielded" : outcome.end,
     ...("change" in outcome && { change: outcome.change }),
@@ -152,17 +253,13 @@ export function resultRecord(
     ...(outcome.end === "failed" && outcome.isWaitedOut && { waitedOut: true }),
     ...(outcome.end === "idle" && { idle: outcome.why }),
     ...(outcome.end === "released" && outcome.isUnderWay && { underWay: true }),
-    // Before the message of the run, which whoever looks for the last one then finds.
-    ...(outcome.hook && { lifecycleHook: hookRecord(outcome.hook) }),
-    exitStatus: status,
-    message: shortened(line, MAX_LINE),
-    tries: outcome.tries,
-    durationMs: Math.round(outcome.ms),
-    ...(by.unit !== undefined && { unit: by.unit }),
-    ...(by.toldAt !== undefined && { toldAt: by.toldAt }),
-    ...outcome.facts,
-    ...(from && { takenFrom: previousRecord(from) }),
   };
+}
+
+function takenFrom(outcome: Outcome): Record<string, unknown> {
+  return "change" in outcome && outcome.change === "taken"
+    ? { takenFrom: previousRecord(outcome.from) }
+    : {};
 }
 
 function previousRecord(from: PreviousHolder): Record<string, unknown> {
@@ -205,8 +302,23 @@ export function resultVariables(outcome: Outcome): Record<string, string> | unde
       EIP_HEAL_INSTANCE_ID: instanceId,
       EIP_HEAL_INTERFACE_ID: interfaceId,
       EIP_HEAL_PRIVATE_IP: privateIp,
+      ...(outcome.each && {
+        EIP_HEAL_PUBLIC_IPS: listOf(outcome.each, "publicIp"),
+        EIP_HEAL_ALLOCATION_IDS: listOf(outcome.each, "allocationId"),
+        EIP_HEAL_INTERFACE_IDS: listOf(outcome.each, "interfaceId"),
+        EIP_HEAL_PRIVATE_IPS: listOf(outcome.each, "privateIp"),
+      }),
     }).filter((entry): entry is [string, string] => entry[1] !== undefined),
   );
+}
+
+/** One fact of all addresses, with blanks between; undefined if it is not known of one of them. */
+function listOf(
+  each: readonly OfEntry[],
+  fact: "publicIp" | "allocationId" | "interfaceId" | "privateIp",
+): string | undefined {
+  const known = each.flatMap(({ outcome: { facts } }) => facts[fact] ?? []);
+  return known.length === each.length ? known.join(" ") : undefined;
 }
 
 function settled(change: Change, facts: Facts): string {

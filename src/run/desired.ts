@@ -1,9 +1,17 @@
 /** Which address is desired: by setting, by an instance tag in instance metadata, or by one that only EC2 shows. */
 import { namedBySetting, type Settings } from "../config/settings.ts";
 import { addressHint } from "../config/values.ts";
-import { type DesiredAddress, fixedAddress } from "../model/address.ts";
+import { fixedAddress } from "../model/address.ts";
+import {
+  InvalidList,
+  isList,
+  readList,
+  type Placed,
+  type Several,
+  type Wanted,
+} from "../model/several.ts";
 import { OWN_CODE, EXIT, Failure } from "../model/failure.ts";
-import { isAllocationId } from "../model/ids.ts";
+import { isAllocationId, isIpv4 } from "../model/ids.ts";
 import { GROUP_TAG, type Instance } from "../model/instance.ts";
 import { nearest } from "../model/nearest.ts";
 import type { Ec2 } from "./ports.ts";
@@ -15,8 +23,20 @@ export function tagsToRead(settings: Settings): readonly string[] {
   return namedBySetting(settings) === undefined ? [tag, poolTag] : [];
 }
 
+/** The several addresses that a setting or a tag in instance metadata names; undefined if there is one, or none is known. */
+export function severalKnown(settings: Settings, self: Instance): Several | undefined {
+  const named = namedBySetting(settings);
+  const wanted =
+    named !== undefined
+      ? named.desired
+      : self.tag === undefined
+        ? undefined
+        : wantedByTag(settings, self, self.tag);
+  return wanted?.kind === "several" ? wanted : undefined;
+}
+
 /**
- * Finds the desired address.
+ * Finds the desired address, or several.
  *
  * @param onIgnored called if the instance has the tag of a pool as well, with a line that says which one counts
  * @throws Failure `misconfigured` for a tag with an invalid value, `not-yet` while there is no tag
@@ -26,7 +46,7 @@ export async function desiredAddress(
   self: Instance,
   ec2: Pick<Ec2, "tags">,
   onIgnored: (line: string) => void = () => {},
-): Promise<DesiredAddress> {
+): Promise<Wanted> {
   const { tag, poolTag, optional } = context.settings;
   const named = namedBySetting(context.settings);
   if (named !== undefined) return named.desired;
@@ -51,20 +71,45 @@ export async function desiredAddress(
       step,
     );
   }
-  if (found.key !== tag) return { kind: "pool", ...found };
   const pool = self.ignoredTag?.value ?? tags[poolTag];
-  if (pool && poolTag !== tag) {
+  if (found.key === tag && pool && poolTag !== tag) {
     onIgnored(
       `the tag ${tag} counts, and ${poolTag}=${pool} is ignored: ${self.instanceId} has both; remove one of them`,
     );
   }
-  const desired = fixedAddress(found.value);
-  if (desired === undefined) {
-    throw new Failure("misconfigured", {
-      why: `the tag ${tag} is ${JSON.stringify(found.value)}, on ${self.instanceId}`,
-      remedy: `it takes ${addressHint(found.value)}`,
+  return wantedByTag(context.settings, self, found);
+}
+
+/** The settings for one of several addresses: it alone, in its place. */
+export function settingsFor(settings: Settings, { address, place }: Placed): Settings {
+  const { privateIp, addressTag: _, pool: __, ...rest } = settings;
+  const alone = { ...rest, allocationId: address };
+  if (place === undefined) return { ...alone, ...(privateIp !== undefined && { privateIp }) };
+  const isIp = typeof place === "string" && isIpv4(place);
+  return { ...alone, interface: place, ...(isIp && { privateIp: place }) };
+}
+
+/** @throws Failure `misconfigured` for an invalid value */
+function wantedByTag(
+  { tag }: Settings,
+  { instanceId }: Instance,
+  found: { readonly key: string; readonly value: string },
+): Wanted {
+  if (found.key !== tag) return { kind: "pool", ...found };
+  const invalid = (accepted: string) =>
+    new Failure("misconfigured", {
+      why: `the tag ${tag} is ${JSON.stringify(found.value)}, on ${instanceId}`,
+      remedy: `it takes ${accepted}`,
     });
+  if (isList(found.value)) {
+    try {
+      return readList(found.value, addressHint);
+    } catch (error) {
+      throw error instanceof InvalidList ? invalid(error.message) : error;
+    }
   }
+  const desired = fixedAddress(found.value);
+  if (desired === undefined) throw invalid(addressHint(found.value));
   return desired;
 }
 

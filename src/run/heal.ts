@@ -1,212 +1,113 @@
-/**
- * One run: which instance is this, is it in service, which address is desired; then the reconciler. Attempts are repeated
- * until the address is settled, trying again is pointless, or time is up. Between attempts only times and what the run
- * itself has done are kept, so a lost answer, a crash or a second copy does no harm.
- */
+/** Heals the address of this instance, or several: each by a run of its own, all at the same time. */
 import type { Settings } from "../config/settings.ts";
+import { type ElasticIp, isNameOf, nameDesired } from "../model/address.ts";
 import { Failure } from "../model/failure.ts";
-import type { End, Facts, Outcome } from "../model/outcome.ts";
-import { resolveTarget } from "../model/target.ts";
-import type { LastResult } from "../reconcile/drift.ts";
-import { whyInterrupted } from "../reconcile/ownership.ts";
-import { wasWaitedOut } from "../reconcile/repeated.ts";
-import { statusOf } from "../reconcile/retry.ts";
-import { type Memory, NOTHING_DONE } from "../reconcile/state.ts";
-import { desiredAddress, tagsToRead } from "./desired.ts";
-import { reconcile, reconcilerTime } from "./loop.ts";
-import { type HealPorts, type Moves, NOT_SHARED, type SharedResult } from "./ports.ts";
-import { untilReachable } from "./reachable.ts";
-import { serviceState } from "./in-service.ts";
-import { openSession } from "./session.ts";
-import { deadlineSignal, endBy, type Ended, retry, withStep } from "./retrying.ts";
+import type { OfEntry, Outcome } from "../model/outcome.ts";
+import { nameEntry, type Placed, type Several } from "../model/several.ts";
+import { together } from "../model/each.ts";
+import { lastOf } from "../reconcile/each.ts";
+import { settingsFor } from "./desired.ts";
+import { type HealOptions as OneOptions, healOne } from "./heal-one.ts";
+import type { HealPorts } from "./ports.ts";
 
-export interface HealOptions {
-  /** Do everything except the write. */
-  readonly dryRun?: boolean;
-  /** Associate even if EC2 already shows the address here. */
-  readonly force?: boolean;
-  /**
-   * A person asked for this run with `always`. It then takes the address as the first run after a boot would, even if an
-   * earlier run on this boot has sent a write.
-   */
-  readonly isOrdered?: boolean;
-  /** Counts the requests that move the address here. */
-  readonly moves?: Moves;
-  /** The result files that other runs on this machine read and write; by default none. */
-  readonly shared?: SharedResult;
-  /** Whether requests have to show the address (EIP_HEAL_WAIT_REACHABLE) even if it was here already; default: true. */
-  readonly mustShow?: boolean;
-  /** The last result of this boot: a cause that its run waited for in vain is not waited for again. */
-  readonly lastOnBoot?: LastResult | undefined;
-  /** The last result of the same unit: the cause that it logged is only logged as debug. */
-  readonly lastOfUnit?: LastResult | undefined;
+export interface HealOptions extends OneOptions {
+  /** Of several addresses: which of them to associate even if EC2 shows them here, by name. */
+  readonly forceOf?: readonly string[];
+  /** Called with the outcome of each of several addresses, as soon as it is there. */
+  readonly onEnd?: (ended: OfEntry) => void;
 }
 
 /**
- * Brings the address here, or says why not.
+ * Brings the address here, or says why not. Of several addresses each is brought to its place by a run of its own; none
+ * waits for another one.
  *
- * @param stopRequest aborted when somebody wants the run to stop, with an Error that says who
+ * @param stop aborted when somebody wants the run to stop, with an Error that says who
  * @throws only bugs; every foreseen failure is part of the Outcome
  */
 export async function heal(
   settings: Settings,
   ports: HealPorts,
-  {
-    dryRun = false,
-    force = false,
-    isOrdered = false,
-    moves,
-    shared = NOT_SHARED,
-    mustShow = true,
-    lastOnBoot,
-    lastOfUnit,
-  }: HealOptions,
-  stopRequest: AbortSignal,
+  options: HealOptions,
+  stop: AbortSignal,
 ): Promise<Outcome> {
-  const { clock } = ports;
-  const released = new AbortController();
-  const stop = AbortSignal.any([stopRequest, released.signal]);
-  /** Stops the run if another one has released the address since this one began. */
-  const stopIfReleased = () => {
-    if (dryRun || !shared.wasReleased()) return;
-    released.abort(new Error("the address was given up on purpose: stopped"));
-    stop.throwIfAborted();
-  };
-  const startedAt = clock.now();
-  const limit = deadlineSignal(clock, settings.deadlineMs, stop);
-  const { signal, defer } = limit;
-  const deadline = startedAt + settings.deadlineMs;
-  const context = {
-    settings,
-    ports,
-    signal,
-    stop,
-    deadline,
-    defer,
-    last: lastOfUnit,
-    step: "starting",
-  };
-  let facts: Facts = {};
-  const { lastWrite } = ports;
-  const sent = lastWrite.read();
-  let memory: Memory = {
-    ...NOTHING_DONE,
-    // A write that may still be in flight has to be held, whoever ordered this run.
-    ...(sent && { lastWriteAt: sent.at, wroteThisBoot: sent.wroteThisBoot && !isOrdered }),
-  };
-
-  let asOf: number | undefined;
-  const onRequest = (at: number) => void (asOf = at);
-
-  let hasWarned = false;
-  /** The last run of the unit has said so, too. */
-  const warnOnce = (line: string) => {
-    if (!hasWarned) ports.log[lastOfUnit === undefined ? "warn" : "debug"](line);
-    hasWarned = true;
-  };
-
-  /** False once Auto Scaling has refused to tell the lifecycle state. */
-  let mayAsk = true;
-
-  async function attempt(): Promise<End> {
-    memory = { ...memory, written: "no" };
-    stopIfReleased();
-    const { session, self } = await openSession(context, ports, tagsToRead(settings), true);
-    const { instanceId, region, lifecycleState } = self;
-    facts = {
-      ...facts,
-      instanceId,
-      region,
-      ...(lifecycleState !== undefined && { lifecycleState }),
-    };
-    const service = await serviceState(context, session, self, memory.group?.name, mayAsk, () => {
-      mayAsk = false;
-    });
-    if (service.is === "out of service") {
-      return { end: "idle", because: service.because, why: "not-in-service" };
-    }
-    const isServiceUnknown = service.is === "not shown";
-    if (service.is === "not shown" && service.group !== undefined) {
-      const since = reconcilerTime(clock);
-      memory = { ...memory, group: memory.group ?? { name: service.group, since } };
-    }
-
-    const target = resolveTarget(self, settings.interface, settings.privateIp);
-    facts = { ...facts, interfaceId: target.interfaceId, privateIp: target.privateIp };
-    const connection = {
-      ec2: await session.ec2(self),
-      async reconnect() {
-        connection.ec2.close();
-        connection.ec2 = await session.ec2(self);
-      },
-    };
-    try {
-      const desired = await desiredAddress(context, self, connection.ec2, warnOnce);
-      const { takeover, poolTakeover, displace: mayDisplace } = settings;
-      const { zone } = self;
-      const rules = { takeover, poolTakeover, mayDisplace, isServiceUnknown, dryRun, force };
-      const goal = { target, zone, desired, ...rules };
-      const remember = (latest: Memory) => void (memory = latest);
-      return await reconcile(goal, memory, context, connection, {
-        moves,
-        lastWrite,
-        remember,
-        onRequest,
-        stopIfReleased,
-        withdraw: shared.withdraw,
-        whyInterrupted: () =>
-          withStep(context, "reading instance metadata", async () =>
-            whyInterrupted(await session.spotAction()),
-          ),
-      });
-    } finally {
-      connection.ec2.close();
-    }
-  }
-
-  /** A success counts only once requests show the address, if a setting asks for that. */
-  async function shown(end: End): Promise<End> {
-    const { waitReachable: url } = settings;
-    if (url === undefined || end.end !== "settled") return end;
-    if (!mustShow && end.change === "none") return end;
-    try {
-      const { publicIp } = memory.decidedOn ?? {};
-      await untilReachable(context, ports, url, publicIp, stopIfReleased);
-      return end;
-    } catch (error) {
-      if (error instanceof Failure) {
-        return { end: "failed", failure: error, status: statusOf(error), isPlaced: true };
-      }
-      if (!stop.aborted) throw error;
-      return { end: "stopped", because: `${(stop.reason as Error).message} while ${context.step}` };
-    }
-  }
-
-  try {
-    const ended = await retry(
-      context,
-      attempt,
-      () => memory.written,
-      (failure) => wasWaitedOut(failure, lastOnBoot, facts.instanceId),
-    );
-    return {
-      ...(await shown(endOf(ended, memory))),
-      facts: { ...facts, ...memory.decidedOn },
-      tries: ended.tries,
-      ms: clock.now() - startedAt,
-      asOf,
-    };
-  } finally {
-    limit.release();
-  }
+  const startedAt = ports.clock.now();
+  const done = await healOne(settings, ports, options, stop);
+  if (!("kind" in done)) return done;
+  // What it took to read the tag counts.
+  const deadlineMs = Math.max(1_000, settings.deadlineMs - (ports.clock.now() - startedAt));
+  return healEach(done, { ...settings, deadlineMs }, ports, options, stop);
 }
 
-function endOf(ended: Ended<End>, { mayBeHere }: Memory): End {
-  if ("done" in ended) return ended.done;
-  if ("stopped" in ended) return { end: "stopped", because: ended.stopped };
-  const { failure, status, isWaitedOut } = ended;
-  const end = endBy(failure, status);
-  return end.end === "failed"
-    ? { ...end, isPlaced: mayBeHere, ...(isWaitedOut && { isWaitedOut }) }
-    : end;
+async function healEach(
+  { entries }: Several,
+  settings: Settings,
+  ports: HealPorts,
+  options: HealOptions,
+  stop: AbortSignal,
+): Promise<Outcome> {
+  /** Which entry is about which address, once EC2 has told. */
+  const found = new Map<string, string>();
+  const healEntry = async (entry: Placed): Promise<OfEntry> => {
+    const name = nameEntry(entry);
+    const others = entries.filter((one) => one !== entry);
+    const outcome = await healOne(
+      // Requests leave this instance by one address only: the first in the list is the one that they can show.
+      entry === entries[0]
+        ? settingsFor(settings, entry)
+        : withoutReachable(settingsFor(settings, entry)),
+      { ...ports, log: naming(name, entry, ports.log), lastWrite: lastWriteOf(entry, ports) },
+      {
+        ...options,
+        force: options.forceOf?.includes(name) ?? options.force ?? false,
+        lastOnBoot: lastOf(options.lastOnBoot, name),
+        lastOfUnit: lastOf(options.lastOfUnit, name),
+        others: {
+          places: others.map((other) => {
+            const { interface: at, privateIp } = settingsFor(settings, other);
+            return { name: nameEntry(other), interface: at, privateIp };
+          }),
+          isAmong: (elasticIp) => others.some((other) => isOf(other, elasticIp)),
+          claim(allocationId) {
+            const by = found.get(allocationId) ?? name;
+            if (by !== name) throw sameAddress(allocationId, by, name);
+            found.set(allocationId, name);
+          },
+        },
+      },
+      stop,
+    );
+    // Its settings name one address.
+    if ("kind" in outcome) throw new Error(`several addresses for ${name}`);
+    options.onEnd?.({ name, outcome });
+    return { name, outcome };
+  };
+  const each = await Promise.all(entries.map(healEntry));
+  const [only] = each;
+  return each.length === 1 && only !== undefined ? only.outcome : together(each);
+}
+
+function withoutReachable({ waitReachable: _, ...settings }: Settings): Settings {
+  return settings;
+}
+
+/** The record of the last write of one of several addresses. */
+export function lastWriteOf({ address }: Placed, ports: HealPorts): HealPorts["lastWrite"] {
+  return ports.lastWriteOf(nameDesired(address));
+}
+
+function isOf({ address }: Placed, { allocationId = "", publicIp }: ElasticIp): boolean {
+  return isNameOf(address, { allocationId, publicIp });
+}
+
+/** A log whose every line says which address it is about. */
+function naming(name: string, { address }: Placed, log: HealPorts["log"]): HealPorts["log"] {
+  const named = (line: string) => (line.includes(nameDesired(address)) ? line : `${name}: ${line}`);
+  return { warn: (line) => log.warn(named(line)), debug: (line) => log.debug(named(line)) };
+}
+
+function sameAddress(allocationId: string, one: string, other: string): Failure {
+  return new Failure("misconfigured", {
+    why: `${one} and ${other} are the same address, ${allocationId}`,
+    remedy: "name it once, where it belongs",
+  });
 }

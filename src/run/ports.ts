@@ -146,6 +146,8 @@ export interface ShownIp {
 /** What a heal needs in addition. */
 export interface HealPorts extends Ports, Pick<Aws, "publicIpBy"> {
   readonly lastWrite: LastWrite;
+  /** The same for one of several addresses, each of which has a record of its own. */
+  readonly lastWriteOf: (address: string) => LastWrite;
 }
 
 /** The result files in /run/eip-heal, which all runs on this machine share and other units read. */

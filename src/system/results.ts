@@ -160,7 +160,18 @@ function isResult(
   return (
     typeof record?.["outcome"] === "string" &&
     typeof record["exitStatus"] === "number" &&
-    record["version"] === 1
+    (record["version"] === 1 || (record["version"] === 2 && areEntries(record["addresses"])))
+  );
+}
+
+/** Whether it is the field `addresses` of a result. */
+function areEntries(addresses: unknown): boolean {
+  return (
+    Array.isArray(addresses) &&
+    addresses.every((one: unknown) => {
+      const { wanted, outcome } = (one ?? {}) as Record<string, unknown>;
+      return typeof wanted === "string" && typeof outcome === "string";
+    })
   );
 }
 
@@ -205,13 +216,17 @@ export function writeRecheckState(folder: string, memory: RecheckState): void {
 /**
  * The record of the last write of this boot. Without a folder, or without permission to write there, nothing is recorded,
  * and a run by hand goes on without it.
+ *
+ * @param address one of several, by its name in the settings or the tag; each has a record of its own, and until there is
+ *   one, what was recorded when there was only one address counts for it too
  */
-export function lastWriteIn(folder: string | undefined): LastWrite {
+export function lastWriteIn(folder: string | undefined, address?: string): LastWrite {
   if (folder === undefined) return { read: () => undefined, record: () => {} };
-  const path = join(folder, "last-write");
+  const shared = join(folder, "last-write");
+  const path = address === undefined ? shared : `${shared}-${address.replaceAll(".", "-")}`;
   return {
     read: () => {
-      const { at, hasWritten } = readJson(path) ?? {};
+      const { at, hasWritten } = readJson(path) ?? readJson(shared) ?? {};
       return typeof at === "number" && typeof hasWritten === "boolean"
         ? { at, wroteThisBoot: hasWritten }
         : undefined;
@@ -230,9 +245,12 @@ function textOf(record: Readonly<Record<string, unknown>>): string {
 }
 
 function linesOf(variables: Readonly<Record<string, string>>): string {
-  return Object.entries(variables)
-    .map(([name, value]) => `${name}=${value}\n`)
-    .join("");
+  return (
+    Object.entries(variables)
+      // A shell that reads the file needs quotes where there are blanks, and systemd takes them too.
+      .map(([name, value]) => `${name}=${value.includes(" ") ? `"${value}"` : value}\n`)
+      .join("")
+  );
 }
 
 function readJson(path: string): Record<string, unknown> | undefined {
@@ -338,7 +356,9 @@ function attempt(work: () => void): void {
 /** Removes the temporary files of killed processes: see `stage`. */
 function sweep(folder: string): void {
   for (const name of readdirSync(folder)) {
-    const [, id] = /^(?:env|result\.json|recheck\.json|last-write)\.([1-9]\d*)$/.exec(name) ?? [];
+    const [, id] =
+      /^(?:env|result\.json|recheck\.json|last-write(?:-[0-9a-z-]+)?)\.([1-9]\d*)$/.exec(name) ??
+      [];
     if (id !== undefined && !isRunning(Number(id))) attempt(() => remove(join(folder, name)));
   }
 }

@@ -61,7 +61,7 @@ const MISTAKES: readonly Mistake[] = [
     status: 78,
     line: /^FAILED \(78\): the tag allocation-id is "eipalloc-\w+,eipalloc-\w+"/,
     first: "wanted",
-    says: /and one only: an instance has one address in one place/,
+    says: /at most one address without a place/,
   },
   {
     name: "the tag holds an ARN",

@@ -1,7 +1,7 @@
 /** What a text has to be as the value of a setting, and what it then means. */
 import { describe, expect, test } from "vitest";
 import {
-  address,
+  addresses,
   addressTag,
   choice,
   duration,
@@ -54,7 +54,7 @@ const VALUES: [name: string, parse: Parse, means: [string, unknown][], doNot: st
   ],
   [
     "an address",
-    address,
+    addresses,
     [
       [
         "eipalloc-0123456789abcdef0",
@@ -169,8 +169,8 @@ describe.each(VALUES)("%s", (_, parse, means, doNot) => {
 });
 
 test("what looks like another thing of EC2's is told apart", () => {
-  expect(() => address("10.0.0.5")).toThrow("10.0.0.5 cannot be");
-  expect(() => address("eipassoc-0123456789abcdef0")).toThrow("association id");
-  expect(() => address("x")).not.toThrow("association id");
+  expect(() => addresses("10.0.0.5")).toThrow("10.0.0.5 cannot be");
+  expect(() => addresses("eipassoc-0123456789abcdef0")).toThrow("association id");
+  expect(() => addresses("x")).not.toThrow("association id");
   expect(() => pool("eipalloc-00000001, web")).toThrow("web is neither");
 });

@@ -319,7 +319,13 @@ describe("whole runs", () => {
           const startedAt = performance.now();
           const outcome = await heal(
             read.settings,
-            { ...awsIn(environment, "0", readTextFile), clock, log, lastWrite: NO_WRITES },
+            {
+              ...awsIn(environment, "0", readTextFile),
+              clock,
+              log,
+              lastWrite: NO_WRITES,
+              lastWriteOf: () => NO_WRITES,
+            },
             {},
             new AbortController().signal,
           );

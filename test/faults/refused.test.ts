@@ -209,7 +209,8 @@ function run(environment: Readonly<Record<string, string>>, hasHook: boolean): P
   const { settings } = read;
   const log = { warn: () => {}, debug: () => {} };
   const lastWrite = { read: () => undefined, record: () => {} };
-  const ports = { ...awsIn(environment, "0", readTextFile), clock, log, lastWrite };
+  const lastWriteOf = () => lastWrite;
+  const ports = { ...awsIn(environment, "0", readTextFile), clock, log, lastWrite, lastWriteOf };
   const stop = new AbortController().signal;
   const work = () => heal(settings, ports, {}, stop);
   const hook = { name: HOOK, deadlineMs: settings.deadlineMs, dryRun: false };

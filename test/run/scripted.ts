@@ -97,6 +97,7 @@ export function scripted(script: Script = {}): Scripted {
   }
   const ports: HealPorts = {
     lastWrite: { read: () => writes.at(-1), record: (write) => void writes.push(write) },
+    lastWriteOf: () => ports.lastWrite,
     clock: {
       now: () => time.now() - LAUNCHED,
       date: () => new Date(time.now()),

@@ -128,6 +128,10 @@ function portsOf(options: AgentOptions): HealPorts {
       read: () => writes.get(instanceId),
       record: (write) => void writes.set(instanceId, write),
     },
+    lastWriteOf: (address) => ({
+      read: () => writes.get(`${instanceId} ${address}`),
+      record: (write) => void writes.set(`${instanceId} ${address}`, write),
+    }),
     clock: {
       now: () => time.now() - suspended(),
       suspended,

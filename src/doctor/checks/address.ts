@@ -38,6 +38,7 @@ import {
 export function checkAddress({
   ports,
   findDesired,
+  several,
   observe,
   nameAnother,
   tags,
@@ -51,7 +52,9 @@ export function checkAddress({
         const wanted = await findDesired(resultOf);
         const by =
           namedBySetting(settings)?.key ?? `the tag ${"key" in wanted ? wanted.key : settings.tag}`;
-        const found = `${nameOf(wanted)}, by ${by}`;
+        const all = (await several(resultOf))?.entries.length ?? 1;
+        const among = all === 1 ? "" : `, one of ${all}`;
+        const found = `${nameOf(wanted)}${among}, by ${by}`;
         const other = wanted.kind !== "pool" && (await ignoredPool(resultOf));
         if (!other) return ok(found, wanted);
         const { key, value } = other;

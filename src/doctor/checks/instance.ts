@@ -22,6 +22,7 @@ export function checkInstance({
   firstCall,
   endpointVariable,
   correct,
+  settingsHere,
 }: CheckContext): Checks<
   "metadata" | "identity" | "in-service" | "interface" | "tags" | "role" | "credentials"
 > {
@@ -102,8 +103,8 @@ export function checkInstance({
     },
 
     async interface(resultOf) {
-      const { settings } = await resultOf("settings");
       const self = await resultOf("identity");
+      const settings = await settingsHere(resultOf);
       let target: Target;
       try {
         target = resolveTarget(self, settings.interface, settings.privateIp);

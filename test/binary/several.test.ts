@@ -1,0 +1,289 @@
+/** Several addresses for one instance: the real binary, with every call counted. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { allow } from "../../sim/iam.ts";
+import { aWorld } from "../../sim/world.ts";
+import { runAgent } from "../support/agent.ts";
+import { inRegion } from "../support/region.ts";
+import { FREE, play } from "./counted.ts";
+
+/** An instance with as many addresses and interfaces; each interface has as many private addresses as are needed. */
+function scene(addresses: number, interfaces: number, tags: "metadata" | "EC2" = "metadata") {
+  const world = aWorld();
+  world.role("releaser", allow(["ec2:*"]));
+  const wanted = Array.from({ length: addresses }, () => world.address());
+  const perInterface = Math.ceil(addresses / interfaces);
+  const places = wanted.map((_, index) => {
+    const eni = index % interfaces;
+    const ip = `10.0.${eni}.${20 + Math.floor(index / interfaces)}`;
+    return { eni, ip, named: ip.endsWith(".20") ? String(eni) : ip };
+  });
+  const tag = wanted
+    .map(({ allocationId }, index) =>
+      index === 0 ? allocationId : `${allocationId}@${places[index]?.named}`,
+    )
+    .join(" ");
+  const me = world.instance({
+    role: "releaser",
+    metadataTags: tags === "metadata",
+    launchTime: Date.now() - 3_600_000,
+    tags: { "allocation-id": tag },
+    enis: Array.from({ length: interfaces }, (_, eni) => ({
+      deviceIndex: eni,
+      privateIps: Array.from({ length: perInterface }, (__, at) => `10.0.${eni}.${20 + at}`),
+    })),
+  });
+  return { world, wanted, places, tag, me };
+}
+
+const times = (count: number, calls: readonly string[]) =>
+  Array.from({ length: count }, () => calls)
+    .flat()
+    .toSorted();
+
+/** Long enough for what ends before it, and for one try of what does not. */
+const DEADLINE = { EIP_HEAL_DEADLINE: "20s" };
+
+describe.concurrent("several addresses", () => {
+  test.each([
+    [1, 1],
+    [2, 1],
+    [2, 2],
+    [5, 2],
+    [5, 3],
+  ])("%i on %i interfaces, all free: each for itself, in one run", async (count, interfaces) => {
+    const { world, wanted, places, me } = scene(count, interfaces);
+    const { run, calls, region } = await play(world, me, {}, { mostWrites: count });
+    expect(run.status, run.log.join("\n")).toBe(0);
+    const looks = calls.filter((action) => action === "DescribeAddresses").length;
+    const writes = calls.filter((action) => action === "AssociateAddress").length;
+    expect(writes).toBe(count);
+    expect(writes + looks, "nothing else is asked").toBe(calls.length);
+    // Three for each; on a busy machine a look may be too old for a write, and is made again.
+    expect(looks).toBeGreaterThanOrEqual(3 * count);
+    expect(looks).toBeLessThanOrEqual(count === 1 ? 3 : 4 * count);
+    for (const [index, { allocationId }] of wanted.entries()) {
+      expect(region.holder(allocationId)?.privateIp).toBe(places[index]?.ip);
+    }
+    const ips = wanted.map(({ publicIp }) => publicIp);
+    expect(run.env).toContain(`EIP_HEAL_PUBLIC_IP=${ips[0]}\n`);
+    if (count === 1) {
+      expect(run.result).toMatchObject({ version: 1, outcome: "settled" });
+      expect(run.result).not.toHaveProperty("addresses");
+      expect(run.env).not.toContain("EIP_HEAL_PUBLIC_IPS");
+      return;
+    }
+    expect(run.log.at(-1)).toMatch(
+      new RegExp(`^${count} of ${count} addresses are here: ${wanted[0]?.allocationId}`),
+    );
+    expect(run.log.filter((line) => line.startsWith("associated "))).toHaveLength(count);
+    expect(run.result).toMatchObject({
+      version: 2,
+      outcome: "settled",
+      exitStatus: 0,
+      publicIp: ips[0],
+      addresses: wanted.map(({ allocationId, publicIp }, index) => ({
+        allocationId,
+        publicIp,
+        outcome: "settled",
+        change: "associated",
+        privateIp: places[index]?.ip,
+      })),
+    });
+    expect(run.env).toContain(`EIP_HEAL_PUBLIC_IPS="${ips.join(" ")}"\n`);
+  });
+
+  test("by a tag that only EC2 shows: it is read once", async () => {
+    const { world, wanted, me } = scene(2, 2, "EC2");
+    const { run, calls } = await play(world, me, {}, { mostWrites: 2 });
+    expect(run.status, run.log.join("\n")).toBe(0);
+    expect(calls.toSorted()).toEqual(["DescribeInstances", ...times(2, FREE)].toSorted());
+    expect(run.log.at(-1)).toContain(`2 of 2 addresses are here: ${wanted[0]?.allocationId}`);
+  });
+
+  test("by a setting, with a place by interface id, MAC and private address", async () => {
+    const { world, wanted, me } = scene(3, 3);
+    const [first, second, third] = me.interfaces;
+    const [a, b, c] = wanted.map(({ allocationId }) => allocationId);
+    const { run, region } = await play(
+      world,
+      me,
+      {
+        environment: {
+          EIP_HEAL_ALLOCATION_ID: `${a}@${first?.mac}, ${b}@${second?.networkInterfaceId},${c}@10.0.2.20`,
+        },
+      },
+      { mostWrites: 3 },
+    );
+    expect(run.status, run.log.join("\n")).toBe(0);
+    expect([a, b, c].map((id) => region.holder(id ?? "")?.networkInterfaceId)).toEqual(
+      [first, second, third].map((one) => one?.networkInterfaceId),
+    );
+  });
+
+  test("swapped places are swapped back, also under DISPLACE=no", async () => {
+    for (const displace of ["yes", "no"]) {
+      const { world, wanted, me } = scene(2, 2);
+      const [first, second] = me.interfaces;
+      const [a, b] = wanted;
+      if (!first || !second || !a || !b) throw new Error("two of each were asked for");
+      world.hold(a, second);
+      world.hold(b, first);
+      const { run, region } = await play(
+        world,
+        me,
+        { environment: { EIP_HEAL_DISPLACE: displace } },
+        { mostWrites: 4 },
+      );
+      expect(run.status, run.log.join("\n")).toBe(0);
+      expect(run.log.join("\n"), "nothing is lost: no warning").not.toContain("pushed off");
+      expect(region.holder(a.allocationId)?.networkInterfaceId).toBe(first.networkInterfaceId);
+      expect(region.holder(b.allocationId)?.networkInterfaceId).toBe(second.networkInterfaceId);
+    }
+  });
+
+  test.each([
+    {
+      holder: "nobody, and EC2 does not know one of them",
+      spoil: (tag: string) => tag.replace(/eipalloc-[0-9a-f]+@1/, "eipalloc-0ffffffffffffffff@1"),
+      status: 78,
+      begins: /^FAILED \(78\): .*eipalloc-0ffffffffffffffff/,
+    },
+  ])("one fails ($holder): the others are here, and it is said", async ({ spoil, begins }) => {
+    const { world, wanted, tag, me } = scene(3, 3);
+    const list = spoil(tag);
+    const { run, region } = await play(
+      world,
+      me,
+      { environment: { EIP_HEAL_ALLOCATION_ID: list, ...DEADLINE } },
+      { mostWrites: 2 },
+    );
+    expect(run.status).toBe(78);
+    expect(run.log.at(-1)).toMatch(begins);
+    expect(run.log.at(-1)).toContain("; 2 of 3 addresses are here; gave up after");
+    expect(run.log.at(-1)).toMatch(/; run: eip-heal doctor$/);
+    expect(region.holder(wanted[0]?.allocationId ?? "")?.instanceId).toBe(me.instanceId);
+    expect(region.holder(wanted[2]?.allocationId ?? "")?.instanceId).toBe(me.instanceId);
+    expect(run.env).toBeUndefined();
+    expect(run.result).toMatchObject({
+      version: 2,
+      outcome: "failed",
+      exitStatus: 78,
+      addresses: [{ outcome: "settled" }, { outcome: "failed" }, { outcome: "settled" }],
+    });
+  });
+
+  test.each([
+    { state: "running", newer: true, takeover: "newest", status: 69, outcome: "yielded" },
+    { state: "running", newer: false, takeover: "newest", status: 0, outcome: "settled" },
+    { state: "running", newer: false, takeover: "if-gone", status: 75, outcome: "failed" },
+    { state: "stopped", newer: false, takeover: "if-gone", status: 0, outcome: "settled" },
+    { state: "running", newer: true, takeover: "always", status: 0, outcome: "settled" },
+  ] as const)(
+    "one is held by another instance ($state, newer: $newer) under $takeover: $outcome",
+    async ({ state, newer, takeover, status, outcome }) => {
+      const { world, wanted, me } = scene(2, 2);
+      const [, second] = wanted;
+      if (!second) throw new Error("two were asked for");
+      const age = newer ? 1 : 7_200;
+      const other = world.instance({ state, launchTime: Date.now() - age * 1_000 });
+      world.hold(second, other);
+      const { run } = await play(
+        world,
+        me,
+        { environment: { EIP_HEAL_TAKEOVER: takeover, ...DEADLINE } },
+        { mostWrites: 2 },
+      );
+      expect(run.status, run.log.join("\n")).toBe(status);
+      expect(run.result).toMatchObject({ addresses: [{ outcome: "settled" }, { outcome }] });
+      expect(run.env === undefined).toBe(status !== 0);
+    },
+  );
+
+  test.each([
+    ["twice", (a: string, b: string) => `${a} ${b}@1 ${a}@1`, "each address once"],
+    ["two without a place", (a: string, b: string) => `${a},${b}`, "at most one address without"],
+    ["one place for two", (a: string, b: string) => `${a}@1 ${b}@1`, "one address in each place"],
+    ["a place that is none", (a: string) => `${a}@eth0`, "after the @ of"],
+    [
+      "the same place by two names",
+      (a: string, b: string) => `${a}@1 ${b}@10.0.1.20`,
+      "belongs on",
+    ],
+  ])("a wrong list: %s", async (_, listOf, said) => {
+    const { world, wanted, me } = scene(2, 2);
+    const list = listOf(wanted[0]?.allocationId ?? "", wanted[1]?.allocationId ?? "");
+    world.data.instances = world.data.instances.map((one) => ({
+      ...one,
+      tags: { ...one.tags, "allocation-id": list },
+    }));
+    const { run, calls } = await play(world, me, {}, { mostWrites: 0 });
+    expect(run.status, run.log.join("\n")).toBe(78);
+    expect(run.log.at(-1)).toContain(said);
+    expect(calls).not.toContain("AssociateAddress");
+  });
+
+  test("one address by two names: only one of the two goes on", async () => {
+    const { world, wanted, me } = scene(2, 2);
+    const { allocationId, publicIp } = wanted[0] ?? {};
+    const { run } = await play(world, me, {
+      environment: { EIP_HEAL_ALLOCATION_ID: `${allocationId} ${publicIp}@1` },
+    });
+    expect(run.status, run.log.join("\n")).toBe(78);
+    expect(run.log.at(-1)).toContain(`are the same address, ${allocationId}`);
+  });
+
+  test("recheck, status, doctor, policy and release know all of them", async () => {
+    const { world, wanted, me } = scene(3, 2);
+    const [, second] = wanted;
+    if (!second) throw new Error("three were asked for");
+    const other = world.instance({ launchTime: Date.now() - 7_200_000 });
+    await inRegion(world, async (region, runtime) => {
+      const run = (...flags: string[]) => runAgent(region, me.instanceId, { flags, runtime });
+      const healed = await run();
+      expect(healed.status, healed.log.join("\n")).toBe(0);
+      expect(JSON.parse(readFileSync(join(runtime, "result.json"), "utf8"))).toMatchObject({
+        version: 2,
+      });
+
+      const before = region.calls.length;
+      const well = await run("recheck");
+      expect(well.status, well.log.join("\n")).toBe(0);
+      expect(region.calls.length, "nothing has changed: EC2 is not asked").toBe(before);
+
+      region.region.associate(second.allocationId, other.instanceId);
+      const away = await run("status", "--json");
+      const shown = JSON.parse(away.stdout) as Record<string, unknown>;
+      expect(shown).toMatchObject({
+        version: 2,
+        here: false,
+        addresses: [{ here: true }, { here: false }, { here: true }],
+      });
+      expect(shown["message"]).toContain("2 of 3 addresses are here");
+
+      const back = await run("recheck");
+      expect(back.status, back.log.join("\n")).toBe(0);
+      expect(region.holder(second.allocationId)?.instanceId).toBe(me.instanceId);
+      expect(back.result).toMatchObject({
+        outcome: "settled",
+        addresses: [{ change: "none" }, { change: "taken" }, { change: "none" }],
+      });
+
+      const checked = await run("doctor", "--json");
+      const { checks } = JSON.parse(checked.stdout) as { checks: { id: string; found: string }[] };
+      expect(checks.filter(({ id }) => id === "holder")).toHaveLength(3);
+
+      const policy = await run("policy");
+      for (const { allocationId } of wanted) expect(policy.stdout).toContain(allocationId);
+
+      const released = await run("release");
+      expect(released.status, released.log.join("\n")).toBe(0);
+      for (const { allocationId } of wanted) {
+        expect(region.holder(allocationId)).toBeUndefined();
+        expect(released.log.at(-1)).toContain(allocationId);
+      }
+      expect(released.env).toBeUndefined();
+    });
+  });
+});

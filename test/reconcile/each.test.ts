@@ -1,0 +1,72 @@
+/** What the runs of several addresses come to together. */
+import { describe, expect, test } from "vitest";
+import { EXIT, type ExitStatus, Failure, type Kind } from "../../src/model/failure.ts";
+import type { OfEntry, Outcome } from "../../src/model/outcome.ts";
+import { deciding, together } from "../../src/model/each.ts";
+import { lastOf } from "../../src/reconcile/each.ts";
+
+const RUN = { facts: {}, tries: 1, ms: 100 };
+const settled = (allocationId: string, asOf = 0): Outcome => ({
+  ...RUN,
+  end: "settled",
+  change: "none",
+  facts: { allocationId },
+  asOf,
+});
+const failed = (kind: Kind, status: ExitStatus): Outcome => ({
+  ...RUN,
+  end: "failed",
+  status,
+  failure: new Failure(kind, { why: kind }),
+});
+const idle: Outcome = { ...RUN, end: "idle", because: "stopping", why: "not-in-service" };
+const stopped: Outcome = { ...RUN, end: "stopped", because: "SIGTERM" };
+
+function entries(...outcomes: Outcome[]): OfEntry[] {
+  return outcomes.map((outcome, index) => ({ name: `eipalloc-${index}`, outcome }));
+}
+
+describe("several addresses", () => {
+  test("the failure that counts most decides, the first of equals", () => {
+    const order = [
+      failed("misconfigured", EXIT.CONFIG),
+      failed("denied", EXIT.NOPERM),
+      failed("held", EXIT.TEMPFAIL),
+      failed("yielded", EXIT.UNAVAILABLE),
+      idle,
+      settled("a"),
+    ];
+    for (let from = 0; from < order.length; from++) {
+      const rest = order.slice(from);
+      expect(deciding(entries(...rest)).outcome).toBe(rest[0]);
+      expect(deciding(entries(...rest.toReversed())).outcome).toBe(rest[0]);
+    }
+    expect(deciding(entries(settled("a"), stopped, order[3]!)).outcome).toBe(stopped);
+    expect(deciding(entries(order[2]!, stopped)).name).toBe("eipalloc-0");
+  });
+
+  test("facts are those of the first, and the whole is as old as its oldest part", () => {
+    const all = together(entries(settled("a", 7), settled("b", 5)));
+    expect(all).toMatchObject({ end: "settled", facts: { allocationId: "a" }, asOf: 5 });
+    const some = together(entries(settled("a"), failed("held", EXIT.TEMPFAIL)));
+    expect(some).toMatchObject({ end: "failed", facts: { allocationId: "a" } });
+    expect(some.each).toHaveLength(2);
+  });
+
+  test("the last result of one is that of its name only", () => {
+    const last = {
+      outcome: "failed",
+      exitStatus: 78,
+      instanceId: "i-1",
+      unit: "eip-heal.service",
+      addresses: [{ wanted: "eipalloc-1@1", outcome: "settled", exitStatus: 0, publicIp: "x" }],
+    };
+    expect(lastOf(last, "eipalloc-1@1")).toMatchObject({
+      outcome: "settled",
+      instanceId: "i-1",
+      publicIp: "x",
+    });
+    expect(lastOf(last, "eipalloc-1")).toBeUndefined();
+    expect(lastOf(undefined, "eipalloc-1")).toBeUndefined();
+  });
+});

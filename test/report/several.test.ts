@@ -1,0 +1,110 @@
+/** The report of a run about several addresses. */
+import { describe, expect, test } from "vitest";
+import { EXIT, type ExitStatus, Failure, type Kind } from "../../src/model/failure.ts";
+import type { Change, OfEntry, Outcome } from "../../src/model/outcome.ts";
+import { together } from "../../src/model/each.ts";
+import {
+  isMove,
+  lineOfEntry,
+  report,
+  resultRecord,
+  resultVariables,
+} from "../../src/report/report.ts";
+
+const here = (index: number, change: Change = { change: "none" }): OfEntry => ({
+  name: `eipalloc-${index}@${index}`,
+  outcome: {
+    end: "settled",
+    ...change,
+    tries: index,
+    ms: index * 1_000,
+    facts: {
+      instanceId: "i-1",
+      allocationId: `eipalloc-${index}`,
+      publicIp: `203.0.113.${index}`,
+      interfaceId: `eni-${index}`,
+      privateIp: `10.0.0.${index}`,
+    },
+  },
+});
+const away = (name: string, status: ExitStatus, kind: Kind, why = `${name} is gone`): OfEntry => ({
+  name,
+  outcome: {
+    end: "failed",
+    failure: new Failure(kind, { why }),
+    status,
+    facts: {},
+    tries: 1,
+    ms: 0,
+  },
+});
+const lineOf = (...each: OfEntry[]) => report(together(each)).line;
+
+describe("several addresses", () => {
+  test("all here: one line that names each", () => {
+    expect(lineOf(here(1), here(2))).toBe(
+      "2 of 2 addresses are here: eipalloc-1 (203.0.113.1), eipalloc-2 (203.0.113.2), 2 tries, 2.0 s",
+    );
+  });
+
+  test("one away: its cause first, with its name, and how many are here", () => {
+    expect(lineOf(here(1), away("eipalloc-2@2", EXIT.CONFIG, "misconfigured"), here(3))).toBe(
+      "FAILED (78): eipalloc-2@2 is gone; 2 of 3 addresses are here; gave up after 3 tries, 3.0 s; run: eip-heal doctor",
+    );
+    expect(lineOf(here(1), away("eipalloc-2@2", EXIT.TEMPFAIL, "unreachable", "no route"))).toMatch(
+      /^FAILED \(75\): eipalloc-2@2: no route; 1 of 2/,
+    );
+    expect(lineOf(here(1), away("eipalloc-2@2", EXIT.UNAVAILABLE, "yielded", "i-2 has it"))).toBe(
+      "yielded: eipalloc-2@2: i-2 has it; 1 of 2 addresses are here, 1 try, 1.0 s; run: eip-heal doctor",
+    );
+  });
+
+  test("the line of one is a warning if it is away, without what only the last line says", () => {
+    expect(lineOfEntry(away("eipalloc-2@2", EXIT.CONFIG, "misconfigured"), false)).toEqual({
+      level: "warn",
+      text: "eipalloc-2@2 is gone; gave up after 1 try, 0.0 s",
+    });
+    expect(lineOfEntry(away("eipalloc-2@2", EXIT.CONFIG, "misconfigured"), true).level).toBe(
+      "debug",
+    );
+    expect(lineOfEntry(here(1), false).level).toBe("info");
+  });
+
+  test("it is a move if one was moved", () => {
+    expect(isMove(together([here(1), here(2)]))).toBe(false);
+    expect(isMove(together([here(1), here(2, { change: "associated" })]))).toBe(true);
+  });
+
+  test("the record has the first as before, and each", () => {
+    const outcome: Outcome = together([here(1), away("eipalloc-2@2", EXIT.NOPERM, "denied")]);
+    expect(resultRecord(outcome, new Date(0))).toMatchObject({
+      version: 2,
+      outcome: "failed",
+      failure: "denied",
+      exitStatus: 77,
+      instanceId: "i-1",
+      publicIp: "203.0.113.1",
+      addresses: [
+        { wanted: "eipalloc-1@1", outcome: "settled", exitStatus: 0, publicIp: "203.0.113.1" },
+        { wanted: "eipalloc-2@2", outcome: "failed", exitStatus: 77, failure: "denied" },
+      ],
+    });
+  });
+
+  test("variables for other units: all of them, or nothing", () => {
+    expect(resultVariables(together([here(1), here(2)]))).toEqual({
+      EIP_HEAL_PUBLIC_IP: "203.0.113.1",
+      EIP_HEAL_ALLOCATION_ID: "eipalloc-1",
+      EIP_HEAL_INSTANCE_ID: "i-1",
+      EIP_HEAL_INTERFACE_ID: "eni-1",
+      EIP_HEAL_PRIVATE_IP: "10.0.0.1",
+      EIP_HEAL_PUBLIC_IPS: "203.0.113.1 203.0.113.2",
+      EIP_HEAL_ALLOCATION_IDS: "eipalloc-1 eipalloc-2",
+      EIP_HEAL_INTERFACE_IDS: "eni-1 eni-2",
+      EIP_HEAL_PRIVATE_IPS: "10.0.0.1 10.0.0.2",
+    });
+    expect(
+      resultVariables(together([here(1), away("eipalloc-2@2", EXIT.NOPERM, "denied")])),
+    ).toBeUndefined();
+  });
+});
