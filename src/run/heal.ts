@@ -86,8 +86,9 @@ async function healEach(
   return each.length === 1 && only !== undefined ? only.outcome : together(each);
 }
 
-function withoutReachable({ waitReachable: _, ...settings }: Settings): Settings {
-  return settings;
+function withoutReachable(settings: Settings): Settings {
+  const { waitReachable: _, ...rest } = settings;
+  return rest;
 }
 
 /** The record of the last write of one of several addresses. */
