@@ -38,10 +38,10 @@ export const ROWS: readonly Row[] = [
     breakIt: environment({ EIP_HEAL_DISPLACE: "maybe" }),
   },
   {
-    name: "the address instead of its allocation id",
+    name: "a private address instead of the public one",
     first: ["settings"],
     status: 78,
-    breakIt: conf("EIP_HEAL_ALLOCATION_ID=203.0.113.1"),
+    breakIt: conf("EIP_HEAL_ALLOCATION_ID=10.0.0.5"),
   },
   {
     name: "both an address and a pool",
@@ -196,10 +196,10 @@ export const ROWS: readonly Row[] = [
   },
   { name: "no tag", first: ["wanted"], status: 78, breakIt: tag({ "allocation-id": null }) },
   {
-    name: "the tag holds the address",
+    name: "the tag holds a private address",
     first: ["wanted"],
     status: 78,
-    breakIt: tag({ "allocation-id": "203.0.113.1" }),
+    breakIt: tag({ "allocation-id": "10.0.0.5" }),
   },
   {
     name: "the tag holds an association id",

@@ -93,6 +93,8 @@ describe("recheck", () => {
         "spot/instance-action",
         "tags/instance/allocation-id",
         "tags/instance/aws:autoscaling:groupName",
+        // Were it there too, the log would say which of them counts.
+        "tags/instance/eip-pool",
       ].toSorted(),
     );
     expect(await asked("recheck")).toEqual(identity);

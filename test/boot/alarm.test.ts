@@ -63,12 +63,14 @@ test("ten tries that fail alike page once, though a service that requires the ad
 });
 
 test("another cause is told at once, and once", async () => {
-  cloud.region.region.tag(self.instanceId, { "allocation-id": "203.0.113.1" });
+  cloud.region.region.tag(self.instanceId, { "allocation-id": "eipassoc-0123456789abcdef0" });
   await triedAgain(3);
   await alarmAtRest();
   const [, page, ...more] = await pages();
   expect(more).toEqual([]);
-  expect(page).toMatch(/^ip-\S+ is without its Elastic IP: FAILED \(78\): .*203\.0\.113\.1/);
+  expect(page).toMatch(
+    /^ip-\S+ is without its Elastic IP: FAILED \(78\): .*eipassoc-0123456789abcdef0/,
+  );
 });
 
 test("the same one is told again when the hour is over", async () => {

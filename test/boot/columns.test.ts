@@ -51,10 +51,10 @@ const FAILINGS: readonly Failing[] = [
     first: "address",
   },
   {
-    name: "the address instead of its id",
+    name: "an association id instead of the address",
     status: 78,
-    breakIt: () => tagWith("203.0.113.1"),
-    cause: 'FAILED (78): the tag allocation-id is "203.',
+    breakIt: () => tagWith("eipassoc-0123456789abcdef0"),
+    cause: 'FAILED (78): the tag allocation-id is "eipa',
     first: "wanted",
   },
   {

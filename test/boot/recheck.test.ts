@@ -264,6 +264,8 @@ async function expectBack(
   { takenFrom, isNew = true }: { takenFrom?: BuiltInstance; isNew?: boolean },
   goes: () => void | Promise<void>,
 ): Promise<void> {
+  // Between two rechecks: one that is under way could still see what was before.
+  await nextRounds(machine, 1);
   const lines = (await machine.said(RECHECK)).length;
   const calls = cloud.associations().length;
   await goes();

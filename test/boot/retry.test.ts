@@ -46,7 +46,9 @@ const another = (spec: Parameters<typeof world.instance>[0] = {}) => {
   return [address, world.instance({ tags, metadataTags: true, ...spec })] as const;
 };
 const [deniedAddress, denied] = another({ role: "look" });
-const [mistakenAddress, mistaken] = another({ tags: { "allocation-id": "203.0.113.1" } });
+const [mistakenAddress, mistaken] = another({
+  tags: { "allocation-id": "eipassoc-0123456789abcdef0" },
+});
 const [farAddress, far] = another();
 const [yieldingAddress, yielding] = another();
 const newer = world.instance();
@@ -66,7 +68,7 @@ const CASES = [
     instance: mistaken,
     address: mistakenAddress,
     status: "78",
-    cause: `the tag allocation-id is "203.0.113.1", on ${mistaken.instanceId}`,
+    cause: `the tag allocation-id is "eipassoc-0123456789abcdef0", on ${mistaken.instanceId}`,
     correct: () => tagWith(mistakenAddress.allocationId),
   },
   {
@@ -189,7 +191,7 @@ describe("one machine, from state to state", () => {
   });
 
   test("a restart that fails takes the dependents down, and is tried again and again", async () => {
-    tagWith("203.0.113.1");
+    tagWith("eipassoc-0123456789abcdef0");
     expect((await systemctl("restart", UNIT)).status).not.toBe(0);
     expect(await machine().show(APP, "ActiveState")).toEqual(["inactive"]);
     const before = await tries();
@@ -268,7 +270,7 @@ describe("one machine, from state to state", () => {
   });
 
   test("masked while failed, it rests, and is healed by the first start after that", async () => {
-    tagWith("203.0.113.1");
+    tagWith("eipassoc-0123456789abcdef0");
     expect((await systemctl("restart", UNIT)).status).not.toBe(0);
     await machine().must(["systemctl", "mask", "--quiet", "--now", UNIT]);
     await expectAtRest("failed");
@@ -289,7 +291,7 @@ describe("one machine, from state to state", () => {
   test("a release by hand ends the retries and the rechecks, until it is started by hand", async () => {
     // So that no try comes in between.
     await every("1h");
-    tagWith("203.0.113.1");
+    tagWith("eipassoc-0123456789abcdef0");
     expect((await systemctl("restart", UNIT)).status).not.toBe(0);
     tagWith(mistakenAddress.allocationId);
     await machine().must(["eip-heal"]);
@@ -318,7 +320,7 @@ describe("one machine, from state to state", () => {
     await machine().sh(
       `printf '[Service]\\nType=oneshot\\nExecStart=/bin/sh -c "echo x >>${notes}; test -e ${works}"\\n' >/etc/systemd/system/${need}`,
     );
-    tagWith("203.0.113.1");
+    tagWith("eipassoc-0123456789abcdef0");
     expect((await systemctl("restart", UNIT)).status).not.toBe(0);
     await dropIn(`[Unit]\nRequires=${need}\nAfter=${need}\n`);
     const count = async () => (await machine().sh(`cat ${notes} 2>/dev/null | wc -l`)).trim();
@@ -338,7 +340,7 @@ describe("one machine, from state to state", () => {
   });
 
   test("a shutdown ends the retries", async () => {
-    tagWith("203.0.113.1");
+    tagWith("eipassoc-0123456789abcdef0");
     expect((await systemctl("restart", UNIT)).status).not.toBe(0);
     await machine().powerOff();
     expect(cloud.region.bugs).toEqual([]);

@@ -37,7 +37,7 @@ export interface OverlongCall {
 
 /** Its limit, and what may be behind it. */
 const longer = (kb: number) => [
-  `the answer is longer than ${kb} KB`,
+  `answer is longer than ${kb} KB`,
   "does something else answer in its place",
 ];
 const ec2 = (action: string) => ({ service: "ec2", action }) as const;

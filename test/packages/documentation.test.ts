@@ -10,7 +10,11 @@ import { parseEnvironmentFile } from "../../src/config/environment-file.ts";
 import { EXIT, Failure, type Kind } from "../../src/model/failure.ts";
 import type { Change, End, Facts, HookEnd, IdleReason, Outcome } from "../../src/model/outcome.ts";
 import { statementsFor, documentOf, type PolicyInput } from "../../src/iam/policy.ts";
-import { RESULT_VERSION, resultRecord } from "../../src/report/report.ts";
+import {
+  RESULT_VERSION,
+  RESULT_VERSION_OF_SEVERAL,
+  resultRecord,
+} from "../../src/report/report.ts";
 import { readSettings, RESULT_KEYS } from "../../src/config/read.ts";
 import { SETTINGS } from "../../src/config/settings.ts";
 import { VARIABLES } from "../../src/config/variables.ts";
@@ -214,13 +218,21 @@ describe("the man page, on result.json", () => {
       { end: "settled", change: "taken", from: holder, hook, ...spent },
       { end: "idle", because: "so", why: "not-holder", ...spent },
       { end: "released", name: "eipalloc-1", isUnderWay: true, ...spent },
+      {
+        end: "settled",
+        change: "none",
+        each: [{ name: "eipalloc-1", outcome: { end: "settled", change: "none", ...spent } }],
+        ...spent,
+      },
       { end: "failed", failure, status: EXIT.NOPERM, isWaitedOut: true, ...spent },
     ];
     const written = outcomes.flatMap((outcome) =>
       Object.keys(resultRecord(outcome, new Date(0), by)),
     );
     expect([...fields.keys()].toSorted()).toEqual([...new Set(written)].toSorted());
-    expect(fields.get("version")).toMatch(new RegExp(`^ *${RESULT_VERSION}\\.`));
+    expect(fields.get("version")).toMatch(
+      new RegExp(`^ *${RESULT_VERSION}, or ${RESULT_VERSION_OF_SEVERAL} with several`),
+    );
   });
 
   test.each([
