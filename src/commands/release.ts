@@ -114,7 +114,10 @@ async function giveUp(
         failure ??= error;
       }
     }
-    if (failure !== undefined) throw failure;
+    if (failure !== undefined) {
+      if (released.length > 0) context.ports.log.warn(`released ${released.join(", ")}`);
+      throw failure;
+    }
     return released.length > 0
       ? { end: "released", name: released.join(", ") }
       : { end: "idle", because: "this instance holds none of the addresses", why: "not-holder" };

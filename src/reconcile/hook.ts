@@ -1,6 +1,6 @@
 /** How the lifecycle hook is completed when a heal has ended. Pure. */
 import { EXIT } from "../model/failure.ts";
-import type { End, Facts, HookResult } from "../model/outcome.ts";
+import type { End, Facts, HookResult, OfEntry } from "../model/outcome.ts";
 
 /** What to do about the hook. */
 export type Conclusion =
@@ -11,8 +11,26 @@ export type Conclusion =
 /**
  * What to do about the hook when a heal has ended this way. CONTINUE if the address is here or this instance rightly does
  * not have one, ABANDON if it will not get it.
+ *
+ * @param end with several addresses also what became of each, whose order does not matter
  */
-export function conclude(end: End, { lifecycleState = "" }: Facts): Conclusion {
+export function conclude(
+  { each = [], ...end }: End & { readonly each?: readonly OfEntry[] },
+  facts: Facts,
+): Conclusion {
+  if (each.length === 0) return concludeOne(end, facts);
+  // An instance that may have one of its addresses is not terminated for want of another.
+  const all = each.map(({ outcome }) => concludeOne(outcome, facts));
+  return (
+    all.find((one) => one.do === "leave") ??
+    all.find((one) => one.do === "complete" && one.result === "ABANDON") ?? {
+      do: "complete",
+      result: "CONTINUE",
+    }
+  );
+}
+
+function concludeOne(end: End, { lifecycleState = "" }: Facts): Conclusion {
   switch (end.end) {
     case "settled":
     case "would":

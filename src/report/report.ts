@@ -84,6 +84,8 @@ function reportHeal(outcome: Outcome): Report {
 
 /** The one line about several addresses: the cause first if one of them is not here. */
 function reportEach(outcome: Outcome, each: readonly OfEntry[]): Report {
+  const [only, ...others] = each;
+  if (only !== undefined && others.length === 0) return reportHeal(only.outcome);
   const spent = spentOf(outcome);
   const here = each.filter((one) => one.outcome.end === "settled");
   const count = `${here.length} of ${each.length} addresses are here`;

@@ -81,9 +81,7 @@ async function healEach(
     options.onEnd?.({ name, outcome });
     return { name, outcome };
   };
-  const each = await Promise.all(entries.map(healEntry));
-  const [only] = each;
-  return each.length === 1 && only !== undefined ? only.outcome : together(each);
+  return together(await Promise.all(entries.map(healEntry)));
 }
 
 function withoutReachable(settings: Settings): Settings {

@@ -78,7 +78,7 @@ export async function underHook(
  */
 export async function completeHook(
   { name, deadlineMs, dryRun }: Hook,
-  end: End,
+  end: End & Pick<Outcome, "each">,
   facts: Facts,
   ports: Ports,
   stop: AbortSignal,

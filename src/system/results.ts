@@ -22,7 +22,7 @@ import { join } from "node:path";
 import { jsonOf } from "../model/text.ts";
 import { type LastResult, type RecheckState, NO_RECHECKS } from "../reconcile/drift.ts";
 import { isReleased, type Result, type ResultWrite } from "../reconcile/precedence.ts";
-import type { LastWrite } from "../run/ports.ts";
+import type { LastWrite, SentWrite } from "../run/ports.ts";
 import { withLock } from "./lock.ts";
 
 /** Bytes; a longer file is not ours. */
@@ -218,7 +218,7 @@ export function writeRecheckState(folder: string, memory: RecheckState): void {
  * and a run by hand goes on without it.
  *
  * @param address one of several, by its name in the settings or the tag; each has a record of its own, and until there is
- *   one, what was recorded when there was only one address counts for it too
+ *   one, what was recorded when there was only one address counts for it too. Without it the latest of all records counts
  */
 export function lastWriteIn(folder: string | undefined, address?: string): LastWrite {
   if (folder === undefined) return { read: () => undefined, record: () => {} };
@@ -226,10 +226,13 @@ export function lastWriteIn(folder: string | undefined, address?: string): LastW
   const path = address === undefined ? shared : `${shared}-${address.replaceAll(".", "-")}`;
   return {
     read: () => {
-      const { at, hasWritten } = readJson(path) ?? readJson(shared) ?? {};
-      return typeof at === "number" && typeof hasWritten === "boolean"
-        ? { at, wroteThisBoot: hasWritten }
-        : undefined;
+      if (address !== undefined) return readWrite(path) ?? readWrite(shared);
+      // There may have been several addresses before, this one among them.
+      const writes = namesIn(folder)
+        .filter((name) => LAST_WRITE.test(name))
+        .flatMap((name) => readWrite(join(folder, name)) ?? []);
+      const [latest] = writes.toSorted((one, other) => other.at - one.at);
+      return latest && { ...latest, wroteThisBoot: writes.some((one) => one.wroteThisBoot) };
     },
     record: (write) =>
       attempt(() => {
@@ -238,6 +241,24 @@ export function lastWriteIn(folder: string | undefined, address?: string): LastW
         replaceOrRemove(path, `${JSON.stringify({ at, hasWritten })}\n`);
       }),
   };
+}
+
+/** The names of the files with the last writes. */
+const LAST_WRITE = /^last-write(?:-[0-9a-z-]+)?$/;
+
+function readWrite(path: string): SentWrite | undefined {
+  const { at, hasWritten } = readJson(path) ?? {};
+  return typeof at === "number" && typeof hasWritten === "boolean"
+    ? { at, wroteThisBoot: hasWritten }
+    : undefined;
+}
+
+function namesIn(folder: string): readonly string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
 }
 
 function textOf(record: Readonly<Record<string, unknown>>): string {

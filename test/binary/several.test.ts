@@ -234,6 +234,28 @@ describe.concurrent("several addresses", () => {
     expect(run.log.at(-1)).toContain(`are the same address, ${allocationId}`);
   });
 
+  test("a list of one: brought to its place, and not asked for again", async () => {
+    const { world, wanted, me } = scene(1, 2);
+    const [only] = wanted;
+    if (!only) throw new Error("one was asked for");
+    await inRegion(world, async (region, runtime) => {
+      const list = ["--allocation-id", `${only.allocationId}@1`];
+      const run = (...flags: string[]) =>
+        runAgent(region, me.instanceId, { flags: [...flags, ...list], runtime });
+      const healed = await run();
+      expect(healed.status, healed.log.join("\n")).toBe(0);
+      expect(healed.log.at(-1)).toMatch(/^associated /);
+      expect(region.holder(only.allocationId)?.privateIp).toBe("10.0.1.20");
+      expect(healed.env).toContain(`EIP_HEAL_PUBLIC_IP=${only.publicIp}\n`);
+      const before = region.calls.length;
+      for (let round = 0; round < 3; round++) {
+        const { status, log } = await run("recheck");
+        expect({ status, log }).toEqual({ status: 0, log: [] });
+      }
+      expect(region.calls.length, "nothing has changed: EC2 is not asked").toBe(before);
+    });
+  });
+
   test("recheck, status, doctor, policy and release know all of them", async () => {
     const { world, wanted, me } = scene(3, 2);
     const [, second] = wanted;

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { trials } from "../support/properties.ts";
 import { EXIT, type ExitStatus, Failure } from "../../src/model/failure.ts";
 import { conclude } from "../../src/reconcile/hook.ts";
+import { together } from "../../src/model/each.ts";
 import type { End, HookEnd, Outcome } from "../../src/model/outcome.ts";
 import { hookRecord, report, reportHook, resultRecord } from "../../src/report/report.ts";
 
@@ -16,6 +17,28 @@ const idle = (why: "not-in-service" | "not-configured" | "not-holder"): End => (
   end: "idle",
   because: "there is nothing to do",
   why,
+});
+
+describe("what follows from the ends of several addresses, in whatever order", () => {
+  const here: End = { end: "settled", change: "none" };
+  const stopped: End = { end: "stopped", because: "SIGTERM" };
+  const maybe = failed(EXIT.TEMPFAIL, true);
+  test.each<[string, readonly End[], string]>([
+    ["all are here", [here, here], "CONTINUE"],
+    ["one will not come", [here, failed(EXIT.NOPERM)], "ABANDON"],
+    ["one may be here, one will not come", [maybe, failed(EXIT.UNAVAILABLE)], "leave"],
+    ["one may be here, one ran out of time", [maybe, failed(EXIT.TEMPFAIL)], "leave"],
+    ["one was stopped, one has failed", [stopped, failed(EXIT.TEMPFAIL)], "leave"],
+  ])("%s", (_, ends, wanted) => {
+    for (const order of [ends, ends.toReversed()]) {
+      const each = order.map((end, index) => ({
+        name: `eipalloc-${index}`,
+        outcome: { ...end, facts: {}, tries: 1, ms: 1 },
+      }));
+      const conclusion = conclude(together(each), { lifecycleState: "InService" });
+      expect(conclusion.do === "leave" ? "leave" : conclusion.result).toBe(wanted);
+    }
+  });
 });
 
 describe("what follows from the end of a heal", () => {
