@@ -143,7 +143,7 @@ export const EC2: Row[] = [
     begin: ec2({ do: "lie" }, associating),
     told: ["associating eipalloc-", "EC2 has accepted it and does not show it"],
     status: 75,
-    deadline: "10s",
+    deadline: "20s",
   },
   {
     name: "200 that is a lie about a take",
@@ -151,7 +151,7 @@ export const EC2: Row[] = [
     begin: ec2({ do: "lie" }, associating),
     told: ["associating eipalloc-", "EC2 has accepted it and does not show it"],
     status: 75,
-    deadline: "10s",
+    deadline: "20s",
   },
   {
     name: "an answer that is lost by a reset although the association happened",
