@@ -450,7 +450,7 @@ describe("an upgrade from a version whose unit systemd restarts", () => {
 });
 
 /** How it is said that the tag is wrong. */
-const WRONG = /^FAILED \(78\): the tag allocation-id is "203/;
+const WRONG = /^FAILED \(78\): the tag allocation-id is "eipassoc-/;
 
 function tagWith(value: string): void {
   cloud.region.region.tag(mistaken.instanceId, { "allocation-id": value });
