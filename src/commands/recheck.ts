@@ -19,10 +19,9 @@ import {
   restsUntil,
   whySkipped,
 } from "../reconcile/drift.ts";
-import type { Settings } from "../config/settings.ts";
+import { namedBySetting, type Settings } from "../config/settings.ts";
 import { isMove, type Line, lineOfEntry } from "../report/report.ts";
 import { addressHint } from "../config/values.ts";
-import { namedBySetting } from "../config/settings.ts";
 import type { Instance } from "../model/instance.ts";
 import { InvalidList, nameEntry, type Placed, readList } from "../model/several.ts";
 import { lastOf } from "../reconcile/each.ts";
@@ -240,7 +239,10 @@ function isOutOfService(last: LastResult | undefined, { instanceId }: Facts): bo
   return last?.instanceId === instanceId && last?.idle === "not-in-service";
 }
 
-/** Counts the moves of a heal, and stops it at MAX_MOVES_PER_HOUR for each address: others may take the address away again and again. */
+/**
+ * Counts the moves of a heal, and stops it at MAX_MOVES_PER_HOUR for each address, counted together: others may take them
+ * away again and again.
+ */
 function limitMoves(memory: RecheckState, wallClock: () => number, addresses: number) {
   const recent = recentMoves(memory, wallClock());
   const limit = new AbortController();

@@ -19,7 +19,7 @@ export function conclude(
   facts: Facts,
 ): Conclusion {
   if (each.length === 0) return concludeOne(end, facts);
-  // An instance that may have one of its addresses is not terminated for want of another.
+  // ABANDON terminates the instance, so it is not sent while it is unsure what became of one address.
   const all = each.map(({ outcome }) => concludeOne(outcome, facts));
   return (
     all.find((one) => one.do === "leave") ??
