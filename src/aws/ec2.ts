@@ -90,12 +90,14 @@ const ALL: Question = { needsStates: true, known: {}, alongside: [] };
  *
  * @param denied actions that EC2 has denied in this attempt; shared by its connections
  * @param outage shared by the attempts of a run
+ * @param hints for public addresses that are not here, the one that is probably meant; shared by the attempts of a run
  */
 export function ec2Over(
   api: Ec2Api,
   self: Instance,
   denied: Set<string>,
   outage: Outage = { isOn: false },
+  hints = new Map<string, string | undefined>(),
 ) {
   /** DescribeAddresses; undefined if the role does not allow it. */
   async function describeAddresses(...[filter, values]: Filter): Promise<Address[] | undefined> {
@@ -326,12 +328,24 @@ export function ec2Over(
         "EC2 has assigned it to this instance by itself, and takes it back: name another",
       );
     }
-    const similar = (await describeAddresses("public-ip", similarIps(publicIp))) ?? [];
-    const known = similar.flatMap(({ PublicIp }) =>
-      PublicIp !== undefined && isIpv4(PublicIp) ? [PublicIp] : [],
-    );
-    const near = nearest(publicIp, known);
+    const near = await similarTo(publicIp);
     return fail(near && `did you mean ${near}? ${ELSEWHERE}`);
+  }
+
+  /** The address that is probably meant. It is asked for once per run, and without an answer there is no hint. */
+  async function similarTo(publicIp: string): Promise<string | undefined> {
+    if (hints.has(publicIp)) return hints.get(publicIp);
+    hints.set(publicIp, undefined);
+    try {
+      const similar = (await describeAddresses("public-ip", similarIps(publicIp))) ?? [];
+      const known = similar.flatMap(({ PublicIp }) =>
+        PublicIp !== undefined && isIpv4(PublicIp) ? [PublicIp] : [],
+      );
+      hints.set(publicIp, nearest(publicIp, known));
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+    }
+    return hints.get(publicIp);
   }
 
   return {

@@ -25,6 +25,7 @@ type Variables = ReturnType<typeof readAwsEnvironment>;
 interface Shared {
   readonly skew: { offsetMs: number };
   readonly outage: { isOn: boolean };
+  readonly hints: Map<string, string | undefined>;
   /** Whether a session tries the second endpoint of the service: see `connectionsIn`. */
   readonly takesTurn: { readonly ec2: () => boolean; readonly autoScaling: () => boolean };
   hasConnected: boolean;
@@ -43,6 +44,7 @@ export function awsIn(environment: Environment, version: string, readFile: ReadF
   const shared: Shared = {
     skew: { offsetMs: 0 },
     outage: { isOn: false },
+    hints: new Map(),
     takesTurn: { ec2: alternation(), autoScaling: alternation() },
     hasConnected: false,
   };
@@ -172,7 +174,7 @@ function connectionsIn(
         options(self, ec2Url, toDualStack ?? usesDualStack(self, isSecondEc2)),
       );
       return {
-        ...ec2Over(api, self, denied, shared.outage),
+        ...ec2Over(api, self, denied, shared.outage, shared.hints),
         mayDescribeAddresses: () => api.tryDescribeAddresses(),
         mayDescribeInstances: () => api.tryDescribeInstances(),
         mayDescribeInterfaces: () => api.tryDescribeInterfaces(),
