@@ -153,10 +153,16 @@ export async function firstTag(
   return undefined;
 }
 
-/** Those of these tags that the instance has, in this order. */
+/** Those of these tags that the instance has, in this order. One after the first that is found counts as absent if it cannot be read. */
 async function allTags(metadata: Metadata, keys: readonly string[]) {
-  const found = await Promise.all(keys.map((key) => firstTag(metadata, [key])));
-  return found.filter((tag) => tag !== undefined);
+  const found: Instance["tag"][] = [];
+  for (const read of await Promise.allSettled(keys.map((key) => firstTag(metadata, [key])))) {
+    if (read.status === "rejected" && (found.length === 0 || !(read.reason instanceof Failure))) {
+      throw read.reason;
+    }
+    if (read.status === "fulfilled" && read.value !== undefined) found.push(read.value);
+  }
+  return found;
 }
 
 /** A tag key as part of a path; as it is, if it is one that instance metadata can have (`aws:autoscaling:groupName`). */

@@ -146,6 +146,32 @@ describe("what is asked", () => {
     }
   });
 
+  test("of two tags the second only matters where the first is absent: it may then not be unreadable", async () => {
+    const tags = "meta-data/tags/instance/";
+    const readTags = async (leaves: Record<string, string>) =>
+      (
+        await reading({ ...ALL, ...leaves }, async (url) => {
+          const session = await sessionAt(url);
+          const read = session.instance(["first", "second"], { ignored: true });
+          return read.catch((error: unknown) => error);
+        })
+      ).came;
+    const page = "<html>busy</html>";
+    const both = await readTags({ [`${tags}first`]: "a", [`${tags}second`]: "b" });
+    expect(both).toMatchObject({ tag: { value: "a" }, ignoredTag: { value: "b" } });
+    const first = await readTags({ [`${tags}first`]: "a", [`${tags}second`]: page });
+    expect(first).toMatchObject({ tag: { key: "first", value: "a" } });
+    expect(first).not.toHaveProperty("ignoredTag");
+    for (const leaves of [
+      { [`${tags}first`]: page, [`${tags}second`]: "b" },
+      { [`${tags}second`]: page },
+    ]) {
+      expect(await readTags(leaves as Record<string, string>)).toMatchObject({
+        kind: "unreachable",
+      });
+    }
+  });
+
   test("what the SDK would find in variables and profile files changes nothing", async () => {
     Object.assign(process.env, {
       AWS_EC2_METADATA_V1_DISABLED: "true",
