@@ -43,8 +43,11 @@ async function healEach(
   settings: Settings,
   ports: HealPorts,
   options: HealOptions,
-  stop: AbortSignal,
+  stopRequest: AbortSignal,
 ): Promise<Outcome> {
+  /** Stops all of them after a bug in one. */
+  const broken = new AbortController();
+  const stop = AbortSignal.any([stopRequest, broken.signal]);
   /** Which entry is about which address, once EC2 has told. */
   const found = new Map<string, string>();
   const healEntry = async (entry: Placed): Promise<OfEntry> => {
@@ -81,7 +84,17 @@ async function healEach(
     options.onEnd?.({ name, outcome });
     return { name, outcome };
   };
-  return together(await Promise.all(entries.map(healEntry)));
+  const runs = entries.map(async (entry) => {
+    try {
+      return await healEntry(entry);
+    } catch (bug) {
+      broken.abort(new Error("a bug in the run of another address: stopped"));
+      throw bug;
+    }
+  });
+  // None goes on writing after this one has returned.
+  await Promise.allSettled(runs);
+  return together(await Promise.all(runs));
 }
 
 function withoutReachable(settings: Settings): Settings {

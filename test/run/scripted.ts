@@ -1,6 +1,7 @@
 /** An instance on virtual time, whose metadata, EC2 and Auto Scaling answer by a script. */
 import {
   type AddressState,
+  type DesiredAddress,
   type ElasticIp,
   nameDesired,
   type Observation,
@@ -51,9 +52,9 @@ export interface Script {
   /** Nothing is about to happen if it is not given. */
   readonly spotAction?: () => string | Failure | undefined;
   readonly tags?: () => Readonly<Record<string, string>> | Failure;
-  readonly observe?: () => Observation | Failure;
+  readonly observe?: (desired: DesiredAddress) => Observation | Failure;
   readonly elasticIpAt?: () => ElasticIp | Failure | undefined;
-  readonly associate?: () => Failure | void;
+  readonly associate?: (allocationId: string) => Failure | void;
   readonly release?: () => Failure | void;
   readonly member?: () => { group: string; lifecycleState?: string } | Failure | undefined;
   readonly complete?: () => boolean | Failure;
@@ -77,6 +78,7 @@ export interface Scripted {
 }
 
 export function scripted(script: Script = {}): Scripted {
+  const { observe, associate } = script;
   const time = new VirtualTime(LAUNCHED);
   const calls: string[] = [];
   const log: string[] = [];
@@ -128,11 +130,15 @@ export function scripted(script: Script = {}): Scripted {
               answer(
                 `observe ${"key" in desired ? `${desired.key}=${desired.value}` : nameDesired(desired)}`,
                 signal,
-                script.observe,
+                observe && (() => observe(desired)),
               ),
             elasticIpAt: () => answer("elasticIpAt", signal, script.elasticIpAt),
-            associate: (_, __, reassociate) =>
-              answer(`associate ${reassociate}`, signal, script.associate),
+            associate: (allocationId, _, reassociate) =>
+              answer(
+                `associate ${reassociate}`,
+                signal,
+                associate && (() => associate(allocationId)),
+              ),
             release: (associationId) => answer(`release ${associationId}`, signal, script.release),
             close: () => void calls.push(`${time.now() - LAUNCHED} close`),
           });
