@@ -1,4 +1,6 @@
-/** What the last result says of one of several addresses. Pure. */
+/** One of several addresses: what the last result says of it, and whether what this run has seen of it still counts. Pure. */
+import type { OfEntry } from "../model/outcome.ts";
+import { SUSPECT_MS } from "./bounds.ts";
 import type { LastResult } from "./drift.ts";
 
 /** What the last result says of this address, as a result of its own; undefined if it says nothing of it. */
@@ -13,4 +15,14 @@ export function lastOf(last: LastResult | undefined, name: string): LastResult |
     ...(toldAt !== undefined && { toldAt }),
     ...found,
   };
+}
+
+/**
+ * If all addresses are here: those that EC2 showed here so long before the last one that somebody may have moved them away
+ * since, so that "all are here" would rest on an old look.
+ */
+export function outdated(each: readonly OfEntry[]): readonly OfEntry[] {
+  if (each.some(({ outcome }) => outcome.end !== "settled")) return [];
+  const latest = Math.max(...each.map(({ outcome: { asOf = 0 } }) => asOf));
+  return each.filter(({ outcome: { asOf = 0 } }) => latest - asOf > SUSPECT_MS);
 }

@@ -5,10 +5,17 @@ import { Failure } from "../model/failure.ts";
 import type { OfEntry, Outcome } from "../model/outcome.ts";
 import { nameEntry, type Placed, type Several } from "../model/several.ts";
 import { together } from "../model/each.ts";
-import { lastOf } from "../reconcile/each.ts";
+import { HOLD_MS } from "../reconcile/bounds.ts";
+import { lastOf, outdated } from "../reconcile/each.ts";
 import { settingsFor } from "./desired.ts";
 import { type HealOptions as OneOptions, healOne } from "./heal-one.ts";
 import type { HealPorts } from "./ports.ts";
+
+/**
+ * Most times that addresses which were here early are looked at again once the last one is here, too. What is found then
+ * may take a while to heal, which makes the look at others old.
+ */
+const CONFIRMATIONS = 3;
 
 export interface HealOptions extends OneOptions {
   /** Of several addresses: which of them to associate even if EC2 shows them here, by name. */
@@ -33,37 +40,42 @@ export async function heal(
   const startedAt = ports.clock.now();
   const done = await healOne(settings, ports, options, stop);
   if (!("kind" in done)) return done;
-  // What it took to read the tag counts.
-  const deadlineMs = Math.max(1_000, settings.deadlineMs - (ports.clock.now() - startedAt));
-  return healEach(done, { ...settings, deadlineMs }, ports, options, stop);
+  return healEach(done, settings, ports, options, startedAt, stop);
 }
 
+/** @param startedAt when the run began; what it took to read the tag counts */
 async function healEach(
   { entries }: Several,
   settings: Settings,
   ports: HealPorts,
   options: HealOptions,
+  startedAt: number,
   stopRequest: AbortSignal,
 ): Promise<Outcome> {
+  const spent = () => ports.clock.now() - startedAt;
   /** Stops all of them after a bug in one. */
   const broken = new AbortController();
   const stop = AbortSignal.any([stopRequest, broken.signal]);
   /** Which entry is about which address, once EC2 has told. */
   const found = new Map<string, string>();
-  const healEntry = async (entry: Placed): Promise<OfEntry> => {
+  const healEntry = async (entry: Placed, more: Partial<OneOptions> & { leastMs: number }) => {
+    const { leastMs, ...override } = more;
     const name = nameEntry(entry);
     const others = entries.filter((one) => one !== entry);
+    const own = settingsFor(settings, entry);
     const outcome = await healOne(
-      // Requests leave this instance by one address only: the first in the list is the one that they can show.
-      entry === entries[0]
-        ? settingsFor(settings, entry)
-        : withoutReachable(settingsFor(settings, entry)),
+      {
+        // Requests leave this instance by one address only: the first in the list is the one that they can show.
+        ...(entry === entries[0] ? own : withoutReachable(own)),
+        deadlineMs: Math.max(leastMs, settings.deadlineMs - spent()),
+      },
       { ...ports, log: naming(name, entry, ports.log), lastWrite: lastWriteOf(entry, ports) },
       {
         ...options,
         force: options.forceOf?.includes(name) ?? options.force ?? false,
         lastOnBoot: lastOf(options.lastOnBoot, name),
         lastOfUnit: lastOf(options.lastOfUnit, name),
+        ...override,
         others: {
           places: others.map((other) => {
             const { interface: at, privateIp } = settingsFor(settings, other);
@@ -81,20 +93,44 @@ async function healEach(
     );
     // Its settings name one address.
     if ("kind" in outcome) throw new Error(`several addresses for ${name}`);
-    options.onEnd?.({ name, outcome });
-    return { name, outcome };
+    return outcome;
   };
-  const runs = entries.map(async (entry) => {
-    try {
-      return await healEntry(entry);
-    } catch (bug) {
-      broken.abort(new Error("a bug in the run of another address: stopped"));
-      throw bug;
-    }
+  /** Does this for each at the same time. None goes on after it has returned, not even after a bug in one of them. */
+  const forEach = async (work: (entry: Placed, index: number) => Promise<OfEntry>) => {
+    const runs = entries.map(async (entry, index) => {
+      try {
+        return await work(entry, index);
+      } catch (bug) {
+        broken.abort(new Error("a bug in the run of another address: stopped"));
+        throw bug;
+      }
+    });
+    await Promise.allSettled(runs);
+    return Promise.all(runs);
+  };
+  let each = await forEach(async (entry) => {
+    const ended = { name: nameEntry(entry), outcome: await healEntry(entry, { leastMs: 1_000 }) };
+    options.onEnd?.(ended);
+    return ended;
   });
-  // None goes on writing after this one has returned.
-  await Promise.allSettled(runs);
-  return together(await Promise.all(runs));
+  // Somebody may have moved an address away while this run waited for another one.
+  for (let round = 0; round < CONFIRMATIONS; round++) {
+    const before = each;
+    const old = outdated(before);
+    if (old.length === 0) break;
+    const again = { leastMs: HOLD_MS, force: false, mustShow: false };
+    each = await forEach(async (entry, index) => {
+      const ended = before[index] as OfEntry;
+      if (!old.includes(ended)) return ended;
+      const outcome = await healEntry(entry, again);
+      const { asOf } = outcome;
+      const isStillHere = outcome.end === "settled" && outcome.change === "none";
+      if (isStillHere) return { ...ended, outcome: { ...ended.outcome, asOf } };
+      options.onEnd?.({ ...ended, outcome });
+      return { ...ended, outcome };
+    });
+  }
+  return { ...together(each), ms: spent() };
 }
 
 function withoutReachable(settings: Settings): Settings {

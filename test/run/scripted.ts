@@ -83,6 +83,7 @@ export function scripted(script: Script = {}): Scripted {
   const calls: string[] = [];
   const log: string[] = [];
   const writes: (SentWrite | undefined)[] = [];
+  const writesOf = new Map<string, SentWrite | undefined>();
   async function answer<T>(
     request: string,
     signal: AbortSignal,
@@ -99,7 +100,10 @@ export function scripted(script: Script = {}): Scripted {
   }
   const ports: HealPorts = {
     lastWrite: { read: () => writes.at(-1), record: (write) => void writes.push(write) },
-    lastWriteOf: () => ports.lastWrite,
+    lastWriteOf: (name) => ({
+      read: () => writesOf.get(name) ?? writes.at(-1),
+      record: (write) => void writesOf.set(name, write),
+    }),
     clock: {
       now: () => time.now() - LAUNCHED,
       date: () => new Date(time.now()),

@@ -1,9 +1,14 @@
 /** Several addresses: what their runs have to do with each other. */
 import { describe, expect, test } from "vitest";
-import { type AddressState, type DesiredAddress, isNameOf } from "../../src/model/address.ts";
-import type { Instance } from "../../src/model/instance.ts";
+import {
+  type AddressState,
+  type DesiredAddress,
+  type Holder,
+  isNameOf,
+} from "../../src/model/address.ts";
+import { EXIT, Failure } from "../../src/model/failure.ts";
 import { heal, type HealOptions } from "../../src/run/heal.ts";
-import { address, mine, NOBODY } from "../reconcile/fixtures.ts";
+import { address, ME, mine, NOBODY, other } from "../reconcile/fixtures.ts";
 import { settingsOf } from "../support/settings.ts";
 import { inTime, observed, type Script, scripted, SELF } from "./scripted.ts";
 
@@ -11,23 +16,12 @@ const [A, B] = ["eipalloc-0000000000000000a", "eipalloc-0000000000000000b"] as c
 const IPS: Readonly<Record<string, string>> = { [A]: "203.0.113.10", [B]: "203.0.113.11" };
 const LIST = `${A} ${B}@1`;
 
-const interfaceAt = (deviceIndex: number) => ({
-  interfaceId: `eni-0000000000000000${deviceIndex}`,
-  mac: `0a:00:00:00:00:0${deviceIndex}`,
-  deviceIndex,
-  cardIndex: 0,
-  privateIps: [`10.0.${deviceIndex}.5`],
-  publicIps: {},
-  hasIpv6: false,
-});
-/** With two interfaces; instance metadata shows no public address. */
-const TWO: Instance = { ...SELF, interfaces: [interfaceAt(0), interfaceAt(1)] };
 const PLACES = [
   mine("eni-00000000000000000", "10.0.0.5"),
   mine("eni-00000000000000001", "10.0.1.5"),
 ];
 
-/** An EC2 in which nobody holds the addresses, until they are associated. */
+/** An EC2, and instance metadata that agrees with it, in which nobody holds the addresses, until they are associated. */
 function anEc2() {
   const addresses = new Map<string, AddressState>(
     [A, B].map((allocationId) => [
@@ -37,27 +31,42 @@ function anEc2() {
   );
   const writes: string[] = [];
   const script: Script = {
-    instance: () => TWO,
+    instance: () => ({ ...SELF, interfaces: [A, B].map(interfaceOf) }),
     observe: (desired) => observed(look(desired)),
     associate: (allocationId) => {
       writes.push(allocationId);
-      const holder = PLACES[allocationId === A ? 0 : 1] ?? NOBODY;
-      addresses.set(allocationId, { ...look({ kind: "address", allocationId }), holder });
+      move(allocationId, PLACES[allocationId === A ? 0 : 1] ?? NOBODY);
     },
   };
+  function interfaceOf(allocationId: string, deviceIndex: number) {
+    const { publicIp = "", holder } = look({ kind: "address", allocationId });
+    const [privateIp, isHere] = [`10.0.${deviceIndex}.5`, holder === PLACES[deviceIndex]];
+    return {
+      interfaceId: `eni-0000000000000000${deviceIndex}`,
+      mac: `0a:00:00:00:00:0${deviceIndex}`,
+      deviceIndex,
+      cardIndex: 0,
+      privateIps: [privateIp],
+      publicIps: isHere ? { [privateIp]: publicIp } : {},
+      hasIpv6: false,
+    };
+  }
   function look(desired: DesiredAddress): AddressState {
     const found = [...addresses.values()].find((one) => isNameOf(desired, one));
     if (found === undefined) throw new Error("there is no such address");
     return found;
   }
-  return { addresses, writes, script };
+  function move(allocationId: string, holder: Holder): void {
+    addresses.set(allocationId, { ...look({ kind: "address", allocationId }), holder });
+  }
+  return { look, move, writes, script };
 }
 
 function begin(script: Script, options: HealOptions = {}, list = LIST) {
   const world = scripted(script);
   const settings = settingsOf({ EIP_HEAL_ALLOCATION_ID: list });
   const work = heal(settings, world.ports, options, new AbortController().signal);
-  return { ...world, work };
+  return { ...world, work: inTime(world.time, work) };
 }
 
 describe("a bug in the run of one address", () => {
@@ -65,7 +74,7 @@ describe("a bug in the run of one address", () => {
     const { script, writes } = anEc2();
     const bug = new TypeError("a bug");
     let looks = 0;
-    const { time, asked, work } = begin({
+    const { asked, work } = begin({
       ...script,
       // The first address is still being looked at when the bug in the run of the second one shows.
       takes: (request) => (request === "observe" && looks++ === 0 ? 100 : 0),
@@ -75,8 +84,72 @@ describe("a bug in the run of one address", () => {
       },
     });
     const open = work.catch(() => asked().filter((call) => call === "connect" || call === "close"));
-    await expect(inTime(time, work)).rejects.toBe(bug);
+    await expect(work).rejects.toBe(bug);
     expect(writes).toEqual([]);
     expect(await open).toEqual(["connect", "connect", "close", "close"]);
+  });
+});
+
+describe("an address that comes a minute after the other one", () => {
+  const LATE = 60_000;
+  /** EC2 does not answer for the second address until it is late. */
+  function late(ec2: ReturnType<typeof anEc2>, now: () => number): Script {
+    const silence = new Failure("unreachable", { why: "no answer" });
+    return {
+      ...ec2.script,
+      observe: (desired) =>
+        isNameOf(desired, { allocationId: B }) && now() < LATE
+          ? silence
+          : observed(ec2.look(desired)),
+    };
+  }
+  function run(ec2: ReturnType<typeof anEc2>) {
+    let clock = () => 0;
+    const world = begin(
+      late(ec2, () => clock()),
+      { onEnd: (one) => void said.push(one.name) },
+    );
+    const said: string[] = [];
+    clock = world.ports.clock.now;
+    return { ...world, said };
+  }
+
+  test("is the last of both to be looked at but for one look at the first, which is still here", async () => {
+    const ec2 = anEc2();
+    const { work, asked, said } = run(ec2);
+    const outcome = await work;
+    expect(outcome).toMatchObject({ end: "settled", change: "associated" });
+    expect(outcome.each).toMatchObject([
+      { outcome: { change: "associated", ms: 6_000, asOf: outcome.ms } },
+      { outcome: { change: "associated" } },
+    ]);
+    expect(asked().filter((call) => call === `observe ${A}`)).toHaveLength(4);
+    expect(ec2.writes).toEqual([A, B]);
+    expect(said).toEqual([A, `${B}@1`]);
+  });
+
+  test("does not hide that the first was moved away meanwhile: it is brought back, and both are here", async () => {
+    const ec2 = anEc2();
+    const { work, time, said } = run(ec2);
+    void time.sleep(LATE / 2).then(() => ec2.move(A, other("running", -60)));
+    const outcome = await work;
+    expect(outcome).toMatchObject({
+      end: "settled",
+      each: [{ outcome: { change: "taken" } }, { outcome: { change: "associated" } }],
+    });
+    expect(ec2.look({ kind: "address", allocationId: A }).holder).toMatchObject({ instanceId: ME });
+    expect(said).toEqual([A, `${B}@1`, A]);
+  });
+
+  test("does not hide that a newer instance has taken the first meanwhile: the run does not succeed", async () => {
+    const ec2 = anEc2();
+    const { work, time } = run(ec2);
+    void time.sleep(LATE / 2).then(() => ec2.move(A, other("running", 60)));
+    expect(await work).toMatchObject({
+      end: "failed",
+      status: EXIT.UNAVAILABLE,
+      each: [{ outcome: { end: "failed" } }, { outcome: { end: "settled" } }],
+    });
+    expect(ec2.writes).toEqual([A, B]);
   });
 });
