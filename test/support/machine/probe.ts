@@ -60,6 +60,12 @@ export async function tryIn(machine: Guest, dropIn: string = ""): Promise<Tries>
   return read(await machine.must(["journalctl", "--no-pager", ...filter]));
 }
 
+/** Starts it in a unit with these directives and no others. */
+export async function tryBare(machine: Guest, directives: readonly string[]): Promise<Tries> {
+  const unit = directives.map((line) => `--property=${line}`);
+  return read(await machine.must(["systemd-run", "--quiet", "--wait", "--pipe", ...unit, PROBE]));
+}
+
 /** Starts it outside of any sandbox, where it can do all that it tries. */
 export async function tryOutside(machine: Guest): Promise<Tries> {
   const said = await machine.sh(`
