@@ -8,6 +8,7 @@ import { Failure } from "../model/failure.ts";
 import { isIpv4 } from "../model/ids.ts";
 import { errorCode, networkTrouble } from "../model/network-error.ts";
 import { shortened } from "../model/text.ts";
+import { nameUrl } from "../model/url.ts";
 import { readAtMost } from "./bodies.ts";
 import { ProxyRefusal } from "./proxy.ts";
 import { type Connecting, resettableAgents } from "./sockets.ts";
@@ -60,11 +61,6 @@ export async function publicIpBy(
 
 const EXAMPLE = "https://checkip.amazonaws.com";
 
-/** The URL for messages, without what may be secret: user, password and query. */
-function nameUrl({ protocol, host, pathname }: URL): string {
-  return `${protocol}//${host}${pathname}`;
-}
-
 /** The body of the answer; undefined if it is too long. */
 async function bodyOf(
   url: URL,
@@ -74,7 +70,9 @@ async function bodyOf(
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
   const stop = () => reject(signal.reason as Error);
   signal.addEventListener("abort", stop, { once: true });
-  const options = { signal, family: 4, headers: { accept: "text/plain, application/json" } };
+  // What a cache has kept shows where an earlier request came from.
+  const headers = { accept: "text/plain, application/json", "cache-control": "no-cache" };
+  const options = { signal, family: 4, headers };
   const request =
     url.protocol === "https:"
       ? requestHttps(url, { ...options, agent: httpsAgent })

@@ -63,6 +63,7 @@ describe("a request", () => {
     await ask(url);
     const [first, second] = requests;
     expect(first?.url).toBe("/ip?a=geheim");
+    expect(first?.headers["cache-control"]).toBe("no-cache");
     expect(first?.headers.authorization).toBe(
       `Basic ${Buffer.from("user:geheim").toString("base64")}`,
     );
