@@ -10,6 +10,7 @@ import type { Instance } from "../model/instance.ts";
 import type { End, Facts, Outcome } from "../model/outcome.ts";
 import { type Several } from "../model/several.ts";
 import { isAlsoPlaceOf, nameTarget, resolveTarget, type Target } from "../model/target.ts";
+import { FRESH_MS } from "../reconcile/bounds.ts";
 import type { LastResult } from "../reconcile/drift.ts";
 import { whyInterrupted } from "../reconcile/ownership.ts";
 import { wasWaitedOut } from "../reconcile/repeated.ts";
@@ -18,7 +19,7 @@ import { type Memory, NOTHING_DONE } from "../reconcile/state.ts";
 import { desiredAddress, severalKnown, tagsToRead } from "./desired.ts";
 import { reconcile, reconcilerTime } from "./loop.ts";
 import { type HealPorts, type Moves, NOT_SHARED, type SharedResult } from "./ports.ts";
-import { untilReachable } from "./reachable.ts";
+import { EVERY_MS, unknownIp, whenReachable } from "./reachable.ts";
 import { serviceState } from "./in-service.ts";
 import { openSession } from "./session.ts";
 import { deadlineSignal, endBy, type Ended, retry, withStep } from "./retrying.ts";
@@ -124,6 +125,9 @@ export async function healOne(
     hasWarned = true;
   };
 
+  /** False once the address has been settled, and so renewed if that was asked for. */
+  let mayForce = force;
+
   /** False once Auto Scaling has refused to tell the lifecycle state. */
   let mayAsk = true;
 
@@ -167,9 +171,9 @@ export async function healOne(
       if (desired.kind === "several") return desired;
       const { takeover, poolTakeover, displace: mayDisplace } = settings;
       const { zone } = self;
-      const rules = { takeover, poolTakeover, mayDisplace, isServiceUnknown, dryRun, force };
+      const rules = { takeover, poolTakeover, mayDisplace, isServiceUnknown, dryRun };
       const isOwn = others?.isAmong;
-      const goal = { target, zone, desired, ...rules, ...(isOwn && { isOwn }) };
+      const goal = { target, zone, desired, ...rules, force: mayForce, ...(isOwn && { isOwn }) };
       const remember = (latest: Memory) => {
         memory = latest;
         if (latest.decidedOn !== undefined) others?.claim(latest.decidedOn.allocationId);
@@ -191,36 +195,57 @@ export async function healOne(
     }
   }
 
-  /** A success counts only once requests show the address, if a setting asks for that. */
-  async function shown(end: End): Promise<End> {
-    const { waitReachable: url } = settings;
-    if (url === undefined || end.end !== "settled") return end;
-    if (!mustShow && end.change === "none") return end;
-    try {
-      const { publicIp } = memory.decidedOn ?? {};
-      await untilReachable(context, ports, url, publicIp, stopIfReleased);
-      return end;
-    } catch (error) {
-      if (error instanceof Failure) {
-        return { end: "failed", failure: error, status: statusOf(error), isPlaced: true };
-      }
-      if (!stop.aborted) throw error;
-      return { end: "stopped", because: `${(stop.reason as Error).message} while ${context.step}` };
-    }
-  }
-
-  try {
+  let tries = 1;
+  /** Makes attempts until the address is settled, or cannot be. */
+  async function settle(): Promise<End | Several> {
     const ended = await retry(
       context,
       attempt,
       () => memory.written,
       (failure) => wasWaitedOut(failure, lastOnBoot, facts.instanceId),
     );
-    if ("done" in ended && "kind" in ended.done) return ended.done;
+    tries += ended.tries - 1;
+    return "done" in ended ? ended.done : endOf(ended, memory);
+  }
+
+  /**
+   * The same, and a success counts only once requests show the address, if a setting asks for that. While it is waited for
+   * the address may go elsewhere, so EC2 is looked at again after a while, and all is decided as ever.
+   *
+   * @throws the reason of `stop`
+   */
+  async function settleAndShow(): Promise<End | Several> {
+    const { waitReachable: url } = settings;
+    const untilShown = url && whenReachable(context, ports, url, stopIfReleased);
+    let end = await settle();
+    for (;;) {
+      if (untilShown === undefined || "kind" in end || end.end !== "settled") return end;
+      if (!mustShow && end.change === "none") return end;
+      mayForce = false;
+      memory = { ...memory, mayBeHere: true };
+      const { lastWriteAt } = memory;
+      const { publicIp } = memory.decidedOn ?? {};
+      const since = reconcilerTime(clock);
+      const failure = publicIp === undefined ? unknownIp() : await untilShown(publicIp);
+      if (failure === undefined && reconcilerTime(clock) - since <= FRESH_MS) return end;
+      if (failure !== undefined && (publicIp === undefined || deadline - clock.now() <= EVERY_MS)) {
+        return endOf({ failure, status: statusOf(failure) }, memory);
+      }
+      end = await settle();
+      if (failure === undefined && memory.lastWriteAt === lastWriteAt) return end;
+    }
+  }
+
+  try {
+    const end = await settleAndShow().catch((error: unknown): End => {
+      if (error !== stop.reason) throw error;
+      return { end: "stopped", because: `${(stop.reason as Error).message} while ${context.step}` };
+    });
+    if ("kind" in end) return end;
     return {
-      ...(await shown(endOf(ended as Ended<End>, memory))),
+      ...end,
       facts: { ...facts, ...memory.decidedOn },
-      tries: ended.tries,
+      tries,
       ms: clock.now() - startedAt,
       asOf,
     };
@@ -242,8 +267,7 @@ function refuseSharedPlace(target: Target, self: Instance, others: Others | unde
   });
 }
 
-function endOf(ended: Ended<End>, { mayBeHere }: Memory): End {
-  if ("done" in ended) return ended.done;
+function endOf(ended: Exclude<Ended<End>, { done: End }>, { mayBeHere }: Memory): End {
   if ("stopped" in ended) return { end: "stopped", because: ended.stopped };
   const { failure, status, isWaitedOut } = ended;
   const end = endBy(failure, status);

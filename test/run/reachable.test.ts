@@ -4,7 +4,7 @@ import { EXIT, Failure } from "../../src/model/failure.ts";
 import { conclude } from "../../src/reconcile/hook.ts";
 import { heal, type HealOptions } from "../../src/run/heal.ts";
 import { notShown } from "../../src/run/reachable.ts";
-import { address, ALLOCATION, HERE, NOBODY, PUBLIC_IP } from "../reconcile/fixtures.ts";
+import { address, ALLOCATION, HERE, NOBODY, other, PUBLIC_IP } from "../reconcile/fixtures.ts";
 import { settingsOf } from "../support/settings.ts";
 import { inTime, inTurn, observed, type Script, scripted, SIGTERM } from "./scripted.ts";
 
@@ -71,10 +71,39 @@ describe("a run that waits for requests", () => {
     expect(outcome.ms).toBeLessThanOrEqual(30_000);
     expect(gets.at(-1)).toBeGreaterThan(28_000);
     expect(conclude(outcome, outcome.facts)).toMatchObject({ do: "leave" });
-    // Said once, and not before it takes longer than usual.
+    // Said at once, with what the URL shows instead, and once.
     const warnings = log.filter((line) => line.startsWith("warn the address is associated"));
-    expect(warnings).toHaveLength(1);
+    expect(warnings).toEqual([
+      `warn the address is associated, but requests from here still show 198.51.100.9 (waiting until requests show ${PUBLIC_IP}: GET https://checkip.example.com/ip); asked again until the deadline`,
+    ]);
     expect([...log, outcome.failure.message].join("\n")).not.toContain("geheim");
+  });
+
+  test("says so again only if it changes", async () => {
+    const silent = new Failure("unreachable", { why: "no answer" });
+    const { log } = await play({
+      ...free(),
+      publicIpBy: inTurn<typeof SHOWN | Failure>(silent, silent, OTHER, OTHER, silent, SHOWN),
+    });
+    const said = log.filter((line) => line.includes("asked again until the deadline"));
+    expect(said.map((line) => /no answer|198\.51\.100\.9/.exec(line)?.[0])).toEqual([
+      "no answer",
+      "198.51.100.9",
+      "no answer",
+    ]);
+    expect(said.every((line) => line.startsWith("warn "))).toBe(true);
+  });
+
+  test("names the URL, what it shows and the cure when it fails", async () => {
+    const { outcome } = await play({ ...free(), publicIpBy: () => OTHER });
+    if (outcome.end !== "failed") throw new Error("it has not failed");
+    for (const word of [
+      "GET https://checkip.example.com/ip",
+      "198.51.100.9",
+      "or remove EIP_HEAL_WAIT_REACHABLE",
+    ]) {
+      expect(outcome.failure.message).toContain(word);
+    }
   });
 
   test("says why the URL does not answer", async () => {
@@ -87,6 +116,56 @@ describe("a run that waits for requests", () => {
     if (outcome.end !== "failed") throw new Error("it has not failed");
     expect(outcome.failure.message).toContain(`the address is associated, but ${why}`);
     expect(outcome.failure.message).toContain(request);
+  });
+
+  describe("meanwhile the address may go elsewhere, so", () => {
+    const NEWER = observed(address(other("running", 60)));
+    const looksAfter = (calls: readonly string[], ms: number) =>
+      calls.filter((call) => call.includes(" observe ") && parseInt(call, 10) > ms).length;
+
+    test("a success after a wait rests on one more look, and one without a wait on none", async () => {
+      const waited = await play({ ...free(), publicIpBy: inTurn(OTHER, OTHER, SHOWN) });
+      expect(waited.outcome).toMatchObject({ end: "settled", change: "associated", tries: 1 });
+      expect(looksAfter(waited.calls, 6_000)).toBe(1);
+      expect(waited.gets).toEqual([6_000, 7_500, 9_000]);
+      expect(waited.outcome.asOf).toBe(9_000);
+      const { calls } = await play({ ...free(), publicIpBy: () => SHOWN });
+      expect(looksAfter(calls, 6_000)).toBe(0);
+    });
+
+    test("one that has gone to a newer instance is left to it, whatever requests show", async () => {
+      for (const shown of [OTHER, SHOWN]) {
+        const { outcome } = await play({
+          observe: inTurn(IS_HERE, NEWER),
+          publicIpBy: inTurn(OTHER, shown),
+        });
+        expect(outcome).toMatchObject({ end: "failed", status: EXIT.UNAVAILABLE, isPlaced: false });
+        expect(outcome.ms).toBeLessThan(20_000);
+      }
+    });
+
+    test("one that was moved away is brought back, and requests have to show it again", async () => {
+      const { outcome, gets } = await play({
+        observe: inTurn(IS_HERE, observed(address(NOBODY)), IS_HERE),
+        associate: () => {},
+        publicIpBy: inTurn(OTHER, SHOWN, OTHER, SHOWN),
+      });
+      expect(outcome).toMatchObject({ end: "settled", change: "associated" });
+      expect(gets).toEqual([0, 1_500, 7_500, 9_000]);
+    });
+
+    test("it is not associated anew each time, where that was asked for once", async () => {
+      const { outcome, asked } = await play(
+        {
+          observe: () => IS_HERE,
+          associate: () => new Failure("unreachable", { why: "no answer" }),
+          publicIpBy: () => OTHER,
+        },
+        { force: true },
+      );
+      expect(outcome).toMatchObject({ end: "failed", status: EXIT.TEMPFAIL, isPlaced: true });
+      expect(asked().filter((call) => call.startsWith("associate"))).toHaveLength(1);
+    });
   });
 
   test("asks once where the hold has used up the time", async () => {
