@@ -11,9 +11,11 @@ import { statusOf } from "../reconcile/retry.ts";
 import {
   assess,
   type Assessment,
+  type CheckedState,
   type LastResult,
   type RecheckState,
   MAX_MOVES_PER_HOUR,
+  NO_RECHECKS,
   recentMoves,
   RECHECK_UNIT,
   restsUntil,
@@ -24,7 +26,7 @@ import { isMove, type Line, lineOfEntry } from "../report/report.ts";
 import { addressHint } from "../config/values.ts";
 import type { Instance } from "../model/instance.ts";
 import { InvalidList, nameEntry, type Placed, readList } from "../model/several.ts";
-import { lastOf } from "../reconcile/each.ts";
+import { isResting, lastFound } from "../reconcile/each.ts";
 import { settingsFor } from "../run/desired.ts";
 import { heal, type HealOptions } from "../run/heal.ts";
 import type { HealPorts, Moves, SharedResult } from "../run/ports.ts";
@@ -53,8 +55,13 @@ interface Drift {
   readonly drift: Pick<Facts, "instanceId" | "region">;
   /** Associate even if EC2 shows the address here. */
   readonly force: boolean;
-  /** Of several addresses: those about which something differs, by name. */
-  readonly of?: readonly string[];
+  readonly several?: SeveralDrifted;
+}
+
+/** Of several addresses: those about which something differs, and those to associate even if EC2 shows them here; by name. */
+interface SeveralDrifted {
+  readonly of: readonly string[];
+  readonly forceOf: readonly string[];
 }
 
 /** Compares each of several addresses, or the only one, with what the last run verified of it. */
@@ -64,20 +71,36 @@ function assessAll(
   self: Instance,
   memory: RecheckState,
   now: number,
-): Assessment & { readonly of?: readonly string[] } {
+): Assessment & { readonly several?: SeveralDrifted } {
   const targetOf = (one: Settings) => resolveTarget(self, one.interface, one.privateIp);
   const entries = entriesOf(settings, last);
   if (entries === undefined) return assess(last, self, targetOf(settings), memory, now);
   const found = entries.map((entry) => {
     const name = nameEntry(entry);
-    // As long as not all of them are here, the whole run has failed.
-    const before = last?.outcome === "settled" ? lastOf(last, name) : last;
     const target = targetOf(settingsFor(settings, entry));
-    return { name, finding: assess(before, self, target, memory, now, entries.length) };
+    const finding = assess(lastFound(last, name), self, target, stateOf(memory, name), now);
+    return { name, finding };
   });
-  const [first, ...more] = found.filter(({ finding }) => finding.find !== "well");
+  const changed = found.filter(({ finding }) => finding.find !== "well");
+  const drifted = changed.filter(({ finding }) => finding.find === "drift");
+  const [first = changed[0]] = drifted;
   if (first === undefined) return { find: "well", because: "nothing has changed" };
-  return { ...first.finding, of: [first, ...more].map(({ name }) => name) };
+  const { because } = first.finding;
+  // That these are left alone is known, and what became of the others as well.
+  if (drifted.length === 0 && isResting(last)) return { find: "well", because };
+  const namesOf = (some: typeof found) => some.map(({ name }) => name);
+  const isForced = ({ finding }: (typeof found)[number]) =>
+    finding.find === "drift" && finding.force;
+  return {
+    find: "drift",
+    because,
+    force: false,
+    several: { of: namesOf(changed), forceOf: namesOf(changed.filter(isForced)) },
+  };
+}
+
+function stateOf({ addresses }: RecheckState, name: string): CheckedState {
+  return addresses?.[name] ?? NO_RECHECKS;
 }
 
 /** The several addresses that a setting names, or that the tag named when the last run read it. */
@@ -153,8 +176,7 @@ async function lookForDrift(
     switch (finding.find) {
       case "well":
         log.debug(because);
-        // Instance metadata agrees with EC2 again, so it was only slow.
-        return { memory: { ...memory, disagreements: 0 } };
+        return { memory: agreeing(memory) };
       case "rest":
         // Recorded as idle, so that the result files do not claim that the address is here.
         return { memory, outcome: ended({ end: "idle", because, why: "resting" }) };
@@ -163,7 +185,8 @@ async function lookForDrift(
         if (interrupted !== undefined) return idle(interrupted);
         // Drift after a success is news. A newer instance that still holds the address, or a lasting failure, is not.
         log[last?.outcome === "settled" ? "warn" : "debug"](because);
-        return { drift: facts, force: finding.force, ...(finding.of && { of: finding.of }) };
+        const { force, several } = finding;
+        return { drift: facts, force, ...(several && { several }) };
       }
     }
   } catch (error) {
@@ -186,26 +209,26 @@ async function lookForDrift(
 }
 
 async function healDrift(
-  { drift, force, of }: Drift,
+  { drift, force, several }: Drift,
   settings: Settings,
   ports: HealPorts,
   { last, memory, shared }: EarlierRuns,
   wallClock: () => number,
   stop: AbortSignal,
 ): Promise<Recheck> {
-  const limit = limitMoves(memory, wallClock, entriesOf(settings, last)?.length ?? 1);
-  const either = AbortSignal.any([stop, limit.signal]);
+  const counted = countMoves(memory, wallClock);
   // What the last run has verified is not asked for again.
   const mustShow = last?.outcome !== "settled";
   const options: HealOptions = {
     force,
-    moves: limit.moves,
+    moves: counted.movesOf(),
+    movesOf: counted.movesOf,
     shared,
     mustShow,
     lastOnBoot: last,
-    ...(of && { forceOf: force ? of : [] }),
+    ...(several && { forceOf: several.forceOf }),
   };
-  const work = () => heal(settings, ports, options, either);
+  const work = () => heal(settings, ports, options, stop);
   const { lifecycleHook } = settings;
   let outcome: Outcome;
   // From a warm pool into service an instance goes through its lifecycle hooks again, perhaps without a boot whose heal
@@ -213,25 +236,48 @@ async function healDrift(
   if (lifecycleHook !== undefined && isOutOfService(last, drift)) {
     const { underHook } = await import("../run/lifecycle.ts");
     const hook = { name: lifecycleHook, deadlineMs: settings.deadlineMs, dryRun: false };
-    outcome = await underHook(hook, ports, work, () => {}, either);
+    outcome = await underHook(hook, ports, work, () => {}, stop);
   } else outcome = await work();
 
-  const { recent } = limit;
+  const after = memoryAfter(memory, counted.recent, outcome, several);
   if (shared.wasReleased()) {
     ports.log.debug("nothing to do: the address was given up on purpose meanwhile");
-    return { memory: { moves: recent, disagreements: 0 } };
+    return { memory: agreeing(after) };
   }
-  if (limit.signal.aborted && outcome.end === "stopped" && !stop.aborted) {
-    return {
-      outcome: { ...outcome, end: "idle", why: "resting" },
-      memory: { moves: recent, disagreements: 0 },
-    };
-  }
-  const disagrees = outcome.end === "settled" && outcome.change === "none";
-  return {
-    outcome,
-    memory: { moves: recent, disagreements: disagrees ? memory.disagreements + 1 : 0 },
+  return { outcome, memory: after };
+}
+
+/** What to keep of a heal: the moves of the last hour, and whether EC2 shows an address here that instance metadata denies. */
+function memoryAfter(
+  before: RecheckState,
+  recent: (name?: string) => readonly number[],
+  outcome: Outcome,
+  several: SeveralDrifted | undefined,
+): RecheckState {
+  const after = (state: CheckedState, one: Outcome, name?: string): CheckedState => {
+    const isDrifted = name === undefined || several?.of.includes(name) !== false;
+    const isDenied = isDrifted && one.end === "settled" && one.change === "none";
+    return { moves: recent(name), disagreements: isDenied ? state.disagreements + 1 : 0 };
   };
+  if (outcome.each === undefined) return { ...before, ...after(before, outcome) };
+  const addresses = outcome.each.map(({ name, outcome: one }) => [
+    name,
+    after(stateOf(before, name), one, name),
+  ]);
+  return {
+    moves: recent(),
+    disagreements: 0,
+    addresses: Object.fromEntries(addresses) as Record<string, CheckedState>,
+  };
+}
+
+/** Instance metadata agrees with EC2 again, so it was only slow. */
+function agreeing(memory: RecheckState): RecheckState {
+  const { addresses } = memory;
+  const agree = (state: CheckedState): CheckedState => ({ ...state, disagreements: 0 });
+  if (addresses === undefined) return agree(memory);
+  const all = Object.entries(addresses).map(([name, state]) => [name, agree(state)]);
+  return { ...agree(memory), addresses: Object.fromEntries(all) as Record<string, CheckedState> };
 }
 
 /** Whether the last run of this instance found that it was not in service. */
@@ -240,24 +286,29 @@ function isOutOfService(last: LastResult | undefined, { instanceId }: Facts): bo
 }
 
 /**
- * Counts the moves of a heal, and stops it at MAX_MOVES_PER_HOUR for each address, counted together: others may take them
- * away again and again.
+ * Counts the moves of a heal, of each address by itself, and has an address left alone at MAX_MOVES_PER_HOUR: others may
+ * take it away again and again.
  */
-function limitMoves(memory: RecheckState, wallClock: () => number, addresses: number) {
-  const recent = recentMoves(memory, wallClock());
-  const limit = new AbortController();
-  const moves: Moves = {
-    begin() {
-      if (recent.length < MAX_MOVES_PER_HOUR * addresses) recent.push(wallClock());
-      else {
-        const until = restsUntil(recent[0] ?? 0);
-        const why = `others keep moving it away, so it is left alone until ${until} UTC: stopped`;
-        limit.abort(new Error(why));
-      }
-    },
-    refused: () => void recent.pop(),
+function countMoves(memory: RecheckState, wallClock: () => number) {
+  const counted = new Map<string | undefined, number[]>();
+  const recent = (name?: string): number[] => {
+    const before = name === undefined ? memory : stateOf(memory, name);
+    const moves = counted.get(name) ?? recentMoves(before, wallClock());
+    counted.set(name, moves);
+    return moves;
   };
-  return { moves, recent, signal: limit.signal };
+  const movesOf = (name?: string): Moves => ({
+    begin() {
+      const [oldest = 0] = recent(name);
+      if (recent(name).length >= MAX_MOVES_PER_HOUR) {
+        return `others keep moving it away, so it is left alone until ${restsUntil(oldest)} UTC`;
+      }
+      recent(name).push(wallClock());
+      return undefined;
+    },
+    refused: () => void recent(name).pop(),
+  });
+  return { recent, movesOf };
 }
 
 /** Runs the command. */

@@ -44,12 +44,18 @@ export const RETRY_TIMER = "eip-heal-retry.timer";
 export const RECHECK_TIMER = "eip-heal-recheck.timer";
 export const RECHECK_UNIT = "eip-heal-recheck.service";
 
-/** What rechecks keep from one to the next (recheck.json). */
-export interface RecheckState {
+/** What rechecks keep of an address from one to the next. */
+export interface CheckedState {
   /** When rechecks moved the address here, in milliseconds since the epoch. */
   readonly moves: readonly number[];
   /** Rechecks in a row in which EC2 showed the address here and instance metadata did not. */
   readonly disagreements: number;
+}
+
+/** What rechecks keep from one to the next (recheck.json). */
+export interface RecheckState extends CheckedState {
+  /** Of several addresses: the same of each, by its name in the setting or the tag. */
+  readonly addresses?: Readonly<Record<string, CheckedState>>;
 }
 
 export const NO_RECHECKS: RecheckState = { moves: [], disagreements: 0 };
@@ -95,21 +101,19 @@ export function whySkipped(last: LastResult | undefined, self: Instance): string
  *
  * @param last the last result, if there is one
  * @param now milliseconds since the epoch
- * @param addresses how many addresses this instance should have
  */
 export function assess(
   last: LastResult | undefined,
   self: Instance,
   target: Target,
-  memory: RecheckState,
+  memory: CheckedState,
   now: number,
-  addresses = 1,
 ): Assessment {
   const because = reason(last, self, target);
   if (because === undefined) return { find: "well", because: "nothing has changed" };
   const recent = recentMoves(memory, now);
   const [oldest] = recent;
-  if (oldest !== undefined && recent.length >= MAX_MOVES_PER_HOUR * addresses) {
+  if (oldest !== undefined && recent.length >= MAX_MOVES_PER_HOUR) {
     const until = restsUntil(oldest);
     return {
       find: "rest",
@@ -129,7 +133,7 @@ export function restsUntil(oldest: number): string {
 }
 
 /** The moves of the last hour, oldest first. Times in the future come from a wrong clock and are dropped. */
-export function recentMoves({ moves }: RecheckState, now: number): number[] {
+export function recentMoves({ moves }: CheckedState, now: number): number[] {
   return moves.filter((at) => at <= now && now - at < HOUR_MS).toSorted((a, b) => a - b);
 }
 

@@ -18,6 +18,19 @@ export function lastOf(last: LastResult | undefined, name: string): LastResult |
 }
 
 /**
+ * The result to compare one of several addresses with in a recheck. Unless the last run found each of them here or had
+ * reason to leave it alone, something has to be done about the whole.
+ */
+export function lastFound(last: LastResult | undefined, name: string): LastResult | undefined {
+  return last?.outcome === "settled" || isResting(last) ? lastOf(last, name) : last;
+}
+
+/** Whether the last recheck left an address alone because it had been moved too often. */
+export function isResting(last: LastResult | undefined): boolean {
+  return last?.outcome === "idle" && last.idle === "resting";
+}
+
+/**
  * If all addresses are here: those that EC2 showed here so long before the last one that somebody may have moved them away
  * since, so that "all are here" would rest on an old look.
  */

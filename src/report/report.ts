@@ -108,6 +108,12 @@ function reportEach(outcome: Outcome, each: readonly OfEntry[]): Report {
             line: `FAILED (${status}): ${cause}; ${count}; gave up after ${spent}${DOCTOR}`,
           };
     }
+    case "idle":
+      // Anything else that is not to be done is the same for all of them.
+      return {
+        ...own,
+        line: `${one.why === "resting" ? about(name, own.line) : own.line}; ${count}`,
+      };
     default:
       return { ...own, line: `${own.line}; ${count}` };
   }

@@ -35,7 +35,7 @@ export interface HealOptions {
    */
   readonly isOrdered?: boolean;
   /** Counts the requests that move the address here. */
-  readonly moves?: Moves;
+  readonly moves?: Moves | undefined;
   /** The result files that other runs on this machine read and write; by default none. */
   readonly shared?: SharedResult;
   /** Whether requests have to show the address (EIP_HEAL_WAIT_REACHABLE) even if it was here already; default: true. */

@@ -9,7 +9,7 @@ import { HOLD_MS } from "../reconcile/bounds.ts";
 import { lastOf, outdated } from "../reconcile/each.ts";
 import { settingsFor } from "./desired.ts";
 import { type HealOptions as OneOptions, healOne } from "./heal-one.ts";
-import type { HealPorts } from "./ports.ts";
+import type { HealPorts, Moves } from "./ports.ts";
 
 /**
  * Most times that addresses which were here early are looked at again once the last one is here, too. What is found then
@@ -20,6 +20,8 @@ const CONFIRMATIONS = 3;
 export interface HealOptions extends OneOptions {
   /** Of several addresses: which of them to associate even if EC2 shows them here, by name. */
   readonly forceOf?: readonly string[];
+  /** The same as `moves` for each of several addresses, by name. */
+  readonly movesOf?: (name: string) => Moves;
   /** Called with the outcome of each of several addresses, as soon as it is there. */
   readonly onEnd?: (ended: OfEntry) => void;
 }
@@ -72,6 +74,7 @@ async function healEach(
       { ...ports, log: naming(name, entry, ports.log), lastWrite: lastWriteOf(entry, ports) },
       {
         ...options,
+        moves: options.movesOf?.(name),
         force: options.forceOf?.includes(name) ?? options.force ?? false,
         lastOnBoot: lastOf(options.lastOnBoot, name),
         lastOfUnit: lastOf(options.lastOfUnit, name),

@@ -95,10 +95,13 @@ export async function reconcile(
       }
       const isMove = effect.do === "associate" && effect.isMove;
       if (isMove) {
-        // Counted only if it is sent; and to count it may be what stops the run.
+        // Counted only if it is sent.
         signal.throwIfAborted();
-        moves?.begin();
-        signal.throwIfAborted();
+        const because = moves?.begin();
+        if (because !== undefined) {
+          withdrawIfElsewhere();
+          return { end: "idle", because, why: "resting" };
+        }
       }
       recorders.remember(state.memory);
       if (effect.do === "end") return effect.end;

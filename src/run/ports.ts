@@ -129,10 +129,10 @@ export interface LastWrite {
   readonly record: (write: SentWrite | undefined) => void;
 }
 
-/** Counts how often the address is moved here. */
+/** Counts how often an address is moved here. */
 export interface Moves {
-  /** Called before the request; may abort the run's signal. */
-  readonly begin: () => void;
+  /** Called before the request. Returns why the address is to be left alone instead, if it is. */
+  readonly begin: () => string | undefined;
   /** Called if EC2 refused the request, so that nothing was moved. */
   readonly refused: () => void;
 }

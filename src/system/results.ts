@@ -20,7 +20,12 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { jsonOf } from "../model/text.ts";
-import { type LastResult, type RecheckState, NO_RECHECKS } from "../reconcile/drift.ts";
+import {
+  type CheckedState,
+  type LastResult,
+  type RecheckState,
+  NO_RECHECKS,
+} from "../reconcile/drift.ts";
 import { isReleased, type Result, type ResultWrite } from "../reconcile/precedence.ts";
 import type { LastWrite, SentWrite } from "../run/ports.ts";
 import { withLock } from "./lock.ts";
@@ -199,13 +204,20 @@ export const NO_RESULT = "no run has left a result since the boot";
 
 /** Reads recheck.json. */
 export function readRecheckState(folder: string): RecheckState {
-  const record = readJson(join(folder, "recheck.json"));
-  const { moves, disagreements } = record ?? {};
-  const isState =
+  const record: unknown = readJson(join(folder, "recheck.json"));
+  if (!isCheckedState(record)) return NO_RECHECKS;
+  const { moves, disagreements, addresses } = record as RecheckState;
+  const areStates = Object.values(addresses ?? {}).every(isCheckedState);
+  return { moves, disagreements, ...(addresses && areStates && { addresses }) };
+}
+
+function isCheckedState(value: unknown): value is CheckedState {
+  const { moves, disagreements } = (value ?? {}) as Record<string, unknown>;
+  return (
     Array.isArray(moves) &&
     moves.every((at) => typeof at === "number") &&
-    typeof disagreements === "number";
-  return isState ? { moves, disagreements } : NO_RECHECKS;
+    typeof disagreements === "number"
+  );
 }
 
 /** Writes recheck.json. @throws an error of the file system; the file is then removed */

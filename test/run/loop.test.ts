@@ -152,7 +152,11 @@ async function play(script: Script) {
 
 const COUNTED = () => {
   const log: string[] = [];
-  return { log, begin: () => void log.push("begin"), refused: () => void log.push("refused") };
+  const begin = () => {
+    log.push("begin");
+    return undefined;
+  };
+  return { log, begin, refused: () => void log.push("refused") };
 };
 
 describe("the loop", () => {
@@ -242,11 +246,10 @@ describe("the loop", () => {
   });
 
   test("a move that is not to be made is not made, and nothing is remembered of it", async () => {
-    const stop = new AbortController();
-    const moves = { begin: () => stop.abort(new Error("moved too often")), refused: () => {} };
-    const { end, log, memories } = await play({ shown: [address(NOBODY)], moves, stop });
-    expect((end as Error).message).toBe("moved too often");
-    expect(log).toEqual(["observe", "ask"]);
+    const moves = { begin: () => "moved too often", refused: () => {} };
+    const { end, log, memories } = await play({ shown: [address(NOBODY)], moves });
+    expect(end).toEqual({ end: "idle", because: "moved too often", why: "resting" });
+    expect(log).toEqual(["observe", "ask", "withdraw"]);
     expect(memories.map(({ mayBeHere }) => mayBeHere)).toEqual([false]);
   });
 
