@@ -10,6 +10,7 @@ import { makeAuthority } from "../support/certificates.ts";
 import { unless } from "../support/skipping.ts";
 import { type Scene, scenario, type Start } from "../support/scenario.ts";
 import { doctor } from "./checkup.ts";
+import { withPage } from "./page.ts";
 
 const files = mkdtempSync(join(tmpdir(), "eip-heal-proxy-"));
 const authority = await makeAuthority(files);
@@ -94,7 +95,17 @@ interface Proxied {
 
 /** An instance, a proxy, and a region behind it. */
 async function play(
-  { password, isTls = true, ...start }: Start & { password?: string; isTls?: boolean },
+  {
+    password,
+    isTls = true,
+    pass = [],
+    ...start
+  }: Start & {
+    password?: string;
+    isTls?: boolean;
+    /** Further ports that it lets connections pass to. */
+    pass?: readonly number[];
+  },
   story: (proxied: Proxied) => Promise<void>,
 ): Promise<void> {
   await scenario({ start: { ...start, ...(isTls && { region: { tls } }) } }, async (scene) => {
@@ -103,7 +114,7 @@ async function play(
     scene.ec2Url = ec2.href;
     scene.environment["AWS_ENDPOINT_URL_AUTO_SCALING"] = autoScaling.href;
     if (isTls) scene.environment["AWS_CA_BUNDLE"] = authority.file;
-    const proxy = await startProxy([Number(ec2.port), Number(autoScaling.port)], password);
+    const proxy = await startProxy([Number(ec2.port), Number(autoScaling.port), ...pass], password);
     try {
       await story({ scene, proxy, ec2Host: ec2.host, autoScalingHost: autoScaling.host });
     } finally {
@@ -200,6 +211,33 @@ describe("by a proxy", unless(absent), () => {
       expect(status, log.join("\n")).toBe(0);
       expect(proxy.requests()).toEqual([]);
     }));
+
+  test.concurrent("asks the URL of EIP_HEAL_WAIT_REACHABLE through it, which then shows the proxy's address", async () =>
+    withPage(
+      (page) =>
+        play({ pass: [Number(page.url.port)] }, async ({ scene, proxy, ec2Host }) => {
+          const { environment, region, allocationId } = scene;
+          environment["HTTPS_PROXY"] = `http://127.0.0.1:${proxy.port}`;
+          environment["EIP_HEAL_WAIT_REACHABLE"] = page.url.href;
+          page.answers = ["198.51.100.9"];
+          const shown = await scene.run("--deadline", "8s");
+          expect(shown.status).toBe(75);
+          expect(shown.log.at(-1)).toContain(
+            `requests from here still show 198.51.100.9; they go through the proxy of HTTPS_PROXY: name ${page.url.host} in NO_PROXY`,
+          );
+          const toPage = `CONNECT ${page.url.host} HTTP/1.1`;
+          expect(new Set(proxy.requests())).toEqual(
+            new Set([`CONNECT ${ec2Host} HTTP/1.1`, toPage]),
+          );
+          page.answers = [region.region.records.address(allocationId)?.publicIp ?? ""];
+          environment["NO_PROXY"] = page.url.host;
+          const before = proxy.requests().filter((request) => request === toPage).length;
+          const { status, log } = await scene.run();
+          expect(status, log.join("\n")).toBe(0);
+          expect(proxy.requests().filter((request) => request === toPage)).toHaveLength(before);
+        }),
+      tls,
+    ));
 
   test.concurrent("doctor follows it, and says so", async () =>
     play({}, async ({ scene, proxy, ec2Host }) => {

@@ -1,31 +1,13 @@
 /** A success that waits until requests show the address (EIP_HEAL_WAIT_REACHABLE): the real binary and a server that tells. */
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { HOOK_ROLE } from "../../sim/iam.ts";
+import { makeAuthority } from "../support/certificates.ts";
+import { inFolder } from "../support/region.ts";
 import { type Scene, scenario, type Start } from "../support/scenario.ts";
 import { doctor } from "./checkup.ts";
 import { HOOK, inGroup } from "./changes.ts";
-
-/** A page that shows these answers one after the other, and the last one from then on. */
-async function withPage<T>(
-  work: (page: { answers: string[]; asked: number; url: string }) => Promise<T>,
-): Promise<T> {
-  const page = { answers: [] as string[], asked: 0, url: "" };
-  const server = createServer((_, response) => {
-    page.asked++;
-    const { answers } = page;
-    response.end(answers.length > 1 ? answers.shift() : answers[0]);
-  }).listen(0, "127.0.0.1");
-  await new Promise((done) => server.once("listening", done));
-  page.url = `http://somebody:geheim@127.0.0.1:${(server.address() as AddressInfo).port}/?key=geheim`;
-  try {
-    return await work(page);
-  } finally {
-    server.closeAllConnections();
-    server.close();
-  }
-}
+import { type Page, withPage } from "./page.ts";
 
 const publicIpOf = ({ region, allocationId }: Scene): string =>
   region.region.records.address(allocationId)?.publicIp ?? "";
@@ -33,12 +15,12 @@ const OTHER = "198.51.100.9";
 
 /** Plays a story in which the page is waited for. */
 function play(
-  story: (scene: Scene, page: { answers: string[]; asked: number; url: string }) => Promise<void>,
+  story: (scene: Scene, page: Page) => Promise<void>,
   start: Start = {},
 ): Promise<void> {
   return withPage((page) =>
     scenario({ start }, async (scene) => {
-      scene.conf = [`EIP_HEAL_WAIT_REACHABLE=${page.url}`];
+      scene.conf = [`EIP_HEAL_WAIT_REACHABLE=${page.url.href}`];
       await story(scene, page);
     }),
   );
@@ -113,6 +95,29 @@ describe.concurrent("a heal that waits for requests", () => {
         result: "CONTINUE",
       });
     }, inGroup));
+
+  test("over TLS trusts the certificates of AWS_CA_BUNDLE, and no others", () =>
+    inFolder(async (folder) => {
+      const authority = await makeAuthority(join(folder, "ca"));
+      await withPage(
+        (page) =>
+          scenario({}, async (scene) => {
+            page.answers = [publicIpOf(scene)];
+            scene.conf = [`EIP_HEAL_WAIT_REACHABLE=${page.url.href}`];
+            const distrusted = await scene.run("--deadline", "4s");
+            expect(distrusted.status).toBe(75);
+            expect(distrusted.log.at(-1)).toContain(
+              `the address is associated, but ${page.url.host}: its certificate is not trusted`,
+            );
+            expect(page.asked).toBe(0);
+            scene.environment["AWS_CA_BUNDLE"] = authority.file;
+            const trusted = await scene.run();
+            expect(trusted.status, trusted.log.join("\n")).toBe(0);
+            expect(page.asked).toBe(1);
+          }),
+        await authority.issue("localhost"),
+      );
+    }));
 
   test("says that the URL cannot be reached", () =>
     scenario({}, async (scene) => {
