@@ -97,13 +97,15 @@ export class Moto {
     return { ...found.Reservations?.[0]?.Instances?.[0], InstanceId: id };
   }
 
-  /** Allocates an Elastic IP address. */
+  /** Allocates an Elastic IP address: this one, or one of moto's own, which are of 127.0.0.0/8. */
   async allocate(
     tags: Readonly<Record<string, string>> = {},
+    publicIp?: string,
   ): Promise<{ AllocationId: string; PublicIp: string }> {
     const done = await this.ec2.send(
       new AllocateAddressCommand({
         Domain: "vpc",
+        Address: publicIp,
         TagSpecifications: specification("elastic-ip", tags),
       }),
     );

@@ -58,6 +58,21 @@ describe("with moto as EC2", unless(hasMoto() ? undefined : "moto is not there")
     expect(await holder()).toBe(me);
   });
 
+  test.each([
+    ["public IP", { EIP_HEAL_ALLOCATION_ID: "203.0.113.7" }],
+    ["tag", { EIP_HEAL_ADDRESS_TAG: "Name=mail" }],
+  ])("by its %s: found among others, and associated", async (_, environment) => {
+    const { AllocationId } = await moto.allocate({ Name: "mail" }, "203.0.113.7");
+    await moto.allocate({ Name: "mail-2" }, "203.0.113.8");
+    await inRegion(await moto.world({ metadataTags: true }), async (region) => {
+      const { ec2Url } = moto;
+      const { status, result, log } = await runAgent(region, me, { ec2Url, environment });
+      expect(status, log.join("\n")).toBe(0);
+      expect(result).toMatchObject({ change: "associated", allocationId: AllocationId });
+      expect((await moto.address(AllocationId))?.InstanceId).toBe(me);
+    });
+  });
+
   test("already ours: nothing is changed", async () => {
     await moto.associate(allocationId, me);
     const before = await moto.address(allocationId);
