@@ -5,7 +5,7 @@ if [ "$1" -eq 0 ]; then
 	systemctl --no-reload disable eip-heal.service eip-heal-recheck.timer >/dev/null 2>&1 || :
 	if [ -d /run/systemd/system ]; then
 		systemctl stop eip-heal-retry.timer eip-heal-confirm.timer eip-heal-recheck.timer \
-			eip-heal-recheck.service eip-heal.service >/dev/null 2>&1 || :
+			eip-heal-recheck.service eip-heal-preload.service eip-heal.service >/dev/null 2>&1 || :
 		# One that had failed would be listed as such until the next boot.
 		systemctl reset-failed eip-heal.service eip-heal-recheck.service >/dev/null 2>&1 || :
 	fi

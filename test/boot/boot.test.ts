@@ -56,6 +56,10 @@ describe("a machine with eip-heal", () => {
   test("installing enables the unit, starts nothing and asks nobody", async () => {
     await install(machine, deb);
     await cloud.trustIn(machine.root);
+    await machine.sh(
+      "mkdir /etc/systemd/system/eip-heal-preload.service.d; " +
+        "printf '[Service]\\nStandardError=journal\\n' >/etc/systemd/system/eip-heal-preload.service.d/tell.conf",
+    );
 
     expect(await show("UnitFileState", "ActiveState")).toEqual(["enabled", "inactive"]);
     expect(await machine.journal(UNIT)).toEqual([]);
@@ -85,6 +89,19 @@ describe("a machine with eip-heal", () => {
       status: 200,
     });
     expect(more).toEqual([]);
+  });
+
+  test("it has read the program from the disk while it waited for the network", async () => {
+    const unit = "eip-heal-preload.service";
+    expect(await machine.show(unit, "ActiveState", "ExecMainStatus", "DynamicUser")).toEqual([
+      "active",
+      "0",
+      "yes",
+    ]);
+    // What dd tells of each of the four parts.
+    const parts = (await machine.journal(unit)).filter((line) => line.endsWith(" records out"));
+    expect(parts).toEqual(Array.from({ length: 4 }, () => "18+0 records out"));
+    await machine.must(["rm", "-r", `/etc/systemd/system/${unit}.d`]);
   });
 
   test("the journal and systemctl status say so in one line", async () => {

@@ -48,6 +48,7 @@ const IN_BOTH: Listing = {
   "/etc/eip-heal.conf": FILE,
   "/usr/bin/eip-heal": PROGRAM,
   "/usr/lib/systemd/system/eip-heal-confirm.timer": FILE,
+  "/usr/lib/systemd/system/eip-heal-preload.service": FILE,
   "/usr/lib/systemd/system/eip-heal-recheck.service": FILE,
   "/usr/lib/systemd/system/eip-heal-recheck.timer": FILE,
   "/usr/lib/systemd/system/eip-heal-retry.timer": FILE,
@@ -72,6 +73,7 @@ const IN_BOTH: Listing = {
 const VERBATIM: Record<string, string> = {
   "/etc/eip-heal.conf": "packaging/eip-heal.conf",
   "/usr/lib/systemd/system/eip-heal-confirm.timer": "systemd/eip-heal-confirm.timer",
+  "/usr/lib/systemd/system/eip-heal-preload.service": "systemd/eip-heal-preload.service",
   "/usr/lib/systemd/system/eip-heal-recheck.service": "systemd/eip-heal-recheck.service",
   "/usr/lib/systemd/system/eip-heal-recheck.timer": "systemd/eip-heal-recheck.timer",
   "/usr/lib/systemd/system/eip-heal-retry.timer": "systemd/eip-heal-retry.timer",

@@ -9,6 +9,7 @@ const UNIT = read("systemd/eip-heal.service");
 const RECHECK = read("systemd/eip-heal-recheck.service");
 const CONFIRM = read("systemd/eip-heal-confirm.timer");
 const RETRY = read("systemd/eip-heal-retry.timer");
+const PRELOAD = read("systemd/eip-heal-preload.service");
 const SANDBOX = read("docs/sandbox.md");
 /** All of them, by their names. */
 const UNITS = new Map(
@@ -116,6 +117,22 @@ describe("the units of the recheck", () => {
       );
       expect(pulled.join(" "), name).not.toContain("recheck");
     }
+  });
+});
+
+describe("the unit that reads the program from the disk", () => {
+  test("is waited for by nothing, and waits for no network", () => {
+    expect(values("Wants").join(" ").split(" ")).toContain("eip-heal-preload.service");
+    for (const [name, unit] of UNITS)
+      expect(values("After", unit).join(" "), name).not.toContain("preload");
+    expect(values("DefaultDependencies", PRELOAD)).toEqual(["no"]);
+    expect(values("After", PRELOAD)).toEqual(["local-fs.target"]);
+    expect(values("Before", PRELOAD)).toEqual(["shutdown.target"]);
+  });
+
+  test("fails nothing, and needs no privileges", () => {
+    expect(values("ExecStart", PRELOAD)).toEqual([expect.stringMatching(/^-/)]);
+    expect(values("DynamicUser", PRELOAD)).toEqual(["yes"]);
   });
 });
 
