@@ -47,8 +47,9 @@ export function learn(
 
 /** Says what was displaced; not of an address that belongs on this instance too, which another run brings to its place. */
 export function warnDisplaced(state: State, elasticIp: ElasticIp): State {
-  const { isOwn, target } = state.goal;
-  return isOwn?.(elasticIp) ? state : warn(state, displacedLine(elasticIp, target));
+  const { otherOwn, target } = state.goal;
+  const isOwn = otherOwn?.(elasticIp) !== undefined;
+  return isOwn ? state : warn(state, displacedLine(elasticIp, target));
 }
 
 /**

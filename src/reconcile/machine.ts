@@ -173,6 +173,8 @@ function decideOn(before: State, seen: TimedObservation, now: number): Step {
     return fail(elsewhere, new Failure("held", { why: choice.why }));
   }
   const { address, decision } = choice;
+  const twin = goal.otherOwn?.(address);
+  if (twin !== undefined) return fail(counted, namedTwice(address, twin));
   const { allocationId, publicIp } = address;
   const state = remember(counted, {
     unknownSince,
@@ -256,6 +258,14 @@ function carryOut(
   }
 }
 
+/** The failure if another name in the list of this instance's addresses is that of the same address. */
+function namedTwice({ allocationId, publicIp }: AddressState, twin: string): Failure {
+  return new Failure("misconfigured", {
+    why: `${nameAddress(allocationId, publicIp)} is named twice, also by ${twin}`,
+    remedy: "name it once, where it belongs",
+  });
+}
+
 function serviceUnknown(name: string, from: PreviousHolder): Failure {
   return new Failure("held", {
     why: `held by ${nameHolder(from)}, and instance metadata does not show yet whether this instance is in service: ${name}`,
@@ -324,7 +334,7 @@ function prepare(state: State, intent: Intent, now: number): Step {
     // No Elastic IP was in the way. If EC2 refused the claim, another holder that EC2 does not show yet has the address.
     return refusal ? fail(state, refusal) : commit(state, intent, undefined, now);
   }
-  return mayDisplace || goal.isOwn?.(elasticIp)
+  return mayDisplace || goal.otherOwn?.(elasticIp) !== undefined
     ? commit(state, intent, { publicIp: ipAtTarget, by, elasticIp }, now)
     : fail(state, mayNotDisplace(target, elasticIp));
 }

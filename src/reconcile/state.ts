@@ -26,8 +26,8 @@ export interface Goal {
   readonly poolTakeover: PoolTakeover;
   /** Whether another Elastic IP at the target may be displaced. */
   readonly mayDisplace: boolean;
-  /** Of several addresses of this instance: whether this is another one, which a run of its own brings to its place. */
-  readonly isOwn?: (elasticIp: ElasticIp) => boolean;
+  /** Of several addresses of this instance: the name of another one, which a run of its own brings to its place. */
+  readonly otherOwn?: (address: Partial<ElasticIp>) => string | undefined;
   /** It is not known yet whether this instance is in service, should it be in a group: nothing is taken from a live instance. */
   readonly isServiceUnknown?: boolean;
   /** Do everything except the write. */

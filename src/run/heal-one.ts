@@ -55,10 +55,8 @@ export interface Others {
     readonly interface: number | string;
     readonly privateIp: string | undefined;
   }[];
-  /** Whether this is one of them, which a run of its own brings to its place. */
-  readonly isAmong: (elasticIp: ElasticIp) => boolean;
-  /** Called before each request with the address that it is about. @throws Failure if another run is about the same one */
-  readonly claim: (allocationId: string) => void;
+  /** The name of this one among them, which a run of its own brings to its place; undefined if it is none of them. */
+  readonly nameOf: (address: Partial<ElasticIp>) => string | undefined;
 }
 
 /**
@@ -172,12 +170,9 @@ export async function healOne(
       const { takeover, poolTakeover, displace: mayDisplace } = settings;
       const { zone } = self;
       const rules = { takeover, poolTakeover, mayDisplace, isServiceUnknown, dryRun };
-      const isOwn = others?.isAmong;
-      const goal = { target, zone, desired, ...rules, force: mayForce, ...(isOwn && { isOwn }) };
-      const remember = (latest: Memory) => {
-        memory = latest;
-        if (latest.decidedOn !== undefined) others?.claim(latest.decidedOn.allocationId);
-      };
+      const own = others && { otherOwn: others.nameOf };
+      const goal = { target, zone, desired, ...rules, force: mayForce, ...own };
+      const remember = (latest: Memory) => void (memory = latest);
       return await reconcile(goal, memory, context, connection, {
         moves,
         lastWrite,

@@ -1,7 +1,6 @@
 /** Heals the address of this instance, or several: each by a run of its own, all at the same time. */
 import type { Settings } from "../config/settings.ts";
 import { type ElasticIp, isNameOf, nameDesired } from "../model/address.ts";
-import { Failure } from "../model/failure.ts";
 import type { OfEntry, Outcome } from "../model/outcome.ts";
 import { nameEntry, type Placed, type Several } from "../model/several.ts";
 import { together } from "../model/each.ts";
@@ -58,8 +57,6 @@ async function healEach(
   /** Stops all of them after a bug in one. */
   const broken = new AbortController();
   const stop = AbortSignal.any([stopRequest, broken.signal]);
-  /** Which entry is about which address, once EC2 has told. */
-  const found = new Map<string, string>();
   const healEntry = async (entry: Placed, more: Partial<OneOptions> & { leastMs: number }) => {
     const { leastMs, ...override } = more;
     const name = nameEntry(entry);
@@ -84,11 +81,9 @@ async function healEach(
             const { interface: at, privateIp } = settingsFor(settings, other);
             return { name: nameEntry(other), interface: at, privateIp };
           }),
-          isAmong: (elasticIp) => others.some((other) => isOf(other, elasticIp)),
-          claim(allocationId) {
-            const by = found.get(allocationId) ?? name;
-            if (by !== name) throw sameAddress(allocationId, by, name);
-            found.set(allocationId, name);
+          nameOf(address) {
+            const one = others.find((other) => isOf(other, address));
+            return one && nameEntry(one);
           },
         },
       },
@@ -146,7 +141,7 @@ export function lastWriteOf({ address }: Placed, ports: HealPorts): HealPorts["l
   return ports.lastWriteOf(nameDesired(address));
 }
 
-function isOf({ address }: Placed, { allocationId = "", publicIp }: ElasticIp): boolean {
+function isOf({ address }: Placed, { allocationId = "", publicIp = "" }: Partial<ElasticIp>) {
   return isNameOf(address, { allocationId, publicIp });
 }
 
@@ -154,11 +149,4 @@ function isOf({ address }: Placed, { allocationId = "", publicIp }: ElasticIp): 
 function naming(name: string, { address }: Placed, log: HealPorts["log"]): HealPorts["log"] {
   const named = (line: string) => (line.includes(nameDesired(address)) ? line : `${name}: ${line}`);
   return { warn: (line) => log.warn(named(line)), debug: (line) => log.debug(named(line)) };
-}
-
-function sameAddress(allocationId: string, one: string, other: string): Failure {
-  return new Failure("misconfigured", {
-    why: `${one} and ${other} are the same address, ${allocationId}`,
-    remedy: "name it once, where it belongs",
-  });
 }

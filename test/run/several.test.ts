@@ -5,7 +5,7 @@ import { EXIT, Failure } from "../../src/model/failure.ts";
 import { heal, type HealOptions } from "../../src/run/heal.ts";
 import { ME, other } from "../reconcile/fixtures.ts";
 import { settingsOf } from "../support/settings.ts";
-import { A, anEc2, B, LIST } from "./pair.ts";
+import { A, anEc2, B, IPS, LIST } from "./pair.ts";
 import { inTime, observed, type Script, scripted } from "./scripted.ts";
 
 function begin(script: Script, options: HealOptions = {}, list = LIST) {
@@ -98,4 +98,26 @@ describe("an address that comes a minute after the other one", () => {
     });
     expect(ec2.writes).toEqual([A, B]);
   });
+});
+
+test("one address by two names is found out before anything is written, however late one of them is looked at", async () => {
+  for (const late of [0, 1]) {
+    const ec2 = anEc2();
+    let looks = 0;
+    const takes = (request: string) => (request === "observe" && looks++ === late ? 5_000 : 0);
+    const { work } = begin({ ...ec2.script, takes }, {}, `${A} ${IPS[A]}@1`);
+    const outcome = await work;
+    expect(outcome).toMatchObject({ end: "failed", status: EXIT.CONFIG });
+    expect(outcome.each).toMatchObject([
+      {
+        outcome: {
+          failure: { details: { why: `${A} (${IPS[A]}) is named twice, also by ${IPS[A]}@1` } },
+        },
+      },
+      {
+        outcome: { failure: { details: { why: `${A} (${IPS[A]}) is named twice, also by ${A}` } } },
+      },
+    ]);
+    expect(ec2.writes).toEqual([]);
+  }
 });
