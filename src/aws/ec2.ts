@@ -23,7 +23,6 @@ import { AWS_CODE, Failure } from "../model/failure.ts";
 import { isAllocationId, isInstanceId, isInterfaceId, isIpv4, isZone } from "../model/ids.ts";
 import { nearest } from "../model/nearest.ts";
 import {
-  ambiguous,
   cannotBeFound,
   ELSEWHERE,
   type Filter,
@@ -32,6 +31,7 @@ import {
   isDesired,
   notFound,
   similarIps,
+  theOneHere,
 } from "./finding.ts";
 
 /** The calls of the EC2 API that are used. They throw Failures. */
@@ -267,14 +267,18 @@ export function ec2Over(
         : await describeAddresses("public-ip", [displaced.by, displaced.publicIp]);
     if (rows !== undefined) {
       const found = rows.filter((one) => isDesired(one, desired));
-      const [row] = found;
-      if (row === undefined) throw await missing(desired, target);
-      if (desired.kind === "tagged" && found.length > 1) throw ambiguous(desired, found, api.host);
+      const [first] = found;
+      if (first === undefined) throw await missing(desired, target);
+      const { row, alike } =
+        desired.kind === "tagged" && found.length > 1
+          ? theOneHere(desired, found, self.instanceId, api.host)
+          : { row: first };
       const elasticIp =
         displaced &&
         elasticIn(rows, displaced.publicIp, (one) => !one.AssociationId || isOn(one, target));
       return {
         ...(await withFacts([addressOf(row)], ownersOf([row]), question, asked)),
+        ...(alike && { alike }),
         direct: true,
         ...(elasticIp && { displaced: elasticIp }),
       };

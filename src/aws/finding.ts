@@ -116,6 +116,26 @@ export function notFound(
   });
 }
 
+/**
+ * Of several addresses with the tag that should name one: that on this instance, which it keeps, and the names of the others.
+ *
+ * @throws Failure if none of them is here, or not only one
+ */
+export function theOneHere(
+  desired: FixedAddress & { readonly kind: "tagged" },
+  rows: readonly Address[],
+  instanceId: string,
+  host: string,
+): { readonly row: Address; readonly alike: readonly string[] } {
+  const [row, another] = rows.filter(({ InstanceId }) => InstanceId === instanceId);
+  if (row === undefined || another !== undefined) throw ambiguous(desired, rows, host);
+  return { row, alike: rows.filter((one) => one !== row).map(nameRow) };
+}
+
+function nameRow({ AllocationId, PublicIp }: Address): string {
+  return nameAddress(AllocationId, PublicIp);
+}
+
 /** Most addresses that a message names. */
 const NAMED = 6;
 
@@ -125,7 +145,7 @@ export function ambiguous(
   rows: readonly Address[],
   host: string,
 ): Failure {
-  const names = rows.slice(0, NAMED).map((row) => nameAddress(row.AllocationId, row.PublicIp));
+  const names = rows.slice(0, NAMED).map(nameRow);
   const more = rows.length > NAMED ? ` and ${rows.length - NAMED} more` : "";
   return new Failure("not-yet", {
     request: requestTo(host),

@@ -101,7 +101,7 @@ const ROWS: { readonly [F in keyof Settings]-?: RowOf<F> } = {
     example: "Name=mail",
     meaning: "tag of the address, which no other address has",
     explanation:
-      "Instead of `EIP_HEAL_ALLOCATION_ID`: the address that carries this tag. Exactly one may carry it; the role needs `ec2:DescribeAddresses`. The rules are those of one fixed address, not those of a pool.",
+      "Instead of `EIP_HEAL_ALLOCATION_ID`: the address that carries this tag. Exactly one may carry it: while several do, an instance that has one of them keeps it, with a warning, and another one fails (exit status 78). The role needs `ec2:DescribeAddresses`. The rules are those of one fixed address, not those of a pool.",
     parse: addressTag,
   },
   tag: {

@@ -107,6 +107,8 @@ export interface ElasticIp {
 export interface Observation {
   /** The desired address, or all addresses of the pool. */
   readonly addresses: readonly AddressState[];
+  /** Names of further addresses with the tag by which the one on this instance was found. */
+  readonly alike?: readonly string[];
   /** Whether DescribeAddresses was allowed. It shows every kind of holder; without it only instances are visible. */
   readonly direct: boolean;
   /** The instances that EC2 was asked about, by id; this one is among them. */

@@ -30,6 +30,7 @@ import {
   ipToDisplace,
   wouldDisplaceLine,
 } from "./displacement.ts";
+import { shortened } from "../model/text.ts";
 import { learn, unknownHolders, warnDisplaced } from "./learn.ts";
 import type { Decision } from "./ownership.ts";
 import { questionOf } from "./question.ts";
@@ -145,11 +146,17 @@ function onObserved(before: State, answer: TimedObservation, now: number): Step 
 }
 
 /** From the first look on, an address with another name goes by its allocation id: only that cannot change hands. */
-function resolved(state: State, { addresses: [address] }: TimedObservation): State {
-  const { goal } = state;
-  return goal.desired.kind === "pool" || address === undefined
-    ? state
-    : { ...state, goal: { ...goal, desired: asDesired(address) } };
+function resolved(before: State, { addresses: [address], alike }: TimedObservation): State {
+  const { goal, memory } = before;
+  if (goal.desired.kind === "pool" || address === undefined) return before;
+  const state = { ...before, goal: { ...goal, desired: asDesired(address) } };
+  if (goal.desired.kind !== "tagged" || alike === undefined || memory.isAlikeTold) return state;
+  const { allocationId, publicIp } = address;
+  const { key, value } = goal.desired;
+  return warn(
+    remember(state, { isAlikeTold: true }),
+    `${nameAddress(allocationId, publicIp)} is kept, because it is on this instance; but ${shortened(alike.join(", "))} ${alike.length === 1 ? "carries" : "carry"} the tag ${key}=${value}, too, and no other instance could tell which is meant: leave the tag on that one only`,
+  );
 }
 
 // --- Deciding ---

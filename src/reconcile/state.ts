@@ -82,6 +82,8 @@ export interface Memory {
   /** The other instance that EC2 last showed as the holder. */
   readonly lastHolder?: string;
   readonly displacement: Displacement;
+  /** It was logged that further addresses carry the tag of this one. */
+  readonly isAlikeTold?: true;
   /** The address of the last decision, for the report. */
   readonly decidedOn?: { readonly allocationId: string; readonly publicIp?: string };
 }

@@ -8,6 +8,7 @@ import {
   isDesired,
   notFound,
   similarIps,
+  theOneHere,
 } from "../../src/aws/finding.ts";
 import type { FixedAddress, Pool } from "../../src/model/address.ts";
 import { EXIT } from "../../src/model/failure.ts";
@@ -121,4 +122,28 @@ test("several addresses with the tag of one are listed", () => {
   );
   expect(failure.message).toContain("eipalloc-00000005 (203.0.113.5) and 2 more");
   expect(failure.message).not.toContain("eipalloc-00000006");
+});
+
+describe("of several addresses with the tag of one", () => {
+  const ME = "i-0000000000000005a";
+  const row = (at: number, InstanceId?: string) => ({
+    AllocationId: `eipalloc-0000000${at}`,
+    PublicIp: `203.0.113.${at}`,
+    ...(InstanceId !== undefined && { InstanceId }),
+  });
+
+  test("the only one that this instance has is kept, and the others are named", () => {
+    const rows = [row(1), row(2, ME), row(3, "i-00000000000000007")];
+    expect(theOneHere(BY_TAG, rows, ME, HOST)).toEqual({
+      row: rows[1],
+      alike: ["eipalloc-00000001 (203.0.113.1)", "eipalloc-00000003 (203.0.113.3)"],
+    });
+  });
+
+  test.each([
+    ["none of them", [row(1), row(2, "i-00000000000000007")]],
+    ["several of them", [row(1, ME), row(2, ME), row(3)]],
+  ])("which one is meant is not known if it has %s", (_, rows) => {
+    expect(() => theOneHere(BY_TAG, rows, ME, HOST)).toThrow(ambiguous(BY_TAG, rows, HOST).message);
+  });
 });

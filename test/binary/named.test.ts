@@ -132,6 +132,36 @@ describe.concurrent("a tag of the address", () => {
       },
     ));
 
+  test("on several, of which one is here: that is kept, with a warning, and doctor has it too", () =>
+    scenario(
+      {
+        start: {
+          address: { tags: { Name: "mail" } },
+          build: (world, me, allocationId) => {
+            world.hold({ allocationId }, me);
+            world.hold(world.address({ tags: { Name: "mail" } }), world.instance());
+            world.address({ tags: { Name: "mail" } });
+          },
+        },
+        breakIt: MAIL_CONF,
+      },
+      async (it) => {
+        const { status, log, result } = await it.run();
+        expect(status, log.join("\n")).toBe(0);
+        expect(result).toMatchObject({ change: "none", allocationId: it.allocationId });
+        expect(log[0]).toMatch(
+          /is kept, because it is on this instance; but eipalloc-\w+ \([\d.]+\), eipalloc-\w+ \([\d.]+\) carry the tag Name=mail, too/,
+        );
+        expect(it.region.calls.map(({ action }) => action)).toEqual(["DescribeAddresses"]);
+        const { healthy, checks } = await doctor(it);
+        expect(healthy).toBe(true);
+        expect(checks.find(({ id }) => id === "address")).toMatchObject({
+          mark: "warning",
+          cure: expect.stringContaining("leave the tag on the one that is meant") as string,
+        });
+      },
+    ));
+
   test("on none, with one that is nearly the same", () =>
     scenario({ start: { address: { tags: { Name: "mial" } } }, breakIt: MAIL_CONF }, async (it) => {
       const { status, log } = await it.run("--deadline", "4s");

@@ -5,7 +5,7 @@ import { begin, next } from "../../src/reconcile/machine.ts";
 import { whyNoneOf } from "../../src/reconcile/pool.ts";
 import { type Goal, NOTHING_DONE } from "../../src/reconcile/state.ts";
 import { eventOf, FREE, GOAL, HERE_NOW, HOLD, play, shows } from "./attempts.ts";
-import { address, ALLOCATION, NOBODY, other, PUBLIC_IP } from "./fixtures.ts";
+import { address, ALLOCATION, HERE, NOBODY, observation, other, PUBLIC_IP } from "./fixtures.ts";
 
 const BY_IP: DesiredAddress = { kind: "public-ip", publicIp: PUBLIC_IP };
 const BY_TAG: DesiredAddress = { kind: "tagged", key: "Name", value: "mail" };
@@ -44,6 +44,17 @@ describe.each([
       "yielded",
     );
   });
+});
+
+test("that another address carries the tag of the one that is here is told once in a run", () => {
+  const alike = ["eipalloc-00000000000000002 (203.0.113.8)"];
+  const look = { shows: { ...observation(address(HERE)), alike } };
+  const first = play(goal(BY_TAG), [look]);
+  expect(first.end).toMatchObject({ end: "settled", change: "none" });
+  expect(first.warnings).toEqual([
+    `${ALLOCATION} (${PUBLIC_IP}) is kept, because it is on this instance; but ${alike[0]} carries the tag Name=mail, too, and no other instance could tell which is meant: leave the tag on that one only`,
+  ]);
+  expect(play(goal(BY_TAG), [look], first.memory).warnings).toEqual([]);
 });
 
 test("a throttled claim is sent again without a look if the name is known to be that of the address", () => {

@@ -214,10 +214,16 @@ export function checkAddress({
         };
       }
       const group = address.borderGroup === undefined ? "" : `, in ${address.borderGroup}`;
-      return ok(`${nameAddress(address.allocationId, address.publicIp)}${group}`, {
-        address,
-        observation,
-      });
+      const found = `${nameAddress(address.allocationId, address.publicIp)}${group}`;
+      const value = { address, observation };
+      const { alike } = observation;
+      if (alike === undefined) return ok(found, value);
+      return {
+        mark: "warning",
+        found: `${found}, kept because it is on this instance; ${alike.join(", ")} ${alike.length === 1 ? "carries" : "carry"} the same tag`,
+        remedy: "leave the tag on the one that is meant: no other instance could tell which it is",
+        value,
+      };
     },
 
     async holder(resultOf) {
