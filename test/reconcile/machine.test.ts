@@ -325,6 +325,14 @@ describe("what earlier runs of this boot have written", () => {
     expect(play(always, taken, refused).end).toMatchObject({ change: "taken" });
   });
 
+  test.each(["never", "if-gone"] as const)(
+    "%s takes from no running instance for all that",
+    (takeover) => {
+      const written = { ...since(3_600_000), wroteThisBoot: true };
+      expect(play({ ...GOAL, takeover }, [HELD_BY_OLDER], written).failure?.kind).toBe("held");
+    },
+  );
+
   test("a write that was refused is none", () => {
     const { memory } = play(GOAL, [FREE, "denied"]);
     expect(memory.lastWriteAt).toBeUndefined();

@@ -86,6 +86,10 @@ describe("a listed pool", () => {
     expect(whyNoneOf({ kind: "pool", members: many }, [], "no address carries that tag")).toBe(
       `not in this region and account: ${many.slice(0, 6).join(", ")} and 2 more`,
     );
+    const six = many.slice(0, 6);
+    expect(whyNoneOf({ kind: "pool", members: six }, [], "no address carries that tag")).toBe(
+      `not in this region and account: ${six.join(", ")}`,
+    );
     expect(whyNoneOf({ kind: "pool", members: [PUBLIC_IP] }, [address(NOBODY)], "why")).toBe("why");
     expect(whyNoneOf({ kind: "pool", key: "a", value: "b" }, [], "why")).toBe("why");
   });

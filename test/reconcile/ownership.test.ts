@@ -8,6 +8,7 @@ import {
   type Takeover,
   wasLaunchedBefore,
   whyInterrupted,
+  mayEnterServiceRunning,
   whyNotInService,
 } from "../../src/reconcile/ownership.ts";
 import { UNANSWERED_FOR_MS, UNKNOWN_FOR_MS } from "../../src/reconcile/bounds.ts";
@@ -176,6 +177,19 @@ describe("the gate", () => {
     "Terminated",
   ])("is closed for %s", (state) => {
     expect(whyNotInService(self(state))).toContain(state);
+  });
+
+  test.each([
+    ["Standby", true],
+    ["Warmed:Running", true],
+    ["Warmed:Hibernated", true],
+    ["Warmed:Stopped", false],
+    ["Warmed:Running:Wait", false],
+    ["Detached:Standby", false],
+    ["InService", false],
+    [undefined, false],
+  ])("opens without a boot after %s: %s", (state, may) => {
+    expect(mayEnterServiceRunning(state)).toBe(may);
   });
 
   test("is closed for a spot instance that is about to be interrupted", () => {
