@@ -210,14 +210,25 @@ export async function run(context: Context): Promise<Completion> {
   const resumeRetries = await context.endRetries(stop);
   const publishResult = async (intended: Outcome) => {
     const { record } = completionOf(intended, context).result;
+    let restore: () => Promise<void>;
     try {
-      return await runtime.publishResult(record);
+      restore = await runtime.publishResult(record);
     } catch (error) {
       throw new Failure("not-yet", {
         why: `${(error as Error).message}: nothing is released, because a recheck that does not know of it would undo it`,
         remedy: "free space in /run, or run it as root: sudo eip-heal release",
       });
     }
+    return async () => {
+      try {
+        await restore();
+      } catch (error) {
+        // Why nothing was released counts more.
+        context.log.warn(
+          `${(error as Error).message}: the result files could not be restored; free space in /run, then run: sudo eip-heal`,
+        );
+      }
+    };
   };
   const outcome = await release(settings, ports, publishResult, stop);
   // A failed release keeps the last result: either nothing has changed, or it is unknown whether the address was released,

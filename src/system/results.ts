@@ -104,7 +104,8 @@ export async function writeResult(
 /**
  * Records a result before the run ends, because what it is about to do makes the recorded one untrue.
  *
- * @returns a function that restores the previous files, unless another run has recorded a result meanwhile
+ * @returns a function that restores the previous files, unless another run has recorded a result meanwhile. It throws an
+ *   error of the file system if it cannot; then there is no result, as far as it could be removed
  * @throws an error of the file system; then nothing has changed
  */
 export function publishResult(
@@ -131,7 +132,7 @@ export function publishResult(
       withLock(folder, () => {
         if (readText(result) !== text) return;
         if (isUnsure || before.result === undefined) remove(result);
-        else replace(result, before.result);
+        else replaceOrRemove(result, before.result);
         if (!isUnsure && before.env !== undefined) replace(env, before.env);
       });
   });

@@ -1,7 +1,8 @@
 /**
  * Preloaded into eip-heal: something befalls it at one of its changes to its folder. EACH_WRITE is `count`, which tells on
- * standard error how many there were; `kill 3`, at the third of them, in the middle of what that writes or after it; or
- * `full 3`, where nothing can be written any more from the third on.
+ * standard error how many there were; `kill 3`, at the third of them, in the middle of what that writes or after it;
+ * `full 3`, where nothing can be written any more from the third on; or `read-only 3`, where nothing can be changed any
+ * more from the third on.
  */
 import fs from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
@@ -16,8 +17,9 @@ for (const name of ["writeFileSync", "renameSync", "unlinkSync", "rmSync", "chmo
     if (!String(path).startsWith(`${folder}/`)) return change(path, ...rest);
     changes++;
     const isWrite = name === "writeFileSync";
-    if (what === "full" && changes >= Number(where) && isWrite) {
-      throw Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" });
+    if (changes >= Number(where)) {
+      if (what === "full" && isWrite) throw errorOf("ENOSPC", "no space left on device, write");
+      if (what === "read-only") throw errorOf("EROFS", `read-only file system, ${name}`);
     }
     const isLast = what === "kill" && changes === Number(where);
     const [content, ...options] = rest;
@@ -31,6 +33,10 @@ for (const name of ["writeFileSync", "renameSync", "unlinkSync", "rmSync", "chmo
 }
 syncBuiltinESMExports();
 if (what === "count") process.on("exit", () => fs.writeSync(2, `changes: ${changes}\n`));
+
+function errorOf(code, text) {
+  return Object.assign(new Error(`${code}: ${text}`), { code });
+}
 
 /** To remove what is not there is a change like any other. */
 function undefinedIfAbsent(work, isLast) {
