@@ -46,7 +46,7 @@ export const addressField: Field<Address> = (address, name) => {
     case "allocation-id":
       return [address.allocationId];
     case "public-ip":
-      return [publicIpShown(address)];
+      return [publicIpShown(address), address.carrierIp];
     case "domain":
       return ["vpc"];
     case "network-border-group":

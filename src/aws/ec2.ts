@@ -28,6 +28,7 @@ import {
   type Filter,
   filterFor,
   filtersFor,
+  ipOf,
   isDesired,
   notFound,
   similarIps,
@@ -465,9 +466,7 @@ function checked(
 
 function addressOf(row: Address): AddressState {
   const zone = row.Tags?.find(({ Key }) => Key === ZONE_TAG)?.Value?.trim();
-  // In Wavelength Zones there are carrier IPs, on Outposts customer-owned IPs.
-  const shown = row.PublicIp ?? row.CarrierIp ?? row.CustomerOwnedIp;
-  const publicIp = checked("an address", shown, isIpv4);
+  const publicIp = checked("an address", ipOf(row), isIpv4);
   const borderGroup = checked("a border group", row.NetworkBorderGroup, isZone);
   return {
     allocationId: checked("an allocation id", row.AllocationId, isAllocationId) ?? "",

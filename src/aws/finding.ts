@@ -34,20 +34,24 @@ export function filtersFor(pool: Pool): Filter[] {
   return filters.filter(([, values]) => values.length > 0);
 }
 
-/** Whether this is the desired address, or one of the pool. */
-export function isDesired(
-  { AllocationId = "", PublicIp = "", Tags = [] }: Address,
-  desired: DesiredAddress,
-): boolean {
+/** The address itself. In Wavelength Zones there are carrier IPs, on Outposts customer-owned IPs, and no public IP. */
+export function ipOf({ PublicIp, CarrierIp, CustomerOwnedIp }: Address): string | undefined {
+  return PublicIp || CarrierIp || CustomerOwnedIp;
+}
+
+/** Whether this is the desired address, or one of the pool. The filter `public-ip` finds carrier IPs, too (API reference). */
+export function isDesired(row: Address, desired: DesiredAddress): boolean {
+  const { AllocationId = "", Tags = [] } = row;
+  const ip = ipOf(row) ?? "";
   switch (desired.kind) {
     case "address":
       return AllocationId === desired.allocationId;
     case "public-ip":
-      return PublicIp === desired.publicIp;
+      return ip === desired.publicIp;
     case "tagged":
     case "pool":
       return "members" in desired
-        ? desired.members.includes(AllocationId) || desired.members.includes(PublicIp)
+        ? desired.members.includes(AllocationId) || desired.members.includes(ip)
         : Tags.some(({ Key, Value }) => Key === desired.key && Value === desired.value);
   }
 }
@@ -132,8 +136,8 @@ export function theOneHere(
   return { row, alike: rows.filter((one) => one !== row).map(nameRow) };
 }
 
-function nameRow({ AllocationId, PublicIp }: Address): string {
-  return nameAddress(AllocationId, PublicIp);
+function nameRow(row: Address): string {
+  return nameAddress(row.AllocationId, ipOf(row));
 }
 
 /** Most addresses that a message names. */

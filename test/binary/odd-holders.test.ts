@@ -171,3 +171,16 @@ test("an address of a carrier is not associated anew because instance metadata d
   expect(ended.map(({ status }) => status)).toEqual([0, 0, 0, 0, 0, 0]);
   expect(writes).toBe(1);
 }, 120_000);
+
+test("an address of a carrier may be named by its IP, which its zone's instances have no other of", async () => {
+  const zone = "us-east-1-wl1-bos-wlz-1";
+  const carrierIp = "155.146.10.111";
+  const { first, isHere } = await play({
+    me: { zone, tags: {} },
+    address: { carrierIp, networkBorderGroup: zone },
+    environment: { EIP_HEAL_ALLOCATION_ID: carrierIp },
+  });
+  expect(first.status, first.log.join("\n")).toBe(0);
+  expect(isHere).toBe(true);
+  expect(first.result).toMatchObject({ publicIp: carrierIp });
+});
