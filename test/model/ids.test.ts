@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { isRegion, partitionOf } from "../../src/model/ids.ts";
+import { isPublicIpv4, isRegion, partitionOf } from "../../src/model/ids.ts";
 import { aWorld } from "../../sim/world.ts";
 
 interface Partition {
@@ -46,5 +46,49 @@ describe("the partition of a region", () => {
     expect(isRegion(region)).toBe(true);
     expect(partitionOf(region)).toBe(partition);
     expect(aWorld({ region }).data.partition, "of the simulated region").toBe(partition);
+  });
+});
+
+describe("a public IPv4 address", () => {
+  test.each([
+    "0.1.2.3",
+    "10.9.9.9",
+    "127.0.0.1",
+    "169.254.169.254",
+    "172.16.0.1",
+    "172.19.0.1",
+    "172.20.0.1",
+    "172.29.0.1",
+    "172.30.0.1",
+    "172.31.255.255",
+    "192.168.0.1",
+    "224.0.0.1",
+    "229.0.0.1",
+    "230.0.0.1",
+    "240.0.0.1",
+    "255.255.255.255",
+  ])("is not %s", (address) => {
+    expect(isPublicIpv4(address)).toBe(false);
+  });
+
+  test.each([
+    "1.10.2.3",
+    "100.64.0.1",
+    "11.0.0.10",
+    "54.172.16.1",
+    "18.192.168.9",
+    "34.169.254.7",
+    "172.15.0.1",
+    "172.32.0.1",
+    "172.100.0.1",
+    "192.167.0.1",
+    "169.253.0.1",
+    "203.0.113.7",
+    "223.255.255.255",
+    "22.4.0.1",
+    "23.0.0.1",
+    "3.224.0.1",
+  ])("is %s", (address) => {
+    expect(isPublicIpv4(address)).toBe(true);
   });
 });

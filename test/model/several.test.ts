@@ -45,6 +45,11 @@ describe("a list", () => {
     expect(() => read(text)).toThrow(said);
   });
 
+  test("has up to 20 addresses", () => {
+    const most = Array.from({ length: 20 }, (_, n) => `203.0.113.${n}@${n}`).join(" ");
+    expect(read(most)).toHaveLength(20);
+  });
+
   test("is read again from its names", () => {
     const list = readList(`${A} ${B}@1 203.0.113.7@10.0.0.9`, hint);
     expect(list.entries.map(nameEntry)).toEqual([A, `${B}@1`, "203.0.113.7@10.0.0.9"]);

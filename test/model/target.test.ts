@@ -2,7 +2,12 @@
 import { describe, expect, test } from "vitest";
 import { EXIT, Failure, OWN_CODE } from "../../src/model/failure.ts";
 import type { Instance, NetworkInterface } from "../../src/model/instance.ts";
-import { isNoSuchTarget, nameTarget, resolveTarget } from "../../src/model/target.ts";
+import {
+  isAlsoPlaceOf,
+  isNoSuchTarget,
+  nameTarget,
+  resolveTarget,
+} from "../../src/model/target.ts";
 import { statusOf } from "../../src/reconcile/retry.ts";
 
 const networkInterface = (
@@ -54,6 +59,39 @@ describe("the place", () => {
     expect(failure.message).toContain(says);
     expect(statusOf(failure)).toBe(EXIT.CONFIG);
     expect(isNoSuchTarget(failure)).toBe(true);
+  });
+});
+
+describe("a place of several, by its private address", () => {
+  test("is on the interface that has it", () => {
+    expect(resolveTarget(SELF, "10.0.0.6", "10.0.0.6")).toMatchObject({
+      interfaceId: "eni-00000000",
+      privateIp: "10.0.0.6",
+      primaryIp: false,
+    });
+  });
+
+  test("is waited for as long as nobody has it, and all that there are are named", () => {
+    const failure = failureOf(() => resolveTarget(SELF, "10.0.9.9", "10.0.9.9"));
+    expect(failure).toMatchObject({
+      kind: "not-yet",
+      code: OWN_CODE.noSuchPrivateIp,
+      details: { isLocal: true },
+    });
+    expect(failure.message).toMatch(/^no private address 10\.0\.9\.9 on i-00000001; /);
+    expect(failure.message).toContain("10.0.0.5, 10.0.0.6, 10.0.2.5");
+    expect(statusOf(failure)).toBe(EXIT.CONFIG);
+  });
+
+  test.each<[string, number | string, string | undefined, boolean]>([
+    ["another name of it", "eni-00000000", "10.0.0.6", true],
+    ["its address", "10.0.0.6", "10.0.0.6", true],
+    ["another address beside it", 0, undefined, false],
+    ["another interface", "eni-00000002", undefined, false],
+    ["one that is not there", 7, undefined, false],
+  ])("is also that of %s: %s, %s: %s", (_, wanted, wantedIp, isSame) => {
+    const place = resolveTarget(SELF, 0, "10.0.0.6");
+    expect(isAlsoPlaceOf(place, SELF, wanted, wantedIp)).toBe(isSame);
   });
 });
 

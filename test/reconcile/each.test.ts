@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { EXIT, type ExitStatus, Failure, type Kind } from "../../src/model/failure.ts";
 import type { OfEntry, Outcome } from "../../src/model/outcome.ts";
-import { deciding, together } from "../../src/model/each.ts";
+import { deciding, firstToCount, together } from "../../src/model/each.ts";
 import { lastOf } from "../../src/reconcile/each.ts";
 
 const RUN = { facts: {}, tries: 1, ms: 100 };
@@ -53,6 +53,38 @@ describe("several addresses", () => {
     expect(some.each).toHaveLength(2);
   });
 
+  test("all of them settled, or about to be by a dry run, is a success; one that is idle is not", () => {
+    const would: Outcome = { ...RUN, end: "would", change: "associated" };
+    expect(deciding(entries(settled("a"), would, idle)).outcome).toBe(idle);
+    expect(deciding(entries(would, settled("b"))).outcome).toBe(would);
+    expect(deciding(entries(settled("a"), would)).name).toBe("eipalloc-0");
+  });
+
+  test("a status of no known meaning counts least, and an address more than none", () => {
+    expect(firstToCount([99, EXIT.UNAVAILABLE], (status) => status)).toBe(EXIT.UNAVAILABLE);
+    expect(firstToCount([EXIT.UNAVAILABLE, EXIT.SOFTWARE], (status) => status)).toBe(EXIT.SOFTWARE);
+    expect(firstToCount([EXIT.USAGE, EXIT.SOFTWARE], (status) => status)).toBe(EXIT.SOFTWARE);
+    expect(() => firstToCount([], () => 0)).toThrow("a run without addresses");
+  });
+
+  test("what one that has failed knew of the instance is known, and nothing that nobody knew", () => {
+    const facts = { instanceId: "i-1", region: "us-east-1", lifecycleState: "InService" };
+    const knowing: Outcome = { ...failed("denied", EXIT.NOPERM), facts, asOf: 3 };
+    const unasked: Outcome = { ...stopped, facts: {} };
+    const all = together(entries(unasked, knowing));
+    expect(all).toMatchObject({ end: "failed", asOf: 3 });
+    expect(all.facts).toEqual(facts);
+    const none = together(entries(unasked, unasked));
+    expect(Object.keys(none.facts)).toEqual([]);
+    expect(none.asOf).toBeUndefined();
+    // The first one's own facts come before.
+    const first = { instanceId: "i-2", allocationId: "a" };
+    expect(together(entries({ ...unasked, facts: first }, knowing)).facts).toEqual({
+      ...facts,
+      ...first,
+    });
+  });
+
   test("the last result of one is that of its name only", () => {
     const last = {
       outcome: "failed",
@@ -68,5 +100,14 @@ describe("several addresses", () => {
     });
     expect(lastOf(last, "eipalloc-1")).toBeUndefined();
     expect(lastOf(undefined, "eipalloc-1")).toBeUndefined();
+    expect(lastOf({ outcome: "failed", exitStatus: 75 }, "eipalloc-1")).toBeUndefined();
+  });
+
+  test("when it was and who ran it are those of the whole run, as far as they are known", () => {
+    const of = [{ wanted: "eipalloc-1", outcome: "failed", exitStatus: 75 }];
+    const run = { unit: "eip-heal.service", asOf: 7, toldAt: "2026-11-26T12:00:00.000Z" };
+    const last = { outcome: "failed", exitStatus: 75, addresses: of };
+    expect(lastOf({ ...last, ...run }, "eipalloc-1")).toEqual({ ...of[0], ...run });
+    expect(Object.keys(lastOf(last, "eipalloc-1") ?? {})).toEqual(Object.keys(of[0] ?? {}));
   });
 });
