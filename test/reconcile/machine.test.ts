@@ -321,6 +321,15 @@ describe("what earlier runs of this boot have written", () => {
     // That of a run that was killed has arrived.
     const late = play(always, [HERE_NOW], since(60_000)).memory;
     expect(play(always, [HELD_BY_NEWER], late).failure?.kind).toBe("yielded");
+    const accepted = play(always, [
+      HELD_BY_NEWER,
+      "accepts",
+      ...Array.from({ length: 6 }, () => HELD_BY_NEWER),
+    ]).memory;
+    expect(play(always, [HELD_BY_NEWER], accepted).failure?.kind).toBe("yielded");
+    // Who finds the address here has written nothing.
+    const found = play(always, [HERE_NOW]).memory;
+    expect(play(always, taken, found).end).toMatchObject({ change: "taken" });
     const refused = play(always, [HELD_BY_NEWER, "denied"]).memory;
     expect(play(always, taken, refused).end).toMatchObject({ change: "taken" });
   });
@@ -382,6 +391,13 @@ describe("what EC2 is asked of holders", () => {
     expect(holder in asked.known).toBe(isKnown);
     // What is not known is asked together with the address.
     expect(asked.alongside).toEqual(isKnown ? [] : [holder]);
+  });
+
+  test("older is who was launched before this instance, whatever else is known of others", () => {
+    const newer = { ...older, launchedAt: LAUNCHED + 1_000 };
+    const newest = { ...older, launchedAt: LAUNCHED + 3_600_000 };
+    const facts = { "i-00000000000000009": newest, [holder]: newer, [ME]: self };
+    expect(question(GOAL, { facts, lastHolder: holder }).alongside).toEqual([holder]);
   });
 
   test("if-gone has to see that an instance still runs", () => {

@@ -201,4 +201,11 @@ describe("an instance with several Elastic IPs, where EC2 does not show which is
     expect(done).toEqual(["observe", "probe", "take", "observe anew", HOLD, "observe"]);
     expect(end).toMatchObject({ end: "settled", change: "taken" });
   });
+
+  test("it is elsewhere, and is looked at again before the take: that is not found out twice", () => {
+    const slow = { shows: observation(somewhere), after: FRESH_MS + 1 };
+    const again = [shows(somewhere), "accepts", shows(somewhere), shows(somewhere)] as const;
+    const { done } = play(goal, [slow, "held", ...again]);
+    expect(done.slice(0, 4)).toEqual(["observe", "probe", "observe", "take"]);
+  });
 });
