@@ -44,6 +44,17 @@ describe("the machine", () => {
       ["systemctl unmask eip-heal", "systemctl enable eip-heal"],
     ],
     ["edited", { NeedDaemonReload: "yes" }, /not loaded anew/, ["systemctl daemon-reload"]],
+    [
+      "edited and failed",
+      {
+        NeedDaemonReload: "yes",
+        ActiveState: "failed",
+        Result: "exit-code",
+        ExecMainStatus: "78",
+      },
+      /failed, its last run ended with exit status 78 .*not loaded anew/,
+      ["systemctl daemon-reload"],
+    ],
   ])("the unit is %s", async (_, properties, found, commands) => {
     const unit = await check({ "eip-heal.service": { ...UNIT, ...properties } }, "unit");
     expect(unit?.found).toMatch(found);
@@ -108,6 +119,11 @@ describe("the machine", () => {
     expect(unit).toMatchObject({ mark: "warning" });
     expect(unit?.found).toMatch(/is run with EIP_HEAL_TAKEOVER, AWS_SECRET_ACCESS_KEY, which/);
     expect(JSON.stringify(unit)).not.toMatch(/always|a b/);
+    const failed = { ...UNIT, Environment, ActiveState: "failed", Result: "exit-code" };
+    const both = await check({ "eip-heal.service": { ...failed, ExecMainStatus: "78" } }, "unit");
+    expect(both?.found).toMatch(
+      /is enabled; failed, its last run ended with exit status 78 \(exit-code\); it is run with EIP/,
+    );
   });
 
   test("a file of a drop-in sets it, which is named with how to have the same; status says so, too", async () =>

@@ -49,11 +49,15 @@ export function findingOfUnit(
     );
   }
   if (unit.needsReload) {
-    return warn("changed on disk and not loaded anew", "load it", "systemctl daemon-reload");
+    return warn(
+      `${enablement}; ${last}; it is changed on disk and not loaded anew`,
+      "load it",
+      "systemctl daemon-reload",
+    );
   }
   if (unseen !== undefined) {
     return warn(
-      `run with ${unseen.what}, which this checkup has not had`,
+      `${enablement}; ${last}; it is run with ${unseen.what}, which this checkup has not had`,
       "give it the same (systemctl cat eip-heal shows it)",
       unseen.command,
     );
