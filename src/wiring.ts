@@ -102,6 +102,7 @@ export function contextOf(
       lastWriteOf: (address) => lastWriteIn(folder(), address),
     }),
     unit: async (name, signal) => (await import("./system/units.ts")).unitState(name, signal),
+    hasSystemd: async (signal) => (await import("./system/units.ts")).hasSystemd(signal),
     isTimerOn,
     endRetries: async (signal) => (await import("./system/units.ts")).endRetries(signal),
     doctorPorts: async () => {

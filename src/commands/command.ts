@@ -83,8 +83,10 @@ export interface Context {
   readonly runtime: Runtime;
   /** Instance metadata, EC2 and Auto Scaling. @throws Failure `misconfigured` for AWS variables with invalid values */
   readonly portsIn: (environment: Environment) => RunPorts;
-  /** The state of a systemd unit; undefined without systemd. */
+  /** The state of a systemd unit; undefined without systemd, or if it does not answer. */
   readonly unit: (name: string, signal: AbortSignal) => Promise<Unit | undefined>;
+  /** Whether this machine was booted with systemd. */
+  readonly hasSystemd: (signal: AbortSignal) => Promise<boolean>;
   /** Whether this timer is enabled, according to the file system: in the units' sandbox systemd cannot be asked. */
   readonly isTimerOn: (name: string) => boolean;
   /** Stops the timer that retries a failed heal; returns a function that starts it again. */

@@ -163,18 +163,24 @@ async function askForRun(
 /** Milliseconds between looks at the units. */
 const POLL_MS = 1_000;
 
-/** A busy systemd may leave some looks in a row unanswered; after this many there is none, or it has hung. */
+/** A busy systemd may leave some looks in a row unanswered; after this many it has hung. */
 const UNANSWERED_LOOKS = 5;
 
 /**
- * Waits until systemd has no run in progress.
+ * Waits until systemd has no run in progress. If systemd cannot tell, that is logged.
  *
  * @param limitMs milliseconds to wait at most
  * @param report called with the run that is being waited for
  * @returns the run that was being waited for when somebody stopped the command
  */
 export async function waitForRuns(
-  { unit, clock, stop }: Pick<Context, "unit" | "clock" | "stop">,
+  {
+    unit,
+    hasSystemd,
+    clock,
+    log,
+    stop,
+  }: Pick<Context, "unit" | "hasSystemd" | "clock" | "log" | "stop">,
   limitMs: number,
   report: (run: RunName) => void,
 ): Promise<RunName | undefined> {
@@ -184,9 +190,19 @@ export async function waitForRuns(
   while (clock.now() < until && !stop.aborted) {
     const run = await askForRun({ unit }, stop);
     if (run === undefined) return undefined;
-    unanswered = run === "not answered" ? unanswered + 1 : 0;
-    if (unanswered >= UNANSWERED_LOOKS) return undefined;
-    if (run !== "not answered") report((waitedFor = run));
+    if (run !== "not answered") {
+      unanswered = 0;
+      report((waitedFor = run));
+    } else {
+      unanswered++;
+      const isHung = unanswered >= UNANSWERED_LOOKS;
+      if (isHung || (unanswered === 1 && !(await hasSystemd(stop)))) {
+        log.warn(
+          `${isHung ? "systemd does not answer" : "there is no systemd here"}, so whether a heal is under way is not known, and none is waited for`,
+        );
+        return undefined;
+      }
+    }
     // If the wait is interrupted, status shows what it can.
     await clock.sleep(POLL_MS, stop).catch(() => {});
   }

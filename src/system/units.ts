@@ -78,6 +78,16 @@ export async function unitState(name: string, signal: AbortSignal): Promise<Unit
   };
 }
 
+/** Whether this machine was booted with systemd, even if that does not answer at the moment. */
+export function hasSystemd(signal: AbortSignal): Promise<boolean> {
+  return new Promise((resolve) => {
+    // A state other than "running" comes with an exit status other than 0.
+    execFile("systemctl", ["is-system-running"], { timeout: ANSWER_MS, signal }, (error, stdout) =>
+      resolve(error?.code !== "ENOENT" && stdout.trim() !== "offline"),
+    );
+  });
+}
+
 /** The names of the variables that a file sets, if it can be read. */
 function variablesIn(path: string): { readonly variables?: readonly string[] } {
   try {

@@ -21,30 +21,50 @@ const RUNNING: Unit = { ...IDLE, activity: "activating" };
 
 describe("waiting for a heal", () => {
   /** @param answers what systemd says of the heal in successive looks, and then again and again */
-  async function wait(answers: readonly (Unit | undefined)[], stopAt?: number) {
-    const { time, ports } = scripted();
-    const { clock } = ports;
+  async function wait(answers: readonly (Unit | undefined)[], stopAt?: number, isThere = true) {
+    const { time, ports, log: logged } = scripted();
+    const { clock, log } = ports;
     const stop = new AbortController();
     if (stopAt !== undefined) void time.sleep(stopAt).then(() => stop.abort(SIGTERM));
     let looks = 0;
     const unit = (name: string) =>
       Promise.resolve(name === HEAL_UNIT ? answers[Math.min(looks++, answers.length - 1)] : IDLE);
     const told: string[] = [];
-    const context = { unit, clock, stop: stop.signal };
+    const hasSystemd = () => Promise.resolve(isThere);
+    const context = { unit, hasSystemd, clock, log, stop: stop.signal };
     const waitedFor = await inTime(
       time,
       waitForRuns(context, 600_000, (run) => told.push(run)),
     );
-    return { looks, told, waitedFor };
+    return { looks, told, waitedFor, logged, ms: clock.now() };
   }
 
   test("goes on over looks that systemd does not answer", async () => {
-    const { looks, told } = await wait([undefined, RUNNING, undefined, undefined, RUNNING, IDLE]);
-    expect([looks, told]).toEqual([6, ["heal", "heal"]]);
+    const { looks, told, logged } = await wait([
+      undefined,
+      RUNNING,
+      undefined,
+      undefined,
+      RUNNING,
+      IDLE,
+    ]);
+    expect([looks, told, logged]).toEqual([6, ["heal", "heal"], []]);
   });
 
-  test("ends where there is no systemd", async () => {
-    expect((await wait([undefined])).looks).toBeLessThan(10);
+  test("ends where systemd has hung, and says so", async () => {
+    const { looks, logged } = await wait([undefined]);
+    expect(looks).toBe(5);
+    expect(logged).toEqual([
+      "warn systemd does not answer, so whether a heal is under way is not known, and none is waited for",
+    ]);
+  });
+
+  test("ends at once where there is no systemd, and says so", async () => {
+    const { looks, ms, logged } = await wait([undefined], undefined, false);
+    expect([looks, ms]).toEqual([1, 0]);
+    expect(logged).toEqual([
+      "warn there is no systemd here, so whether a heal is under way is not known, and none is waited for",
+    ]);
   });
 
   test("ends when somebody stops it, who is told what was waited for", async () => {
