@@ -15,7 +15,7 @@ import {
 import { AWS_CODE, Failure } from "../model/failure.ts";
 import type { DescribedInstance, Ec2Api } from "./ec2.ts";
 import type { Proxy } from "./proxy.ts";
-import { resettableAgents } from "./sockets.ts";
+import { resettableAgents, type ResettableAgents } from "./sockets.ts";
 import { INSTANCE_MAX_BYTES, boundBodies, ONE_MAX_BYTES, POOL_MAX_BYTES } from "./bodies.ts";
 import {
   callsOf,
@@ -42,9 +42,15 @@ type AssociateInput = Parameters<Ec2Api["associateAddress"]>[0];
 /** Most pages that are read. EC2's pages have up to 1,000 instances, so more pages are not a real answer. */
 const MAX_PAGES = 100;
 
-/** Creates a client with a connection of its own; the first call connects. */
-export function connectApi(options: ConnectOptions): ConnectedApi {
-  const agents = resettableAgents(options);
+/**
+ * Creates a client with a connection of its own; the first call connects.
+ *
+ * @param agents those of a connection that was made ahead; belong to this client from now on
+ */
+export function connectApi(
+  options: ConnectOptions,
+  agents: ResettableAgents = resettableAgents(options),
+): ConnectedApi {
   const client = new EC2Client(clientConfig(options, agents));
   boundBodies(client.config.requestHandler);
   const url = urlOf(options, client);

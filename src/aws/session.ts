@@ -3,6 +3,7 @@
  * connections to EC2 and Auto Scaling. The standard AWS variables mean what they mean to the AWS CLI.
  */
 import { GROUP_TAG, type Instance } from "../model/instance.ts";
+import { connectAhead } from "./ahead.ts";
 import { type Credentials, roleCredentials, roleName } from "./credentials.ts";
 import { association, ec2Over } from "./ec2.ts";
 import { type Metadata, openMetadata } from "./imds.ts";
@@ -15,6 +16,7 @@ import {
   readSpotAction,
 } from "./self.ts";
 import type { ConnectOptions } from "./client.ts";
+import type { ResettableAgents } from "./sockets.ts";
 import type { Target } from "../model/target.ts";
 import { type ReadFile, readAwsEnvironment } from "./environment.ts";
 import type { Environment } from "../model/environment.ts";
@@ -29,6 +31,8 @@ interface Shared {
   /** Whether a session tries the second endpoint of the service: see `connectionsIn`. */
   readonly takesTurn: { readonly ec2: () => boolean; readonly autoScaling: () => boolean };
   hasConnected: boolean;
+  /** The connection to EC2 that the first session has made ahead, until it is used. */
+  ahead: ResettableAgents | undefined;
 }
 
 /**
@@ -47,16 +51,29 @@ export function awsIn(environment: Environment, version: string, readFile: ReadF
     hints: new Map(),
     takesTurn: { ec2: alternation(), autoScaling: alternation() },
     hasConnected: false,
+    ahead: undefined,
   };
+  let hasOpened = false;
 
-  /** Opens a session by fetching an instance metadata token. `signal` aborts its requests. @throws Failure */
-  async function open(signal: AbortSignal) {
+  /**
+   * Opens a session by fetching an instance metadata token.
+   *
+   * @param signal aborts its requests
+   * @param needsEc2 begin to connect to EC2 before the rest of instance metadata is read. Only the first session does so:
+   *   one after a failure is in no hurry, and may try the other endpoint.
+   * @throws Failure
+   */
+  async function open(signal: AbortSignal, needsEc2 = false) {
+    const isFirst = !hasOpened;
+    hasOpened = true;
     const metadata = await openMetadata(metadataUrl, signal);
     let fetched: Promise<Credentials> | undefined;
     const credentials = () =>
       (fetched ??= keys === undefined ? roleCredentials(metadata) : Promise.resolve(keys));
+    const identity = identityIn(metadata, variables, shared);
+    if (needsEc2 && isFirst) shared.ahead = await connectAhead(variables, identity.ownRegion);
     return {
-      ...identityIn(metadata, variables, shared),
+      ...identity,
 
       /** Fetches credentials. Only the first call in a session makes requests. */
       async credentials(): Promise<Pick<Credentials, "source" | "expiresAt">> {
@@ -170,8 +187,11 @@ function connectionsIn(
       const { connectApi } = await import("./ec2-api.ts");
       shared.hasConnected = true;
       isSecondEc2 ??= shared.takesTurn.ec2();
+      const { ahead } = shared;
+      shared.ahead = undefined;
       const api = connectApi(
         options(self, ec2Url, toDualStack ?? usesDualStack(self, isSecondEc2)),
+        ahead,
       );
       return {
         ...ec2Over(api, self, denied, shared.outage, shared.hints),

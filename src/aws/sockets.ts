@@ -5,19 +5,29 @@
 import { Agent as HttpAgent, type AgentOptions, request } from "node:http";
 import { Agent as HttpsAgent } from "node:https";
 import { connect, isIP, type NetConnectOpts, type Socket } from "node:net";
-import { connect as connectTls, type ConnectionOptions } from "node:tls";
+import { connect as connectTls, type ConnectionOptions, type TLSSocket } from "node:tls";
 import { hostOf, portOf } from "../model/url.ts";
 import { authorizationFor, type Proxy, ProxyRefusal } from "./proxy.ts";
 
 export interface ResettableAgents {
   readonly httpAgent: HttpAgent;
   readonly httpsAgent: HttpsAgent;
+  /**
+   * Begins to connect to this host by TLS. The next connection to it is then this one, unless it has failed: what is wrong
+   * is told by the request that needs it.
+   */
+  readonly connectAhead: (url: URL) => void;
   readonly reset: () => void;
   /** Closes those too that are not made yet: one to a proxy that does not answer belongs to no agent. */
   readonly close: () => void;
 }
 
 type Connected = Parameters<HttpsAgent["createConnection"]>[1];
+/** In case of an error the agent ignores the second argument. */
+type Done = (error: Error | null, socket?: TLSSocket) => void;
+
+/** Milliseconds that a connection made ahead is kept. EC2 closes idle ones, and a request sent at that moment is lost. */
+const UNUSED_MS = 5_000;
 
 /** The same as those of the SDK's own agents. */
 const OPTIONS: AgentOptions = { keepAlive: true, maxSockets: 50 };
@@ -62,26 +72,52 @@ export function resettableAgents({
       return plainProxy === undefined ? socket : toProxy(socket, plainProxy);
     }
   }
+  // TLS runs over a TCP connection opened here, because a connection that TLS opens itself cannot be reset. It starts only
+  // once TCP is connected: while Node tries the host's addresses in turn, the socket's handle changes.
+  const openSecure = (options: object, done: Done): Socket => {
+    const { host, port } = options as Target;
+    const proxy = proxyFor(new URL(`https://${hostAndPort(host, port)}`));
+    const socket = open(options, proxy);
+    const secure = (through: Socket) => {
+      done(null, connectTls({ ...(options as ConnectionOptions), socket: through }));
+    };
+    socket.once("error", done);
+    socket.once("connect", () => {
+      socket.off("error", done);
+      if (proxy === undefined) secure(socket);
+      else tunnel(toProxy(socket, proxy), proxy, hostAndPort(host, port)).then(secure, done);
+    });
+    return socket;
+  };
+
+  let ahead: { readonly to: string; readonly socket: Promise<TLSSocket | undefined> } | undefined;
   class Secure extends HttpsAgent {
-    // TLS runs over a TCP connection opened here, because a connection that TLS opens itself cannot be reset. It starts only
-    // once TCP is connected: while Node tries the host's addresses in turn, the socket's handle changes.
     override createConnection(options: object, callback?: Connected): undefined {
       const { host, port } = options as Target;
-      const proxy = proxyFor(new URL(`https://${hostAndPort(host, port)}`));
-      const socket = open(options, proxy);
-      // The agent always passes a callback, and in case of an error ignores the second argument.
-      const done = callback as (error: Error | null, stream?: Socket) => void;
-      const secure = (through: Socket) => {
-        done(null, connectTls({ ...(options as ConnectionOptions), socket: through }));
-      };
-      socket.once("error", done);
-      socket.once("connect", () => {
-        socket.off("error", done);
-        if (proxy === undefined) secure(socket);
-        else tunnel(toProxy(socket, proxy), proxy, hostAndPort(host, port)).then(secure, done);
+      // The agent always passes a callback.
+      const done = callback as Done;
+      const made = ahead?.to === hostAndPort(host, port) ? ahead.socket : undefined;
+      if (made === undefined) return void openSecure(options, done);
+      ahead = undefined;
+      void made.then((socket) => {
+        if (socket === undefined || socket.destroyed) openSecure(options, done);
+        else done(null, socket.setTimeout(0).ref());
       });
     }
   }
+  const httpsAgent = new Secure({ ...OPTIONS, ...trusted });
+  const connectAhead = (url: URL): void => {
+    const [host, port] = [hostOf(url), portOf(url)];
+    const { promise, resolve } = Promise.withResolvers<TLSSocket | undefined>();
+    const name = isIP(host) === 0 && { servername: host };
+    // Until it is used it does not keep the process alive.
+    openSecure({ ...httpsAgent.options, host, port, ...name }, (_, socket) => {
+      socket?.unref().setTimeout(UNUSED_MS, () => socket.destroy());
+      socket?.on("error", () => {});
+      resolve(socket);
+    }).unref();
+    ahead = { to: hostAndPort(host, port), socket: promise };
+  };
 
   return {
     // With proxyEnv Node sends plain HTTP requests in absolute form, with Proxy-Authorization.
@@ -90,7 +126,8 @@ export function resettableAgents({
       // No keep-alive: tinyproxy, for example, closes connections after each answer without announcing it.
       ...(plainProxy && { keepAlive: false, proxyEnv: { HTTP_PROXY: plainProxy.url.href } }),
     }),
-    httpsAgent: new Secure({ ...OPTIONS, ...trusted }),
+    httpsAgent,
+    connectAhead,
     reset: () => {
       for (const socket of sockets) socket.resetAndDestroy();
     },

@@ -132,7 +132,10 @@ export async function healOne(
   async function attempt(): Promise<End | Several> {
     memory = { ...memory, written: "no" };
     stopIfReleased();
-    const { session, self } = await openSession(context, ports, tagsToRead(settings), true);
+    const { session, self } = await openSession(context, ports, tagsToRead(settings), {
+      ignored: true,
+      needsEc2: true,
+    });
     const { instanceId, region, lifecycleState } = self;
     facts = {
       ...facts,

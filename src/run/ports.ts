@@ -166,8 +166,14 @@ export interface SharedResult {
 export const NOT_SHARED: SharedResult = { wasReleased: () => false, withdraw: () => {} };
 
 export interface Ports {
-  /** Opens a session by fetching an instance metadata token. `signal` aborts its requests. @throws Failure */
-  open(signal: AbortSignal): Promise<RunSession>;
+  /**
+   * Opens a session by fetching an instance metadata token.
+   *
+   * @param signal aborts its requests
+   * @param needsEc2 begin to connect to EC2, while instance metadata is read
+   * @throws Failure
+   */
+  open(signal: AbortSignal, needsEc2?: boolean): Promise<RunSession>;
   readonly clock: {
     /** Milliseconds since boot, without those in which the machine was suspended. */
     now: () => number;
