@@ -251,6 +251,21 @@ export function ec2Over(
     });
   }
 
+  /**
+   * How many of these addresses this instance holds. DescribeInstances does not show which address is in which place; but if
+   * an instance holds as many of these as it has Elastic IPs at all, each of those is one of these.
+   */
+  async function countHeld(allocationIds: readonly string[]): Promise<number> {
+    const holders = await Promise.all(allocationIds.map(holderOfId));
+    return holders.filter((row) => row?.instance.InstanceId === self.instanceId).length;
+  }
+
+  async function holderOfId(allocationId: string): Promise<DescribedInstance | undefined> {
+    const filter = "network-interface.addresses.association.allocation-id";
+    const [row] = await api.describeInstances(filter, [allocationId]);
+    return row;
+  }
+
   async function observeAddress(
     desired: FixedAddress,
     target: Target,
@@ -287,10 +302,7 @@ export function ec2Over(
 
     if (desired.kind !== "address") throw cannotBeFound(desired.kind, api.host);
     const { allocationId } = desired;
-    const [holder] = await api.describeInstances(
-      "network-interface.addresses.association.allocation-id",
-      [allocationId],
-    );
+    const holder = await holderOfId(allocationId);
     const instanceId = checked("an instance id", holder?.instance.InstanceId, isInstanceId);
     if (holder === undefined || instanceId === undefined) {
       return { addresses: [{ allocationId, holder: { kind: "nobody" } }], direct: false };
@@ -378,15 +390,19 @@ export function ec2Over(
         ? observePool(desired, question)
         : observeAddress(desired, target, question),
 
-    async elasticIpAt(target: Target & { publicIp: string }): Promise<ElasticIp | undefined> {
+    async elasticIpAt(
+      target: Target & { publicIp: string },
+      own: readonly string[] = [],
+    ): Promise<ElasticIp | undefined> {
       const { publicIp } = target;
       const rows = await describeAddresses("public-ip", [publicIp]);
       if (rows !== undefined) {
         return elasticIn(rows, publicIp, (row) => isOn(row, target));
       }
       const places = elasticPlaces(await describeSelf());
-      const isThere = places.some((one) => one.publicIp === publicIp);
-      return isThere ? { publicIp } : undefined;
+      if (!places.some((one) => one.publicIp === publicIp)) return undefined;
+      const isOwn = (await countHeld(own)) === places.length;
+      return { publicIp, ...(isOwn && { isOwn }) };
     },
 
     associate: (allocationId: string, target: Target, reassociate: boolean): Promise<void> =>

@@ -101,6 +101,8 @@ export interface AddressState {
 export interface ElasticIp {
   readonly allocationId?: string;
   readonly publicIp: string;
+  /** Without an allocation id: it is one of those that this instance should have. */
+  readonly isOwn?: true;
 }
 
 /** One look at EC2. */

@@ -3,7 +3,7 @@ import { type AddressState, type ElasticIp, isHeldBySelf } from "../model/addres
 import type { Target } from "../model/target.ts";
 import { FACTS_MS } from "./bounds.ts";
 import { afterObservation, displacedLine } from "./displacement.ts";
-import { type Memory, type State, type TimedObservation, warn } from "./state.ts";
+import { isOwn, type Memory, type State, type TimedObservation, warn } from "./state.ts";
 
 /** The state after an observation, and the observation with what the run knows added to it. */
 export function learn(
@@ -47,9 +47,8 @@ export function learn(
 
 /** Says what was displaced; not of an address that belongs on this instance too, which another run brings to its place. */
 export function warnDisplaced(state: State, elasticIp: ElasticIp): State {
-  const { otherOwn, target } = state.goal;
-  const isOwn = otherOwn?.(elasticIp) !== undefined;
-  return isOwn ? state : warn(state, displacedLine(elasticIp, target));
+  const { goal } = state;
+  return isOwn(goal, elasticIp) ? state : warn(state, displacedLine(elasticIp, goal.target));
 }
 
 /**

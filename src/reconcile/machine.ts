@@ -42,9 +42,11 @@ import {
   type Attempt,
   inAttempt,
   type Intent,
+  isOwn,
   type Memory,
   NO_ATTEMPT,
   observing,
+  otherOwn,
   type Phase,
   remember,
   type TimedObservation,
@@ -180,7 +182,7 @@ function decideOn(before: State, seen: TimedObservation, now: number): Step {
     return fail(elsewhere, new Failure("held", { why: choice.why }));
   }
   const { address, decision } = choice;
-  const twin = goal.otherOwn?.(address);
+  const twin = otherOwn(goal, address);
   if (twin !== undefined) return fail(counted, namedTwice(address, twin));
   const { allocationId, publicIp } = address;
   const state = remember(counted, {
@@ -333,7 +335,12 @@ function prepare(state: State, intent: Intent, now: number): Step {
   if (attempt.identified === undefined) {
     return {
       state: { ...state, phase: { at: "identifying", intent } },
-      effect: { do: "identify", publicIp: ipAtTarget, step: `looking at ${ipAtTarget}` },
+      effect: {
+        do: "identify",
+        publicIp: ipAtTarget,
+        own: ownIds(goal, allocationId),
+        step: `looking at ${ipAtTarget}`,
+      },
     };
   }
   const { elasticIp } = attempt.identified;
@@ -341,9 +348,17 @@ function prepare(state: State, intent: Intent, now: number): Step {
     // No Elastic IP was in the way. If EC2 refused the claim, another holder that EC2 does not show yet has the address.
     return refusal ? fail(state, refusal) : commit(state, intent, undefined, now);
   }
-  return mayDisplace || goal.otherOwn?.(elasticIp) !== undefined
+  return mayDisplace || isOwn(goal, elasticIp)
     ? commit(state, intent, { publicIp: ipAtTarget, by, elasticIp }, now)
     : fail(state, mayNotDisplace(target, elasticIp));
+}
+
+/** The allocation ids of this instance's addresses, if there are several; none is known of one that goes by another name. */
+function ownIds({ others = [] }: Goal, allocationId: string): readonly string[] {
+  const more = others.flatMap(({ address }) =>
+    address.kind === "address" ? [address.allocationId] : [],
+  );
+  return more.length === 0 ? [] : [allocationId, ...more];
 }
 
 /** Why EC2 refused the claim of this address; undefined if it has not. */
@@ -367,9 +382,10 @@ function commit(
   const { goal, memory, attempt } = before;
   const { seen, address, write } = intent;
   if (goal.dryRun) {
-    const state = displaced?.elasticIp
-      ? warn(before, wouldDisplaceLine(displaced.elasticIp, goal.target))
-      : before;
+    const state =
+      displaced?.elasticIp && !isOwn(goal, displaced.elasticIp)
+        ? warn(before, wouldDisplaceLine(displaced.elasticIp, goal.target))
+        : before;
     return end(state, { end: "would", ...write });
   }
   const isRefused = refusalOf(attempt, address.allocationId) !== undefined;

@@ -2,12 +2,14 @@
  * The data of the state machine: goal, memory, phase, events in, effects out. Plain data, with the few functions that
  * change it.
  */
-import type {
-  AddressState,
-  DesiredAddress,
-  ElasticIp,
-  InstanceFacts,
-  Observation,
+import {
+  type AddressState,
+  type DesiredAddress,
+  type ElasticIp,
+  type FixedAddress,
+  type InstanceFacts,
+  isNameOf,
+  type Observation,
 } from "../model/address.ts";
 import type { Failure } from "../model/failure.ts";
 import type { Change, End } from "../model/outcome.ts";
@@ -26,14 +28,31 @@ export interface Goal {
   readonly poolTakeover: PoolTakeover;
   /** Whether another Elastic IP at the target may be displaced. */
   readonly mayDisplace: boolean;
-  /** Of several addresses of this instance: the name of another one, which a run of its own brings to its place. */
-  readonly otherOwn?: (address: Partial<ElasticIp>) => string | undefined;
+  /** The further addresses of this instance, each of which a run of its own brings to its place. */
+  readonly others?: readonly OtherAddress[];
   /** It is not known yet whether this instance is in service, should it be in a group: nothing is taken from a live instance. */
   readonly isServiceUnknown?: boolean;
   /** Do everything except the write. */
   readonly dryRun: boolean;
   /** Associate once even if EC2 already shows the address here. */
   readonly force: boolean;
+}
+
+/** Another one of several addresses of this instance, and its name in the setting or the tag. */
+export interface OtherAddress {
+  readonly name: string;
+  readonly address: FixedAddress;
+}
+
+/** The name of this address if it is another one of this instance. */
+export function otherOwn({ others = [] }: Goal, address: Partial<ElasticIp>): string | undefined {
+  const { allocationId = "", publicIp = "" } = address;
+  return others.find((one) => isNameOf(one.address, { allocationId, publicIp }))?.name;
+}
+
+/** Whether this Elastic IP is another one of this instance: nothing is lost if it is displaced. */
+export function isOwn(goal: Goal, elasticIp: ElasticIp): boolean {
+  return elasticIp.isOwn === true || otherOwn(goal, elasticIp) !== undefined;
 }
 
 /** A change that this run makes. */
@@ -220,7 +239,13 @@ export type Effect =
       readonly question: Question;
       readonly step: string;
     }
-  | { readonly do: "identify"; readonly publicIp: string; readonly step: string }
+  | {
+      readonly do: "identify";
+      readonly publicIp: string;
+      /** The allocation ids of this instance's addresses, if there are several. */
+      readonly own: readonly string[];
+      readonly step: string;
+    }
   | {
       readonly do: "associate";
       readonly allocationId: string;

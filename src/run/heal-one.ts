@@ -4,7 +4,6 @@
  * itself has done are kept, so a lost answer, a crash or a second copy does no harm.
  */
 import type { Settings } from "../config/settings.ts";
-import type { ElasticIp } from "../model/address.ts";
 import { Failure } from "../model/failure.ts";
 import type { Instance } from "../model/instance.ts";
 import type { End, Facts, Outcome } from "../model/outcome.ts";
@@ -15,7 +14,7 @@ import type { LastResult } from "../reconcile/drift.ts";
 import { whyInterrupted } from "../reconcile/ownership.ts";
 import { wasWaitedOut } from "../reconcile/repeated.ts";
 import { statusOf } from "../reconcile/retry.ts";
-import { type Memory, NOTHING_DONE } from "../reconcile/state.ts";
+import { type Memory, NOTHING_DONE, type OtherAddress } from "../reconcile/state.ts";
 import { desiredAddress, severalKnown, tagsToRead } from "./desired.ts";
 import { reconcile, reconcilerTime } from "./loop.ts";
 import { type HealPorts, type Moves, NOT_SHARED, type SharedResult } from "./ports.ts";
@@ -45,18 +44,13 @@ export interface HealOptions {
   /** The last result of the same unit: the cause that it logged is only logged as debug. */
   readonly lastOfUnit?: LastResult | undefined;
   /** The further addresses of this instance, if it should have several and this run is about one of them. */
-  readonly others?: Others;
+  readonly others?: readonly Other[];
 }
 
-/** What the run of one of several addresses has to know of the others. */
-export interface Others {
-  readonly places: readonly {
-    readonly name: string;
-    readonly interface: number | string;
-    readonly privateIp: string | undefined;
-  }[];
-  /** The name of this one among them, which a run of its own brings to its place; undefined if it is none of them. */
-  readonly nameOf: (address: Partial<ElasticIp>) => string | undefined;
+/** What the run of one of several addresses has to know of another one. */
+export interface Other extends OtherAddress {
+  readonly interface: number | string;
+  readonly privateIp: string | undefined;
 }
 
 /**
@@ -77,7 +71,7 @@ export async function healOne(
     mustShow = true,
     lastOnBoot,
     lastOfUnit,
-    others,
+    others = [],
   }: HealOptions,
   stopRequest: AbortSignal,
 ): Promise<Outcome | Several> {
@@ -173,8 +167,7 @@ export async function healOne(
       const { takeover, poolTakeover, displace: mayDisplace } = settings;
       const { zone } = self;
       const rules = { takeover, poolTakeover, mayDisplace, isServiceUnknown, dryRun };
-      const own = others && { otherOwn: others.nameOf };
-      const goal = { target, zone, desired, ...rules, force: mayForce, ...own };
+      const goal = { target, zone, desired, ...rules, force: mayForce, others };
       const remember = (latest: Memory) => void (memory = latest);
       return await reconcile(goal, memory, context, connection, {
         moves,
@@ -253,10 +246,8 @@ export async function healOne(
 }
 
 /** @throws Failure if another address of this instance belongs in the same place, where there can be only one */
-function refuseSharedPlace(target: Target, self: Instance, others: Others | undefined): void {
-  const other = others?.places.find((one) =>
-    isAlsoPlaceOf(target, self, one.interface, one.privateIp),
-  );
+function refuseSharedPlace(target: Target, self: Instance, others: readonly Other[]): void {
+  const other = others.find((one) => isAlsoPlaceOf(target, self, one.interface, one.privateIp));
   if (other === undefined) return;
   throw new Failure("misconfigured", {
     why: `${other.name} belongs on ${nameTarget(target)} too`,

@@ -1,6 +1,6 @@
 /** Heals the address of this instance, or several: each by a run of its own, all at the same time. */
 import type { Settings } from "../config/settings.ts";
-import { type ElasticIp, isNameOf, nameDesired } from "../model/address.ts";
+import { nameDesired } from "../model/address.ts";
 import type { OfEntry, Outcome } from "../model/outcome.ts";
 import { nameEntry, type Placed, type Several } from "../model/several.ts";
 import { together } from "../model/each.ts";
@@ -76,16 +76,10 @@ async function healEach(
         lastOnBoot: lastOf(options.lastOnBoot, name),
         lastOfUnit: lastOf(options.lastOfUnit, name),
         ...override,
-        others: {
-          places: others.map((other) => {
-            const { interface: at, privateIp } = settingsFor(settings, other);
-            return { name: nameEntry(other), interface: at, privateIp };
-          }),
-          nameOf(address) {
-            const one = others.find((other) => isOf(other, address));
-            return one && nameEntry(one);
-          },
-        },
+        others: others.map((other) => {
+          const { interface: at, privateIp } = settingsFor(settings, other);
+          return { name: nameEntry(other), address: other.address, interface: at, privateIp };
+        }),
       },
       stop,
     );
@@ -139,10 +133,6 @@ function withoutReachable(settings: Settings): Settings {
 /** The record of the last write of one of several addresses. */
 export function lastWriteOf({ address }: Placed, ports: HealPorts): HealPorts["lastWrite"] {
   return ports.lastWriteOf(nameDesired(address));
-}
-
-function isOf({ address }: Placed, { allocationId = "", publicIp = "" }: Partial<ElasticIp>) {
-  return isNameOf(address, { allocationId, publicIp });
 }
 
 /** A log whose every line says which address it is about. */

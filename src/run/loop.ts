@@ -144,7 +144,7 @@ export async function reconcile(
         }
         case "identify": {
           const elasticIp = await withStep(context, effect.step, () =>
-            connection.ec2.elasticIpAt({ ...target, publicIp: effect.publicIp }),
+            connection.ec2.elasticIpAt({ ...target, publicIp: effect.publicIp }, effect.own),
           );
           return { type: "identified", elasticIp, now: now() };
         }

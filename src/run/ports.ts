@@ -16,8 +16,15 @@ export interface Ec2 {
    * @param question what to find out about holders; default: everything
    */
   observe(desired: DesiredAddress, target: Target, question?: Question): Promise<Observation>;
-  /** The Elastic IP at the target now, if there is one. */
-  elasticIpAt(target: Target & { publicIp: string }): Promise<ElasticIp | undefined>;
+  /**
+   * The Elastic IP at the target now, if there is one.
+   *
+   * @param own allocation ids of the addresses that this instance should have
+   */
+  elasticIpAt(
+    target: Target & { publicIp: string },
+    own?: readonly string[],
+  ): Promise<ElasticIp | undefined>;
   /** AssociateAddress. `reassociate` takes the address from its holder; without it a holder is a Failure `held`. */
   associate(allocationId: string, target: Target, reassociate: boolean): Promise<void>;
   /** DisassociateAddress: ends exactly this association. */

@@ -9,7 +9,11 @@ import { inRegion } from "../support/region.ts";
 import { FREE, play } from "./counted.ts";
 
 /** An instance with as many addresses and interfaces; each interface has as many private addresses as are needed. */
-function scene(addresses: number, interfaces: number, tags: "metadata" | "EC2" = "metadata") {
+function scene(
+  addresses: number,
+  interfaces: number,
+  { tags = "metadata", role = "releaser" }: { tags?: "metadata" | "EC2"; role?: string } = {},
+) {
   const world = aWorld();
   world.role("releaser", allow(["ec2:*"]));
   const wanted = Array.from({ length: addresses }, () => world.address());
@@ -25,7 +29,7 @@ function scene(addresses: number, interfaces: number, tags: "metadata" | "EC2" =
     )
     .join(" ");
   const me = world.instance({
-    role: "releaser",
+    role,
     metadataTags: tags === "metadata",
     launchTime: Date.now() - 3_600_000,
     tags: { "allocation-id": tag },
@@ -95,7 +99,7 @@ describe.concurrent("several addresses", () => {
   });
 
   test("by a tag that only EC2 shows: it is read once", async () => {
-    const { world, wanted, me } = scene(2, 2, "EC2");
+    const { world, wanted, me } = scene(2, 2, { tags: "EC2" });
     const { run, calls } = await play(world, me, {}, { mostWrites: 2 });
     expect(run.status, run.log.join("\n")).toBe(0);
     expect(calls.toSorted()).toEqual(["DescribeInstances", ...times(2, FREE)].toSorted());
@@ -122,25 +126,48 @@ describe.concurrent("several addresses", () => {
     );
   });
 
-  test("swapped places are swapped back, also under DISPLACE=no", async () => {
-    for (const displace of ["yes", "no"]) {
-      const { world, wanted, me } = scene(2, 2);
-      const [first, second] = me.interfaces;
-      const [a, b] = wanted;
-      if (!first || !second || !a || !b) throw new Error("two of each were asked for");
-      world.hold(a, second);
-      world.hold(b, first);
-      const { run, region } = await play(
-        world,
-        me,
-        { environment: { EIP_HEAL_DISPLACE: displace } },
-        { mostWrites: 4 },
-      );
-      expect(run.status, run.log.join("\n")).toBe(0);
-      expect(run.log.join("\n"), "nothing is lost: no warning").not.toContain("pushed off");
-      expect(region.holder(a.allocationId)?.networkInterfaceId).toBe(first.networkInterfaceId);
-      expect(region.holder(b.allocationId)?.networkInterfaceId).toBe(second.networkInterfaceId);
-    }
+  test.each([
+    ["yes", "releaser"],
+    ["no", "releaser"],
+    ["yes", "old"],
+    ["no", "old"],
+  ])("swapped places are swapped back under DISPLACE=%s by the role %s", async (displace, role) => {
+    const { world, wanted, me } = scene(2, 2, { role });
+    const [first, second] = me.interfaces;
+    const [a, b] = wanted;
+    if (!first || !second || !a || !b) throw new Error("two of each were asked for");
+    world.hold(a, second);
+    world.hold(b, first);
+    const { run, region } = await play(
+      world,
+      me,
+      { environment: { EIP_HEAL_DISPLACE: displace } },
+      { mostWrites: 4 },
+    );
+    expect(run.status, run.log.join("\n")).toBe(0);
+    expect(run.log.join("\n"), "nothing is lost: no warning").not.toContain("pushed off");
+    expect(region.holder(a.allocationId)?.networkInterfaceId).toBe(first.networkInterfaceId);
+    expect(region.holder(b.allocationId)?.networkInterfaceId).toBe(second.networkInterfaceId);
+  });
+
+  test("what is not in the list is not displaced under DISPLACE=no, though the role may not see what it is", async () => {
+    const { world, wanted, me } = scene(2, 2, { role: "old" });
+    const [first, second] = me.interfaces;
+    const [a] = wanted;
+    if (!first || !second || !a) throw new Error("two of each were asked for");
+    const strange = world.address();
+    world.hold(strange, first);
+    world.hold(a, second);
+    const { run, region } = await play(
+      world,
+      me,
+      { environment: { EIP_HEAL_DISPLACE: "no", ...DEADLINE } },
+      // The second address belongs where the first one is, and the probe for the first one moves nothing.
+      { mostWrites: 3 },
+    );
+    expect(run.status, run.log.join("\n")).toBe(78);
+    expect(run.log.at(-1)).toContain(`another Elastic IP, ${strange.publicIp}, is on`);
+    expect(region.holder(strange.allocationId)?.networkInterfaceId).toBe(first.networkInterfaceId);
   });
 
   test.each([
