@@ -38,6 +38,11 @@ bench: dist/eip-heal ## compare with a bare Node, the user-data script and curl,
 	@bash test/tools/deps.sh bench
 	@$(NODE) bench/bench.ts --write
 
+.PHONY: bench-first-boot
+bench-first-boot: dist/.packages ## boot a machine whose program is on a slow disk, and put the times into docs/performance.md (minutes)
+	@bash test/tools/deps.sh bench boot
+	@bash test/support/machine/enter.sh $(NODE) bench/first-boot.ts --write
+
 .PHONY: fleet
 fleet: node_modules/.installed ## boot 1,000 and 10,000 instances at once on virtual time, and draw it (minutes)
 	@$(NODE) bench/fleet.ts
