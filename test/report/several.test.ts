@@ -59,6 +59,37 @@ describe("several addresses", () => {
     );
   });
 
+  test("a list of one is told like the only address", () => {
+    expect(lineOf(here(1))).toBe(
+      "eipalloc-1 (203.0.113.1) is already associated with i-1 eni-1 10.0.0.1, 1 try, 1.0 s",
+    );
+  });
+
+  test("a dry run says of each what it would do, which is no line of its own", () => {
+    const would = (index: number): OfEntry => {
+      const { name, outcome } = here(index);
+      return { name, outcome: { ...outcome, end: "would", change: "associated" } as Outcome };
+    };
+    expect(lineOf(would(1), would(2))).toBe(
+      "would associate eipalloc-1 (203.0.113.1) with i-1 eni-1 10.0.0.1; dry run, nothing was changed; would associate eipalloc-2 (203.0.113.2) with i-1 eni-2 10.0.0.2; dry run, nothing was changed",
+    );
+    expect(lineOfEntry(would(1), false).level).toBe("debug");
+  });
+
+  test("stopped: why, and how many are here", () => {
+    const outcome: Outcome = { end: "stopped", because: "SIGTERM", facts: {}, tries: 1, ms: 0 };
+    expect(lineOf(here(1), { name: "eipalloc-2@2", outcome })).toMatch(
+      /SIGTERM.*; 1 of 2 addresses are here$/,
+    );
+  });
+
+  test("only a status at the front of a line is left out", () => {
+    const why = "it said FAILED (12): no";
+    expect(lineOfEntry(away("eipalloc-2@2", EXIT.TEMPFAIL, "not-yet", why), false).text).toMatch(
+      /^eipalloc-2@2: it said FAILED \(12\): no; gave up/,
+    );
+  });
+
   test("the line of one is a warning if it is away, without what only the last line says", () => {
     expect(lineOfEntry(away("eipalloc-2@2", EXIT.CONFIG, "misconfigured"), false)).toEqual({
       level: "warn",
@@ -89,6 +120,40 @@ describe("several addresses", () => {
         { wanted: "eipalloc-2@2", outcome: "failed", exitStatus: 77, failure: "denied" },
       ],
     });
+  });
+
+  test("the record of one has its place as far as it is known, and nothing else", () => {
+    const [one, other] = resultRecord(
+      together([here(1), away("eipalloc-2@2", EXIT.NOPERM, "denied")]),
+      new Date(0),
+    )["addresses"] as Record<string, unknown>[];
+    expect(one).toMatchObject({
+      allocationId: "eipalloc-1",
+      interfaceId: "eni-1",
+      privateIp: "10.0.0.1",
+    });
+    expect(Object.keys(other ?? {}).toSorted()).toEqual(
+      [
+        "wanted",
+        "outcome",
+        "failure",
+        "cause",
+        "exitStatus",
+        "message",
+        "tries",
+        "durationMs",
+      ].toSorted(),
+    );
+  });
+
+  test("no list of what is not known of each", () => {
+    const { name, outcome } = here(2);
+    const { publicIp: _, ...facts } = outcome.facts;
+    const variables = resultVariables(
+      together([here(1), { name, outcome: { ...outcome, facts } }]),
+    );
+    expect(variables).toHaveProperty("EIP_HEAL_ALLOCATION_IDS", "eipalloc-1 eipalloc-2");
+    expect(variables).not.toHaveProperty("EIP_HEAL_PUBLIC_IPS");
   });
 
   test("variables for other units: all of them, or nothing", () => {

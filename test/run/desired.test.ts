@@ -3,7 +3,13 @@ import { describe, expect, test } from "vitest";
 import { EXIT, Failure } from "../../src/model/failure.ts";
 import type { Instance } from "../../src/model/instance.ts";
 import { statusOf } from "../../src/reconcile/retry.ts";
-import { desiredAddress, nearTag, tagsToRead } from "../../src/run/desired.ts";
+import {
+  desiredAddress,
+  nearTag,
+  settingsFor,
+  severalKnown,
+  tagsToRead,
+} from "../../src/run/desired.ts";
 import { ALLOCATION, ME, PUBLIC_IP } from "../reconcile/fixtures.ts";
 import { settingsOf } from "../support/settings.ts";
 import { scripted, SELF } from "./scripted.ts";
@@ -145,5 +151,73 @@ describe("of the tags that instance metadata shows", () => {
     ["none, where a setting names the tag of the address", { EIP_HEAL_ADDRESS_TAG: "a=b" }, []],
   ])("%s", (_, settings, tags) => {
     expect(tagsToRead(settingsOf(settings))).toEqual(tags);
+  });
+});
+
+describe("several addresses", () => {
+  const SECOND = "eipalloc-00000000000000002";
+  const TWO = `${ALLOCATION} ${SECOND}@1`;
+  const SEVERAL = {
+    kind: "several",
+    entries: [{ address: ADDRESS }, { address: { ...ADDRESS, allocationId: SECOND }, place: 1 }],
+  };
+  const bySetting = settingsOf({ EIP_HEAL_ALLOCATION_ID: TWO });
+  const tagged = (key: string, value: string): Instance => ({ ...SELF, tag: { key, value } });
+
+  test("are named by a setting or by the tag, in instance metadata or at EC2", async () => {
+    expect(severalKnown(bySetting, SELF)).toEqual(SEVERAL);
+    expect(severalKnown(settingsOf({}), tagged("allocation-id", TWO))).toEqual(SEVERAL);
+    expect((await desired({}, { key: "allocation-id", value: TWO })).found).toEqual(SEVERAL);
+    expect((await desired({}, undefined, { "allocation-id": TWO })).found).toEqual(SEVERAL);
+  });
+
+  test("are not known as long as no tag shows, and are not one, nor a pool", () => {
+    expect(severalKnown(settingsOf({}), SELF)).toBeUndefined();
+    expect(severalKnown(settingsOf(BY_ID), tagged("allocation-id", TWO))).toBeUndefined();
+    expect(severalKnown(settingsOf({}), tagged("allocation-id", ALLOCATION))).toBeUndefined();
+    expect(severalKnown(settingsOf({}), tagged("eip-pool", TWO))).toBeUndefined();
+  });
+
+  test("in a list that is none: what it takes is said", async () => {
+    const { found } = await desired({}, { key: "allocation-id", value: `${ALLOCATION} ${SECOND}` });
+    expect(found).toMatchObject({ kind: "misconfigured" });
+    expect((found as Failure).message).toMatch(
+      /^the tag allocation-id is "eipalloc-\w+ eipalloc-\w+", on i-\w+; it takes at most one address without a place/,
+    );
+  });
+
+  test("each has settings of its own: the place in the list, or that of the settings", () => {
+    const settings = settingsOf({
+      EIP_HEAL_INTERFACE: "2",
+      EIP_HEAL_PRIVATE_IP: "10.0.2.9",
+      EIP_HEAL_DEADLINE: "77s",
+    });
+    const address = { kind: "address", allocationId: SECOND } as const;
+    const alone = settingsFor(settings, { address });
+    expect(alone).toMatchObject({ allocationId: address, interface: 2, privateIp: "10.0.2.9" });
+    expect(alone.deadlineMs).toBe(77_000);
+    for (const place of [1, "eni-00000000000000007", "0a:00:00:00:00:01"]) {
+      const placed = settingsFor(settings, { address, place });
+      expect(placed).toMatchObject({ allocationId: address, interface: place });
+      expect(placed).not.toHaveProperty("privateIp");
+    }
+    expect(settingsFor(settings, { address, place: "10.0.0.9" })).toMatchObject({
+      interface: "10.0.0.9",
+      privateIp: "10.0.0.9",
+    });
+    const { privateIp: _, ...elsewhere } = settings;
+    expect(settingsFor(elsewhere, { address })).not.toHaveProperty("privateIp");
+  });
+
+  test("each is wanted by itself, whatever else the settings name", () => {
+    const address = { kind: "address", allocationId: SECOND } as const;
+    for (const named of [
+      { EIP_HEAL_POOL: "eip-pool=web" },
+      { EIP_HEAL_ADDRESS_TAG: "Name=mail" },
+    ]) {
+      const alone = settingsFor(settingsOf(named), { address });
+      expect(alone.pool).toBeUndefined();
+      expect(alone.addressTag).toBeUndefined();
+    }
   });
 });
