@@ -325,16 +325,16 @@ function whyNotHere(
 
 /** The rows for the terminal. @param now milliseconds since the epoch */
 export function rowsOf(addressStatus: AddressStatus, now: number): Row[] {
-  const { here, exitStatus, message, each, lastRun } = addressStatus;
+  const { here, exitStatus, message, lastRun } = addressStatus;
   const { retryInMs, underWay, late, unseen } = addressStatus;
+  const { each = [{ name: undefined, found: addressStatus }] } = addressStatus;
   return [
     {
       mark: here ? "ok" : isRight(exitStatus) ? "warning" : "failed",
       label: "status",
       text: message,
     },
-    ...(each ?? []).flatMap(({ name, found }) => rowsOfAddress(found, `${name} `)),
-    ...(each === undefined ? rowsOfAddress(addressStatus, "") : []),
+    ...each.flatMap(({ name, found }) => rowsOfAddress(found, name)),
     ...(unseen === undefined
       ? []
       : [
@@ -351,20 +351,20 @@ export function rowsOf(addressStatus: AddressStatus, now: number): Row[] {
   ];
 }
 
-/** The rows about one address. @param before what each label begins with */
-function rowsOfAddress({ address, self, target, direct }: Found, before: string): Row[] {
+/** The rows about one address. @param name if there are several */
+function rowsOfAddress({ address, self, target, direct }: Found, name: string | undefined): Row[] {
   const unknown = "not known";
-  return [
+  const rows = [
     {
-      label: `${before}address`,
+      label: "address",
       text: address === undefined ? unknown : nameAddress(address.allocationId, address.publicIp),
     },
     {
-      label: `${before}holder`,
+      label: "holder",
       text: address === undefined ? unknown : holderOf(address, self, direct),
     },
     {
-      label: `${before}association`,
+      label: "association",
       text:
         address?.holder.kind === "instance"
           ? (address.holder.associationId ?? "not known without ec2:DescribeAddresses")
@@ -373,13 +373,14 @@ function rowsOfAddress({ address, self, target, direct }: Found, before: string)
             : "none",
     },
     {
-      label: `${before}public IPv4`,
+      label: "public IPv4",
       text:
         target === undefined
           ? unknown
           : `${target.publicIp ?? "none"} at ${target.interfaceId} ${target.privateIp}, by instance metadata`,
     },
   ];
+  return name === undefined ? rows : rows.map((row) => ({ ...row, label: `${name} ${row.label}` }));
 }
 
 /** Whether it is right that the address is not here. */
