@@ -7,8 +7,9 @@ import type { Goal, Memory, State, TimedObservation } from "./state.ts";
 
 /**
  * The takeover policy that applies now. Two instances with `always` would take the address from each other forever: once
- * EC2 has accepted a write of this boot, or shown its effect, the newest instance gets it. A write that was lost on the way
- * has taken nothing from anybody, so it is sent again.
+ * EC2 has accepted a write of this boot, or shown its effect, the newest instance gets it; also once a write without an
+ * answer may have been carried out, because the address has moved since. One that was lost on the way has taken nothing
+ * from anybody, so it is sent again.
  */
 export function effectiveTakeover({ takeover }: Goal, { wroteThisBoot }: Memory): Takeover {
   return takeover === "always" && wroteThisBoot === true ? "newest" : takeover;

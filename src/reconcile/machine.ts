@@ -593,7 +593,12 @@ function onReadBack(
     );
   }
   const isHere = shown !== undefined && isHeldBySelf(shown, target);
-  if (!isHere) return observe(observing(remember(state, { mayBeHere: false })), now);
+  if (!isHere) {
+    // The address has moved: a write without an answer may have arrived, and somebody else's after it.
+    const mayHaveWritten = failure !== undefined && isUnanswered(failure);
+    const moved = { mayBeHere: false, ...(mayHaveWritten && { wroteThisBoot: true }) };
+    return observe(observing(remember(state, moved)), now);
+  }
   const written = remember(state, { written: "shown", wroteThisBoot: true, isUnshown: undefined });
   return decideOn(observing(written), seen, now);
 }

@@ -83,7 +83,7 @@ export interface Memory {
   readonly mayBeHere: boolean;
   /** When the last write of this boot was sent, by this run or an earlier one, in milliseconds of the reconciler's clock (run/loop.ts). */
   readonly lastWriteAt?: number;
-  /** EC2 has accepted a write of this boot, or shown its effect. */
+  /** EC2 has accepted a write of this boot, shown its effect, or shown elsewhere what one without an answer may have moved. */
   readonly wroteThisBoot?: boolean;
   /** The address that EC2 has shown here since the last write, and since when without interruption. */
   readonly shown?: { readonly allocationId: string; readonly since: number } | undefined;

@@ -318,6 +318,11 @@ describe("what earlier runs of this boot have written", () => {
     const lost = ["unreachable", HELD_BY_NEWER, HELD_BY_NEWER, HELD_BY_NEWER] as const;
     const { memory } = play(always, [HELD_BY_NEWER, ...lost]);
     expect(play(always, taken, memory).end).toMatchObject({ change: "taken" });
+    // One without an answer may have arrived, if somebody else has the address now.
+    const third = shows(address(other("running", 120, "i-00000000000000008")));
+    const moved = play(always, [HELD_BY_NEWER, "unreachable", third, third]);
+    expect(moved.done).toEqual(["observe", "take", "observe anew", "observe"]);
+    expect(moved.failure?.kind).toBe("yielded");
     // That of a run that was killed has arrived.
     const late = play(always, [HERE_NOW], since(60_000)).memory;
     expect(play(always, [HELD_BY_NEWER], late).failure?.kind).toBe("yielded");

@@ -1,6 +1,7 @@
 /** Takes that meet each other, on virtual time: single stories that the races of race.test.ts do not tell. */
 import { describe, expect, test } from "vitest";
 import type { LastResult } from "../../src/reconcile/drift.ts";
+import { FLIGHT_MS } from "../../src/reconcile/bounds.ts";
 import { Region } from "../../sim/region.ts";
 import { aWorld, type World } from "../../sim/world.ts";
 import { type Passage, runOnVirtualTime, runWith } from "./agent.ts";
@@ -58,6 +59,36 @@ describe("takes", () => {
     expect(accepted).toEqual([older.instanceId, newer.instanceId]);
     expect(region.holder(address.allocationId)?.instanceId).toBe(newer.instanceId);
   });
+
+  test.each([0, 700, 1_400, 2_100])(
+    "two that always take, whose writes are answered too late, do not go on for ever (%d ms apart)",
+    async (apart) => {
+      const world = aWorld();
+      const address = world.address();
+      world.hold(address, world.instance());
+      const older = world.instance({ role: "full" });
+      const newer = world.instance({ role: "full" });
+      const { time, accepted, region, optionsOf } = stage(world);
+      const settings = {
+        EIP_HEAL_ALLOCATION_ID: address.allocationId,
+        EIP_HEAL_TAKEOVER: "always",
+      };
+      const ends = [older, newer].map(async ({ instanceId }, index) => {
+        await time.sleep(index * apart);
+        const passage = (action: string): Passage =>
+          action === "AssociateAddress"
+            ? { thereMs: 100, backMs: 2 * FLIGHT_MS }
+            : { thereMs: 10, backMs: 790 };
+        return runOnVirtualTime({ ...optionsOf(instanceId, settings), passage });
+      });
+      await time.run();
+      const [first, second] = await Promise.all(ends);
+      expect(first).toMatchObject({ end: "failed", status: 69 });
+      expect(second).toMatchObject({ end: "settled" });
+      expect(accepted.length).toBeLessThanOrEqual(4);
+      expect(region.holder(address.allocationId)?.instanceId).toBe(newer.instanceId);
+    },
+  );
 
   test("of a pool that hundreds hold, from the one among them that is gone", async () => {
     const world = aWorld();
