@@ -1,6 +1,7 @@
 /**
- * `make bench`: eip-heal beside the pinned Node with an empty script, the classic user-data script and curl, turn by
- * turn in one run, so that a busy machine is as busy for each. Prints medians, and ratios of medians of pairs.
+ * `make bench`: eip-heal beside the pinned Node with an empty script, the classic user-data script, curl and, where there
+ * is Go, the ideal client (ideal.go), turn by turn in one run, so that a busy machine is as busy for each. Prints medians,
+ * and ratios of medians of pairs.
  *
  * usage: bench.ts [--rounds N] [--only near|far|cold] [--against BINARY] [--write]
  *   --against  another eip-heal, measured in the same run: what has a change brought?
@@ -61,6 +62,7 @@ const script: Contender = {
   slow: true,
 };
 const curl: Contender = { name: "curl --aws-sigv4", argv: [join(import.meta.dirname, "sigv4.sh")] };
+const ideal = buildIdeal();
 
 interface Case {
   readonly name: string;
@@ -108,7 +110,7 @@ try {
       section(
         "EC2 over TLS, 40 ms away, 80 ms for an answer; instance metadata 1 ms",
         far,
-        curl.name,
+        (ideal ?? curl).name,
       ),
     cold,
   ]
@@ -119,6 +121,18 @@ try {
 } finally {
   meter.close();
   rmSync(runtime, { recursive: true });
+}
+
+/** The ideal client; undefined without Go. */
+function buildIdeal(): Contender | undefined {
+  const program = join(ROOT, "dist/.bench-ideal");
+  try {
+    execFileSync("go", ["build", "-o", program, join(import.meta.dirname, "ideal.go")]);
+  } catch {
+    process.stderr.write("no Go that builds bench/ideal.go: without the ideal client\n");
+    return undefined;
+  }
+  return { name: "ideal client", argv: [program] };
 }
 
 function isWanted(part: string): boolean {
@@ -134,7 +148,7 @@ async function measure(where: string, latencies?: Latencies): Promise<Map<Case, 
         node,
         agent(one.command),
         ...(options.against ? [agent(one.command, resolve(options.against))] : []),
-        ...(one.command === "recheck" ? [] : [curl, script]),
+        ...(one.command === "recheck" ? [] : [...(ideal ? [ideal] : []), curl, script]),
       ];
       // What a recheck compares with. And each binary comes from the disk into the page cache: while it is there as the
       // build has just written it, in larger pieces, more of it counts as memory than it touches, and it starts faster.
