@@ -99,7 +99,7 @@ export function contextOf(
       clock: systemClock,
       log,
       lastWrite: lastWriteIn(folder()),
-      lastWriteOf: (address) => lastWriteIn(folder(), address),
+      lastWriteOf: (...names) => lastWriteIn(folder(), ...names),
     }),
     unit: async (name, signal) => (await import("./system/units.ts")).unitState(name, signal),
     hasSystemd: async (signal) => (await import("./system/units.ts")).hasSystemd(signal),

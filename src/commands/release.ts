@@ -11,7 +11,6 @@ import { nameWanted } from "../model/several.ts";
 import { resolveTarget, type Target } from "../model/target.ts";
 import { FLIGHT_MS, LAG_MS } from "../reconcile/bounds.ts";
 import { desiredAddress, settingsFor, severalKnown, tagsToRead } from "../run/desired.ts";
-import { lastWriteOf } from "../run/heal.ts";
 import type { HealPorts, LastWrite } from "../run/ports.ts";
 import { openSession } from "../run/session.ts";
 import { deadlineSignal, endBy, type RunContext, withStep } from "../run/retrying.ts";
@@ -92,8 +91,8 @@ async function giveUp(
       name: nameWanted(wanted),
       isUnderWay: true,
     });
+    await untilLanded(context, ports, ports.lastWrite);
     if (wanted.kind !== "several") {
-      await untilLanded(context, ports, ports.lastWrite);
       const end = await giveUpOne(wanted, targetOf(settings));
       return (
         end ?? {
@@ -105,7 +104,6 @@ async function giveUp(
     }
     for (const entry of wanted.entries) {
       try {
-        await untilLanded(context, ports, lastWriteOf(entry, ports));
         const end = await giveUpOne(entry.address, targetOf(settingsFor(settings, entry)));
         if (end !== undefined) released.push(end.name);
       } catch (error) {

@@ -17,6 +17,7 @@ export interface LastResult {
   readonly instanceId?: string;
   readonly interfaceId?: string;
   readonly privateIp?: string;
+  readonly allocationId?: string;
   readonly publicIp?: string;
   /** For the outcome `idle`: why there was nothing to do. */
   readonly idle?: string;

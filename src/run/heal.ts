@@ -1,10 +1,11 @@
 /** Heals the address of this instance, or several: each by a run of its own, all at the same time. */
 import type { Settings } from "../config/settings.ts";
-import { nameDesired } from "../model/address.ts";
+import { isNameOf, nameDesired } from "../model/address.ts";
 import type { OfEntry, Outcome } from "../model/outcome.ts";
 import { nameEntry, type Placed, type Several } from "../model/several.ts";
 import { together } from "../model/each.ts";
 import { HOLD_MS } from "../reconcile/bounds.ts";
+import type { LastResult } from "../reconcile/drift.ts";
 import { lastOf, outdated } from "../reconcile/each.ts";
 import { settingsFor } from "./desired.ts";
 import { type HealOptions as OneOptions, healOne } from "./heal-one.ts";
@@ -68,7 +69,14 @@ async function healEach(
         ...(entry === entries[0] ? own : withoutReachable(own)),
         deadlineMs: Math.max(leastMs, settings.deadlineMs - spent()),
       },
-      { ...ports, log: naming(name, entry, ports.log), lastWrite: lastWriteOf(entry, ports) },
+      {
+        ...ports,
+        log: naming(name, entry, ports.log),
+        lastWrite: ports.lastWriteOf(
+          nameDesired(entry.address),
+          namesOf(entry, options.lastOnBoot ?? options.lastOfUnit),
+        ),
+      },
       {
         ...options,
         moves: options.movesOf?.(name),
@@ -130,9 +138,12 @@ function withoutReachable(settings: Settings): Settings {
   return rest;
 }
 
-/** The record of the last write of one of several addresses. */
-export function lastWriteOf({ address }: Placed, ports: HealPorts): HealPorts["lastWrite"] {
-  return ports.lastWriteOf(nameDesired(address));
+/** The names of an address, as far as the last run has learned them. */
+function namesOf({ address }: Placed, last: LastResult | undefined): readonly string[] {
+  const found = last?.addresses?.find(({ allocationId = "", publicIp = "" }) =>
+    isNameOf(address, { allocationId, publicIp }),
+  );
+  return [found?.allocationId, found?.publicIp].filter((name) => name !== undefined);
 }
 
 /** A log whose every line says which address it is about. */

@@ -153,8 +153,12 @@ export interface ShownIp {
 /** What a heal needs in addition. */
 export interface HealPorts extends Ports, Pick<Aws, "publicIpBy"> {
   readonly lastWrite: LastWrite;
-  /** The same for one of several addresses, each of which has a record of its own. */
-  readonly lastWriteOf: (address: string) => LastWrite;
+  /**
+   * The same for one of several addresses, each of which has a record of its own.
+   *
+   * @param formerly other names by which it may have been in the settings
+   */
+  readonly lastWriteOf: (address: string, formerly: readonly string[]) => LastWrite;
 }
 
 /** The result files in /run/eip-heal, which all runs on this machine share and other units read. */

@@ -230,20 +230,27 @@ export function writeRecheckState(folder: string, memory: RecheckState): void {
  * The record of the last write of this boot. Without a folder, or without permission to write there, nothing is recorded,
  * and a run by hand goes on without it.
  *
- * @param address one of several, by its name in the settings or the tag; each has a record of its own, and until there is
- *   one, what was recorded when there was only one address counts for it too. Without it the latest of all records counts
+ * @param address one of several, by its name in the settings or the tag; each has a record of its own. Without it, it is
+ *   the record of the only one
+ * @param formerly other names of this address: it may have been in the settings by one of them
  */
-export function lastWriteIn(folder: string | undefined, address?: string): LastWrite {
+export function lastWriteIn(
+  folder: string | undefined,
+  address?: string,
+  formerly: readonly string[] = [],
+): LastWrite {
   if (folder === undefined) return { read: () => undefined, record: () => {} };
-  const shared = join(folder, "last-write");
-  const path = address === undefined ? shared : `${shared}-${address.replaceAll(".", "-")}`;
+  const shared = "last-write";
+  const fileOf = (name: string) => `${shared}-${name.replaceAll(".", "-")}`;
+  const path = join(folder, address === undefined ? shared : fileOf(address));
+  /** There may have been one address before and several now, or the other way round, this one among them. */
+  const names = () =>
+    address === undefined
+      ? namesIn(folder).filter((name) => LAST_WRITE.test(name))
+      : [shared, ...[address, ...formerly].map(fileOf)];
   return {
     read: () => {
-      if (address !== undefined) return readWrite(path) ?? readWrite(shared);
-      // There may have been several addresses before, this one among them.
-      const writes = namesIn(folder)
-        .filter((name) => LAST_WRITE.test(name))
-        .flatMap((name) => readWrite(join(folder, name)) ?? []);
+      const writes = names().flatMap((name) => readWrite(join(folder, name)) ?? []);
       const [latest] = writes.toSorted((one, other) => other.at - one.at);
       return latest && { ...latest, wroteThisBoot: writes.some((one) => one.wroteThisBoot) };
     },

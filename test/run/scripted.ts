@@ -100,8 +100,10 @@ export function scripted(script: Script = {}): Scripted {
   }
   const ports: HealPorts = {
     lastWrite: { read: () => writes.at(-1), record: (write) => void writes.push(write) },
-    lastWriteOf: (name) => ({
-      read: () => writesOf.get(name) ?? writes.at(-1),
+    lastWriteOf: (name, formerly) => ({
+      read: () =>
+        [name, ...formerly].map((one) => writesOf.get(one)).find((one) => one !== undefined) ??
+        writes.at(-1),
       record: (write) => void writesOf.set(name, write),
     }),
     clock: {

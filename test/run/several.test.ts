@@ -121,3 +121,26 @@ test("one address by two names is found out before anything is written, however 
     expect(ec2.writes).toEqual([]);
   }
 });
+
+test("an address that goes by another name since the last run has written on this boot all the same", async () => {
+  const ec2 = anEc2();
+  ec2.move(A, other("running", 60));
+  const { time, ports } = scripted(ec2.script);
+  ports.lastWriteOf(A, []).record({ at: -60_000, wroteThisBoot: true });
+  const settings = settingsOf({
+    EIP_HEAL_ALLOCATION_ID: `${IPS[A]} ${B}@1`,
+    EIP_HEAL_TAKEOVER: "always",
+  });
+  const known = { wanted: A, outcome: "settled", exitStatus: 0, allocationId: A };
+  const lastOnBoot = {
+    outcome: "settled",
+    exitStatus: 0,
+    addresses: [{ ...known, publicIp: IPS[A] ?? "" }],
+  };
+  const work = heal(settings, ports, { lastOnBoot }, new AbortController().signal);
+  // Only the first run of a boot takes an address from a newer instance.
+  expect((await inTime(time, work)).each).toMatchObject([
+    { outcome: { end: "failed", status: EXIT.UNAVAILABLE } },
+    { outcome: { end: "settled" } },
+  ]);
+});

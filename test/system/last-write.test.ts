@@ -34,6 +34,21 @@ test("the only one that is left knows what was written when there were several",
   expect(lastWriteIn(folder).read()).toEqual({ at: 9, wroteThisBoot: true });
 });
 
+test("after several, one and several again the latest counts, and that one was carried out", () => {
+  lastWriteIn(folder, ONE).record({ at: 5, wroteThisBoot: true });
+  lastWriteIn(folder).record({ at: 9, wroteThisBoot: false });
+  expect(lastWriteIn(folder, ONE).read()).toEqual({ at: 9, wroteThisBoot: true });
+});
+
+test("one that goes by another name now has what was recorded of it before", () => {
+  lastWriteIn(folder, ONE).record({ at: 5, wroteThisBoot: true });
+  expect(lastWriteIn(folder, OTHER).read()).toBeUndefined();
+  const renamed = lastWriteIn(folder, OTHER, [ONE, OTHER]);
+  expect(renamed.read()).toEqual({ at: 5, wroteThisBoot: true });
+  renamed.record({ at: 7, wroteThisBoot: true });
+  expect(lastWriteIn(folder, ONE, [ONE, OTHER]).read()).toEqual({ at: 7, wroteThisBoot: true });
+});
+
 test("without a folder nothing is recorded", () => {
   const last = lastWriteIn(undefined, ONE);
   last.record({ at: 5, wroteThisBoot: true });
