@@ -169,8 +169,13 @@ export async function reconcile(
     } catch (failure) {
       if (!(failure instanceof Failure)) throw failure;
       if (effect.do === "associate" && !isUnanswered(failure)) {
-        // Another run may have recorded a write meanwhile.
-        if (lastWrite.read()?.at === sentAt) lastWrite.record(before);
+        // Another run may have recorded a write meanwhile, or that one before ours has been carried out.
+        const recorded = lastWrite.read();
+        if (recorded?.at === sentAt) {
+          lastWrite.record(
+            recorded.wroteThisBoot ? { ...recorded, ...before, wroteThisBoot: true } : before,
+          );
+        }
         if (effect.isMove) moves?.refused();
       }
       return { type: "failed", failure, now: now() };

@@ -317,6 +317,17 @@ describe("the loop", () => {
     expect(writes.at(-1)).toEqual(meanwhile);
   });
 
+  test("a write that was refused does not undo that another run's write has been carried out meanwhile", async () => {
+    const refusal = new Failure("denied", { why: "no" });
+    const sent = { at: -1_000, wroteThisBoot: false };
+    // The other run sent its write before ours, and had its answer after ours was sent.
+    const meanwhile = { at: 0, wroteThisBoot: true };
+    const refused = await play({ shown: [address(NOBODY)], refusal, sent, meanwhile });
+    expect(refused.writes.at(-1)).toEqual({ at: -1_000, wroteThisBoot: true });
+    const first = await play({ shown: [address(NOBODY)], refusal, meanwhile });
+    expect(first.writes.at(-1)).toEqual(meanwhile);
+  });
+
   test("a write after an earlier one is one of a boot that has written", async () => {
     const sent = { at: -60_000, wroteThisBoot: true };
     const shown = [address(NOBODY), address(HERE), address(HERE)];
