@@ -31,7 +31,7 @@ interface Shared {
   /** Whether a session tries the second endpoint of the service: see `connectionsIn`. */
   readonly takesTurn: { readonly ec2: () => boolean; readonly autoScaling: () => boolean };
   hasConnected: boolean;
-  /** The connection to EC2 that the first session has made ahead, until it is used. */
+  /** A connection to EC2 that was made ahead, until it is used. */
   ahead: ResettableAgents | undefined;
 }
 
@@ -53,25 +53,26 @@ export function awsIn(environment: Environment, version: string, readFile: ReadF
     hasConnected: false,
     ahead: undefined,
   };
-  let hasOpened = false;
+  let hasConnectedAhead = false;
 
   /**
    * Opens a session by fetching an instance metadata token.
    *
    * @param signal aborts its requests
-   * @param needsEc2 begin to connect to EC2 before the rest of instance metadata is read. Only the first session does so:
-   *   one after a failure is in no hurry, and may try the other endpoint.
+   * @param needsEc2 begin to connect to EC2 before the rest of instance metadata is read. That is done once: after a failure
+   *   there is no hurry, and the other endpoint may be tried.
    * @throws Failure
    */
   async function open(signal: AbortSignal, needsEc2 = false) {
-    const isFirst = !hasOpened;
-    hasOpened = true;
     const metadata = await openMetadata(metadataUrl, signal);
     let fetched: Promise<Credentials> | undefined;
     const credentials = () =>
       (fetched ??= keys === undefined ? roleCredentials(metadata) : Promise.resolve(keys));
     const identity = identityIn(metadata, variables, shared);
-    if (needsEc2 && isFirst) shared.ahead = await connectAhead(variables, identity.ownRegion);
+    if (needsEc2 && !hasConnectedAhead) {
+      hasConnectedAhead = true;
+      shared.ahead = await connectAhead(variables, identity.ownRegion);
+    }
     return {
       ...identity,
 
