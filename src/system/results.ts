@@ -82,14 +82,13 @@ export async function writeResult(
         };
       }
       try {
-        // An `env` that is no longer true is removed first, in case we are interrupted.
+        // An `env` that is no longer true is removed first, in case we are interrupted or cannot go on.
         const isSame = env !== undefined && readText(path.env) === env;
         if (!isSame) remove(path.env);
         replace(path.result, textOf(record));
         if (env !== undefined && !isSame) replace(path.env, env);
         return { is: "written", isEnvTrue: true };
       } catch (error) {
-        if (env === undefined || readText(path.env) !== env) attempt(() => remove(path.env));
         // A recorded release is still true.
         if (recorded === undefined || !isReleased(recorded)) attempt(() => remove(path.result));
         throw error;

@@ -581,15 +581,16 @@ describe("each change to the files", () => {
     async ({ holds, flags, before, status: expected, outcome, env }) => {
       const play = (
         what: string,
-        check: (place: Place, status: number | null, log: string) => unknown,
+        check: (place: Place, status: number | null, log: string, earlier: unknown) => unknown,
       ) =>
         inPlace(holds, async (place) => {
           if (holds === "first") expect((await place.agent()).status).toBe(0);
           // As a run has left it before somebody else has moved the second address here.
           else leave(place, place.first);
           before(place);
+          const earlier = place.result();
           const { status, log } = await withEachWrite(place, what, flags);
-          await check(place, status, `${what}\n${log.join("\n")}`);
+          await check(place, status, `${what}\n${log.join("\n")}`, earlier);
         });
 
       let count = 0;
@@ -609,7 +610,7 @@ describe("each change to the files", () => {
       const next = async (): Promise<void> => {
         const what = turns.shift();
         if (what === undefined) return;
-        await play(what, async (place, status, log) => {
+        await play(what, async (place, status, log, earlier) => {
           const isKilled = what.startsWith("kill");
           const isReadOnly = what.startsWith("read-only");
           expect(status === null, log).toBe(isKilled);
@@ -631,10 +632,16 @@ describe("each change to the files", () => {
             }
             return;
           }
-          if (status === 0) expect(told, log).toBe(wanted);
+          if (status === 0) {
+            expect(told, log).toBe(wanted);
+            expect(place.result(), log).toMatchObject({ outcome });
+          }
           if (!isReadOnly) {
             expect(litterOf(place), log).toEqual([]);
-            if (flags.length === 0) expect([undefined, wanted], log).toContain(told);
+            if (flags.length === 0) {
+              expect([undefined, wanted], log).toContain(told);
+              expect(place.result(), log).not.toEqual(earlier);
+            }
           }
           const isComplete = told === wanted && place.result()?.["outcome"] === outcome;
           if (!isComplete)
