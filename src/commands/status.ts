@@ -9,6 +9,7 @@ import { EXIT, type ExitStatus, Failure } from "../model/failure.ts";
 import { statusOf } from "../reconcile/retry.ts";
 import { type Choice, choose, whyNoneOf } from "../reconcile/pool.ts";
 import {
+  CONFIRM_TIMER,
   HEAL_UNIT,
   type LastResult,
   RECHECK_TIMER,
@@ -77,9 +78,6 @@ export interface AddressStatus {
 }
 
 export type RunName = "heal" | "recheck";
-
-/** Starts a recheck after each success. */
-const CONFIRM_TIMER = "eip-heal-confirm.timer";
 
 /**
  * Reads the status.

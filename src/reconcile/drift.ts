@@ -41,6 +41,8 @@ export interface LastResult {
 /** The unit that runs a heal. After a run that fails RETRY_TIMER starts it again. */
 export const HEAL_UNIT = "eip-heal.service";
 export const RETRY_TIMER = "eip-heal-retry.timer";
+/** Starts a recheck after each success. */
+export const CONFIRM_TIMER = "eip-heal-confirm.timer";
 /** Starts a recheck every minute, if enabled. */
 export const RECHECK_TIMER = "eip-heal-recheck.timer";
 export const RECHECK_UNIT = "eip-heal-recheck.service";

@@ -191,13 +191,17 @@ export function readRecord(
     const { code } = error as NodeJS.ErrnoException;
     return {
       known: false,
-      because: code === "EACCES" ? `${path} can be read by root only` : NO_RESULT,
+      because:
+        code === "EACCES" ? `${path} can be read by root only: sudo eip-heal status` : NO_RESULT,
     };
   }
   const record = readJson(path);
   return isResult(record)
     ? { known: true, result: record }
-    : { known: false, because: `${path} is of another version, or cannot be read` };
+    : {
+        known: false,
+        because: `${path} is of another version, or cannot be read; the next run replaces it: sudo eip-heal`,
+      };
 }
 
 export const NO_RESULT = "no run has left a result since the boot";

@@ -4,7 +4,7 @@ import { uptime } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
-import { type Scene, scenario } from "../support/scenario.ts";
+import { type Scene, scenario, type Start } from "../support/scenario.ts";
 import { doctor } from "./checkup.ts";
 
 describe("the machine", () => {
@@ -155,6 +155,69 @@ describe("the machine", () => {
     expect(checks.find(({ id }) => id === "unit")).toMatchObject({
       mark: "ok",
       found: /no systemd/,
+    });
+  });
+
+  describe("an address that has been moved away, and the heal of the boot has succeeded", () => {
+    const TIMER = { LoadState: "loaded", Result: "success", NextElapseUSecMonotonic: "infinity" };
+    const OFF = { ...TIMER, UnitFileState: "disabled", ActiveState: "inactive" };
+    const DONE = { ...TIMER, UnitFileState: "static", ActiveState: "active" };
+    const UNITS = {
+      "eip-heal.service": UNIT,
+      "eip-heal-confirm.timer": DONE,
+      "eip-heal-recheck.timer": OFF,
+      "eip-heal-recheck.service": { ...UNIT, ActiveState: "inactive" },
+    };
+    const heldByOlder: Start = {
+      instance: { launchTime: Date.UTC(2026, 10, 1) },
+      build: (world, _, allocationId) =>
+        world.hold({ allocationId }, world.instance({ launchTime: Date.UTC(2026, 9, 1) })),
+    };
+    const holder = (start: Start, units: Parameters<Scene["systemd"]>[0] = {}) =>
+      scenario({ start }, async (scene) => {
+        scene.systemd({ ...UNITS, ...units });
+        const checkup = await doctor(scene);
+        return { ...checkup, holder: checkup.checks.find(({ id }) => id === "holder") };
+      });
+
+    test.each<[string, Start]>([
+      ["nobody", {}],
+      ["an older instance", heldByOlder],
+    ])("to %s: no unit brings it back, and what does", async (_, start) => {
+      const checkup = await holder(start);
+      expect(checkup.holder).toMatchObject({
+        mark: "warning",
+        found: expect.stringMatching(/, and no unit starts one before the next boot$/) as unknown,
+        cure: expect.stringContaining("sudo eip-heal") as unknown,
+        commands: ["systemctl enable --now eip-heal-recheck.timer"],
+      });
+      // Whoever wants no rechecks has nothing that fails.
+      expect(checkup).toMatchObject({ healthy: true, exitStatus: 0 });
+      expect(checkup.message).toBe("a heal would succeed; 1 warning");
+    });
+
+    test.each<[string, Start, Parameters<Scene["systemd"]>[0]]>([
+      ["the timer is on", {}, { "eip-heal-recheck.timer": { ...OFF, ActiveState: "active" } }],
+      ["the timer is masked", {}, { "eip-heal-recheck.timer": { ...OFF, LoadState: "masked" } }],
+      [
+        "the recheck after the heal is to come",
+        {},
+        { "eip-heal-confirm.timer": { ...DONE, NextElapseUSecMonotonic: "1y" } },
+      ],
+      [
+        "a recheck is under way",
+        {},
+        { "eip-heal-recheck.service": { ...UNIT, ActiveState: "activating" } },
+      ],
+      [
+        "the heal has failed, which is tried again",
+        {},
+        { "eip-heal.service": { ...UNIT, ActiveState: "failed", Result: "exit-code" } },
+      ],
+      ["the instance is not in service", { instance: { lifecycle: "Standby" } }, {}],
+      ["it is here", { build: (world, me, id) => world.hold({ allocationId: id }, me) }, {}],
+    ])("no word of it if %s", async (_, start, units) => {
+      expect(await holder(start, units)).toMatchObject({ holder: { mark: "ok" } });
     });
   });
 

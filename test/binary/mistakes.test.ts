@@ -5,7 +5,18 @@
 import { describe, expect, test } from "vitest";
 import { allow } from "../../sim/iam.ts";
 import { runAgent } from "../support/agent.ts";
-import { ALL, conf, fullPool, heldBy, HOUR, inGroup, MINE, NOT_THERE, tag } from "./changes.ts";
+import {
+  ALL,
+  conf,
+  environment,
+  fullPool,
+  heldBy,
+  HOUR,
+  inGroup,
+  MINE,
+  NOT_THERE,
+  tag,
+} from "./changes.ts";
 import { type Scene, scenario, type Start } from "../support/scenario.ts";
 import { doctor } from "./checkup.ts";
 import { Operator } from "./operator.ts";
@@ -147,6 +158,15 @@ const MISTAKES: readonly Mistake[] = [
     first: "address",
     says: /^did you mean web\? set EIP_HEAL_POOL=eip-pool=web in /,
   },
+  {
+    name: "the tag that names the address ends in a blank",
+    start: { address: { tags: { Name: "mail " } } },
+    breakIt: conf("EIP_HEAL_ADDRESS_TAG=Name=mail"),
+    status: 78,
+    line: /^no address with the tag Name=mail in us-east-1/,
+    first: "address",
+    says: /^tag the address with Name=mail$/,
+  },
 ];
 
 describe.concurrent("a mistake", { timeout: 120_000 }, () => {
@@ -252,6 +272,34 @@ describe.concurrent("a mistake that nothing fails of is a warning in log and doc
     (await doctor(scene)).checks.find(({ id }) => id === "settings");
 });
 
+describe.concurrent("blanks around a value are no part of it", () => {
+  const POOL: Start = { address: { tags: { "eip-pool": "web" } } };
+  test.each<[string, Start, (scene: Scene) => void]>([
+    [
+      "in the settings",
+      {},
+      (scene) =>
+        conf(
+          `EIP_HEAL_ALLOCATION_ID= ${scene.allocationId} \t`,
+          "EIP_HEAL_TAKEOVER=newest ",
+        )(scene),
+    ],
+    ["in the settings of a pool", POOL, conf('EIP_HEAL_POOL="eip-pool=web "')],
+    ["in the environment", {}, environment({ EIP_HEAL_TAKEOVER: "newest " })],
+    ["in the tag", {}, withTag(({ allocationId }) => ` ${allocationId}  `)],
+    ["in the tag of a pool", POOL, tag({ "allocation-id": null, "eip-pool": "web " })],
+  ])("%s", (_, start, breakIt) =>
+    scenario({ start, breakIt }, async (scene) => {
+      const healed = await scene.run();
+      expect(healed.status, healed.log.join("\n")).toBe(0);
+      expect(healed.log).toEqual([expect.stringMatching(/^associated /)]);
+      expect(healed.result).toMatchObject({ allocationId: scene.allocationId });
+      const { checks } = await doctor(scene);
+      expect(checks.filter(({ mark }) => mark !== "ok")).toEqual([]);
+    }),
+  );
+});
+
 describe.concurrent("a pool, before anything is bought", () => {
   test("the pools that there are are listed", () =>
     scenario(
@@ -276,6 +324,29 @@ describe.concurrent("a pool, before anything is bought", () => {
         expect(check?.commands?.[0]).toMatch(/^aws ec2 describe-addresses /);
       },
     ));
+
+  test.each(["web ", " web"])("an address of it is tagged %j, and nothing else can be", (value) =>
+    scenario(
+      {
+        start: { ...inGroup, address: { tags: { "eip-pool": value } } },
+        breakIt: tag({ "allocation-id": null, "eip-pool": "web" }),
+      },
+      async (scene) => {
+        const failed = await scene.run("--deadline", "10s");
+        expect(failed.status).toBe(75);
+        expect(failed.log[0]).toMatch(/^no address carries that tag \(the pool eip-pool=web\)/);
+        const { checks, first } = await doctor(scene);
+        expect(first).toBe("address");
+        const check = checks.find(({ mark }) => mark === "failed");
+        expect(check?.cure).toBe(
+          `take the blank away from the tag eip-pool=${JSON.stringify(value)} of the address: tag it web`,
+        );
+        if (check !== undefined) new Operator(scene).follow(check);
+        const healed = await scene.run();
+        expect(healed.status, healed.log.join("\n")).toBe(0);
+      },
+    ),
+  );
 
   test("a full one: the addresses that nobody holds come first", () =>
     scenario(

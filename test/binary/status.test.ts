@@ -189,7 +189,11 @@ test("tells what the last run did, and when", async () =>
     expect((await scene.run("status")).result).toBeUndefined();
     writeFileSync(join(scene.runtime, "result.json"), "{}");
     expect((await scene.run("status")).stdout).toMatch(
-      /^last run: .* is of another version, or cannot be read$/m,
+      /^last run: .* is of another version, or cannot be read; the next run replaces it: sudo eip-heal$/m,
+    );
+    expect((await scene.run()).status).toBe(0);
+    expect((await scene.run("status")).stdout).toMatch(
+      /^last run: .* ago: eipalloc-\w+ .* is already/m,
     );
   }));
 

@@ -10,7 +10,8 @@ import {
   type Pool,
   type PreviousHolder,
 } from "../../model/address.ts";
-import { decide, TAKEOVERS } from "../../reconcile/ownership.ts";
+import { RECHECK_TIMER } from "../../reconcile/drift.ts";
+import { decide, TAKEOVERS, whyNotInService } from "../../reconcile/ownership.ts";
 import { UNKNOWN_FOR_MS } from "../../reconcile/bounds.ts";
 import { AWS_CODE, OWN_CODE, EXIT, Failure, lacksPermission } from "../../model/failure.ts";
 import { borderGroupOf } from "../../model/ids.ts";
@@ -33,10 +34,12 @@ import {
   tagCommands,
   valueOrFailure,
 } from "../context.ts";
+import { isLeftAway } from "./units.ts";
 
 /** The checks of the address, by the same rules as in a heal. */
 export function checkAddress({
   ports,
+  signal,
   findDesired,
   several,
   observe,
@@ -235,6 +238,11 @@ export function checkAddress({
         decide(target, self.zone, address, takeover, UNKNOWN_FOR_MS);
       const decision = choice ?? rule(settings.takeover);
       const value = { address, decision };
+      const notHere = async (found: string): Promise<Finding<typeof value>> => {
+        const isLeft =
+          whyNotInService(self) === undefined && (await isLeftAway(ports.machine, signal));
+        return isLeft ? leftAway(found, value) : ok(found, value);
+      };
       switch (decision.do) {
         case "settled":
           return ok("this instance, in the right place: a heal would change nothing", value);
@@ -244,14 +252,12 @@ export function checkAddress({
             value,
           );
         case "associate":
-          return ok(
+          return notHere(
             `${observation.direct ? "nobody" : "no instance"}: a heal would associate it`,
-            value,
           );
         case "take":
-          return ok(
+          return notHere(
             `${nameOf(decision.from)}: a heal would take it, because ${decision.because}`,
-            value,
           );
         case "refuse": {
           const { say, commands } = await nameAnother(resultOf);
@@ -348,6 +354,11 @@ export function checkAddress({
       const commands = addToPool(self, pool);
       return { mark: "failed", found, remedy: `${other}${intoPool}`, commands, status };
     }
+    if (meant.trim() === value) {
+      const remedy = `take the blank away from the tag ${key}=${JSON.stringify(meant)} of the address: tag it ${value}`;
+      const commands = tagAnAddress(self, pool);
+      return { mark: "failed", found, remedy, commands, status };
+    }
     if (settings.pool !== undefined) {
       const place = ports.placeOfSetting("EIP_HEAL_POOL");
       const remedy = `did you mean ${meant}? set EIP_HEAL_POOL=${key}=${meant} in ${place}`;
@@ -372,14 +383,28 @@ export function checkAddress({
     const near = nearest(value, values);
     const place = ports.placeOfSetting("EIP_HEAL_ADDRESS_TAG");
     const meant =
-      near === undefined
+      // Blanks around a setting are not part of it.
+      near === undefined || near.trim() === value
         ? ""
         : `did you mean ${near}? set EIP_HEAL_ADDRESS_TAG=${key}=${near} in ${place}, or `;
-    return failing(failure, `${meant}tag the address with ${key}=${value}`, [
-      remedies.listAddresses(self.region),
-      remedies.tagResource(self.region, remedies.ALLOCATION_ID, { key, value }),
-    ]);
+    return failing(
+      failure,
+      `${meant}tag the address with ${key}=${value}`,
+      tagAnAddress(self, { key, value }),
+    );
   }
+}
+
+/** The finding if the address is not here, and nothing brings it before the next boot. */
+function leftAway<T>(found: string, value: T): Finding<T> {
+  return {
+    mark: "warning",
+    found: `${found}, and no unit starts one before the next boot`,
+    remedy:
+      "bring it here once: sudo eip-heal; or within a minute, and whenever it is moved away, by the timer of the rechecks",
+    commands: [`systemctl enable --now ${RECHECK_TIMER}`],
+    value,
+  };
 }
 
 /** A pool that its addresses' tag makes. */
@@ -413,6 +438,14 @@ function addToPool(self: Instance, pool: Pool): string[] {
   return [
     remedies.listFreeAddresses(self.region, borderGroupOf(self.zone)),
     ...("key" in pool ? [remedies.tagResource(self.region, remedies.ALLOCATION_ID, pool)] : []),
+  ];
+}
+
+/** The commands that give one of the addresses that there are a tag: list them, and tag one. */
+function tagAnAddress({ region }: Instance, { key, value }: Omit<TaggedPool, "kind">): string[] {
+  return [
+    remedies.listAddresses(region),
+    remedies.tagResource(region, remedies.ALLOCATION_ID, { key, value }),
   ];
 }
 

@@ -1,6 +1,8 @@
 /** Checks whether our systemd units are set up to run at the next boot, and until then. */
 import { seconds } from "../../model/duration.ts";
-import type { Unit } from "../../model/unit.ts";
+import { isUnderWay, type Unit } from "../../model/unit.ts";
+import { CONFIRM_TIMER, HEAL_UNIT, RECHECK_TIMER, RECHECK_UNIT } from "../../reconcile/drift.ts";
+import type { Machine } from "../ports.ts";
 import { type Finding, ok } from "../runner.ts";
 import type { UnseenEnvironment } from "../unit-environment.ts";
 
@@ -105,4 +107,22 @@ export function findingOfTimer(timer: Unit | undefined): Finding<undefined> {
     return ok(`the timer is masked: ${STAYS_AWAY}`, undefined);
   }
   return ok(`the timer is off, as it is shipped: ${STAYS_AWAY}`, undefined);
+}
+
+/**
+ * Whether an address that is not here stays away until the next boot: the heal has succeeded, so that nothing repeats it, its
+ * one recheck is over, and the timer of the others is off. A masked timer was turned off on purpose.
+ */
+export async function isLeftAway(
+  machine: Pick<Machine, "unit">,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const [heal, recheck, confirmTimer, timer] = await Promise.all(
+    [HEAL_UNIT, RECHECK_UNIT, CONFIRM_TIMER, RECHECK_TIMER].map((name) =>
+      machine.unit(name, signal),
+    ),
+  );
+  const isOff = timer?.activity === "inactive" && !["", "masked"].includes(timer.enablement);
+  const isDue = isUnderWay(heal) || isUnderWay(recheck) || confirmTimer?.nextMs !== undefined;
+  return heal?.activity === "active" && isOff && !isDue;
 }
