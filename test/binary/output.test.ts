@@ -67,6 +67,12 @@ test("what was to be done is done all the same, and others are told", async () =
   expect(result).toMatchObject({ outcome: "settled" });
 });
 
+test("the log is whole, where its pipe is full when the program ends", async () => {
+  const line = '{ head -c 65536 /dev/zero; "$@" 2>&1; } | (sleep 1; tr -d "\\0")';
+  const { stdout } = await inShell(line, "heal", "--takeover", "newst");
+  expect(stdout).toMatch(/^--takeover is "newst"; .*\n$/);
+});
+
 test("an exit status that says something else stays", async () => {
   for (const line of ['"$@" >/dev/full', `${READERLESS}; "$@" >&3`]) {
     const { status } = await inShell(

@@ -2,7 +2,7 @@
  * Preloaded into eip-heal: something befalls it at one of its changes to its folder. EACH_WRITE is `count`, which tells on
  * standard error how many there were; `kill 3`, at the third of them, in the middle of what that writes or after it;
  * `full 3`, where nothing can be written any more from the third on; or `read-only 3`, where nothing can be changed any
- * more from the third on.
+ * more from the third on; or `busy env`, where that file stays in its place, such as a mount point.
  */
 import fs from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
@@ -21,6 +21,8 @@ for (const name of ["writeFileSync", "renameSync", "unlinkSync", "rmSync", "chmo
       if (what === "full" && isWrite) throw errorOf("ENOSPC", "no space left on device, write");
       if (what === "read-only") throw errorOf("EROFS", `read-only file system, ${name}`);
     }
+    const isInPlace = [path, rest[0]].includes(`${folder}/${where}`);
+    if (what === "busy" && isInPlace) throw errorOf("EBUSY", `resource busy or locked, ${name}`);
     const isLast = what === "kill" && changes === Number(where);
     const [content, ...options] = rest;
     const result =

@@ -10,6 +10,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -273,6 +274,19 @@ describe("something else in the place of a file", () => {
     TIMEOUT_MS,
   );
 });
+
+test("a link to the very same text is replaced by a file, too", () =>
+  inPlace("first", async (place) => {
+    await place.agent();
+    for (const name of ["env", "result.json"]) {
+      const path = join(place.folder, name);
+      renameSync(path, `${path}-elsewhere`);
+      symlinkSync(`${path}-elsewhere`, path);
+    }
+    expect((await place.agent()).status).toBe(0);
+    for (const name of ["env", "result.json"])
+      expect(lstatSync(join(place.folder, name)).isFile(), name).toBe(true);
+  }));
 
 test("what killed runs have left behind is removed, and what a living one is writing is not", () =>
   inPlace("first", async (place) => {
@@ -574,6 +588,34 @@ const CHANGES: readonly Change[] = [
     env: "first",
   },
 ];
+
+describe("a file that can be neither replaced nor removed", () => {
+  test.each(["env", "result.json"])(
+    "%s: nothing is released, and nothing is left half done",
+    (name) =>
+      inPlace("first", async (place) => {
+        await place.agent();
+        const { status, log } = await withEachWrite(place, `busy ${name}`, ["release"]);
+        expect(status, log.join("\n")).toBe(75);
+        expect(log.at(-1)).toMatch(/^FAILED \(75\): EBUSY: .*nothing is released/);
+        expect(place.holder()).toBe(place.me);
+        expectTrue(place, log.join("\n"));
+        expect(litterOf(place)).toEqual([]);
+      }),
+  );
+
+  test.each(["env", "result.json"])("%s: a heal that moves to another address fails", (name) =>
+    inPlace("first", async (place) => {
+      await place.agent();
+      place.retag();
+      const { status, log } = await withEachWrite(place, `busy ${name}`);
+      expect(status, log.join("\n")).toBe(75);
+      expect(log.at(-1)).toMatch(/^FAILED \(75\): EBUSY: .*the result files could not be written/);
+      expect(addressIn(place)).toBe(name === "env" ? place.first : undefined);
+      expect(litterOf(place)).toEqual([]);
+    }),
+  );
+});
 
 describe("each change to the files", () => {
   test.each(CHANGES)(
