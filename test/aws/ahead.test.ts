@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -12,6 +12,7 @@ import { usualUrl } from "../../src/aws/ahead.ts";
 import { connectApi } from "../../src/aws/ec2-api.ts";
 import { awsIn } from "../../src/aws/session.ts";
 import { makeAuthority } from "../support/certificates.ts";
+import { type Front, startFront } from "../support/front.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "eip-heal-ahead-"));
 const world = aWorld();
@@ -35,39 +36,6 @@ afterEach(async () => {
   await region.close();
 });
 afterAll(() => rmSync(folder, { recursive: true }));
-
-interface Front {
-  readonly port: number;
-  readonly server: Server;
-  /** Every connection so far. */
-  readonly sockets: Socket[];
-  /** Waits until there is one. */
-  first(): Promise<Socket>;
-  close(): void;
-}
-
-/** Passes on all connections to a port, and keeps count. */
-async function startFront(to: number, port = 0): Promise<Front> {
-  const sockets: Socket[] = [];
-  const server = createServer((socket) => {
-    sockets.push(socket);
-    const forth = connect(to, "127.0.0.1").on("error", () => socket.destroy());
-    socket.on("error", () => {}).once("close", () => forth.destroy());
-    socket.pipe(forth).pipe(socket);
-  });
-  server.listen(port, "127.0.0.1");
-  await once(server, "listening");
-  return {
-    port: (server.address() as AddressInfo).port,
-    server,
-    sockets,
-    first: async () => sockets[0] ?? ((await once(server, "connection"))[0] as Socket),
-    close: () => {
-      server.close();
-      for (const socket of sockets) socket.destroy();
-    },
-  };
-}
 
 function aws(environment: Record<string, string> = {}) {
   const all = {
