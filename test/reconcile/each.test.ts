@@ -3,7 +3,8 @@ import { describe, expect, test } from "vitest";
 import { EXIT, type ExitStatus, Failure, type Kind } from "../../src/model/failure.ts";
 import type { OfEntry, Outcome } from "../../src/model/outcome.ts";
 import { deciding, firstToCount, together } from "../../src/model/each.ts";
-import { lastOf } from "../../src/reconcile/each.ts";
+import { SUSPECT_MS } from "../../src/reconcile/bounds.ts";
+import { isResting, lastFound, lastOf, outdated } from "../../src/reconcile/each.ts";
 
 const RUN = { facts: {}, tries: 1, ms: 100 };
 const settled = (allocationId: string, asOf = 0): Outcome => ({
@@ -109,5 +110,46 @@ describe("several addresses", () => {
     const last = { outcome: "failed", exitStatus: 75, addresses: of };
     expect(lastOf({ ...last, ...run }, "eipalloc-1")).toEqual({ ...of[0], ...run });
     expect(Object.keys(lastOf(last, "eipalloc-1") ?? {})).toEqual(Object.keys(of[0] ?? {}));
+  });
+});
+
+describe("what a recheck compares one of several addresses with", () => {
+  const of = [{ wanted: "eipalloc-1", outcome: "settled", exitStatus: 0, publicIp: "x" }];
+  const last = (outcome: string, idle?: string) => ({
+    outcome,
+    exitStatus: 0,
+    addresses: of,
+    ...(idle !== undefined && { idle }),
+  });
+
+  test("is its own part of a result that found all here, or left one alone on purpose", () => {
+    for (const one of [last("settled"), last("idle", "resting")]) {
+      expect(lastFound(one, "eipalloc-1")).toMatchObject({ outcome: "settled", publicIp: "x" });
+      expect(lastFound(one, "eipalloc-2")).toBeUndefined();
+    }
+  });
+
+  test("is the whole result else: something has to be done about the whole", () => {
+    for (const one of [last("failed"), last("failed", "resting"), last("idle", "not-holder")]) {
+      expect(lastFound(one, "eipalloc-1")).toBe(one);
+      expect(isResting(one)).toBe(false);
+    }
+    expect(lastFound(undefined, "eipalloc-1")).toBeUndefined();
+    expect(isResting(undefined)).toBe(false);
+  });
+});
+
+describe("that all are here, by looks of which some are old", () => {
+  const at = (asOf: number) => settled("a", asOf);
+
+  test("those are looked at again that are older than the last one by more than a late request needs", () => {
+    const each = entries(at(0), at(1), at(SUSPECT_MS + 1));
+    expect(outdated(each).map(({ name }) => name)).toEqual(["eipalloc-0"]);
+    expect(outdated(entries(at(5), at(5)))).toEqual([]);
+  });
+
+  test("none, unless all are here", () => {
+    expect(outdated(entries(at(0), at(SUSPECT_MS + 1), stopped))).toEqual([]);
+    expect(outdated(entries(at(0), idle, at(SUSPECT_MS + 1)))).toEqual([]);
   });
 });

@@ -1,8 +1,11 @@
 /** Attempts at one address of several: of a pool, at a target that has another, on an instance with others. */
 import { describe, expect, test } from "vitest";
-import type { AddressState } from "../../src/model/address.ts";
+import type { AddressState, ElasticIp } from "../../src/model/address.ts";
+import { begin, next } from "../../src/reconcile/machine.ts";
+import { type Goal, NOTHING_DONE } from "../../src/reconcile/state.ts";
 import { FRESH_MS } from "../../src/reconcile/bounds.ts";
 import {
+  eventOf,
   FREE,
   GOAL,
   HELD_BY_OLDER,
@@ -13,7 +16,7 @@ import {
   READ_BACK_UNSURE,
   shows,
 } from "./attempts.ts";
-import { address, HERE, NOBODY, observation, other, TARGET } from "./fixtures.ts";
+import { address, ALLOCATION, HERE, NOBODY, observation, other, TARGET } from "./fixtures.ts";
 
 describe("a pool", () => {
   const first = address(NOBODY);
@@ -91,6 +94,49 @@ describe("another Elastic IP at the target", () => {
     expect(done).toEqual(["observe", "identify"]);
     expect(failure?.kind).toBe("misconfigured");
     expect(failure?.message).toContain("EIP_HEAL_DISPLACE is no");
+  });
+
+  describe("that is another one of this instance", () => {
+    const byName = {
+      name: "mail@1",
+      address: { kind: "public-ip", publicIp: there.publicIp },
+    } as const;
+    const byId = {
+      name: "second@1",
+      address: { kind: "address", allocationId: there.allocationId },
+    } as const;
+    const goal = { ...GOAL, target: occupied, mayDisplace: false };
+    const answers = (elasticIp: ElasticIp) =>
+      [FREE, { identifies: elasticIp }, "accepts", HERE_NOW, HERE_NOW] as const;
+
+    test.each<[string, Partial<Goal>, ElasticIp]>([
+      ["by its allocation id", { others: [byId] }, there],
+      ["by its public address", { others: [byName] }, there],
+      ["as EC2 tells", {}, { ...there, isOwn: true }],
+    ])("%s: it may be displaced, which nobody is warned of", (_, others, elasticIp) => {
+      const { end, warnings } = play({ ...goal, ...others }, answers(elasticIp));
+      expect(end).toMatchObject({ end: "settled", change: "associated" });
+      expect(warnings).toEqual([]);
+    });
+
+    test("one of somebody else stays", () => {
+      const others = [
+        { ...byId, address: { kind: "address", allocationId: "eipalloc-0" } },
+      ] as const;
+      expect(play({ ...goal, others }, [FREE, { identifies: there }]).failure?.kind).toBe(
+        "misconfigured",
+      );
+    });
+
+    test.each<[string, Goal["others"], readonly string[]]>([
+      ["with all whose allocation ids are known", [byId, byName], [ALLOCATION, there.allocationId]],
+      ["and without, where no other is", [byName], []],
+      ["or where there is no other", undefined, []],
+    ])("EC2 is asked which it is %s", (_, others, own) => {
+      const first = begin({ ...goal, ...(others && { others }) }, NOTHING_DONE, 0);
+      const { effect } = next(first.state, eventOf(FREE, 0, 0));
+      expect(effect).toMatchObject({ do: "identify", publicIp: there.publicIp, own });
+    });
   });
 
   test("is none: what EC2 has assigned by itself may go", () => {
