@@ -119,6 +119,13 @@ describe("another Elastic IP at the target", () => {
       expect(warnings).toEqual([]);
     });
 
+    test("a dry run does not warn of it either", () => {
+      const dry = { ...goal, others: [byId], dryRun: true };
+      const { end, warnings } = play(dry, [FREE, { identifies: there }]);
+      expect(end).toEqual({ end: "would", change: "associated" });
+      expect(warnings).toEqual([]);
+    });
+
     test("one of somebody else stays", () => {
       const others = [
         { ...byId, address: { kind: "address", allocationId: "eipalloc-0" } },
