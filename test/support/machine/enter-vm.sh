@@ -4,6 +4,7 @@
 # usage: enter-vm.sh amd64|arm64 COMMAND [ARGUMENT]...
 #
 # The command finds in the environment: VM_ARCH, VM_ROOT and VM_KERNEL, the folders of a Linux root and of a kernel.
+# BOOT_SUITE names another Debian than the default.
 # Where that cannot be had this says why and is 0; but with CI set it is 1, because there somebody relies on the test.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

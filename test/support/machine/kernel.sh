@@ -9,16 +9,19 @@ set -euo pipefail
 
 arch=$1
 [ "$(distribution)" = debian ] || fail "only Debian's kernels are known here"
-suite=$(default_suite)
-cached "kernel-$arch"
+suite=${BOOT_SUITE:-$(default_suite)}
+cached "kernel-$suite-$arch"
 
 own_apt "$suite" "$arch"
 mkdir "$work"/{debs,tree,result}
 image=$(apt-cache "${own_apt[@]}" depends "linux-image-cloud-$arch" |
 	sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1)
 (cd "$work/debs" && apt-get "${own_apt[@]}" download "$image" busybox-static)
+# From Debian 13 on they have it in /usr.
+mkdir -p "$work"/tree/usr/{lib,bin}
+ln -s usr/lib usr/bin "$work/tree"
 for deb in "$work"/debs/*.deb; do
-	dpkg-deb --extract "$deb" "$work/tree"
+	dpkg-deb --fsys-tarfile "$deb" | tar --extract --keep-directory-symlink -C "$work/tree"
 done
 version=$(ls "$work/tree/lib/modules")
 result_tree=$work/result

@@ -13,9 +13,9 @@ set -euo pipefail
 
 arch=$1
 [ "$(distribution)" = debian ] || fail 'only Debian is known here'
-suite=$(default_suite)
+suite=${BOOT_SUITE:-$(default_suite)}
 base=$("$here/rootfs.sh" "$suite")
-cached "vm-$arch" "$base/var/lib/dpkg/status"
+cached "vm-$suite-$arch" "$base/var/lib/dpkg/status"
 
 native=$(dpkg --print-architecture)
 root=$work/root
