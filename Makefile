@@ -91,9 +91,9 @@ test-packages: tools dist/.packages .tools/.ansible ## install, upgrade and remo
 # Those on virtual machines take minutes and are not part of "make test". SocketBindDeny= is only to be seen on Debian 13, whose
 # systemd is built with eBPF.
 .PHONY: test-qemu
-test-qemu: dist/.packages ## heal on virtual machines, where all of the unit's sandbox is enforced
+test-qemu: dist/.packages ## heal on virtual machines, where all of the unit's sandbox is enforced, and SELinux
 	@bash test/tools/deps.sh boot install qemu
-	@bash test/support/machine/enter-vm.sh $(VM_ARCH) $(VITEST) --project qemu
+	@bash test/support/machine/enter-vm.sh $(VM_ARCH) $(VITEST) --project qemu --project selinux
 	@BOOT_SUITE=trixie bash test/support/machine/enter-vm.sh $(VM_ARCH) $(VITEST) --project qemu --testNamePattern 'its sandbox'
 
 .PHONY: test-arm64

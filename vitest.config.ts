@@ -40,6 +40,7 @@ export default defineConfig({
       cloud("boot", ["test/boot/**/*.test.ts"]),
       cloud("install", ["test/install/{life,image,recipes}.test.ts"]),
       cloud("qemu", ["test/install/qemu.test.ts"]),
+      cloud("selinux", ["test/install/selinux.test.ts"]),
       cloud("arm64", ["test/install/arm64.test.ts"]),
     ],
   },

@@ -3,7 +3,8 @@
 #
 # usage: enter-vm.sh amd64|arm64 COMMAND [ARGUMENT]...
 #
-# The command finds in the environment: VM_ARCH, VM_ROOT and VM_KERNEL, the folders of a Linux root and of a kernel.
+# The command finds in the environment: VM_ARCH, VM_ROOT and VM_KERNEL, the folders of a Linux root and of a kernel, and
+# VM_SELINUX_ROOT, that of a root with a policy for SELinux, where it is this machine's architecture and the default system.
 # BOOT_SUITE names another Debian than the default.
 # Where that cannot be had this says why and is 0; but with CI set it is 1, because there somebody relies on the test.
 set -euo pipefail
@@ -27,7 +28,7 @@ arm64) emulator=qemu-system-aarch64 ;;
 	;;
 esac
 missing=
-for command in "$emulator" mke2fs cpio depmod; do
+for command in "$emulator" mke2fs cpio depmod setfiles; do
 	command -v "$command" >/dev/null || missing+=" $command"
 done
 [ -z "$missing" ] || skip "Not installed:$missing"
@@ -40,5 +41,12 @@ exec 5<"${VM_KERNEL%-*}.lock" 6<"${VM_ROOT%-*}.lock"
 flock --shared 5
 flock --shared 6
 
-export VM_ARCH VM_KERNEL VM_ROOT
+VM_SELINUX_ROOT=
+if [ "$VM_ARCH" = "$(dpkg --print-architecture)" ] && [ -z "${BOOT_SUITE:-}" ]; then
+	VM_SELINUX_ROOT=$("$here/selinux-root.sh") || skip 'No root with SELinux could be made'
+	exec 4<"${VM_SELINUX_ROOT%-*}.lock"
+	flock --shared 4
+fi
+
+export VM_ARCH VM_KERNEL VM_ROOT VM_SELINUX_ROOT
 exec "$here/enter.sh" "$@"

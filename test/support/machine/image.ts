@@ -56,7 +56,8 @@ export async function mountOver(image: Image, name: string): Promise<Disk> {
   // Not recursive: a second disk of the same name would be laid over the changes of the first.
   await mkdir(folder);
   for (const part of [root, upper, work]) await mkdir(part);
-  const options = `lowerdir=${image.layers.join(":")},upperdir=${upper},workdir=${work}`;
+  // "xino": all files are on one device, or programs that stay on one would pass over those of the image.
+  const options = `lowerdir=${image.layers.join(":")},upperdir=${upper},workdir=${work},xino=on`;
   await must(["mount", "-t", "overlay", "-o", options, `overlay-${name}`, root]);
   const unmount = async () => {
     await must(["umount", root]);

@@ -43,3 +43,8 @@ export function vmSystem(): { image: Image; kernel: string; architecture: "amd64
     throw new Error(`VM_ARCH: ${architecture}`);
   return { image: { layers: [read("VM_ROOT")] }, kernel: read("VM_KERNEL"), architecture };
 }
+
+/** The same with a policy for SELinux. */
+export function selinuxSystem(): ReturnType<typeof vmSystem> {
+  return { ...vmSystem(), image: { layers: [read("VM_SELINUX_ROOT")] } };
+}
