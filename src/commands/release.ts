@@ -83,7 +83,7 @@ async function giveUp(
   let mayBeDone = false;
   let rollback: (() => Promise<void>) | undefined;
   const released: string[] = [];
-  let failure: Failure | undefined;
+  const failures: Failure[] = [];
   try {
     const wanted = several ?? (await desiredAddress(context, self, connection.ec2));
     rollback = await publishResult({
@@ -109,13 +109,11 @@ async function giveUp(
       } catch (error) {
         // The others are released all the same.
         if (!(error instanceof Failure)) throw error;
-        failure ??= error;
+        failures.push(error);
       }
     }
-    if (failure !== undefined) {
-      if (released.length > 0) context.ports.log.warn(`released ${released.join(", ")}`);
-      throw failure;
-    }
+    const [failure, ...more] = failures;
+    if (failure !== undefined) throw besides(failure, more, released);
     return released.length > 0
       ? { end: "released", name: released.join(", ") }
       : { end: "idle", because: "this instance holds none of the addresses", why: "not-holder" };
@@ -178,6 +176,17 @@ async function giveUp(
     }
     return undefined;
   }
+}
+
+/** The first failure, which says why the other ones were not released either, and what was. */
+function besides(
+  { kind, details, step }: Failure,
+  others: readonly Failure[],
+  released: readonly string[],
+): Failure {
+  const done = released.length === 0 ? [] : [`released ${released.join(", ")}`];
+  const why = [details.why, ...others.map((one) => one.details.why), ...done].join("; ");
+  return new Failure(kind, { ...details, why }, step);
 }
 
 /**

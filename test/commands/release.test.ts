@@ -1,8 +1,10 @@
 /** Giving the address up: only what is here, by its association, in one try, and never said without being so. */
 import { describe, expect, test } from "vitest";
 import { release } from "../../src/commands/release.ts";
+import { nameDesired } from "../../src/model/address.ts";
 import { AWS_CODE, EXIT, Failure } from "../../src/model/failure.ts";
 import type { Outcome } from "../../src/model/outcome.ts";
+import { report } from "../../src/report/report.ts";
 import type { SentWrite } from "../../src/run/ports.ts";
 import {
   address,
@@ -14,6 +16,7 @@ import {
   other,
   PUBLIC_IP,
 } from "../reconcile/fixtures.ts";
+import { A, anEc2, B } from "../run/pair.ts";
 import { inTime, inTurn, observed, type Script, scripted, SIGTERM } from "../run/scripted.ts";
 import { settingsOf } from "../support/settings.ts";
 
@@ -175,6 +178,56 @@ describe("of a pool", () => {
     const shown = observed(address({ ...mine("eni-2", "10.0.0.6"), associationId: ASSOCIATION }));
     const { outcome } = await play({ observe: () => shown, release: () => {} });
     expect(outcome).toMatchObject({ end: "released" });
+  });
+});
+
+describe("of several addresses", () => {
+  const [C, D] = ["eipalloc-0000000000000000c", "eipalloc-0000000000000000d"];
+  const missing = (allocationId: string) =>
+    new Failure("misconfigured", { why: `${allocationId} is nowhere` });
+  const settings = { EIP_HEAL_ALLOCATION_ID: `${C}@10.0.0.5 ${A} ${D}@10.0.1.5 ${B}@1` };
+
+  test("those that are here are given up, though others are nowhere; the failure says so of each", async () => {
+    const ec2 = anEc2();
+    for (const [at, id] of [A, B].entries()) {
+      ec2.move(id, {
+        ...mine(`eni-0000000000000000${at}`, `10.0.${at}.5`),
+        associationId: `eipassoc-${at}`,
+      });
+    }
+    const { outcome, asked } = await play(
+      {
+        instance: ec2.instance,
+        observe: (desired) => {
+          const name = nameDesired(desired);
+          return name === C || name === D ? missing(name) : observed(ec2.look(desired));
+        },
+        release: () => {},
+      },
+      { settings },
+    );
+    expect(outcome).toMatchObject({ end: "failed", status: EXIT.CONFIG });
+    expect(report(outcome).line).toMatch(
+      new RegExp(
+        `^FAILED \\(78\\): ${C} is nowhere; ${D} is nowhere; released ${A} \\(203\\.0\\.113\\.10\\), ${B} \\(203\\.0\\.113\\.11\\)`,
+      ),
+    );
+    expect(asked.filter((call) => call.startsWith("release"))).toEqual([
+      "release eipassoc-0",
+      "release eipassoc-1",
+    ]);
+    // What has been told to the others on this machine stands.
+    expect(asked).not.toContain(TAKEN_BACK);
+  });
+
+  test("none is given up where all are nowhere, and what was said before is true again", async () => {
+    const { outcome, asked } = await play(
+      { instance: anEc2().instance, observe: (desired) => missing(nameDesired(desired)) },
+      { settings },
+    );
+    expect(outcome).toMatchObject({ end: "failed", status: EXIT.CONFIG });
+    expect(report(outcome).line).not.toContain("released");
+    expect(asked).toContain(TAKEN_BACK);
   });
 });
 
