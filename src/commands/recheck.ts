@@ -26,7 +26,7 @@ import { isMove, type Line, lineOfEntry } from "../report/report.ts";
 import { addressHint } from "../config/values.ts";
 import type { Instance } from "../model/instance.ts";
 import { InvalidList, nameEntry, type Placed, readList } from "../model/several.ts";
-import { isResting, lastFound } from "../reconcile/each.ts";
+import { hasEndedAsBefore, isResting, lastFound } from "../reconcile/each.ts";
 import { settingsFor } from "../run/desired.ts";
 import { heal, type HealOptions } from "../run/heal.ts";
 import type { HealPorts, Moves, SharedResult } from "../run/ports.ts";
@@ -348,7 +348,7 @@ function movedLines({ each = [] }: Outcome): Line[] {
   return each.filter(({ outcome }) => isMove(outcome)).map((one) => lineOfEntry(one, false));
 }
 
-/** Whether the outcome is the same as that of the last run. */
+/** Whether the outcome is the same as that of the last run, for each of several addresses. */
 function isUnchanged(
   outcome: Outcome,
   record: Readonly<Record<string, unknown>>,
@@ -358,6 +358,7 @@ function isUnchanged(
     last !== undefined &&
     last.outcome === record["outcome"] &&
     last.exitStatus === record["exitStatus"] &&
-    !isMove(outcome)
+    !isMove(outcome) &&
+    (outcome.each ?? []).every((one) => hasEndedAsBefore(one, last))
   );
 }

@@ -45,12 +45,19 @@ function isSuccess({ end }: Outcome): boolean {
   return end === "settled" || end === "would";
 }
 
+/** The first success that changed something, if the whole run is a success; else what decides. */
+function telling(each: readonly OfEntry[]): Outcome {
+  const { outcome } = deciding(each);
+  const changed = each.find(({ outcome: one }) => "change" in one && one.change !== "none");
+  return changed && isSuccess(outcome) ? changed.outcome : outcome;
+}
+
 /**
- * The outcome of the whole run: success only if each is one. The facts are those of the first address, and it rests on
- * what EC2 was asked first.
+ * The outcome of the whole run: success only if each is one, and a change if one of them is. The facts are those of the
+ * first address, and it rests on what EC2 was asked first.
  */
 export function together(each: readonly OfEntry[]): Outcome {
-  const { outcome } = deciding(each);
+  const outcome = telling(each);
   const outcomes = each.map((one) => one.outcome);
   const asked = outcomes.flatMap(({ asOf }) => (asOf === undefined ? [] : [asOf]));
   const { instanceId, region, lifecycleState } = outcome.facts;

@@ -2,6 +2,7 @@
 import type { OfEntry } from "../model/outcome.ts";
 import { SUSPECT_MS } from "./bounds.ts";
 import type { LastResult } from "./drift.ts";
+import { isSameCause } from "./repeated.ts";
 
 /** What the last result says of this address, as a result of its own; undefined if it says nothing of it. */
 export function lastOf(last: LastResult | undefined, name: string): LastResult | undefined {
@@ -28,6 +29,17 @@ export function lastFound(last: LastResult | undefined, name: string): LastResul
 /** Whether the last recheck left an address alone because it had been moved too often. */
 export function isResting(last: LastResult | undefined): boolean {
   return last?.outcome === "idle" && last.idle === "resting";
+}
+
+/** Whether this one of several addresses has ended as it did in the last run, a failure by the same cause. */
+export function hasEndedAsBefore(
+  { name, outcome }: OfEntry,
+  last: LastResult | undefined,
+): boolean {
+  const before = lastOf(last, name);
+  if (outcome.end === "failed") return isSameCause(outcome.failure, before);
+  const isReasonSame = outcome.end !== "idle" || before?.idle === outcome.why;
+  return before?.outcome === outcome.end && isReasonSame;
 }
 
 /**

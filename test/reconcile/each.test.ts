@@ -4,7 +4,15 @@ import { EXIT, type ExitStatus, Failure, type Kind } from "../../src/model/failu
 import type { OfEntry, Outcome } from "../../src/model/outcome.ts";
 import { deciding, firstToCount, together } from "../../src/model/each.ts";
 import { SUSPECT_MS } from "../../src/reconcile/bounds.ts";
-import { isResting, lastFound, lastOf, outdated } from "../../src/reconcile/each.ts";
+import type { LastResult } from "../../src/reconcile/drift.ts";
+import {
+  hasEndedAsBefore,
+  isResting,
+  lastFound,
+  lastOf,
+  outdated,
+} from "../../src/reconcile/each.ts";
+import { resultRecord } from "../../src/report/report.ts";
 
 const RUN = { facts: {}, tries: 1, ms: 100 };
 const settled = (allocationId: string, asOf = 0): Outcome => ({
@@ -84,6 +92,44 @@ describe("several addresses", () => {
       ...facts,
       ...first,
     });
+  });
+
+  test("a success is a change if one of them is", () => {
+    const taken: Outcome = {
+      ...settled("b"),
+      end: "settled",
+      change: "taken",
+      from: { kind: "interface", interfaceId: "eni-1" },
+    };
+    expect(together(entries(settled("a"), taken))).toMatchObject({
+      end: "settled",
+      change: "taken",
+      from: taken.change === "taken" ? taken.from : undefined,
+      facts: { allocationId: "a" },
+    });
+    expect(together(entries(settled("a"), settled("b")))).toMatchObject({ change: "none" });
+    expect(together(entries(taken, failed("held", EXIT.TEMPFAIL)))).toMatchObject({
+      end: "failed",
+    });
+  });
+
+  test("one has ended as before if its own end is that of the last run, whatever the others did", () => {
+    const denied = failed("denied", EXIT.NOPERM);
+    const held = failed("held", EXIT.TEMPFAIL);
+    const before = together(entries(denied, held, settled("c"), idle));
+    const last = resultRecord(before, new Date(0)) as unknown as LastResult;
+    const isKnown = (...now: Outcome[]) =>
+      entries(...now).map((one) => hasEndedAsBefore(one, last));
+    expect(isKnown(denied, held, settled("c"), idle)).toEqual([true, true, true, true]);
+    expect(isKnown(denied, denied, held, stopped)).toEqual([true, false, false, false]);
+    const resting: Outcome = { ...RUN, end: "idle", because: "moved", why: "resting" };
+    expect(isKnown(settled("a"), settled("b"), idle, resting)).toEqual([
+      false,
+      false,
+      false,
+      false,
+    ]);
+    expect(hasEndedAsBefore({ name: "another", outcome: denied }, last)).toBe(false);
   });
 
   test("the last result of one is that of its name only", () => {
