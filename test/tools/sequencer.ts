@@ -27,6 +27,7 @@ export const SECONDS: Readonly<Record<string, number>> = {
   "test/boot/fleet.test.ts": 40,
   "test/boot/forged.test.ts": 44,
   "test/boot/hostile.test.ts": 216,
+  "test/boot/mistakes.test.ts": 30,
   "test/boot/operate.test.ts": 93,
   "test/boot/recheck.test.ts": 92,
   "test/boot/retry.test.ts": 188,
