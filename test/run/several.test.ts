@@ -144,3 +144,40 @@ test("an address that goes by another name since the last run has written on thi
     { outcome: { end: "settled" } },
   ]);
 });
+
+test("two in one place, by two names of it, are refused before anything is written", async () => {
+  const ec2 = anEc2();
+  const { work } = begin(ec2.script, {}, `${A}@1 ${B}@eni-00000000000000001`);
+  const outcome = await work;
+  expect(outcome).toMatchObject({ end: "failed", status: EXIT.CONFIG });
+  const [one] = outcome.each ?? [];
+  expect(one?.outcome).toMatchObject({
+    failure: {
+      kind: "misconfigured",
+      details: { why: expect.stringMatching(/belongs on .* too$/) as unknown },
+    },
+  });
+  expect(ec2.writes).toEqual([]);
+});
+
+test("what is forced is forced of one only", async () => {
+  const ec2 = anEc2();
+  expect(await begin(ec2.script).work).toMatchObject({ end: "settled" });
+  expect(ec2.writes.toSorted()).toEqual([A, B]);
+  const again = begin(ec2.script, { forceOf: [`${B}@1`] });
+  expect(await again.work).toMatchObject({ end: "settled" });
+  expect(ec2.writes.slice(2)).toEqual([B]);
+});
+
+test("a line of the log that does not name its address begins with it", async () => {
+  const ec2 = anEc2();
+  let reads = 0;
+  const instance = () =>
+    ++reads === 2 || reads === 3
+      ? new Failure("unreachable", { why: "instance metadata: no answer" })
+      : ec2.instance();
+  const { work, log } = begin({ ...ec2.script, instance });
+  expect(await work).toMatchObject({ end: "settled" });
+  const lines = log.filter((line) => line.includes("no answer"));
+  expect(lines.map((line) => line.split(": ", 1)[0])).toEqual([`warn ${A}`, `warn ${B}@1`]);
+});
