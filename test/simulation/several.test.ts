@@ -18,6 +18,8 @@ interface Race {
   readonly held: readonly ({ readonly by: number; readonly on: number } | undefined)[];
   /** Milliseconds that a request and its answer take at most. */
   readonly slowestMs: number;
+  /** One in so many requests or answers is lost; 0: none. */
+  readonly loseOneIn: number;
   readonly displace: "yes" | "no";
   readonly seed: number;
 }
@@ -35,11 +37,12 @@ const race = fc.record<Race>({
   ),
   held: fc.tuple(holding, holding),
   slowestMs: fc.constantFrom(20, 200, 400),
+  loseOneIn: fc.constantFrom(0, 0, 20, 6),
   displace: fc.constantFrom("yes", "no"),
   seed: fc.nat(),
 });
 
-async function play({ racers, held, slowestMs, displace, seed }: Race) {
+async function play({ racers, held, slowestMs, loseOneIn, displace, seed }: Race) {
   const world = aWorld();
   const addresses = [world.address(), world.address()] as const;
   const instances = racers.map(({ launchedBefore }, index) =>
@@ -84,7 +87,9 @@ async function play({ racers, held, slowestMs, displace, seed }: Race) {
           passage: () => {
             const total = random() * slowestMs;
             const thereMs = random() * total;
-            return { thereMs, backMs: total - thereMs };
+            const isLost = loseOneIn > 0 && random() * loseOneIn < 1;
+            const lose = isLost ? (random() < 0.5 ? "request" : "answer") : undefined;
+            return { thereMs, backMs: total - thereMs, ...(lose && { lose }) };
           },
         });
         outcomes[index] = outcome;
