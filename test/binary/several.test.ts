@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { allow } from "../../sim/iam.ts";
+import { allow, HOOK_ROLE, type PolicyDocument } from "../../sim/iam.ts";
 import { aWorld } from "../../sim/world.ts";
 import { runAgent } from "../support/agent.ts";
 import { inRegion } from "../support/region.ts";
@@ -12,11 +12,21 @@ import { FREE, play } from "./counted.ts";
 function scene(
   addresses: number,
   interfaces: number,
-  { tags = "metadata", role = "releaser" }: { tags?: "metadata" | "EC2"; role?: string } = {},
+  {
+    tags = "metadata",
+    role = "releaser",
+    policy,
+  }: {
+    tags?: "metadata" | "EC2";
+    role?: string;
+    /** What the role allows, given the first address. */
+    policy?: (first: string) => PolicyDocument;
+  } = {},
 ) {
   const world = aWorld();
   world.role("releaser", allow(["ec2:*"]));
   const wanted = Array.from({ length: addresses }, () => world.address());
+  if (policy) world.role(role, policy(wanted[0]?.allocationId ?? ""));
   const perInterface = Math.ceil(addresses / interfaces);
   const places = wanted.map((_, index) => {
     const eni = index % interfaces;
@@ -40,6 +50,16 @@ function scene(
   });
   return { world, wanted, places, tag, me };
 }
+
+const ofAll = () => allow(["ec2:*"]);
+const ofFirst = (first: string): PolicyDocument => ({
+  Version: "2012-10-17",
+  Statement: [
+    allow(["ec2:DescribeAddresses", "ec2:DescribeInstances"]),
+    allow(["ec2:AssociateAddress"], ["arn:aws:ec2:*:*:network-interface/*"]),
+    allow(["ec2:AssociateAddress"], [`arn:aws:ec2:*:*:elastic-ip/${first}`]),
+  ].flatMap(({ Statement }) => Statement),
+});
 
 const times = (count: number, calls: readonly string[]) =>
   Array.from({ length: count }, () => calls)
@@ -334,6 +354,124 @@ describe.concurrent("several addresses", () => {
         expect(released.log.at(-1)).toContain(allocationId);
       }
       expect(released.env).toBeUndefined();
+    });
+  });
+
+  test("a dry run says of each what a run would do, and moves nothing", async () => {
+    const { world, wanted, me } = scene(2, 2);
+    const [a, b] = wanted;
+    const [, second] = me.interfaces;
+    if (!a || !b || !second) throw new Error("two of each were asked for");
+    world.hold(b, second);
+    const { run, calls } = await play(world, me, { flags: ["--dry-run"] }, { mostWrites: 0 });
+    expect(run.status, run.log.join("\n")).toBe(0);
+    expect(run.log.at(-1)).toMatch(
+      new RegExp(
+        `^would associate ${a.allocationId} .*; dry run, nothing was changed; ${b.allocationId} .* is already associated with `,
+      ),
+    );
+    expect(calls).toEqual(["DescribeAddresses", "DescribeAddresses"]);
+    expect(run.result).toBeUndefined();
+  });
+
+  test.each([
+    { trouble: "a NAT gateway has it", status: 78, says: "belongs to no instance" },
+    {
+      trouble: "the role may not associate it",
+      status: 77,
+      says: "not allowed: ec2:AssociateAddress",
+    },
+  ])(
+    "one of them cannot be had ($trouble): the other is here",
+    async ({ trouble, status, says }) => {
+      const isHeld = status === 78;
+      const { world, wanted, me } = scene(2, 2, {
+        role: "narrow",
+        policy: isHeld ? ofAll : ofFirst,
+      });
+      const [a, b] = wanted;
+      if (!a || !b) throw new Error("two were asked for");
+      if (isHeld) world.holdByService(b, "nat-gateway");
+      const { run, region } = await play(world, me, { environment: DEADLINE }, { mostWrites: 5 });
+      expect(run.result, trouble).toMatchObject({
+        outcome: "failed",
+        addresses: [{ outcome: "settled" }, { outcome: "failed" }],
+      });
+      expect(run.log.at(-1)).toContain("; 1 of 2 addresses are here; ");
+      expect(run.log.join("\n")).toContain(says);
+      expect(run.status, run.log.join("\n")).toBe(status);
+      expect(region.holder(a.allocationId)?.instanceId).toBe(me.instanceId);
+      expect(region.holder(b.allocationId)?.instanceId).not.toBe(me.instanceId);
+      expect(run.env).toBeUndefined();
+    },
+  );
+
+  test.each([
+    { one: "free", result: "CONTINUE", status: 0 },
+    { one: "not known to EC2", result: "ABANDON", status: 78 },
+  ])("a lifecycle hook, with the second address $one: $result", async ({ one, result, status }) => {
+    const world = aWorld();
+    world.role("hook", HOOK_ROLE);
+    world.group("web", { name: "web-launch" });
+    const [a, b] = [world.address(), world.address()];
+    const second = one === "free" ? b.allocationId : "eipalloc-0ffffffffffffffff";
+    const me = world.instance({
+      group: "web",
+      role: "hook",
+      tags: { "allocation-id": `${a.allocationId} ${second}@1` },
+      metadataTags: true,
+      lifecycle: "InService",
+      enis: [0, 1].map((eni) => ({ deviceIndex: eni, privateIps: [`10.0.${eni}.20`] })),
+    });
+    await inRegion(world, async (region, runtime) => {
+      region.region.waitUnderHook(me.instanceId, "web-launch");
+      const run = await runAgent(region, me.instanceId, {
+        runtime,
+        environment: { EIP_HEAL_LIFECYCLE_HOOK: "web-launch", ...DEADLINE },
+      });
+      expect(run.status, run.log.join("\n")).toBe(status);
+      expect(region.region.lifecycleActions()[0]?.ended).toMatchObject({ result, by: "call" });
+      expect(region.holder(a.allocationId)?.instanceId).toBe(me.instanceId);
+    });
+  });
+
+  test("a recheck leaves alone the one that others keep moving away, and brings back the other", async () => {
+    const { world, wanted, me } = scene(2, 2);
+    const [a, b] = wanted;
+    if (!a || !b) throw new Error("two were asked for");
+    const rival = world.instance({ launchTime: Date.now() - 7_200_000 });
+    await inRegion(world, async (region, runtime) => {
+      const run = (...flags: string[]) => runAgent(region, me.instanceId, { flags, runtime });
+      const healed = await run();
+      expect(healed.status, healed.log.join("\n")).toBe(0);
+      const writes = () =>
+        region.calls.filter(
+          ({ action, params }) =>
+            action === "AssociateAddress" && params["AllocationId"] === a.allocationId,
+        ).length;
+      const before = writes();
+      region.region.associate(a.allocationId, rival.instanceId);
+      region.region.disassociate(b.allocationId);
+      const contest = setInterval(() => {
+        if (region.holder(a.allocationId)?.instanceId === me.instanceId) {
+          region.region.associate(a.allocationId, rival.instanceId);
+        }
+      }, 200);
+      const { status, log, result } = await run("recheck");
+      clearInterval(contest);
+      expect(status, log.join("\n")).toBe(0);
+      expect(writes() - before).toBe(5);
+      expect(log.at(-1)).toMatch(
+        new RegExp(`${a.allocationId}: others keep moving it away.*; 1 of 2 addresses are here$`),
+      );
+      expect(result).toMatchObject({
+        outcome: "idle",
+        idle: "resting",
+        addresses: [{ outcome: "idle" }, { outcome: "settled", change: "associated" }],
+      });
+      const calls = region.calls.length;
+      expect(await run("recheck")).toMatchObject({ status: 0, log: [] });
+      expect(region.calls.length, "it is known already").toBe(calls);
     });
   });
 });
