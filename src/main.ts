@@ -8,11 +8,19 @@ import { end, type Ending, publish } from "./publish.ts";
 import { prepareProcess, stopSignal } from "./system/process.ts";
 import { contextOf, writeResult } from "./wiring.ts";
 
-// Unless set otherwise: if the event loop runs dry before a command has ended, that is a bug and never a success.
-process.exitCode = EXIT.SOFTWARE;
-prepareProcess();
-process.on("uncaughtException", (error) => void end(reportBug(error)));
-void main(process.argv.slice(2)).catch(reportBug).then(end);
+// The binary evaluates all of this when it is built, and starts from a snapshot of the heap: what is read from the
+// process or begins something has to wait until it runs.
+const { startupSnapshot } = process.getBuiltinModule("node:v8");
+if (startupSnapshot.isBuildingSnapshot()) startupSnapshot.setDeserializeMainFunction(start);
+else start();
+
+function start(): void {
+  // Unless set otherwise: if the event loop runs dry before a command has ended, that is a bug and never a success.
+  process.exitCode = EXIT.SOFTWARE;
+  prepareProcess();
+  process.on("uncaughtException", (error) => void end(reportBug(error)));
+  void main(process.argv.slice(2)).catch(reportBug).then(end);
+}
 
 async function main(args: string[]): Promise<Ending> {
   let commandLine: CommandLine;

@@ -30,19 +30,21 @@ import { readTextFile } from "./system/text-file.ts";
  * Our RuntimeDirectory=, which systemd names in RUNTIME_DIRECTORY if one of our units started this process. If another unit
  * did, the variable names that unit's folders.
  */
-const OWN_FOLDER = process.env["RUNTIME_DIRECTORY"]
-  ?.split(":")
-  .find((folder) => basename(folder) === "eip-heal" || /^(?!\/run\/)./.test(folder));
+const ownFolder = () =>
+  process.env["RUNTIME_DIRECTORY"]
+    ?.split(":")
+    .find((path) => basename(path) === "eip-heal" || /^(?!\/run\/)./.test(path));
 /** Looked up on each use: systemd may create it during a run by hand. */
-const folder = () => folderOf(OWN_FOLDER);
+const folder = () => folderOf(ownFolder());
 
-/** When this process was started, in milliseconds of the run's clock. */
-const BEGAN = systemClock.now() - process.uptime() * 1_000;
+/** When this process was started, in milliseconds of the run's clock; once it is known it does not change any more. */
+let began: number | undefined;
+const beginning = () => (began ??= systemClock.now() - process.uptime() * 1_000);
 /**
  * A release after this time stops a heal. A person who starts a heal wants the address here in spite of an earlier release;
  * the retry timer, which systemd names in TRIGGER_UNIT since version 252, does not.
  */
-const OBEYS_SINCE = process.env["TRIGGER_UNIT"] === RETRY_TIMER ? 0 : BEGAN;
+const obeysSince = () => (process.env["TRIGGER_UNIT"] === RETRY_TIMER ? 0 : beginning());
 
 /**
  * Builds the context of a command.
@@ -63,10 +65,10 @@ export function contextOf(
   };
   const last = () => inFolder(readResult);
   const runtime: Runtime = {
-    unit: OWN_FOLDER === undefined ? undefined : commandLine.command.unit,
-    began: BEGAN,
+    unit: ownFolder() === undefined ? undefined : commandLine.command.unit,
+    began: beginning(),
     shared: {
-      wasReleased: () => wasReleasedSince(last(), OBEYS_SINCE, systemClock.now()),
+      wasReleased: () => wasReleasedSince(last(), obeysSince(), systemClock.now()),
       withdraw: (asOf) => inFolder((path) => withdraw(path, asOf)),
     },
     last,
@@ -126,7 +128,7 @@ export async function writeResult(
   if (result === undefined) return completion;
   const write = await inFolder((path) =>
     writeResultIn(path, result, (recorded) =>
-      mayReplace(result.record as unknown as LastResult, recorded, OBEYS_SINCE, systemClock.now()),
+      mayReplace(result.record as unknown as LastResult, recorded, obeysSince(), systemClock.now()),
     ),
   );
   if (write !== undefined) return afterWriting(completion, write);

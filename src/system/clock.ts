@@ -4,7 +4,7 @@ import { uptime } from "node:os";
 export interface Clock {
   /** Milliseconds of the monotonic clock, which starts with the boot and stops while the machine is suspended. */
   now: () => number;
-  /** Milliseconds during which the machine was suspended since this process started, to within a second or so. */
+  /** Milliseconds during which the machine was suspended since this was first asked, to within a second or so. */
   suspended: () => number;
   /** Wall-clock time, for records. */
   date: () => Date;
@@ -20,9 +20,11 @@ const UPTIME_STEP_MS = 1_000;
 // Not performance.now(): node:perf_hooks would have to be loaded first.
 const now = () => Number(process.hrtime.bigint()) / 1e6;
 
+let suspended: (() => number) | undefined;
+
 export const systemClock: Clock = {
   now,
-  suspended: suspensionOf(() => uptime() * 1_000, now),
+  suspended: () => (suspended ??= suspensionOf(() => uptime() * 1_000, now))(),
   date: () => new Date(),
   random: () => Math.random(),
   sleep: (ms, signal) =>

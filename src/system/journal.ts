@@ -91,27 +91,29 @@ export function openLog(
   };
 }
 
-const logFormat = logFormatOf(process.env);
 let level: LogLevel = "info";
-let log = openLog(level, logFormat);
-/** Opened on first use. */
+/** Both are opened on first use. */
+let log: Log | undefined;
 let journalLog: Log | undefined;
 
 /** Sets the least urgent level that is written. */
 export function setLevel(next: LogLevel): void {
   level = next;
-  log = openLog(level, logFormat);
+  log = undefined;
 }
 
 /** Writes a line to the log of this process. */
 export function say({ level: of, text, journalOnly = false }: Line): void {
-  const skipsConsole = journalOnly && logFormat === "journal";
-  if (skipsConsole) journalLog ??= openLog(level, logFormat, "stdout");
-  (skipsConsole ? journalLog : log)?.[of](text);
+  const logFormat = logFormatOf(process.env);
+  if (journalOnly && logFormat === "journal") {
+    (journalLog ??= openLog(level, logFormat, "stdout"))[of](text);
+  } else {
+    (log ??= openLog(level, logFormat))[of](text);
+  }
 }
 
 /** Resolves when everything has been written. */
 export async function closeLog(): Promise<void> {
-  await log.close();
+  await log?.close();
   await journalLog?.close();
 }
