@@ -75,8 +75,7 @@ export async function bundle(): Promise<{ folder: string; files: string[] }> {
       /[^\0-\x7f]/g,
       (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
     );
-    const text = `(function (require, module, exports) {${ascii}\n})`;
-    await writeFile(join(folder, chunk.fileName), text);
+    await writeFile(join(folder, chunk.fileName), ascii);
     files.push(chunk.fileName);
   }
 
