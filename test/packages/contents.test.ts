@@ -38,7 +38,7 @@ type Listing = Record<string, string>;
 
 /** Bytes: what is downloaded at each launch of an image that does not have it, and what each image carries. */
 const DOWNLOADED = 36 * 2 ** 20;
-const INSTALLED = 112_000_000;
+const INSTALLED = 116_000_000;
 
 const PROGRAM = "-rwxr-xr-x root/root";
 const FILE = "-rw-r--r-- root/root";
