@@ -17,7 +17,7 @@ import {
 } from "../iam/policy.ts";
 import { namedBySetting, type Settings } from "../config/settings.ts";
 import { desiredAddress, tagsToRead } from "../run/desired.ts";
-import { withStep, deadlineSignal, type RunContext } from "../run/retrying.ts";
+import { contextFor, type RunContext, withStep } from "../run/retrying.ts";
 import type { Session } from "../run/ports.ts";
 import { openSession } from "../run/session.ts";
 import type { Completion, Context, RunPorts } from "./command.ts";
@@ -38,14 +38,13 @@ export async function policy(
   ports: RunPorts,
   stop: AbortSignal,
 ): Promise<readonly ExplainedStatement[]> {
-  const limit = deadlineSignal(ports.clock, DEADLINE_MS, stop);
-  const { signal } = limit;
-  const context: RunContext = { settings, ports, signal, step: "starting" };
+  const limit = contextFor(settings, ports, DEADLINE_MS, stop);
+  const { context } = limit;
   try {
     const statements = statementsFor(await readPolicyInput(context, scope, ports));
     return scope.required ? statements.filter(({ isOptional }) => isOptional !== true) : statements;
   } catch (error) {
-    if (error instanceof Failure || !signal.aborted) throw error;
+    if (error instanceof Failure || !context.signal.aborted) throw error;
     const why = stop.aborted ? (stop.reason as Error).message : "out of time";
     throw new Failure("unreachable", { why }, context.step);
   } finally {

@@ -13,7 +13,7 @@ import { FLIGHT_MS, LAG_MS } from "../reconcile/bounds.ts";
 import { desiredAddress, settingsFor, severalKnown, tagsToRead } from "../run/desired.ts";
 import type { HealPorts, LastWrite } from "../run/ports.ts";
 import { openSession } from "../run/session.ts";
-import { deadlineSignal, endBy, type RunContext, withStep } from "../run/retrying.ts";
+import { contextFor, endBy, type RunContext, withStep } from "../run/retrying.ts";
 import type { Completion, Context } from "./command.ts";
 import { completionOf, lineOf } from "./outcome.ts";
 import { begin, refused } from "./refusal.ts";
@@ -36,9 +36,8 @@ export async function release(
   stop: AbortSignal,
 ): Promise<Outcome> {
   const startedAt = ports.clock.now();
-  const limit = deadlineSignal(ports.clock, DEADLINE_MS, stop);
-  const { signal } = limit;
-  const context: RunContext = { settings, ports, signal, step: "starting" };
+  const limit = contextFor(settings, ports, DEADLINE_MS, stop);
+  const { context } = limit;
   let facts: Facts = {};
   const learn = (found: Facts) => void (facts = { ...facts, ...found });
   const end = (how: End): Outcome => ({
@@ -52,7 +51,7 @@ export async function release(
     return end(await giveUp(context, ports, learn, (how) => publishResult(end(how))));
   } catch (error) {
     if (error instanceof Failure) return end(endBy(error));
-    if (!signal.aborted) throw error;
+    if (!context.signal.aborted) throw error;
     const why = stop.aborted ? (stop.reason as Error).message : "out of time";
     return end({ end: "stopped", because: `${why} while ${context.step}` });
   } finally {

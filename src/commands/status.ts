@@ -24,7 +24,7 @@ import { firstToCount } from "../model/each.ts";
 import { nameEntry, type Several } from "../model/several.ts";
 import type { Ports } from "../run/ports.ts";
 import { openSession } from "../run/session.ts";
-import { withStep, deadlineSignal, type RunContext } from "../run/retrying.ts";
+import { contextFor, type RunContext, withStep } from "../run/retrying.ts";
 import { type UnseenEnvironment, unseenEnvironment } from "../doctor/unit-environment.ts";
 import { type LateNetwork, lateNetwork, sayLate } from "../doctor/late-network.ts";
 import type { Machine } from "../doctor/ports.ts";
@@ -92,11 +92,13 @@ export async function status(
   stop: AbortSignal,
   step = "starting",
 ): Promise<AddressStatus> {
-  const limit = deadlineSignal(ports.clock, LIMIT_MS, stop);
-  const { signal } = limit;
-  const context: RunContext = { settings, ports, signal, step };
+  const limit = contextFor(settings, ports, LIMIT_MS, stop, step);
+  const { context } = limit;
   try {
-    const [found, units] = await Promise.all([look(context, stop), unitsOf(ports.machine, signal)]);
+    const [found, units] = await Promise.all([
+      look(context, stop),
+      unitsOf(ports.machine, context.signal),
+    ]);
     return { ...found, lastRun: ports.lastRun, ...units };
   } finally {
     limit.release();

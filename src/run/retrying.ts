@@ -42,6 +42,22 @@ export interface RetryContext extends StepContext {
   readonly defer: (isDeferred: boolean) => void;
 }
 
+/**
+ * The context of a command that has to end by itself after `ms` milliseconds. Call `release` at its end.
+ *
+ * @param step what was being done before, should it be stopped already
+ */
+export function contextFor(
+  settings: Settings,
+  ports: Ports,
+  ms: number,
+  stop: AbortSignal,
+  step = "starting",
+): { readonly context: RunContext; readonly release: () => void } {
+  const { signal, release } = deadlineSignal(ports.clock, ms, stop);
+  return { context: { settings, ports, signal, step }, release };
+}
+
 /** How the attempts ended. */
 export type Ended<T> =
   | { readonly done: T }
