@@ -71,6 +71,12 @@ export function checkContext(ports: DoctorPorts, signal: AbortSignal, entry = 0)
     const one = (await several(resultOf))?.entries[entry];
     return one === undefined ? settings : settingsFor(settings, one);
   });
+  /** The further addresses that this instance should have. */
+  const others = once(async (resultOf) =>
+    ((await several(resultOf))?.entries ?? [])
+      .filter((_, index) => index !== entry)
+      .map((one) => ({ name: nameEntry(one), address: one.address })),
+  );
   const findDesired = once(async (resultOf) => {
     const settings = await settingsHere(resultOf);
     const self = await resultOf("identity");
@@ -192,6 +198,7 @@ export function checkContext(ports: DoctorPorts, signal: AbortSignal, entry = 0)
     mayDescribeInstances,
     findDesired,
     several,
+    others,
     settingsHere,
     observe,
     nameAnother,

@@ -43,6 +43,7 @@ import {
   inAttempt,
   type Intent,
   isOwn,
+  ownIds,
   type Memory,
   NO_ATTEMPT,
   observing,
@@ -351,14 +352,6 @@ function prepare(state: State, intent: Intent, now: number): Step {
   return mayDisplace || isOwn(goal, elasticIp)
     ? commit(state, intent, { publicIp: ipAtTarget, by, elasticIp }, now)
     : fail(state, mayNotDisplace(target, elasticIp));
-}
-
-/** The allocation ids of this instance's addresses, if there are several; none is known of one that goes by another name. */
-function ownIds({ others = [] }: Goal, allocationId: string): readonly string[] {
-  const more = others.flatMap(({ address }) =>
-    address.kind === "address" ? [address.allocationId] : [],
-  );
-  return more.length === 0 ? [] : [allocationId, ...more];
 }
 
 /** Why EC2 refused the claim of this address; undefined if it has not. */

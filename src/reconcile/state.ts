@@ -45,14 +45,28 @@ export interface OtherAddress {
 }
 
 /** The name of this address if it is another one of this instance. */
-export function otherOwn({ others = [] }: Goal, address: Partial<ElasticIp>): string | undefined {
+export function otherOwn(
+  { others = [] }: Pick<Goal, "others">,
+  address: Partial<ElasticIp>,
+): string | undefined {
   const { allocationId = "", publicIp = "" } = address;
   return others.find((one) => isNameOf(one.address, { allocationId, publicIp }))?.name;
 }
 
 /** Whether this Elastic IP is another one of this instance: nothing is lost if it is displaced. */
-export function isOwn(goal: Goal, elasticIp: ElasticIp): boolean {
+export function isOwn(goal: Pick<Goal, "others">, elasticIp: ElasticIp): boolean {
   return elasticIp.isOwn === true || otherOwn(goal, elasticIp) !== undefined;
+}
+
+/** The allocation ids of this instance's addresses, if there are several; none is known of one that goes by another name. */
+export function ownIds(
+  { others = [] }: Pick<Goal, "others">,
+  allocationId: string,
+): readonly string[] {
+  const more = others.flatMap(({ address }) =>
+    address.kind === "address" ? [address.allocationId] : [],
+  );
+  return more.length === 0 ? [] : [allocationId, ...more];
 }
 
 /** A change that this run makes. */

@@ -170,6 +170,33 @@ describe.concurrent("several addresses", () => {
     expect(region.holder(b.allocationId)?.networkInterfaceId).toBe(second.networkInterfaceId);
   });
 
+  test.each(["releaser", "old"])(
+    "doctor takes a swap under DISPLACE=no for what it is, by the role %s",
+    async (role) => {
+      const { world, wanted, me } = scene(2, 2, { role });
+      const [first, second] = me.interfaces;
+      const [a, b] = wanted;
+      if (!first || !second || !a || !b) throw new Error("two of each were asked for");
+      world.hold(a, second);
+      world.hold(b, first);
+      await inRegion(world, async (region, runtime) => {
+        const run = await runAgent(region, me.instanceId, {
+          flags: ["doctor", "--json"],
+          runtime,
+          environment: { EIP_HEAL_DISPLACE: "no" },
+        });
+        const { checks } = JSON.parse(run.stdout) as {
+          checks: { id: string; mark: string; found: string }[];
+        };
+        const displaced = checks.filter(({ id }) => id === "displaced");
+        expect(displaced.map(({ mark }) => mark)).toEqual(["ok", "ok"]);
+        const says = "which this instance should have too, in another place";
+        expect(displaced[0]?.found).toMatch(new RegExp(`${b.publicIp}\\)?, ${says}`));
+        expect(displaced[1]?.found).toMatch(new RegExp(`${a.publicIp}\\)?, ${says}`));
+      });
+    },
+  );
+
   test("what is not in the list is not displaced under DISPLACE=no, though the role may not see what it is", async () => {
     const { world, wanted, me } = scene(2, 2, { role: "old" });
     const [first, second] = me.interfaces;

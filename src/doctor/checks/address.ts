@@ -18,6 +18,7 @@ import { borderGroupOf } from "../../model/ids.ts";
 import type { Instance } from "../../model/instance.ts";
 import { nearest } from "../../model/nearest.ts";
 import { statusOf } from "../../reconcile/retry.ts";
+import { isOwn, ownIds } from "../../reconcile/state.ts";
 import { choose, POOL_TAKEOVERS, whyNoneOf } from "../../reconcile/pool.ts";
 import * as remedies from "../remedies.ts";
 import { namedBySetting, type Settings } from "../../config/settings.ts";
@@ -42,6 +43,7 @@ export function checkAddress({
   signal,
   findDesired,
   several,
+  others,
   observe,
   nameAnother,
   tags,
@@ -303,11 +305,16 @@ export function checkAddress({
         return ok("nothing", undefined);
       }
       const context = { ports, step: "checking" };
+      const own = { others: await others(resultOf) };
       const elasticIp = await withStep(context, `looking at ${publicIp}`, () =>
-        ec2.elasticIpAt({ ...target, publicIp }),
+        ec2.elasticIpAt({ ...target, publicIp }, ownIds(own, address.allocationId)),
       );
       if (elasticIp === undefined) {
         return ok(`${publicIp}, which EC2 has assigned by itself and takes back`, undefined);
+      }
+      if (isOwn(own, elasticIp)) {
+        const name = nameAddress(elasticIp.allocationId, elasticIp.publicIp);
+        return ok(`${name}, which this instance should have too, in another place`, undefined);
       }
       if (!settings.displace) {
         const place = ports.placeOfSetting("EIP_HEAL_DISPLACE");
