@@ -337,7 +337,8 @@ export function ec2Over(
 
   /** The failure if EC2 does not show the address. For a public IP it says what is probably meant. */
   async function missing(desired: FixedAddress, { publicIp: own }: Target): Promise<Failure> {
-    const fail = (remedy?: string) => notFound(desired, api.host, self.region, remedy);
+    const fail = (remedy?: string, meant?: string) =>
+      notFound(desired, api.host, self.region, remedy, meant);
     if (desired.kind !== "public-ip") return fail();
     const { publicIp } = desired;
     if (publicIp === own) {
@@ -345,8 +346,8 @@ export function ec2Over(
         "EC2 has assigned it to this instance by itself, and takes it back: name another",
       );
     }
-    const near = await similarTo(publicIp);
-    return fail(near && `did you mean ${near}? ${ELSEWHERE}`);
+    const meant = await similarTo(publicIp);
+    return fail(meant && `did you mean ${meant}? ${ELSEWHERE}`, meant);
   }
 
   /** The address that is probably meant. It is asked for once per run, and without an answer there is no hint. */

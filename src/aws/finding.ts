@@ -96,6 +96,7 @@ export function notFound(
   host: string,
   region: string,
   remedy?: string,
+  meant?: string,
 ): Failure {
   const [what, code, usual] =
     desired.kind === "tagged"
@@ -115,6 +116,7 @@ export function notFound(
     request: requestTo(host),
     why: `${what} in ${region}`,
     remedy: remedy ?? usual,
+    meant,
     code,
     permanentStatus: EXIT.CONFIG,
   });

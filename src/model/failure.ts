@@ -94,6 +94,8 @@ export interface FailureDetails {
   readonly remedy?: string | undefined;
   /** The request id that EC2 or Auto Scaling returned. */
   readonly requestId?: string | undefined;
+  /** What was probably meant instead, if the remedy asks that. */
+  readonly meant?: string | undefined;
   /** The setting that has to be changed, and the values it accepts. */
   readonly setting?: { readonly key: string; readonly accepted: string } | undefined;
   /** The environment variable with the bad value. */

@@ -119,10 +119,10 @@ export function checkAddress({
         }
         if (error.code !== AWS_CODE.unknownAllocation) throw error;
         const { say, commands } = await nameAnother(resultOf);
-        const [meant = ""] = /^did you mean [\d.]+\? /.exec(error.details.remedy ?? "") ?? [];
+        const { meant } = error.details;
         return failing(
           error,
-          `${meant}it was released, or is in another region or account: choose one that is here, then ${say}`,
+          `${meant === undefined ? "" : `did you mean ${meant}? `}it was released, or is in another region or account: choose one that is here, then ${say}`,
           [remedies.listAddresses(self.region), ...commands],
         );
       }
