@@ -42,42 +42,64 @@ export function report(outcome: Outcome): Report {
 }
 
 function reportHeal(outcome: Outcome): Report {
+  const { level, status, text } = endOf(outcome);
+  return { level, status, line: lastLine(outcome, text) };
+}
+
+/** What the last line of a run makes of how it has ended: of a failure also its exit status, and what to do next. */
+function lastLine(outcome: Outcome, text: string): string {
+  if (outcome.end !== "failed") return text;
+  const { failure, status } = outcome;
+  return `${failure.kind === "yielded" ? "" : `FAILED (${status}): `}${text}${DOCTOR}`;
+}
+
+/** How a run has ended. */
+interface EndOfRun {
+  readonly level: Level;
+  readonly status: ExitStatus;
+  readonly text: string;
+  /** The text names the address. */
+  readonly isNamed?: true;
+}
+
+function endOf(outcome: Outcome): EndOfRun {
   const spent = spentOf(outcome);
   switch (outcome.end) {
     case "settled":
       return {
         level: "info",
         status: EXIT.OK,
-        line: `${settled(outcome, outcome.facts)}, ${spent}`,
+        text: `${settled(outcome, outcome.facts)}, ${spent}`,
+        isNamed: true,
       };
     case "would":
-      return { level: "info", status: EXIT.OK, line: would(outcome, outcome.facts) };
+      return {
+        level: "info",
+        status: EXIT.OK,
+        text: would(outcome, outcome.facts),
+        isNamed: true,
+      };
     case "idle":
       if (outcome.why === "resting") {
-        return { level: "warn", status: EXIT.OK, line: outcome.because };
+        return { level: "warn", status: EXIT.OK, text: outcome.because };
       }
-      return { level: "info", status: EXIT.OK, line: `nothing to do: ${outcome.because}` };
+      return { level: "info", status: EXIT.OK, text: `nothing to do: ${outcome.because}` };
     case "released":
       return {
         level: "info",
         status: EXIT.OK,
-        line: outcome.isUnderWay
+        text: outcome.isUnderWay
           ? `about to release ${outcome.name}`
           : `released ${outcome.name}, ${seconds(outcome.ms)}`,
+        isNamed: true,
       };
     case "stopped":
-      return { level: "warn", status: EXIT.TEMPFAIL, line: `${outcome.because}, ${spent}` };
+      return { level: "warn", status: EXIT.TEMPFAIL, text: `${outcome.because}, ${spent}` };
     case "failed": {
       const { failure, status } = outcome;
-      if (failure.kind === "yielded") {
-        return {
-          level: "warn",
-          status,
-          line: `yielded: ${failure.details.why}, ${spent}${DOCTOR}`,
-        };
-      }
-      const line = `FAILED (${status}): ${failure.message}; gave up after ${spent}${DOCTOR}`;
-      return { level: "error", status, line };
+      return failure.kind === "yielded"
+        ? { level: "warn", status, text: `yielded: ${failure.details.why}, ${spent}` }
+        : { level: "error", status, text: `${failure.message}; gave up after ${spent}` };
     }
   }
 }
@@ -99,20 +121,18 @@ function reportEach(outcome: Outcome, each: readonly OfEntry[]): Report {
     case "would":
       return { ...own, line: each.map((entry) => reportHeal(entry.outcome).line).join("; ") };
     case "failed": {
-      const { failure, status } = one;
-      const cause = about(name, failure.kind === "yielded" ? failure.details.why : failure.message);
-      return failure.kind === "yielded"
-        ? { ...own, line: `yielded: ${cause}; ${count}, ${spent}${DOCTOR}` }
-        : {
-            ...own,
-            line: `FAILED (${status}): ${cause}; ${count}; gave up after ${spent}${DOCTOR}`,
-          };
+      const { failure } = one;
+      const text =
+        failure.kind === "yielded"
+          ? `yielded: ${name}: ${failure.details.why}; ${count}, ${spent}`
+          : `${name}: ${failure.message}; ${count}; gave up after ${spent}`;
+      return { ...own, line: lastLine(one, text) };
     }
     case "idle":
       // Anything else that is not to be done is the same for all of them.
       return {
         ...own,
-        line: `${one.why === "resting" ? about(name, own.line) : own.line}; ${count}`,
+        line: `${one.why === "resting" ? `${name}: ` : ""}${own.line}; ${count}`,
       };
     default:
       return { ...own, line: `${own.line}; ${count}` };
@@ -125,19 +145,11 @@ function reportEach(outcome: Outcome, each: readonly OfEntry[]): Report {
  * @param isKnown its last run ended with the same cause
  */
 export function lineOfEntry({ name, outcome }: OfEntry, isKnown: boolean): Line {
-  const { level, line, status } = reportHeal(outcome);
-  // How the run ended is said by its last line.
-  const said = line.endsWith(DOCTOR) ? line.slice(0, -DOCTOR.length) : line;
-  const text = about(name, said.replace(/^FAILED \(\d+\): /, ""));
+  const { level, status, text: said, isNamed = false } = endOf(outcome);
+  const text = isNamed ? said : `${name}: ${said}`;
   if (outcome.end === "would") return { level: "debug", text };
   if (status === EXIT.OK) return { level, text };
   return { level: isKnown ? "debug" : "warn", text };
-}
-
-/** A text that says which address it is about. */
-function about(name: string, text: string): string {
-  const [address = name] = name.split("@");
-  return text.includes(address) ? text : `${name}: ${text}`;
 }
 
 function nameFound({ allocationId = "", publicIp }: Facts): string {

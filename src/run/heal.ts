@@ -71,7 +71,7 @@ async function healEach(
       },
       {
         ...ports,
-        log: naming(name, entry, ports.log),
+        log: naming(name, ports.log),
         lastWrite: ports.lastWriteOf(
           nameDesired(entry.address),
           namesOf(entry, options.lastOnBoot ?? options.lastOfUnit),
@@ -146,8 +146,10 @@ function namesOf({ address }: Placed, last: LastResult | undefined): readonly st
   return [found?.allocationId, found?.publicIp].filter((name) => name !== undefined);
 }
 
-/** A log whose every line says which address it is about. */
-function naming(name: string, { address }: Placed, log: HealPorts["log"]): HealPorts["log"] {
-  const named = (line: string) => (line.includes(nameDesired(address)) ? line : `${name}: ${line}`);
-  return { warn: (line) => log.warn(named(line)), debug: (line) => log.debug(named(line)) };
+/** A log whose every line says first which address it is about. */
+function naming(name: string, log: HealPorts["log"]): HealPorts["log"] {
+  return {
+    warn: (line) => log.warn(`${name}: ${line}`),
+    debug: (line) => log.debug(`${name}: ${line}`),
+  };
 }

@@ -27,7 +27,7 @@ const here = (index: number, change: Change = { change: "none" }): OfEntry => ({
     },
   },
 });
-const away = (name: string, status: ExitStatus, kind: Kind, why = `${name} is gone`): OfEntry => ({
+const away = (name: string, status: ExitStatus, kind: Kind, why = "it is gone"): OfEntry => ({
   name,
   outcome: {
     end: "failed",
@@ -49,7 +49,7 @@ describe("several addresses", () => {
 
   test("one away: its cause first, with its name, and how many are here", () => {
     expect(lineOf(here(1), away("eipalloc-2@2", EXIT.CONFIG, "misconfigured"), here(3))).toBe(
-      "FAILED (78): eipalloc-2@2 is gone; 2 of 3 addresses are here; gave up after 3 tries, 3.0 s; run: eip-heal doctor",
+      "FAILED (78): eipalloc-2@2: it is gone; 2 of 3 addresses are here; gave up after 3 tries, 3.0 s; run: eip-heal doctor",
     );
     expect(lineOf(here(1), away("eipalloc-2@2", EXIT.TEMPFAIL, "unreachable", "no route"))).toMatch(
       /^FAILED \(75\): eipalloc-2@2: no route; 1 of 2/,
@@ -83,7 +83,7 @@ describe("several addresses", () => {
     );
   });
 
-  test("only a status at the front of a line is left out", () => {
+  test("what only looks like the status of the run stays", () => {
     const why = "it said FAILED (12): no";
     expect(lineOfEntry(away("eipalloc-2@2", EXIT.TEMPFAIL, "not-yet", why), false).text).toMatch(
       /^eipalloc-2@2: it said FAILED \(12\): no; gave up/,
@@ -93,7 +93,7 @@ describe("several addresses", () => {
   test("the line of one is a warning if it is away, without what only the last line says", () => {
     expect(lineOfEntry(away("eipalloc-2@2", EXIT.CONFIG, "misconfigured"), false)).toEqual({
       level: "warn",
-      text: "eipalloc-2@2 is gone; gave up after 1 try, 0.0 s",
+      text: "eipalloc-2@2: it is gone; gave up after 1 try, 0.0 s",
     });
     expect(lineOfEntry(away("eipalloc-2@2", EXIT.CONFIG, "misconfigured"), true).level).toBe(
       "debug",
