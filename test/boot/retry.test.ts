@@ -440,11 +440,12 @@ describe("an upgrade from a version whose unit systemd restarts", () => {
       const units = join(tree, "usr/lib/systemd/system");
       const unit = await readFile(join(units, UNIT), "utf8");
       const old = unit
-        .replace(/^Wants=eip-heal-.*$/m, "")
+        .replaceAll(/^Wants=eip-heal-.*$/gm, "")
         .replace("[Service]\n", "[Service]\nRestart=on-failure\nRestartSec=10s\n");
       if (!/^Restart=/m.test(old) || /^Wants=eip-heal/m.test(old)) throw new Error(old);
       await writeFile(join(units, UNIT), old);
-      for (const timer of [RETRY, CONFIRM]) await rm(join(units, timer));
+      for (const later of [RETRY, CONFIRM, "eip-heal-preload.service"])
+        await rm(join(units, later));
     });
   }
 });
