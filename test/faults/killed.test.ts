@@ -6,8 +6,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test, vi } from "vitest";
 import type { RunningRegion } from "../../sim/server.ts";
 import { aWorld } from "../../sim/world.ts";
+import { HOLD_MS } from "../../src/reconcile/bounds.ts";
 import { dice } from "../simulation/time.ts";
-import { start } from "../support/process.ts";
+import { type Running, start } from "../support/process.ts";
 import { inRegion } from "../support/region.ts";
 
 vi.setConfig({ maxConcurrency: 10 });
@@ -19,9 +20,14 @@ const TIMEOUT_MS = 60_000;
 /** Milliseconds that EC2 and instance metadata take to answer, so that there is something to be interrupted. */
 const LATENCY = { ec2Ms: 60, imdsMs: 15 };
 
-/** Milliseconds of a run in which the address was free, and of one that takes it, which has to hold for 3 s. */
-const FREE_MS = 600;
-const TAKE_MS = 4_200;
+/** The parts of a run: the milliseconds of each, and how often the address has been looked at when it begins. */
+const PARTS = {
+  beginning: { from: 0, ms: 500, looks: 0 },
+  hold: { from: 0, ms: HOLD_MS, looks: 2 },
+  // Its answer comes, and the result is written.
+  "last look": { from: LATENCY.ec2Ms / 2, ms: LATENCY.ec2Ms, looks: 3 },
+} as const;
+type Part = keyof typeof PARTS;
 
 interface Place {
   readonly region: RunningRegion;
@@ -61,24 +67,36 @@ async function inPlace(holder: "nobody" | "older", test: (place: Place) => Promi
 const associations = ({ region }: Place) =>
   region.calls.filter(({ action }) => action === "AssociateAddress").length;
 
-/** Moments from the start of a run, spread over all of it and a bit more: [number, holder, milliseconds]. */
+/** Moments of a run, as many in each part of it: [number, holder, part, milliseconds]. */
 function moments(count: number, seed: number) {
   const random = dice(seed);
+  const parts = Object.keys(PARTS) as Part[];
   return Array.from({ length: count }, (_, n) => {
-    const holder = n % 3 === 2 ? ("older" as const) : ("nobody" as const);
-    const ms = Math.round(random() * (holder === "older" ? TAKE_MS : FREE_MS));
-    return [n + 1, holder, ms] as const;
+    const holder =
+      Math.floor(n / parts.length) % 2 === 0 ? ("nobody" as const) : ("older" as const);
+    const part = parts[n % parts.length] ?? "beginning";
+    const { from, ms } = PARTS[part];
+    return [n + 1, holder, Math.round(from + random() * ms), part] as const;
   });
+}
+
+/** Waits for this moment of the run, or its end. */
+async function until(agent: Running, ms: number, part: Part): Promise<void> {
+  const ended = { has: false };
+  void agent.ended.then(() => (ended.has = true));
+  const looks = () => agent.logged().split("looking at eipalloc-").length - 1;
+  while (!ended.has && looks() < PARTS[part].looks) await sleep(2);
+  await Promise.race([sleep(ms), agent.ended]);
 }
 
 describe("kill -9", () => {
   test.concurrent.each(moments(50, SEED))(
-    "%d: held by %s, after %d ms, then a second run",
-    (_, holder, ms) =>
+    "%d: held by %s, after %d ms of its %s, then a second run",
+    (_, holder, ms, part) =>
       inPlace(holder, async (place) => {
         const { region, allocationId, me, folder, environment } = place;
         const first = start(environment, folder);
-        await Promise.race([sleep(ms), first.ended]);
+        await until(first, ms, part);
         first.kill("SIGKILL");
         const { signal, files } = await first.ended;
         // What other units and programs read is whole or not there, and true: a run that is killed on its last
@@ -110,14 +128,14 @@ describe("asked to end", () => {
   test.concurrent.each(
     moments(24, SEED + 1).map(([n, ...rest]) => [n, ENDING[n % 4] ?? "SIGTERM", ...rest] as const),
   )(
-    "%d: by %s, held by %s, after %d ms",
-    (_, name, holder, ms) =>
+    "%d: by %s, held by %s, after %d ms of its %s",
+    (_, name, holder, ms, part) =>
       inPlace(holder, async (place) => {
         const { region, allocationId, me, folder, environment } = place;
         const agent = start(environment, folder);
         // Before its first line the program is only being loaded, and a signal ends it as it ends any.
         while (agent.logged() === "") await sleep(5);
-        await Promise.race([sleep(ms), agent.ended]);
+        await until(agent, ms, part);
         const at = performance.now();
         agent.kill(name);
         const { status, signal, log, files } = await agent.ended;
