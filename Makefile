@@ -244,7 +244,7 @@ endef
 .tools/.cloud-init: | tools
 	rm -rf .tools/cloud-init && mkdir -p .tools/cloud-init
 	cd .tools/cloud-init && apt-get -qq download cloud-init && dpkg-deb --extract cloud-init_*.deb . || \
-		echo "no cloud-init to be had: the test of the user data is skipped" >&2
+		echo "no cloud-init to be had: what tests its user data and units is skipped" >&2
 	@touch $@
 
 # A Go module that replaces others, which "go install" does not take.

@@ -1,6 +1,7 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { NO_CLOUD_INIT } from "../support/skipping.ts";
 
 /** The repository. */
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -70,6 +71,12 @@ export function missing(...needed: string[]): string | undefined {
       : spawnSync("sh", ["-c", `command -v ${name}`]).status !== 0,
   );
   return absent.length === 0 ? undefined : `missing: ${absent.join(", ")}`;
+}
+
+/** The same for what "make .tools/.cloud-init" unpacks, if there is a package to be had. */
+export function withoutCloudInit(path: string): string | undefined {
+  const isMade = existsSync(`${ROOT}.tools/.cloud-init`);
+  return isMade && !existsSync(`${ROOT}${path}`) ? NO_CLOUD_INIT : missing(`${ROOT}${path}`);
 }
 
 /** Standard output of a program; throws with its standard error if it fails. */

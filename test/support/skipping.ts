@@ -8,6 +8,9 @@ declare module "vitest" {
   }
 }
 
+/** What no CI can mend: there is no archive of packages with cloud-init, as on a system without apt. */
+export const NO_CLOUD_INIT = "make .tools/.cloud-init has found no archive that has cloud-init";
+
 /** The options of a test, or of a group of tests, that runs unless there is a reason against it. */
 export function unless(reason: string | undefined): TestOptions {
   return reason === undefined ? {} : { skip: true, meta: { skipped: reason } };

@@ -1,8 +1,7 @@
 /** Closes a test run with few plain lines, for whoever reads the end of a long log: how long, how many, what was skipped and why. */
 import { appendFileSync } from "node:fs";
 import type { Reporter, TestCase, TestModule, Vitest } from "vitest/node";
-// For the reason in the meta data of a test.
-import type {} from "../support/skipping.ts";
+import { NO_CLOUD_INIT } from "../support/skipping.ts";
 import { FIXED_SEED, freshSeed } from "../support/properties.ts";
 
 /** What may be skipped with CI set, by the beginning of the full name: what needs Go, or a registry that not everybody reaches. */
@@ -47,7 +46,10 @@ export default class Summary implements Reporter {
     const isWhole = this.#vitest?.config.testNamePattern === undefined;
     const skipped = isWhole ? modules.flatMap((module) => skippedIn(module)) : [];
     const refused = process.env["CI"]
-      ? skipped.filter(({ name }) => !MAY_BE_SKIPPED.some((start) => name.startsWith(start)))
+      ? skipped.filter(
+          ({ name, reason }) =>
+            reason !== NO_CLOUD_INIT && !MAY_BE_SKIPPED.some((start) => name.startsWith(start)),
+        )
       : [];
     const total = (state: keyof Project["tests"]) =>
       [...this.#projects.values()].reduce((sum, { tests }) => sum + tests[state], 0);
