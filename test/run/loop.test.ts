@@ -253,6 +253,30 @@ describe("the loop", () => {
     expect(memories.map(({ mayBeHere }) => mayBeHere)).toEqual([false]);
   });
 
+  test("others believe on in an address that is here and is not to be associated anew", async () => {
+    const moves = { begin: () => "moved too often", refused: () => {} };
+    const { end, withdrawn } = await play({
+      shown: [address(HERE)],
+      goal: { force: true },
+      moves,
+    });
+    expect(end).toMatchObject({ end: "idle", why: "resting" });
+    expect(withdrawn).toEqual([]);
+  });
+
+  test("a move is not counted if the run is stopped before it is sent", async () => {
+    const stop = new AbortController();
+    const moves = COUNTED();
+    const interrupted = () => {
+      stop.abort(new Error("stopped"));
+      return undefined;
+    };
+    const { end, log } = await play({ shown: [address(NOBODY)], moves, stop, interrupted });
+    expect((end as Error).message).toBe("stopped");
+    expect(log).toEqual(["observe", "ask"]);
+    expect(moves.log).toEqual([]);
+  });
+
   test("records each write for the runs that come after it on this boot, but for one that was refused", async () => {
     const refusal = new Failure("denied", { why: "no" });
     const refused = await play({ shown: [address(NOBODY)], refusal });
@@ -473,6 +497,11 @@ describe("an instance that may be about to be interrupted", () => {
     const { end, log } = await play({ shown, noticeMs: FRESH_MS + 1 });
     expect(end).toMatchObject({ end: "settled", change: "taken" });
     expect(log.slice(0, 4)).toEqual(["observe", "ask", "observe", "withdraw"]);
+    // The same later in the run.
+    const back = [address(NOBODY), address(NOBODY), address(HERE), ...shown];
+    const twice = await play({ shown: back, noticeMs: FRESH_MS + 1 });
+    expect(twice.end).toMatchObject({ end: "settled" });
+    expect(twice.log.filter((what) => /^(?:observe|associate)/.test(what))).toHaveLength(9);
     const quick = await play({ shown: shown.slice(1), noticeMs: FRESH_MS });
     expect(quick.log.slice(0, 3)).toEqual(["observe", "ask", "withdraw"]);
   });

@@ -116,6 +116,17 @@ describe("a run that waits for requests", () => {
     if (outcome.end !== "failed") throw new Error("it has not failed");
     expect(outcome.failure.message).toContain(`the address is associated, but ${why}`);
     expect(outcome.failure.message).toContain(request);
+    expect(outcome.failure.message).toContain(
+      "does checkip.example.com answer from here, by IPv4? name one that does, or remove",
+    );
+  });
+
+  test("is ended by a bug like any other", async () => {
+    const bug = new TypeError("a bug");
+    const publicIpBy = () => {
+      throw bug;
+    };
+    await expect(play({ ...free(), publicIpBy })).rejects.toBe(bug);
   });
 
   describe("meanwhile the address may go elsewhere, so", () => {
@@ -131,6 +142,16 @@ describe("a run that waits for requests", () => {
       expect(waited.outcome.asOf).toBe(9_000);
       const { calls } = await play({ ...free(), publicIpBy: () => SHOWN });
       expect(looksAfter(calls, 6_000)).toBe(0);
+    });
+
+    test("EC2 is looked at again after 15 s, unless the look may not be finished before the deadline", async () => {
+      const script = { ...free(), publicIpBy: () => OTHER };
+      const again = await play(script, { settings: { EIP_HEAL_DEADLINE: "27s" } });
+      expect(looksAfter(again.calls, 6_000)).toBe(1);
+      expect(again.calls).toContain(`19500 observe ${ALLOCATION}`);
+      const late = { ...free(), publicIpBy: () => OTHER };
+      const not = await play(late, { settings: { EIP_HEAL_DEADLINE: "26s" } });
+      expect(looksAfter(not.calls, 6_000)).toBe(0);
     });
 
     test("one that has gone to a newer instance is left to it, whatever requests show", async () => {

@@ -8,9 +8,14 @@ import { settingsOf } from "../support/settings.ts";
 import { A, anEc2, B, IPS, LIST } from "./pair.ts";
 import { inTime, observed, type Script, scripted } from "./scripted.ts";
 
-function begin(script: Script, options: HealOptions = {}, list = LIST) {
+function begin(
+  script: Script,
+  options: HealOptions = {},
+  list = LIST,
+  more: Readonly<Record<string, string>> = {},
+) {
   const world = scripted(script);
-  const settings = settingsOf({ EIP_HEAL_ALLOCATION_ID: list });
+  const settings = settingsOf({ EIP_HEAL_ALLOCATION_ID: list, ...more });
   const work = heal(settings, world.ports, options, new AbortController().signal);
   return { ...world, work: inTime(world.time, work) };
 }
@@ -49,13 +54,20 @@ describe("an address that comes a minute after the other one", () => {
           : observed(ec2.look(desired)),
     };
   }
-  function run(ec2: ReturnType<typeof anEc2>) {
+  function run(
+    ec2: ReturnType<typeof anEc2>,
+    options: HealOptions = {},
+    script: Script = {},
+    settings: Readonly<Record<string, string>> = {},
+  ) {
     let clock = () => 0;
-    const world = begin(
-      late(ec2, () => clock()),
-      { onEnd: (one) => void said.push(one.name) },
-    );
     const said: string[] = [];
+    const world = begin(
+      { ...late(ec2, () => clock()), ...script },
+      { onEnd: (one) => void said.push(one.name), ...options },
+      LIST,
+      settings,
+    );
     clock = world.ports.clock.now;
     return { ...world, said };
   }
@@ -98,6 +110,80 @@ describe("an address that comes a minute after the other one", () => {
     });
     expect(ec2.writes).toEqual([A, B]);
   });
+
+  test("is no reason to do again what was asked for once: to associate anew, to wait until requests show it", async () => {
+    const ec2 = anEc2();
+    const publicIpBy = () => ({ publicIp: IPS[A] ?? "" });
+    const url = "http://checkip.example.com/";
+    const { work, asked } = run(
+      ec2,
+      { force: true },
+      { publicIpBy },
+      { EIP_HEAL_WAIT_REACHABLE: url },
+    );
+    expect(await work).toMatchObject({ end: "settled" });
+    expect(ec2.writes).toEqual([A, B]);
+    // And requests leave by the first address only.
+    expect(asked().filter((call) => call === `GET ${url}`)).toHaveLength(1);
+  });
+
+  test("is looked at again even if the deadline has passed in the hold of the other one", async () => {
+    const ec2 = anEc2();
+    const deadline = { EIP_HEAL_DEADLINE: `${LATE / 1_000 + 2}s` };
+    const { work, time, asked } = run(ec2, { onEnd: () => {} }, {}, deadline);
+    expect(await work).toMatchObject({ end: "settled" });
+    expect(time.now()).toBeGreaterThan(LATE + 2_000);
+    expect(asked().filter((call) => call === `observe ${A}`)).toHaveLength(4);
+  });
+
+  test("brings it back without anybody to tell of it", async () => {
+    const ec2 = anEc2();
+    const { work, time } = begin(late(ec2, () => time.now() - begun));
+    const begun = time.now();
+    void time.sleep(LATE / 2).then(() => ec2.move(A, other("running", -60)));
+    expect(await work).toMatchObject({ end: "settled" });
+    expect(ec2.writes).toEqual([A, B, A]);
+  });
+
+  test("does not go on for ever if each is moved away while the other one is brought back", async () => {
+    const ec2 = anEc2();
+    const ended: string[] = [];
+    const { work } = run(
+      ec2,
+      {
+        onEnd: ({ name }) => {
+          ended.push(name);
+          const one = name === A ? B : A;
+          if (ended.length > 1) ec2.move(one, other("running", -60));
+        },
+      },
+      // So that bringing one back takes longer than the look at the other one counts.
+      { takes: (request) => (request === "observe" || request === "associate" ? 1_000 : 0) },
+    );
+    await work;
+    expect(ended).toEqual([A, `${B}@1`, A, `${B}@1`, A]);
+    expect(ec2.writes).toEqual([A, B, A, B, A]);
+  });
+});
+
+test("the time that it takes to read the tag is part of the deadline", async () => {
+  const ec2 = anEc2();
+  const silence = new Failure("unreachable", { why: "no answer" });
+  let reads = 0;
+  const { work } = begin(
+    {
+      ...ec2.script,
+      observe: () => silence,
+      takes: (request) => (request === "instance" && reads++ === 0 ? 10_000 : 0),
+    },
+    {},
+    LIST,
+    { EIP_HEAL_DEADLINE: "30s" },
+  );
+  const outcome = await work;
+  expect(outcome).toMatchObject({ end: "failed" });
+  expect(outcome.ms).toBeGreaterThan(20_000);
+  expect(outcome.ms).toBeLessThanOrEqual(30_000);
 });
 
 test("one address by two names is found out before anything is written, however late one of them is looked at", async () => {
@@ -164,6 +250,7 @@ test("what is forced is forced of one only", async () => {
   const ec2 = anEc2();
   expect(await begin(ec2.script).work).toMatchObject({ end: "settled" });
   expect(ec2.writes.toSorted()).toEqual([A, B]);
+  expect(await begin(ec2.script).work).toMatchObject({ end: "settled", change: "none" });
   const again = begin(ec2.script, { forceOf: [`${B}@1`] });
   expect(await again.work).toMatchObject({ end: "settled" });
   expect(ec2.writes.slice(2)).toEqual([B]);
@@ -181,6 +268,7 @@ test("each line of the log begins with the address that it is about", async () =
   const lines = log.filter((line) => line.includes("no answer"));
   expect(lines.map((line) => line.split(": ", 1)[0])).toEqual([`warn ${A}`, `warn ${B}@1`]);
   const begins = [`warn ${A}: `, `warn ${B}@1: `, `debug ${A}: `, `debug ${B}@1: `];
+  expect(log).toContain(`debug ${A}: looking at ${A}`);
   // The first read shows that there are several.
   expect(log.slice(1).filter((line) => !begins.some((one) => line.startsWith(one)))).toEqual([]);
 });
