@@ -7,7 +7,7 @@ import { type DesiredAddress, isAt, nameAddress } from "../model/address.ts";
 import { AWS_CODE, Failure } from "../model/failure.ts";
 import type { End, Facts, Outcome } from "../model/outcome.ts";
 import { allowing } from "../model/permission.ts";
-import { nameWanted } from "../model/several.ts";
+import { nameDesiredAddresses } from "../model/several.ts";
 import { resolveTarget, type Target } from "../model/target.ts";
 import { FLIGHT_MS, LAG_MS } from "../reconcile/bounds.ts";
 import { desiredAddress, settingsFor, severalKnown, tagsToRead } from "../run/desired.ts";
@@ -84,15 +84,15 @@ async function giveUp(
   const released: string[] = [];
   const failures: Failure[] = [];
   try {
-    const wanted = several ?? (await desiredAddress(context, self, connection.ec2));
+    const desired = several ?? (await desiredAddress(context, self, connection.ec2));
     rollback = await publishResult({
       end: "released",
-      name: nameWanted(wanted),
+      name: nameDesiredAddresses(desired),
       isUnderWay: true,
     });
     await untilLanded(context, ports, ports.lastWrite);
-    if (wanted.kind !== "several") {
-      const end = await giveUpOne(wanted, targetOf(settings));
+    if (desired.kind !== "several") {
+      const end = await giveUpOne(desired, targetOf(settings));
       return (
         end ?? {
           end: "idle",
@@ -101,7 +101,7 @@ async function giveUp(
         }
       );
     }
-    for (const entry of wanted.entries) {
+    for (const entry of desired.entries) {
       try {
         const end = await giveUpOne(entry.address, targetOf(settingsFor(settings, entry)));
         if (end !== undefined) released.push(end.name);

@@ -5,7 +5,7 @@
 import { TAKEOVERS, type Takeover } from "../reconcile/ownership.ts";
 import { POOL_TAKEOVERS, type PoolTakeover } from "../reconcile/pool.ts";
 import type { FixedAddress, Pool } from "../model/address.ts";
-import type { Several, Wanted } from "../model/several.ts";
+import type { Several, DesiredAddresses } from "../model/several.ts";
 import { withoutPassword } from "../model/text.ts";
 import {
   addresses,
@@ -242,7 +242,7 @@ export const SETTINGS: readonly SettingRow[] = Object.entries(ROWS).map(([field,
 /** What a setting names, and which setting does; undefined: the tags of the instance name it. */
 export function namedBySetting(
   settings: Settings,
-): { readonly key: string; readonly desired: Wanted } | undefined {
+): { readonly key: string; readonly desired: DesiredAddresses } | undefined {
   for (const field of NAMING) {
     const desired = settings[field];
     if (desired !== undefined) return { key: ROWS[field].key, desired };

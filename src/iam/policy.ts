@@ -3,7 +3,7 @@
  * support which resources and condition keys see the Service Authorization Reference, "Actions, resources, and condition
  * keys for Amazon EC2" and "… for Amazon EC2 Auto Scaling".
  */
-import type { Wanted } from "../model/several.ts";
+import type { DesiredAddresses } from "../model/several.ts";
 import { isAllocationId, isIpv4 } from "../model/ids.ts";
 import { fill, jsonOf, oneLine } from "../model/text.ts";
 
@@ -18,7 +18,7 @@ export interface PolicyInput {
   readonly region: string;
   /** Or ANY. */
   readonly account: string;
-  readonly addresses: Wanted | { readonly kind: "any" };
+  readonly addresses: DesiredAddresses | { readonly kind: "any" };
   /**
    * On an instance with several interfaces AssociateAddress names the interface, otherwise the instance. The two resource
    * types support different condition keys.
@@ -130,7 +130,7 @@ function look({ addresses, region }: PolicyInput): ExplainedStatement {
 }
 
 function addresses(input: PolicyInput): ExplainedStatement[] {
-  const { addresses: wanted, release } = input;
+  const { addresses: desired, release } = input;
   const Action = release
     ? ["ec2:AssociateAddress", "ec2:DisassociateAddress"]
     : "ec2:AssociateAddress";
@@ -155,27 +155,27 @@ function addresses(input: PolicyInput): ExplainedStatement[] {
   const tagged = ({ key, value }: { readonly key: string; readonly value: string }) => ({
     [`aws:ResourceTag/${key}`]: literal(value),
   });
-  switch (wanted.kind) {
+  switch (desired.kind) {
     case "address":
-      return [statement("ThisAddress", "The address, and no other.", arnOf(wanted.allocationId))];
+      return [statement("ThisAddress", "The address, and no other.", arnOf(desired.allocationId))];
     case "public-ip":
-      return [statement("ThisAddress", BY_IP, everyone, { [PUBLIC_IP]: wanted.publicIp })];
+      return [statement("ThisAddress", BY_IP, everyone, { [PUBLIC_IP]: desired.publicIp })];
     case "tagged":
       return [
         statement(
           "ThisAddress",
           `The address by its tag, and no other. ${TAGGING}`,
           everyone,
-          tagged(wanted),
+          tagged(desired),
         ),
       ];
     case "pool": {
-      if (!("members" in wanted)) {
+      if (!("members" in desired)) {
         const because = `The addresses that carry the tag of the pool. ${TAGGING}`;
-        return [statement("AddressesOfThePool", because, everyone, tagged(wanted))];
+        return [statement("AddressesOfThePool", because, everyone, tagged(desired))];
       }
-      const ids = wanted.members.filter(isAllocationId);
-      const ips = wanted.members.filter(isIpv4);
+      const ids = desired.members.filter(isAllocationId);
+      const ips = desired.members.filter(isIpv4);
       return [
         ...(ids.length > 0
           ? [statement("AddressesOfThePool", "The addresses of the pool.", ids.map(arnOf))]
@@ -186,7 +186,7 @@ function addresses(input: PolicyInput): ExplainedStatement[] {
       ];
     }
     case "several": {
-      const each = wanted.entries.map(({ address }) => address);
+      const each = desired.entries.map(({ address }) => address);
       const ids = each.flatMap((one) => (one.kind === "address" ? [one.allocationId] : []));
       const ips = each.flatMap((one) => (one.kind === "public-ip" ? [one.publicIp] : []));
       return [

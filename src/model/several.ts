@@ -16,7 +16,7 @@ export interface Several {
 }
 
 /** What an instance should have. */
-export type Wanted = DesiredAddress | Several;
+export type DesiredAddresses = DesiredAddress | Several;
 
 /** A list that is no list of addresses; the message says what is accepted. */
 export class InvalidList extends Error {}
@@ -70,8 +70,10 @@ export function nameEntry({ address, place }: Placed): string {
 }
 
 /** `eipalloc-1, eipalloc-2@1`. */
-export function nameWanted(wanted: Wanted): string {
-  return wanted.kind === "several" ? wanted.entries.map(nameEntry).join(", ") : nameDesired(wanted);
+export function nameDesiredAddresses(desired: DesiredAddresses): string {
+  return desired.kind === "several"
+    ? desired.entries.map(nameEntry).join(", ")
+    : nameDesired(desired);
 }
 
 const PLACES = "a device index, an interface id, a MAC address or a private IPv4 address";

@@ -8,7 +8,7 @@ import {
   readList,
   type Placed,
   type Several,
-  type Wanted,
+  type DesiredAddresses,
 } from "../model/several.ts";
 import { OWN_CODE, EXIT, Failure } from "../model/failure.ts";
 import { isAllocationId, isIpv4 } from "../model/ids.ts";
@@ -26,13 +26,13 @@ export function tagsToRead(settings: Settings): readonly string[] {
 /** The several addresses that a setting or a tag in instance metadata names; undefined if there is one, or none is known. */
 export function severalKnown(settings: Settings, self: Instance): Several | undefined {
   const named = namedBySetting(settings);
-  const wanted =
+  const desired =
     named !== undefined
       ? named.desired
       : self.tag === undefined
         ? undefined
-        : wantedByTag(settings, self, self.tag);
-  return wanted?.kind === "several" ? wanted : undefined;
+        : desiredByTag(settings, self, self.tag);
+  return desired?.kind === "several" ? desired : undefined;
 }
 
 /**
@@ -46,7 +46,7 @@ export async function desiredAddress(
   self: Instance,
   ec2: Pick<Ec2, "tags">,
   onIgnored: (line: string) => void = () => {},
-): Promise<Wanted> {
+): Promise<DesiredAddresses> {
   const { tag, poolTag, optional } = context.settings;
   const named = namedBySetting(context.settings);
   if (named !== undefined) return named.desired;
@@ -77,7 +77,7 @@ export async function desiredAddress(
       `the tag ${tag} counts, and ${poolTag}=${pool} is ignored: ${self.instanceId} has both; remove one of them`,
     );
   }
-  return wantedByTag(context.settings, self, found);
+  return desiredByTag(context.settings, self, found);
 }
 
 /** The settings for one of several addresses: it alone, in its place. */
@@ -90,11 +90,11 @@ export function settingsFor(settings: Settings, { address, place }: Placed): Set
 }
 
 /** @throws Failure `misconfigured` for an invalid value */
-function wantedByTag(
+function desiredByTag(
   { tag }: Settings,
   { instanceId }: Instance,
   found: { readonly key: string; readonly value: string },
-): Wanted {
+): DesiredAddresses {
   if (found.key !== tag) return { kind: "pool", ...found };
   const invalid = (accepted: string) =>
     new Failure("misconfigured", {

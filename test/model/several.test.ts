@@ -1,6 +1,6 @@
 /** Lists of addresses, each with its place. */
 import { describe, expect, test } from "vitest";
-import { isList, nameEntry, nameWanted, readList } from "../../src/model/several.ts";
+import { isList, nameEntry, nameDesiredAddresses, readList } from "../../src/model/several.ts";
 
 const [A, B, C] = [1, 2, 3].map((digit) => `eipalloc-0000000000000000${digit}`) as [
   string,
@@ -53,6 +53,6 @@ describe("a list", () => {
   test("is read again from its names", () => {
     const list = readList(`${A} ${B}@1 203.0.113.7@10.0.0.9`, hint);
     expect(list.entries.map(nameEntry)).toEqual([A, `${B}@1`, "203.0.113.7@10.0.0.9"]);
-    expect(readList(nameWanted(list), hint)).toEqual(list);
+    expect(readList(nameDesiredAddresses(list), hint)).toEqual(list);
   });
 });
