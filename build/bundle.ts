@@ -30,8 +30,8 @@ const license = plugin as unknown as typeof plugin.default;
 const MAIN = "eip-heal.cjs";
 
 /**
- * Writes the files into dist/bundle, each a function of (require, module, exports) for build/loader.cjs, and
- * dist/bundled-packages.json; returns the folder and the names of the files, by which they require each other.
+ * Writes the files into dist/bundle, as CommonJS that build/snapshot.cjs evaluates, and dist/bundled-packages.json; returns
+ * the folder and the names of the files, by which they require each other.
  */
 export async function bundle(): Promise<{ folder: string; files: string[] }> {
   const folder = join(ROOT, "dist/bundle");

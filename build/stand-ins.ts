@@ -1,4 +1,4 @@
-/** What is imported and never runs, or does the same with more, and what stands in for it. */
+/** Modules that are replaced when bundling: they never run, or a smaller one does the same. */
 import type { Plugin } from "rolldown";
 
 export interface StandIn {

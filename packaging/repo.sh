@@ -161,7 +161,7 @@ for arch in "${architectures[@]}"; do
 	done
 done
 for field in Origin=eip-heal Label=eip-heal Suite=stable Codename=stable Components=main Acquire-By-Hash=yes \
-	"Architectures=${architectures[*]}" "Description=eip-heal, for Debian and its kin"; do
+	"Architectures=${architectures[*]}" "Description=eip-heal, for Debian and derivatives"; do
 	fields+=(-o "APT::FTPArchive::Release::$field")
 done
 [[ -z $valid_for ]] || fields+=(-o "APT::FTPArchive::Release::ValidTime=$valid_for")

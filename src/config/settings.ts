@@ -101,7 +101,7 @@ const ROWS: { readonly [F in keyof Settings]-?: RowOf<F> } = {
     example: "Name=mail",
     meaning: "tag of the address, which no other address has",
     explanation:
-      "Instead of `EIP_HEAL_ALLOCATION_ID`: the address that carries this tag. Exactly one may carry it: while several do, an instance that has one of them keeps it, with a warning, and another one fails (exit status 78). The role needs `ec2:DescribeAddresses`. The rules are those of one fixed address, not those of a pool.",
+      "Instead of `EIP_HEAL_ALLOCATION_ID`: the address that carries this tag. Exactly one may carry it: while several do, an instance that has one of them keeps it, with a warning, and any other instance fails (exit status 78). The role needs `ec2:DescribeAddresses`. The rules are those of one fixed address, not those of a pool.",
     parse: addressTag,
   },
   tag: {
@@ -188,7 +188,7 @@ const ROWS: { readonly [F in keyof Settings]-?: RowOf<F> } = {
     example: "https://checkip.amazonaws.com",
     meaning: "URL that has to show the address before that counts as success",
     explanation:
-      "A URL that answers with the public IPv4 address that it is asked from, as text or in JSON. With it a run succeeds only once a request from this instance shows the address: EC2 shows an association some seconds before packets take its way. What the URL shows instead is logged. While it is waited for EC2 is looked at again, four times a minute and before it counts as success: if the address has gone elsewhere meanwhile, that decides. If no request shows it before the deadline, the exit status is 75, and the address stays. Asked through the proxy for its protocol, if one is set. The system chooses by which interface a request leaves, so this is for an address on the primary one. Of several addresses only the first in the list is waited for.",
+      "A URL that returns the public IPv4 address of whoever asks, as text or in JSON. With it a run succeeds only once a request from this instance shows the address: EC2 shows an association some seconds before packets use it. If the URL shows another address, that is logged. Meanwhile EC2 is asked again, four times a minute and before success is reported: if the address has moved elsewhere, that decides. If no request shows it before the deadline, the exit status is 75, and the address stays. Asked through the proxy for its protocol, if one is set. The system chooses by which interface a request leaves, so this is for an address on the primary one. Of several addresses only the first in the list is waited for.",
     parse: webUrl,
     quote: withoutSecrets,
   },

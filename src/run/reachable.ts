@@ -1,6 +1,6 @@
 /**
  * Waits until requests from this instance show the address (EIP_HEAL_WAIT_REACHABLE): EC2 shows an association some seconds
- * before packets take its way.
+ * before packets use it.
  */
 import { Failure, OWN_CODE } from "../model/failure.ts";
 import { nameUrl } from "../model/url.ts";

@@ -11,7 +11,7 @@ import { inRegion } from "./region.ts";
 export interface Start {
   readonly instance?: InstanceSpec;
   readonly address?: AddressSpec;
-  /** Auto Scaling groups, each with its launch hook. */
+  /** Auto Scaling groups, each with its lifecycle hook. */
   readonly groups?: Readonly<Record<string, string>>;
   /** Before the region starts; the address is free and the instance wants it by its tag. */
   readonly build?: (world: World, me: BuiltInstance, allocationId: string) => void;
