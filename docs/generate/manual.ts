@@ -3,7 +3,7 @@ import { type CommandRow, EVERYWHERE, type Option } from "../../src/commands/com
 import { COMMANDS, goesWith, OPTIONS } from "../../src/commands/index.ts";
 import { SETTINGS, type SettingRow } from "../../src/config/settings.ts";
 import { VARIABLES } from "../../src/config/variables.ts";
-import { CHECKS } from "../../src/doctor/catalog.ts";
+import { CHECKS, labelOf } from "../../src/doctor/catalog.ts";
 import { STATUSES } from "../../src/model/exit-status.ts";
 import { EXIT } from "../../src/model/failure.ts";
 import { listed, mdoc, sentence } from "./text.ts";
@@ -27,7 +27,13 @@ export const PROGRAM_REGIONS: Readonly<Record<string, () => string>> = {
         return [status === EXIT.OK ? "0" : `${status} Pq ${name}`, mdoc(explanation)];
       }),
     ),
-  checks: () => items(CHECKS.map(([id, meaning]) => [`Li ${id}`, mdoc(sentence(meaning))])),
+  checks: () =>
+    items(
+      CHECKS.map(([id, meaning]) => {
+        const label = labelOf(id);
+        return [`Li ${id}${label === id ? "" : ` Pq ${label}`}`, mdoc(sentence(meaning))];
+      }),
+    ),
 };
 
 /** Regions of eip-heal.conf(5). */

@@ -1,5 +1,5 @@
 /** `eip-heal doctor`: prints each check as soon as its result is known. */
-import { type Check, type CheckId, CHECKS, doctorRecord } from "../doctor/catalog.ts";
+import { type Check, type CheckId, CHECKS, doctorRecord, labelOf } from "../doctor/catalog.ts";
 import { rowOf, rowOfSkipped } from "../doctor/rows.ts";
 import { doctor } from "../doctor/doctor.ts";
 import { linesOf, paragraph } from "../report/screen.ts";
@@ -12,7 +12,7 @@ export async function run(
 ): Promise<Completion> {
   const { clock, stop } = context;
   const { screen, lines, progress } = await context.screen();
-  const width = Math.max(...CHECKS.map(([id]) => id.length));
+  const width = Math.max(...CHECKS.map(([id]) => labelOf(id).length));
   let skipped: Check[] = [];
   const printed = new Map<string, CheckId>();
   const print = (check: Check) => {
@@ -30,7 +30,7 @@ export async function run(
     (check, open) => {
       if (json) return;
       if (check !== undefined) print(check);
-      progress(open.length === 0 ? "" : `  checking ${open.join(", ")} ...`);
+      progress(open.length === 0 ? "" : `  checking ${open.map(labelOf).join(", ")} ...`);
     },
     stop,
   );
@@ -43,10 +43,10 @@ export async function run(
 /** The check without commands that were printed already. One long role policy is the remedy for every missing permission. */
 function withoutPrinted(check: Check, printed: Map<string, CheckId>): Check {
   const { id, remedy = "", commands = [] } = check;
-  const repeated = commands.find((command) => printed.has(command));
+  const [elsewhere] = commands.flatMap((command) => printed.get(command) ?? []);
   const fresh = commands.filter((command) => !printed.has(command));
   for (const command of fresh) printed.set(command, id);
-  return repeated === undefined
+  return elsewhere === undefined
     ? check
-    : { ...check, remedy: `${remedy} (command: see ${printed.get(repeated)})`, commands: fresh };
+    : { ...check, remedy: `${remedy} (command: see ${labelOf(elsewhere)})`, commands: fresh };
 }

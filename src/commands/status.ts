@@ -278,7 +278,7 @@ async function look(context: RunContext, stop: AbortSignal): Promise<Found> {
       const idle = whyInterrupted(await session.spotAction()) ?? whyNotInService(self);
       return idle === undefined
         ? away(...whyNotHere(decision, direct))
-        : away(EXIT.OK, `the address is not here, rightly: ${idle}`);
+        : away(EXIT.OK, `the address is not here, as expected: ${idle}`);
     } finally {
       ec2.close();
     }
@@ -302,7 +302,7 @@ function whyNotHere(
     case "probe":
       return [
         EXIT.TEMPFAIL,
-        "the address is on this instance, but whether in its place only ec2:DescribeAddresses tells",
+        "the address is on this instance, but without ec2:DescribeAddresses it cannot be told on which interface",
       ];
     case "associate":
       return [
@@ -317,7 +317,7 @@ function whyNotHere(
     case "wait":
       return [EXIT.TEMPFAIL, `the address is not here: ${decision.because}`];
     case "yield":
-      return [EXIT.UNAVAILABLE, `the address is not here, rightly: ${decision.because}`];
+      return [EXIT.UNAVAILABLE, `the address is not here, as expected: ${decision.because}`];
     case "refuse":
       return [EXIT.CONFIG, `${decision.because}; ${decision.remedy}`];
   }

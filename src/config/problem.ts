@@ -99,7 +99,7 @@ export function remedyForNotice(notice: Notice): string {
     case "ignored key":
       return `rename ${cut(notice.key)} to ${notice.meant} in ${notice.where}, or remove it there`;
     case "repeated key":
-      return `keep one line with ${notice.key} in ${notice.where}: an instance has one address in one place`;
+      return `keep one line with ${notice.key} in ${notice.where}: the last one, or the one that is meant`;
   }
 }
 

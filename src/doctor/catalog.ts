@@ -28,10 +28,10 @@ export const CHECKS = [
   ["ec2", "EC2 answers a signed request"],
   ["describe-addresses", "the role may describe addresses, where that is needed"],
   ["describe-instances", "the role may describe instances, where that is needed"],
-  ["wanted", "a setting or a tag says which address is wanted"],
+  ["wanted", "a setting or a tag names the desired address"],
   ["address", "the address exists here and in this network border group"],
   ["holder", "who holds it, and what the takeover rule makes of that"],
-  ["displaced", "what else would be pushed off its place"],
+  ["displaced", "which other Elastic IP a heal would disassociate"],
   ["associate", "the role may associate the address with this instance"],
   ["reachable", "requests show the address, where a heal waits for that"],
   ["launch-hook", "the group of the lifecycle hook is known, if one is set"],
@@ -41,6 +41,14 @@ export const CHECKS = [
   ["versions", "which versions are at work"],
 ] as const;
 export type CheckId = (typeof CHECKS)[number][0];
+
+/** Ids that are no good words for people; they stay, because scripts read them in `doctor --json`. */
+const LABELS: Partial<Record<CheckId, string>> = { wanted: "desired", displaced: "replaces" };
+
+/** What people read instead of the id. */
+export function labelOf(id: CheckId): string {
+  return LABELS[id] ?? id;
+}
 
 /** The values that checks provide for the checks that depend on them. */
 interface Values {
@@ -79,7 +87,7 @@ export interface Check {
   readonly blockedBy?: readonly CheckId[];
   /** For `failed`: the exit status of a heal that fails for this reason. */
   readonly status?: ExitStatus;
-  /** Because of this finding a heal would rightly do nothing. */
+  /** Because of this finding a heal would have nothing to do. */
   readonly idle?: boolean;
   /** Something that a heal needs could not be checked. */
   readonly unseen?: boolean;
@@ -109,7 +117,7 @@ export function summarize(checks: readonly Check[]): Verdict {
       healthy: false,
       status,
       first: first.id,
-      line: `a heal${idle === undefined ? "" : ", once the instance is in service,"} would end with exit status ${status} (${name}); begin with: ${first.id}`,
+      line: `a heal${idle === undefined ? "" : ", once the instance is in service,"} would end with exit status ${status} (${name}); begin with: ${labelOf(first.id)}`,
     };
   }
   // A check that was skipped because of one that later passed is unknown, not ok.
@@ -119,19 +127,19 @@ export function summarize(checks: readonly Check[]): Verdict {
       healthy: false,
       status: EXIT.TEMPFAIL,
       first: unknown.id,
-      line: `whether a heal would succeed is not known: it was changing; look again (${unknown.id})`,
+      line: `whether a heal would succeed is not known: it was changing; look again (${labelOf(unknown.id)})`,
     };
   }
   const unseen = checks.find((check) => check.unseen === true);
   const would =
     unseen === undefined
       ? "a heal would succeed"
-      : `a heal would succeed if what could not be looked at is in order (${unseen.id})`;
+      : `a heal would succeed if what could not be looked at is in order (${labelOf(unseen.id)})`;
   const also = warnings === 0 ? "" : `; ${warnings} ${warnings === 1 ? "warning" : "warnings"}`;
   return {
     healthy: true,
     status: EXIT.OK,
-    line: `${idle === undefined ? would : `a heal would rightly do nothing (${idle.id})`}${also}`,
+    line: `${idle === undefined ? would : `a heal would have nothing to do (${labelOf(idle.id)})`}${also}`,
   };
 }
 

@@ -7,7 +7,7 @@ import { shortened } from "./text.ts";
 
 /** Exit statuses, from sysexits(3), so that `systemctl status` prints their names. */
 export const EXIT = {
-  /** The address is here, or there is rightly nothing to do. */
+  /** The address is here, or nothing needs doing. */
   OK: 0,
   /** Bad command line. */
   USAGE: 64,

@@ -32,7 +32,7 @@ export type End =
   | ({ readonly end: "settled" } & Change)
   /** A dry run: what a real run would do. */
   | ({ readonly end: "would" } & Change)
-  /** There is rightly nothing to do. */
+  /** Nothing needs doing. */
   | { readonly end: "idle"; readonly because: string; readonly why: IdleReason }
   /** The address was released on purpose, or is about to be. */
   | { readonly end: "released"; readonly name: string; readonly isUnderWay?: true }

@@ -117,12 +117,12 @@ export function mayNotDisplace(target: Target, { allocationId, publicIp }: Elast
 
 /** The warning about an Elastic IP that was displaced. */
 export function displacedLine({ allocationId, publicIp }: ElasticIp, target: Target): string {
-  return `${nameAddress(allocationId, publicIp)} is pushed off ${nameTarget(target)}; it stays allocated`;
+  return `${nameAddress(allocationId, publicIp)} was disassociated from ${nameTarget(target)}; it stays allocated`;
 }
 
 /** The warning of a dry run about an Elastic IP that a real run would displace. */
 export function wouldDisplaceLine({ allocationId, publicIp }: ElasticIp, target: Target): string {
-  return `${nameAddress(allocationId, publicIp)} would be pushed off ${nameTarget(target)}`;
+  return `${nameAddress(allocationId, publicIp)} would be disassociated from ${nameTarget(target)}`;
 }
 
 function add(gone: readonly string[], publicIp: string): readonly string[] {

@@ -9,7 +9,7 @@ export type Conclusion =
   | { readonly do: "leave"; readonly because: string };
 
 /**
- * What to do about the hook when a heal has ended this way. CONTINUE if the address is here or this instance rightly does
+ * What to do about the hook when a heal has ended this way. CONTINUE if the address is here or this instance need
  * not have one, ABANDON if it will not get it.
  *
  * @param end with several addresses also what became of each, whose order does not matter

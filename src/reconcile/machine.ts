@@ -603,7 +603,7 @@ function notShown(state: State, { intent, failure }: Phase & { at: "reading back
       "something that this role may not see holds it: allow ec2:DescribeAddresses to find out what";
     return new Failure("held", { ...failure.details, remedy }, step);
   }
-  const why = "EC2 has accepted it and does not show it";
+  const why = "EC2 accepted the request but does not show the association";
   return failure ?? new Failure("not-yet", { why, code: OWN_CODE.notShown, isWrite: true }, step);
 }
 

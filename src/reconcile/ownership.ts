@@ -37,7 +37,7 @@ export type Decision =
       readonly because: string;
       readonly soonMs?: number;
     }
-  /** A newer instance rightly holds it: stop. */
+  /** A newer instance holds it, as it should: stop. */
   | { readonly do: "yield"; readonly to: HolderInstance; readonly because: string }
   /** It must not be taken under any policy. With `isOrphan` it may become free within minutes. */
   | {

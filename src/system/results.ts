@@ -204,7 +204,7 @@ export function readRecord(
       };
 }
 
-export const NO_RESULT = "no run has left a result since the boot";
+export const NO_RESULT = "none since boot";
 
 /** Reads recheck.json. */
 export function readRecheckState(folder: string): RecheckState {

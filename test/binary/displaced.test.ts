@@ -13,7 +13,7 @@ describe.concurrent("another Elastic IP in the place", () => {
     return { world, wanted, present, me };
   }
 
-  test.each(PLACES)("is pushed off, and named (EC2 $does)", async ({ strictPlaces }) => {
+  test.each(PLACES)("is disassociated, and named (EC2 $does)", async ({ strictPlaces }) => {
     const { world, wanted, present, me } = scene("full", strictPlaces);
     const { run, region, calls } = await play(
       world,
@@ -25,7 +25,7 @@ describe.concurrent("another Elastic IP in the place", () => {
     expect(region.holder(wanted.allocationId)?.instanceId).toBe(me.instanceId);
     expect(region.holder(present.allocationId)).toBeUndefined();
     expect(run.log[0]).toBe(
-      `${present.allocationId} (${present.publicIp}) is pushed off ${me.instanceId} ${me.networkInterfaceId} ${me.privateIp}; it stays allocated`,
+      `${present.allocationId} (${present.publicIp}) was disassociated from ${me.instanceId} ${me.networkInterfaceId} ${me.privateIp}; it stays allocated`,
     );
     // The look afterwards tells what it was: no further call. A refusal is looked into.
     if (strictPlaces) expect(calls.length, calls.join(" ")).toBeLessThanOrEqual(12);
@@ -34,7 +34,7 @@ describe.concurrent("another Elastic IP in the place", () => {
   });
 
   test.each(PLACES)(
-    "is pushed off, and named as far as the old role may see (EC2 $does)",
+    "is disassociated, and named as far as the old role may see (EC2 $does)",
     async ({ strictPlaces }) => {
       const { world, wanted, present, me } = scene("old", strictPlaces);
       const { run, calls, region } = await play(
@@ -44,14 +44,14 @@ describe.concurrent("another Elastic IP in the place", () => {
         { mostWrites: strictPlaces ? 2 : 1 },
       );
       expect(run.status, run.log.join("\n")).toBe(0);
-      expect(run.log[0]).toContain(`${present.publicIp} is pushed off ${me.instanceId}`);
+      expect(run.log[0]).toContain(`${present.publicIp} was disassociated from ${me.instanceId}`);
       expect(calls.length, calls.join(" ")).toBeLessThanOrEqual(strictPlaces ? 12 : 6);
       expect(reassociations(region)).toEqual(strictPlaces ? ["false", "true"] : ["false"]);
     },
   );
 
   test.each(["full", "old"] as const)(
-    "is pushed off by one that is taken from another instance, and named once (%s role)",
+    "is disassociated by one that is taken from another instance, and named once (%s role)",
     async (role) => {
       const world = aWorld();
       const wanted = world.address();
@@ -61,7 +61,7 @@ describe.concurrent("another Elastic IP in the place", () => {
       world.hold(present, me);
       const { run } = await play(world, me, { environment: settled(wanted.allocationId) });
       expect(run.status, run.log.join("\n")).toBe(0);
-      expect(run.log.filter((line) => line.includes("is pushed off"))).toEqual([
+      expect(run.log.filter((line) => line.includes("was disassociated"))).toEqual([
         expect.stringContaining(present.publicIp),
       ]);
     },
@@ -94,13 +94,13 @@ describe.concurrent("another Elastic IP in the place", () => {
       expect(run.status, run.log.join("\n")).toBe(0);
       const writes = calls.filter((action) => action === "AssociateAddress");
       expect(writes).toHaveLength(strictPlaces ? 4 : 3);
-      const told = run.log.findIndex((line) => line.includes("is pushed off"));
+      const told = run.log.findIndex((line) => line.includes("was disassociated"));
       expect(run.log[told]).toContain(present.publicIp);
       expect(told).toBe(run.log.length - 2);
     },
   );
 
-  test("is not said to be pushed off by a request that was lost", async () => {
+  test("is not said to be disassociated by a request that was lost", async () => {
     const world = aWorld();
     const wanted = world.address();
     const present = world.address();
@@ -126,11 +126,11 @@ describe.concurrent("another Elastic IP in the place", () => {
       },
     );
     expect(run.status, run.log.join("\n")).toBe(0);
-    expect(run.log.filter((line) => line.includes("is pushed off"))).toHaveLength(1);
-    expect(run.log.at(-2)).toContain("is pushed off");
+    expect(run.log.filter((line) => line.includes("was disassociated"))).toHaveLength(1);
+    expect(run.log.at(-2)).toContain("was disassociated");
   });
 
-  test("that somebody moves elsewhere meanwhile is not said to be pushed off", async () => {
+  test("that somebody moves elsewhere meanwhile is not said to be disassociated", async () => {
     const { world, wanted, present, me } = scene("full");
     const third = world.instance();
     const { run } = await play(
@@ -157,7 +157,7 @@ describe.concurrent("another Elastic IP in the place", () => {
       },
     );
     expect(run.status, run.log.join("\n")).toBe(0);
-    expect(run.log.filter((line) => line.includes("is pushed off"))).toEqual([]);
+    expect(run.log.filter((line) => line.includes("was disassociated"))).toEqual([]);
   });
 
   test.each(["full", "old"] as const)("stays with EIP_HEAL_DISPLACE=no (%s role)", async (role) => {

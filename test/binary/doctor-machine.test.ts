@@ -43,7 +43,7 @@ describe("the machine", () => {
       /is masked/,
       ["systemctl unmask eip-heal", "systemctl enable eip-heal"],
     ],
-    ["edited", { NeedDaemonReload: "yes" }, /not loaded anew/, ["systemctl daemon-reload"]],
+    ["edited", { NeedDaemonReload: "yes" }, /has changed on disk/, ["systemctl daemon-reload"]],
     [
       "edited and failed",
       {
@@ -52,7 +52,7 @@ describe("the machine", () => {
         Result: "exit-code",
         ExecMainStatus: "78",
       },
-      /failed, its last run ended with exit status 78 .*not loaded anew/,
+      /failed, its last run ended with exit status 78 .*has changed on disk/,
       ["systemctl daemon-reload"],
     ],
   ])("the unit is %s", async (_, properties, found, commands) => {

@@ -4,7 +4,7 @@ import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
 import { scenario } from "../support/scenario.ts";
 import { doctor } from "./checkup.ts";
-import { CHECKS } from "../../src/doctor/catalog.ts";
+import { CHECKS, labelOf } from "../../src/doctor/catalog.ts";
 import { ARGUMENTS, PROGRAM } from "../support/agent.ts";
 import { ALL, without } from "./changes.ts";
 import { onTerminal } from "./terminal.ts";
@@ -30,8 +30,8 @@ describe("the screen", () => {
       expect(
         told
           .filter((_, index) => index % 2 === 1)
-          .filter((id) => CHECKS.some(([one]) => one === id)),
-      ).toEqual(CHECKS.map(([id]) => id));
+          .filter((label) => CHECKS.some(([id]) => labelOf(id) === label)),
+      ).toEqual(CHECKS.map(([id]) => labelOf(id)));
       expect(stdout).toMatch(
         /^failed {2}associate: not allowed: ec2:AssociateAddress on arn:aws:ec2:\S+/m,
       );
@@ -72,7 +72,7 @@ describe("the screen", () => {
       async (scene) => {
         const { stdout } = await scene.run("doctor");
         expect(stdout).toMatch(
-          /^skipped not checked: address, holder, displaced, associate, because of: describe-instances$/m,
+          /^skipped not checked: address, holder, replaces, associate, because of: describe-instances$/m,
         );
       },
     ));

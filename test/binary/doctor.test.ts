@@ -240,13 +240,13 @@ describe("a healthy set-up", () => {
         tag({ "allocation-id": null })(scene);
         conf("EIP_HEAL_OPTIONAL=yes")(scene);
       },
-      "wanted",
+      "desired",
     ],
-  ])("%s: a heal would rightly do nothing", async (_, start, breakIt, id) =>
+  ])("%s: a heal would have nothing to do", async (_, start, breakIt, label) =>
     scenario({ start, breakIt }, async (scene) => {
       const checkup = await doctor(scene);
       expect(checkup).toMatchObject({ healthy: true, exitStatus: 0, status: 0 });
-      expect(checkup.message).toContain(`a heal would rightly do nothing (${id})`);
+      expect(checkup.message).toContain(`a heal would have nothing to do (${label})`);
       const idle = await scene.run("--deadline", "5s");
       expect(idle.status).toBe(0);
       expect(idle.result).toMatchObject({ outcome: "idle" });

@@ -33,7 +33,7 @@ describe.concurrent("several Elastic IPs on this instance, seen with the old rol
   });
 
   test.each([
-    ["another one at our place: pushed off and named", "10.0.0.20", undefined],
+    ["another one at our place: disassociated and named", "10.0.0.20", undefined],
     ["another one besides", "10.0.0.21", undefined],
     ["two others", "10.0.0.20", "10.0.0.21"],
   ])("the wanted one on another interface, %s", async (_, first, second) => {
@@ -52,7 +52,7 @@ describe.concurrent("several Elastic IPs on this instance, seen with the old rol
     expect(run.result).toMatchObject({ change: "taken", publicIp: wanted.publicIp });
     expect(run.log).toEqual([
       ...(first === "10.0.0.20"
-        ? [expect.stringContaining(`${others[0].publicIp} is pushed off`)]
+        ? [expect.stringContaining(`${others[0].publicIp} was disassociated`)]
         : []),
       expect.stringContaining("moved from"),
     ]);
@@ -93,7 +93,7 @@ describe.concurrent("several Elastic IPs on this instance, seen with the old rol
         change: strictPlaces ? "taken" : "associated",
         publicIp: wanted.publicIp,
       });
-      expect(run.log[0]).toContain(`${others[0].publicIp} is pushed off`);
+      expect(run.log[0]).toContain(`${others[0].publicIp} was disassociated`);
     },
   );
 

@@ -172,7 +172,9 @@ describe.concurrent("a pool", () => {
       world.hold(present, me);
       const { run, region } = await play(world, me, {}, { mostWrites: 2 });
       expect(run.status, run.log.join("\n")).toBe(0);
-      expect(run.log[0]).toContain(`${present.allocationId} (${present.publicIp}) is pushed off`);
+      expect(run.log[0]).toContain(
+        `${present.allocationId} (${present.publicIp}) was disassociated`,
+      );
       expect(region.holder(free.allocationId)?.instanceId).toBe(me.instanceId);
       expect(reassociations(region)).toEqual(strictPlaces ? ["false", "true"] : ["false"]);
     },

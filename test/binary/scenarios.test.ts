@@ -391,9 +391,9 @@ describe("the manner of speaking", () => {
   });
 
   test.each([
-    ["yes", 0, /eipalloc-\w+ \(203\.0\.113\.2\) would be pushed off i-/],
+    ["yes", 0, /eipalloc-\w+ \(203\.0\.113\.2\) would be disassociated from i-/],
     ["no", 78, /another Elastic IP, eipalloc-\w+ .*EIP_HEAL_DISPLACE is no/],
-  ])("--dry-run sees what would be pushed off (%s)", async (displace, status, told) => {
+  ])("--dry-run sees what would be disassociated (%s)", async (displace, status, told) => {
     const { world, me } = oneWanting();
     world.hold(world.address(), me);
     await inRegion(world, async (region) => {

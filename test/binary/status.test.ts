@@ -49,7 +49,7 @@ const ROWS: readonly Row[] = [
     start: heldBy(MINE + HOUR),
     status: 69,
     here: false,
-    message: /not here, rightly: i-\w+ \(running\) was launched/,
+    message: /not here, as expected: i-\w+ \(running\) was launched/,
     holder: { kind: "instance", state: "running" },
   },
   {
@@ -76,7 +76,7 @@ const ROWS: readonly Row[] = [
     start: { instance: { lifecycle: "Standby" } },
     status: 0,
     here: false,
-    message: /not here, rightly: this instance is not in service/,
+    message: /not here, as expected: this instance is not in service/,
   },
   {
     name: "in a pool that is used up",
@@ -163,9 +163,7 @@ describe("the address is", () => {
 
 test("tells what the last run did, and when", async () =>
   scenario({}, async (scene) => {
-    expect((await scene.run("status")).stdout).toContain(
-      "last run: no run has left a result since the boot\n",
-    );
+    expect((await scene.run("status")).stdout).toContain("last run: none since boot\n");
     const { result } = await scene.run();
     const { stdout, status } = await scene.run("status", "--json");
     expect(status).toBe(0);
@@ -320,10 +318,10 @@ describe("a run that is under way", () => {
   );
 });
 
-test("what is rightly elsewhere is not marked as a failure", async () =>
+test("an address that is elsewhere by the rules is not marked as a failure", async () =>
   scenario({ start: heldBy(MINE + HOUR) }, async (scene) => {
     expect((await scene.run("status")).stdout).toMatch(
-      /^warning status: the address is not here, rightly: /m,
+      /^warning status: the address is not here, as expected: /m,
     );
   }));
 

@@ -55,7 +55,7 @@ const FAILINGS: readonly Failing[] = [
     status: 78,
     breakIt: () => tagWith("eipassoc-0123456789abcdef0"),
     cause: 'FAILED (78): the tag allocation-id is "eipa',
-    first: "wanted",
+    first: "desired",
   },
   {
     name: "a role that may not associate",

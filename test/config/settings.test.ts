@@ -215,7 +215,7 @@ describe("ignored, with a notice", () => {
       `EIP_HEAL_TAG is given more than once in ${FILE}, and only the last one counts`,
     ]);
     expect(result.notices?.map(remedyForNotice)).toEqual([
-      `keep one line with EIP_HEAL_TAG in ${FILE}: an instance has one address in one place`,
+      `keep one line with EIP_HEAL_TAG in ${FILE}: the last one, or the one that is meant`,
     ]);
   });
 });

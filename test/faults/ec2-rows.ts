@@ -141,7 +141,7 @@ export const EC2: Row[] = [
   {
     name: "200 that is a lie",
     begin: ec2({ do: "lie" }, associating),
-    told: ["associating eipalloc-", "EC2 has accepted it and does not show it"],
+    told: ["associating eipalloc-", "EC2 accepted the request but does not show the association"],
     status: 75,
     deadline: "20s",
   },
@@ -149,7 +149,7 @@ export const EC2: Row[] = [
     name: "200 that is a lie about a take",
     holder: "older",
     begin: ec2({ do: "lie" }, associating),
-    told: ["associating eipalloc-", "EC2 has accepted it and does not show it"],
+    told: ["associating eipalloc-", "EC2 accepted the request but does not show the association"],
     status: 75,
     deadline: "20s",
   },
@@ -193,7 +193,7 @@ export const EC2: Row[] = [
   {
     name: "describe answers from minutes ago",
     begin: ec2({ do: "stale", byMs: 300_000 }),
-    told: ["associating eipalloc-", "EC2 has accepted it and does not show it"],
+    told: ["associating eipalloc-", "EC2 accepted the request but does not show the association"],
     status: 75,
     deadline: "10s",
     isSilentAtFirst: true,

@@ -67,7 +67,7 @@ describe("another Elastic IP at the target", () => {
   const there = { allocationId: "eipalloc-00000000000000003", publicIp: "203.0.113.9" };
   const occupied = { ...TARGET, publicIp: there.publicIp };
   const line = expect.stringContaining(
-    `${there.allocationId} (203.0.113.9) is pushed off`,
+    `${there.allocationId} (203.0.113.9) was disassociated`,
   ) as string;
 
   test("is displaced, and named when EC2 shows what it was: no further request", () => {
@@ -225,7 +225,7 @@ describe("another Elastic IP at the target", () => {
   test("a dry run names what would be displaced", () => {
     const goal = { ...GOAL, target: occupied, dryRun: true };
     const { warnings, end } = play(goal, [FREE, { identifies: there }]);
-    expect(warnings).toEqual([expect.stringContaining("would be pushed off")]);
+    expect(warnings).toEqual([expect.stringContaining("would be disassociated")]);
     expect(end).toEqual({ end: "would", change: "associated" });
   });
 });

@@ -310,7 +310,7 @@ export function checkAddress({
         ec2.elasticIpAt({ ...target, publicIp }, ownIds(own, address.allocationId)),
       );
       if (elasticIp === undefined) {
-        return ok(`${publicIp}, which EC2 has assigned by itself and takes back`, undefined);
+        return ok(`${publicIp} (auto-assigned; EC2 reclaims it)`, undefined);
       }
       if (isOwn(own, elasticIp)) {
         const name = nameAddress(elasticIp.allocationId, elasticIp.publicIp);
@@ -325,7 +325,7 @@ export function checkAddress({
       }
       return {
         mark: "warning",
-        found: `another Elastic IP, ${nameAddress(elasticIp.allocationId, elasticIp.publicIp)}, is on ${target.interfaceId} ${target.privateIp}; a heal would push it off, and it stays allocated`,
+        found: `another Elastic IP, ${nameAddress(elasticIp.allocationId, elasticIp.publicIp)}, is on ${target.interfaceId} ${target.privateIp}; a heal would disassociate it; it stays allocated`,
         remedy: "nothing, if that is meant; else set EIP_HEAL_DISPLACE=no",
         value: undefined,
       };

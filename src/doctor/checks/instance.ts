@@ -96,7 +96,7 @@ export function checkInstance({
       const { lifecycleState } = self;
       return ok(
         lifecycleState === undefined
-          ? "it is in no Auto Scaling group, or in service"
+          ? "in service, or not in an Auto Scaling group"
           : `its Auto Scaling target state is ${lifecycleState}`,
         undefined,
       );

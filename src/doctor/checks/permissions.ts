@@ -116,7 +116,7 @@ export function checkPermissions({
       if (group === undefined) {
         return {
           mark: "warning",
-          found: `${self.instanceId} is in no Auto Scaling group: it waits under no ${hook}`,
+          found: `${self.instanceId} is not in an Auto Scaling group: no pending lifecycle action for ${hook}`,
           remedy: `nothing, if that is meant; else remove EIP_HEAL_LIFECYCLE_HOOK from ${ports.placeOfSetting("EIP_HEAL_LIFECYCLE_HOOK")}`,
           value: undefined,
         };

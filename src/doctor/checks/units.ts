@@ -52,8 +52,8 @@ export function findingOfUnit(
   }
   if (unit.needsReload) {
     return warn(
-      `${enablement}; ${last}; it is changed on disk and not loaded anew`,
-      "load it",
+      `${enablement}; ${last}; it has changed on disk`,
+      "reload it",
       "systemctl daemon-reload",
     );
   }
@@ -76,7 +76,7 @@ export function findingOfUnit(
 
 /** The note if the recheck timer is off: only eip-heal-confirm.timer rechecks, once after each success. */
 const STAYS_AWAY =
-  "after the one recheck that follows a heal, an address that is moved away stays away";
+  "if the address is moved after the one recheck that follows a heal, it stays there until the next boot";
 
 /** The finding about eip-heal-recheck.timer, which is disabled by default. */
 export function findingOfTimer(timer: Unit | undefined): Finding<undefined> {
@@ -106,7 +106,7 @@ export function findingOfTimer(timer: Unit | undefined): Finding<undefined> {
   if (timer.enablement === "masked") {
     return ok(`the timer is masked: ${STAYS_AWAY}`, undefined);
   }
-  return ok(`the timer is off, as it is shipped: ${STAYS_AWAY}`, undefined);
+  return ok(`the timer is off (default): ${STAYS_AWAY}`, undefined);
 }
 
 /**
