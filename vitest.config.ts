@@ -1,13 +1,16 @@
 import { defineConfig } from "vitest/config";
 import { LongestFirst } from "./test/tools/sequencer.ts";
 
+/** How much longer than usual a property may take, if it is tried with more cases than usual. */
+const MORE_CASES = Math.max(1, Number(process.env["EIP_HEAL_TEST_RUNS"] ?? 0) / 500);
+
 /**
  * Projects by what they need: `unit`, `simulation` and `explorer` nothing, `region` loopback, `binary` and `faults` the
  * built binary, `packages` the built packages and the tools that inspect them, `boot` and `install` a machine
  * that may boot a container, `qemu` and `arm64` one that emulates a whole machine.
  */
 const project = (name: string, include: string[], testTimeout = 10_000) => ({
-  test: { name, include, testTimeout, hookTimeout: 10 * testTimeout },
+  test: { name, include, testTimeout: testTimeout * MORE_CASES, hookTimeout: 10 * testTimeout },
 });
 
 /** One file after the other: each is a cloud with the addresses that clouds have. */

@@ -115,7 +115,7 @@ if (stdout !== `eip-heal ${version}\n` || stderr !== "") {
   throw new Error(`${name} does not run as it should: ${JSON.stringify({ stdout, stderr })}`);
 }
 // Where nobody answers, it has loaded what it asks with.
-const told = await start([OUTPUT, "heal", "--deadline=1s", "--config=/dev/null"], {
+const told = await start([OUTPUT, "heal", "--dry-run", "--deadline=1s", "--config=/dev/null"], {
   NODE_DEBUG_NATIVE: "code_cache",
   AWS_EC2_METADATA_SERVICE_ENDPOINT: "http://127.0.0.1:1",
 }).catch((error: { stderr: string }) => error);

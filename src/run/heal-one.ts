@@ -37,6 +37,8 @@ export interface HealOptions {
   readonly moves?: Moves | undefined;
   /** The result files that other runs on this machine read and write; by default none. */
   readonly shared?: SharedResult;
+  /** EC2 has shown the address here before: a run that then learns nothing more has not missed it. */
+  readonly wasHere?: boolean;
   /** Whether requests have to show the address (EIP_HEAL_WAIT_REACHABLE) even if it was here already; default: true. */
   readonly mustShow?: boolean;
   /** The last result of this boot: a cause that its run waited for in vain is not waited for again. */
@@ -66,6 +68,7 @@ export async function healOne(
     dryRun = false,
     force = false,
     isOrdered = false,
+    wasHere = false,
     moves,
     shared = NOT_SHARED,
     mustShow = true,
@@ -103,6 +106,7 @@ export async function healOne(
   const sent = lastWrite.read();
   let memory: Memory = {
     ...NOTHING_DONE,
+    mayBeHere: wasHere,
     // A write that may still be in flight has to be held, whoever ordered this run.
     ...(sent && { lastWriteAt: sent.at, wroteThisBoot: sent.wroteThisBoot && !isOrdered }),
   };

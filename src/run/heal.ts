@@ -117,8 +117,16 @@ async function healEach(
   for (let round = 0; round < CONFIRMATIONS; round++) {
     const before = each;
     const old = outdated(before);
-    if (old.length === 0) break;
-    const again = { leastMs: HOLD_MS, force: false, mustShow: false };
+    // Past the deadline once: as a hold that has begun, what was said to be here is still looked at.
+    if (old.length === 0 || (round > 0 && spent() > settings.deadlineMs)) break;
+    // What was ordered has been done: from now on a newer instance has it rightly, even if this run took it before.
+    const again = {
+      leastMs: HOLD_MS,
+      force: false,
+      isOrdered: false,
+      mustShow: false,
+      wasHere: true,
+    };
     each = await forEach(async (entry, index) => {
       const ended = before[index] as OfEntry;
       if (!old.includes(ended)) return ended;

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { isNameOf } from "../../src/model/address.ts";
 import { EXIT, Failure } from "../../src/model/failure.ts";
+import { conclude } from "../../src/reconcile/hook.ts";
 import { heal, type HealOptions } from "../../src/run/heal.ts";
 import { ME, other } from "../reconcile/fixtures.ts";
 import { settingsOf } from "../support/settings.ts";
@@ -109,6 +110,41 @@ describe("an address that comes a minute after the other one", () => {
       each: [{ outcome: { end: "failed" } }, { outcome: { end: "settled" } }],
     });
     expect(ec2.writes).toEqual([A, B]);
+  });
+
+  test("takes the first from a newer instance once only, though a person has ordered that", async () => {
+    const ec2 = anEc2();
+    const newer = other("running", 60);
+    ec2.move(A, newer);
+    const { work, time } = run(ec2, { isOrdered: true }, {}, { EIP_HEAL_TAKEOVER: "always" });
+    void time.sleep(LATE / 2).then(() => ec2.move(A, newer));
+    expect(await work).toMatchObject({ end: "failed", status: EXIT.UNAVAILABLE });
+    expect(ec2.writes).toEqual([A, B]);
+  });
+
+  test("does not have the instance abandoned, if EC2 does not tell of the first any more", async () => {
+    const ec2 = anEc2();
+    const silence = new Failure("unreachable", { why: "no answer" });
+    const { work, time } = begin(
+      {
+        ...ec2.script,
+        observe: (desired) => {
+          const now = time.now() - begun;
+          const isSilent = isNameOf(desired, { allocationId: B }) ? now < 28_000 : now > 30_000;
+          return isSilent ? silence : observed(ec2.look(desired));
+        },
+      },
+      {},
+      LIST,
+      { EIP_HEAL_DEADLINE: "30s" },
+    );
+    const begun = time.now();
+    const outcome = await work;
+    expect(outcome.each).toMatchObject([
+      { outcome: { end: "failed", status: EXIT.TEMPFAIL } },
+      { outcome: { end: "settled" } },
+    ]);
+    expect(conclude(outcome, outcome.facts)).toMatchObject({ do: "leave" });
   });
 
   test("is no reason to do again what was asked for once: to associate anew, to wait until requests show it", async () => {
