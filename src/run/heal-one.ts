@@ -9,7 +9,7 @@ import type { Instance } from "../model/instance.ts";
 import type { End, Facts, Outcome } from "../model/outcome.ts";
 import { type Several } from "../model/several.ts";
 import { isAlsoPlaceOf, nameTarget, resolveTarget, type Target } from "../model/target.ts";
-import { FRESH_MS } from "../reconcile/bounds.ts";
+import { FRESH_MS, SUSPECT_MS } from "../reconcile/bounds.ts";
 import type { LastResult } from "../reconcile/drift.ts";
 import { whyInterrupted } from "../reconcile/ownership.ts";
 import { wasWaitedOut } from "../reconcile/repeated.ts";
@@ -18,7 +18,7 @@ import { type Memory, NOTHING_DONE, type OtherAddress } from "../reconcile/state
 import { desiredAddress, severalKnown, tagsToRead } from "./desired.ts";
 import { reconcile, reconcilerTime } from "./loop.ts";
 import { type HealPorts, type Moves, NOT_SHARED, type SharedResult } from "./ports.ts";
-import { EVERY_MS, unknownIp, whenReachable } from "./reachable.ts";
+import { EVERY_MS, notConfirmed, unknownIp, whenReachable } from "./reachable.ts";
 import { serviceState } from "./in-service.ts";
 import { openSession } from "./session.ts";
 import { deadlineSignal, endBy, type Ended, retry, withStep } from "./retrying.ts";
@@ -191,13 +191,14 @@ export async function healOne(
   }
 
   let tries = 1;
-  /** Makes attempts until the address is settled, or cannot be. */
-  async function settle(): Promise<End | Several> {
+  /** Makes attempts until the address is settled, or cannot be; for `before` see `retry`. */
+  async function settle(before?: Failure): Promise<End | Several> {
     const ended = await retry(
       context,
       attempt,
       () => memory.written,
       (failure) => wasWaitedOut(failure, lastOnBoot, facts.instanceId),
+      before,
     );
     tries += ended.tries - 1;
     return "done" in ended ? ended.done : endOf(ended, memory);
@@ -205,7 +206,8 @@ export async function healOne(
 
   /**
    * The same, and a success counts only once requests show the address, if a setting asks for that. While it is waited for
-   * the address may go elsewhere, so EC2 is looked at again after a while, and all is decided as ever.
+   * the address may go elsewhere, so EC2 is looked at again after a while, and all is decided as ever. If the deadline
+   * leaves no time for that, success rests on the look before the wait, unless that is too long ago.
    *
    * @throws the reason of `stop`
    */
@@ -221,13 +223,21 @@ export async function healOne(
       const { lastWriteAt } = memory;
       const { publicIp } = memory.decidedOn ?? {};
       const since = reconcilerTime(clock);
-      const failure = publicIp === undefined ? unknownIp() : await untilShown(publicIp);
-      if (failure === undefined && reconcilerTime(clock) - since <= FRESH_MS) return end;
-      if (failure !== undefined && (publicIp === undefined || deadline - clock.now() <= EVERY_MS)) {
-        return endOf({ failure, status: statusOf(failure) }, memory);
+      const isWithin = (ms: number) => reconcilerTime(clock) - since <= ms;
+      const failed = (failure: Failure) => endOf({ failure, status: statusOf(failure) }, memory);
+      if (publicIp === undefined) return failed(unknownIp());
+      const failure = await untilShown(publicIp);
+      if (failure === undefined && isWithin(FRESH_MS)) return end;
+      if (failure !== undefined && deadline - clock.now() <= EVERY_MS) return failed(failure);
+      const seenAsOf = asOf;
+      const before = failure ?? notConfirmed(publicIp);
+      const again = await settle(before);
+      if (failure === undefined) {
+        const isCutShort = "failure" in again && again.failure === before && asOf === seenAsOf;
+        if (isCutShort && isWithin(SUSPECT_MS)) return end;
+        if (memory.lastWriteAt === lastWriteAt) return again;
       }
-      end = await settle();
-      if (failure === undefined && memory.lastWriteAt === lastWriteAt) return end;
+      end = again;
     }
   }
 

@@ -108,3 +108,11 @@ export function unknownIp(): Failure {
     code: OWN_CODE.notReachable,
   });
 }
+
+/** The failure if requests have come to show the address, and the deadline comes before EC2 has confirmed it. */
+export function notConfirmed(publicIp: string): Failure {
+  return new Failure("unreachable", {
+    why: `requests show ${publicIp}, but the deadline came before EC2 had confirmed that the address is still here`,
+    remedy: "raise EIP_HEAL_DEADLINE if this happens again",
+  });
+}

@@ -71,6 +71,7 @@ export type Ended<T> =
  *
  * @param written what the current attempt may have written
  * @param wasWaitedOut whether an earlier run on this boot already waited for this cause in vain
+ * @param before why the attempts are made: the cause if the deadline comes before the first has failed or succeeded
  * @throws anything that an attempt throws other than a Failure: a bug
  */
 export async function retry<T>(
@@ -78,12 +79,13 @@ export async function retry<T>(
   attempt: () => Promise<T>,
   written: () => Written = () => "no",
   wasWaitedOut: (failure: Failure) => boolean = () => false,
+  before?: Failure,
 ): Promise<Ended<T> & { readonly tries: number }> {
   const { ports, signal, stop, deadline } = context;
   const { clock, log } = ports;
   let tries = 0;
   let state = NO_RETRIES;
-  let last: Failure | undefined;
+  let last = before;
   let logged: { failure: Failure; at: number } | undefined;
   const interrupted = (since: Written): Ended<T> & { tries: number } => {
     if (stop.aborted) {

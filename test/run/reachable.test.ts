@@ -199,6 +199,80 @@ describe("a run that waits for requests", () => {
     expect(late.gets).toEqual([6_000]);
   });
 
+  describe("if the deadline leaves no time to look at EC2 again", () => {
+    const settings = { EIP_HEAL_DEADLINE: "3s" };
+    const slowly = (get: number) => ({
+      ...free(),
+      takes: (request: string) => (request === "GET" ? get : 0),
+      publicIpBy: () => SHOWN,
+    });
+
+    test("success rests on the look that ended the hold", async () => {
+      for (const get of [900, 1_200, 4_900]) {
+        const { outcome } = await play(slowly(get), { settings });
+        expect(outcome).toMatchObject({ end: "settled", change: "associated", asOf: 6_000 });
+      }
+    });
+
+    test("also where the look has begun, unless it shows something else", async () => {
+      const ends: string[] = [];
+      for (const slow of ["instance", "spotAction"]) {
+        const asked: string[] = [];
+        const { outcome } = await play(
+          {
+            observe: inTurn(observed(address(NOBODY)), IS_HERE, IS_HERE, observed(address(NOBODY))),
+            associate: () => {},
+            spotAction: () => undefined,
+            takes: (request) => {
+              asked.push(request);
+              const isAgain = asked.filter((one) => one === request).length > 1;
+              return request === "GET" ? 1_500 : request === slow && isAgain ? 1_000 : 0;
+            },
+            publicIpBy: () => SHOWN,
+          },
+          { settings: { EIP_HEAL_DEADLINE: "8s" } },
+        );
+        ends.push(outcome.end);
+      }
+      expect(ends).toEqual(["settled", "failed"]);
+    });
+
+    test("one that is too old is not enough, and the failure says what was not done", async () => {
+      const { outcome } = await play(
+        {
+          ...free(),
+          takes: (request) => (request === "GET" ? 4_500 : 0),
+          publicIpBy: inTurn(OTHER, SHOWN),
+        },
+        { settings: { EIP_HEAL_DEADLINE: "14s" } },
+      );
+      expect(outcome).toMatchObject({ end: "failed", status: EXIT.TEMPFAIL, isPlaced: true });
+      if (outcome.end !== "failed") throw new Error("it has not failed");
+      expect(outcome.failure.message).toContain(
+        `requests show ${PUBLIC_IP}, but the deadline came before EC2 had confirmed`,
+      );
+    });
+
+    test("a URL that does not show the address is the cause, not the look that was cut short", async () => {
+      let looks = 0;
+      const { outcome, calls } = await play(
+        {
+          ...free(),
+          takes: (request) => (request === "observe" && ++looks > 3 ? 15_000 : 0),
+          publicIpBy: () => OTHER,
+        },
+        { settings: { EIP_HEAL_DEADLINE: "27s" } },
+      );
+      expect(calls.at(-2)).toBe(`19500 observe ${ALLOCATION}`);
+      expect(outcome).toMatchObject({ end: "failed", status: EXIT.TEMPFAIL, isPlaced: true });
+      if (outcome.end !== "failed") throw new Error("it has not failed");
+      expect(outcome.failure.code).toBe("NotReachable");
+      expect(outcome.failure.message).toContain(
+        "do requests to checkip.example.com leave by a NAT",
+      );
+    });
+  });
+
   test("stops when somebody stops it, or has released the address", async () => {
     const stopped = await play({ ...free(), publicIpBy: () => OTHER }, { stopAt: 8_000 });
     expect(stopped.outcome).toEqual(
