@@ -26,7 +26,7 @@ import { isMove, type Line, lineOfEntry } from "../report/report.ts";
 import { addressHint } from "../config/values.ts";
 import type { Instance } from "../model/instance.ts";
 import { InvalidList, nameEntry, type Placed, readList } from "../model/several.ts";
-import { hasEndedAsBefore, isResting, lastFound } from "../reconcile/each.ts";
+import { hasEndedAsBefore, isResting, lastFound, lastOf } from "../reconcile/each.ts";
 import { settingsFor } from "../run/desired.ts";
 import { heal, type HealOptions } from "../run/heal.ts";
 import type { HealPorts, Moves, SharedResult } from "../run/ports.ts";
@@ -58,9 +58,12 @@ interface Drift {
   readonly several?: SeveralDrifted;
 }
 
-/** Of several addresses: those about which something differs, and those to associate even if EC2 shows them here; by name. */
+/**
+ * Of several addresses, by name: those that differ from what the last run verified of them, not only because another one
+ * failed then; and those to associate even if EC2 shows them here.
+ */
 interface SeveralDrifted {
-  readonly of: readonly string[];
+  readonly differing: readonly string[];
   readonly forceOf: readonly string[];
 }
 
@@ -78,8 +81,10 @@ function assessAll(
   const found = entries.map((entry) => {
     const name = nameEntry(entry);
     const target = targetOf(settingsFor(settings, entry));
-    const finding = assess(lastFound(last, name), self, target, stateOf(memory, name), now);
-    return { name, finding };
+    const assessBy = (one: LastResult | undefined) =>
+      assess(one, self, target, stateOf(memory, name), now);
+    const finding = assessBy(lastFound(last, name));
+    return { name, finding, differs: assessBy(lastOf(last, name)).find !== "well" };
   });
   const changed = found.filter(({ finding }) => finding.find !== "well");
   const drifted = changed.filter(({ finding }) => finding.find === "drift");
@@ -89,13 +94,14 @@ function assessAll(
   // That these are left alone is known, and what became of the others as well.
   if (drifted.length === 0 && isResting(last)) return { find: "well", because };
   const namesOf = (some: typeof found) => some.map(({ name }) => name);
+  const differing = changed.filter(({ differs }) => differs);
   const isForced = ({ finding }: (typeof found)[number]) =>
     finding.find === "drift" && finding.force;
   return {
     find: "drift",
     because,
     force: false,
-    several: { of: namesOf(changed), forceOf: namesOf(changed.filter(isForced)) },
+    several: { differing: namesOf(differing), forceOf: namesOf(differing.filter(isForced)) },
   };
 }
 
@@ -255,8 +261,8 @@ function memoryAfter(
   several: SeveralDrifted | undefined,
 ): RecheckState {
   const after = (state: CheckedState, one: Outcome, name?: string): CheckedState => {
-    const isDrifted = name === undefined || several?.of.includes(name) !== false;
-    const isDenied = isDrifted && one.end === "settled" && one.change === "none";
+    const differed = name === undefined || several?.differing.includes(name) === true;
+    const isDenied = differed && one.end === "settled" && one.change === "none";
     return { moves: recent(name), disagreements: isDenied ? state.disagreements + 1 : 0 };
   };
   if (outcome.each === undefined) return { ...before, ...after(before, outcome) };

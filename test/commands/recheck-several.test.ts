@@ -120,3 +120,75 @@ test("how often one disagreed says nothing of another one that has drifted", asy
   await again();
   expect(ec2.writes).toEqual([]);
 });
+
+test("one about which everybody agrees is not associated anew because another one fails", async () => {
+  const ec2 = anEc2();
+  const again = await rechecking(ec2.script);
+  ec2.move(B, other("running", 60));
+  ec2.writes.length = 0;
+  for (let count = 0; count < 4; count++) {
+    const { outcome, memory } = await again();
+    expect(outcome?.each).toMatchObject([
+      { outcome: { end: "settled", change: "none" } },
+      { outcome: { end: "failed" } },
+    ]);
+    expect(memory.addresses?.[A]).toEqual({ moves: [], disagreements: 0 });
+  }
+  expect(ec2.writes).toEqual([]);
+  ec2.move(A, NOBODY);
+  await again();
+  expect(ec2.writes).toEqual([A]);
+});
+
+test("one that disagreed and agrees again is not associated anew because another one fails", async () => {
+  const ec2 = anEc2();
+  let isDenied = false;
+  const again = await rechecking({
+    ...ec2.script,
+    instance: () => denying(ec2.instance(), isDenied ? A : undefined),
+  });
+  ec2.writes.length = 0;
+  isDenied = true;
+  await again();
+  ec2.move(B, other("running", 60));
+  const { memory } = await again();
+  expect(memory.addresses?.[A]?.disagreements).toBe(2);
+  isDenied = false;
+  await again();
+  expect(ec2.writes).toEqual([]);
+});
+
+test("one that instance metadata denies is associated anew though another one fails", async () => {
+  const ec2 = anEc2();
+  let isDenied = false;
+  const again = await rechecking({
+    ...ec2.script,
+    instance: () => denying(ec2.instance(), isDenied ? A : undefined),
+  });
+  isDenied = true;
+  ec2.move(B, other("running", 60));
+  ec2.writes.length = 0;
+  for (let count = 0; count < 3; count++) await again();
+  expect(ec2.writes).toEqual([A]);
+});
+
+test("an interface that is missing for a moment says nothing of the others", async () => {
+  const ec2 = anEc2();
+  let isMissing = false;
+  const again = await rechecking({
+    ...ec2.script,
+    instance() {
+      const self = ec2.instance();
+      const interfaces = isMissing ? self.interfaces.slice(0, 1) : self.interfaces;
+      isMissing = false;
+      return { ...self, interfaces };
+    },
+  });
+  ec2.writes.length = 0;
+  for (let count = 0; count < 3; count++) {
+    isMissing = true;
+    const { memory } = await again();
+    expect(memory.addresses?.[A]).toEqual({ moves: [], disagreements: 0 });
+  }
+  expect(ec2.writes).toEqual([]);
+});
