@@ -100,6 +100,9 @@ export async function reconcile(
         const because = moves?.begin();
         if (because !== undefined) {
           withdrawIfElsewhere();
+          // The rest of the state takes the write for sent.
+          const { decidedOn } = state.memory;
+          recorders.remember({ ...before.memory, ...(decidedOn && { decidedOn }) });
           return { end: "idle", because, why: "resting" };
         }
       }

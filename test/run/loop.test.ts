@@ -15,6 +15,7 @@ import {
   NOBODY,
   observation,
   other,
+  PUBLIC_IP,
   TARGET,
 } from "../reconcile/fixtures.ts";
 
@@ -245,12 +246,14 @@ describe("the loop", () => {
     expect(unanswered.log).toEqual(["begin"]);
   });
 
-  test("a move that is not to be made is not made, and nothing is remembered of it", async () => {
+  test("a move that is not to be made is not made, and only the address is remembered of it", async () => {
     const moves = { begin: () => "moved too often", refused: () => {} };
     const { end, log, memories } = await play({ shown: [address(NOBODY)], moves });
     expect(end).toEqual({ end: "idle", because: "moved too often", why: "resting" });
     expect(log).toEqual(["observe", "ask", "withdraw"]);
-    expect(memories.map(({ mayBeHere }) => mayBeHere)).toEqual([false]);
+    const { decidedOn, ...rest } = memories.at(-1) ?? {};
+    expect(decidedOn).toEqual({ allocationId: ALLOCATION, publicIp: PUBLIC_IP });
+    expect(rest).toEqual(memories[0]);
   });
 
   test("others believe on in an address that is here and is not to be associated anew", async () => {
