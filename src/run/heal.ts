@@ -63,6 +63,7 @@ async function healEach(
     const name = nameEntry(entry);
     const others = entries.filter((one) => one !== entry);
     const own = settingsFor(settings, entry);
+    const last = options.lastOnBoot ?? options.lastOfUnit;
     const outcome = await healOne(
       {
         // Requests leave this instance by one address only: the first in the list is the one that they can show.
@@ -74,7 +75,8 @@ async function healEach(
         log: naming(name, ports.log),
         lastWrite: ports.lastWriteOf(
           nameDesired(entry.address),
-          namesOf(entry, options.lastOnBoot ?? options.lastOfUnit),
+          namesOf(entry, last),
+          wasAnother(entry, last),
         ),
       },
       {
@@ -152,6 +154,20 @@ function namesOf({ address }: Placed, last: LastResult | undefined): readonly st
     isNameOf(address, { allocationId, publicIp }),
   );
   return [found?.allocationId, found?.publicIp].filter((name) => name !== undefined);
+}
+
+/**
+ * Whether the last run was about another address, the only one then. Unless that is certain, what it wrote counts for this
+ * one too: an address that wrote on this boot must not be taken from a newer instance again.
+ */
+function wasAnother({ address }: Placed, last: LastResult | undefined): boolean {
+  const { addresses, allocationId, publicIp } = last ?? {};
+  return (
+    addresses === undefined &&
+    allocationId !== undefined &&
+    publicIp !== undefined &&
+    !isNameOf(address, { allocationId, publicIp })
+  );
 }
 
 /** A log whose every line says first which address it is about. */

@@ -157,8 +157,13 @@ export interface HealPorts extends Ports, Pick<Aws, "publicIpBy"> {
    * The same for one of several addresses, each of which has a record of its own.
    *
    * @param formerly other names by which it may have been in the settings
+   * @param wasAnother the only address of the last run was another one
    */
-  readonly lastWriteOf: (address: string, formerly: readonly string[]) => LastWrite;
+  readonly lastWriteOf: (
+    address: string,
+    formerly: readonly string[],
+    wasAnother?: boolean,
+  ) => LastWrite;
 }
 
 /** The result files in /run/eip-heal, which all runs on this machine share and other units read. */

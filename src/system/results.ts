@@ -236,11 +236,13 @@ export function writeRecheckState(folder: string, memory: RecheckState): void {
  * @param address one of several, by its name in the settings or the tag; each has a record of its own. Without it, it is
  *   the record of the only one
  * @param formerly other names of this address: it may have been in the settings by one of them
+ * @param wasAnother the only one was another address, so what was carried out is not known of this one
  */
 export function lastWriteIn(
   folder: string | undefined,
   address?: string,
   formerly: readonly string[] = [],
+  wasAnother = false,
 ): LastWrite {
   if (folder === undefined) return { read: () => undefined, record: () => {} };
   const shared = "last-write";
@@ -253,7 +255,11 @@ export function lastWriteIn(
       : [shared, ...[address, ...formerly].map(fileOf)];
   return {
     read: () => {
-      const writes = names().flatMap((name) => readWrite(join(folder, name)) ?? []);
+      const writes = names().flatMap((name) => {
+        const write = readWrite(join(folder, name));
+        if (write === undefined) return [];
+        return name === shared && wasAnother ? { ...write, wroteThisBoot: false } : write;
+      });
       const [latest] = writes.toSorted((one, other) => other.at - one.at);
       return latest && { ...latest, wroteThisBoot: writes.some((one) => one.wroteThisBoot) };
     },

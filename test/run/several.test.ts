@@ -1,9 +1,14 @@
 /** Several addresses: what their runs have to do with each other. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { isNameOf } from "../../src/model/address.ts";
 import { EXIT, Failure } from "../../src/model/failure.ts";
+import type { LastResult } from "../../src/reconcile/drift.ts";
 import { conclude } from "../../src/reconcile/hook.ts";
 import { heal, type HealOptions } from "../../src/run/heal.ts";
+import { lastWriteIn } from "../../src/system/results.ts";
 import { ME, other } from "../reconcile/fixtures.ts";
 import { settingsOf } from "../support/settings.ts";
 import { A, anEc2, B, IPS, LIST } from "./pair.ts";
@@ -265,6 +270,37 @@ test("an address that goes by another name since the last run has written on thi
     { outcome: { end: "failed", status: EXIT.UNAVAILABLE } },
     { outcome: { end: "settled" } },
   ]);
+});
+
+describe("when there was only one, which has written on this boot", () => {
+  /** What the others read of it decides whether they are taken as in the first run of a boot. */
+  async function play(lastOnBoot: LastResult | undefined) {
+    const ec2 = anEc2();
+    for (const one of [A, B]) ec2.move(one, other("running", 60));
+    const { time, ports } = scripted(ec2.script);
+    const settings = settingsOf({ EIP_HEAL_ALLOCATION_ID: LIST, EIP_HEAL_TAKEOVER: "always" });
+    const folder = mkdtempSync(join(tmpdir(), "eip-heal-"));
+    try {
+      lastWriteIn(folder).record({ at: -60_000, wroteThisBoot: true });
+      const lastWriteOf: typeof ports.lastWriteOf = (...names) => lastWriteIn(folder, ...names);
+      const stop = new AbortController().signal;
+      await inTime(time, heal(settings, { ...ports, lastWriteOf }, { lastOnBoot }, stop));
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+    return ec2.writes;
+  }
+  const settled = { outcome: "settled", exitStatus: 0 };
+
+  test("another one that is added is still taken by `always`", async () => {
+    expect(await play({ ...settled, allocationId: A, publicIp: IPS[A] ?? "" })).toEqual([B]);
+  });
+
+  test("neither is taken if it is not known which one that was", async () => {
+    expect(await play(undefined)).toEqual([]);
+    expect(await play({ outcome: "failed", exitStatus: 75 })).toEqual([]);
+    expect(await play({ ...settled, allocationId: A })).toEqual([]);
+  });
 });
 
 test("two in one place, by two names of it, are refused before anything is written", async () => {

@@ -28,6 +28,14 @@ test("each of several has its own, and begins with that of the only one", () => 
   expect(lastWriteIn(folder, OTHER).read()).toEqual({ at: 5, wroteThisBoot: true });
 });
 
+test("what the only one has carried out is not counted for another one, but may have been sent for it", () => {
+  lastWriteIn(folder).record({ at: 5, wroteThisBoot: true });
+  const last = lastWriteIn(folder, OTHER, [], true);
+  expect(last.read()).toEqual({ at: 5, wroteThisBoot: false });
+  last.record({ at: 7, wroteThisBoot: true });
+  expect(last.read()).toEqual({ at: 7, wroteThisBoot: true });
+});
+
 test("the only one that is left knows what was written when there were several", () => {
   lastWriteIn(folder, ONE).record({ at: 9, wroteThisBoot: false });
   lastWriteIn(folder, OTHER).record({ at: 7, wroteThisBoot: true });
