@@ -10,6 +10,8 @@ import { Cloud, CONF, UNIT } from "../support/machine/cloud.ts";
 import type { Machine } from "../support/machine/machine.ts";
 
 const COLUMNS = 80;
+/** Of a time stamp in the journal, with the blank after it: `Nov 27 00:24:16 `. */
+const STAMP = 16;
 /** What makes colours and links. */
 const CONTROL = new RegExp(String.raw`\u001b(?:\[[0-9;]*[A-Za-z]|\]8;;[^\u001b]*\u001b\\)`, "g");
 
@@ -36,7 +38,7 @@ interface Failing {
   readonly name: string;
   readonly status: number;
   readonly breakIt: () => void;
-  /** What the narrowest view begins with, after time stamp, host and program. */
+  /** How its line begins: all of the cause. */
   readonly cause: string;
   /** What doctor begins with. */
   readonly first: string;
@@ -47,14 +49,14 @@ const FAILINGS: readonly Failing[] = [
     name: "an address that is not there",
     status: 78,
     breakIt: () => tagWith("eipalloc-0fffffffffffffff0"),
-    cause: "FAILED (78): no address eipalloc-0ffff",
+    cause: "FAILED (78): no address eipalloc-0fffffffffffffff0",
     first: "address",
   },
   {
     name: "an association id instead of the address",
     status: 78,
     breakIt: () => tagWith("eipassoc-0123456789abcdef0"),
-    cause: 'FAILED (78): the tag allocation-id is "eipa',
+    cause: 'FAILED (78): the tag allocation-id is "eipassoc-0123456789abcdef0"',
     first: "desired",
   },
   {
@@ -64,7 +66,7 @@ const FAILINGS: readonly Failing[] = [
       tagWith(free.allocationId);
       cloud.region.region.setRole(instance.instanceId, "look");
     },
-    cause: "FAILED (77): not allowed: ec2:AssociateA",
+    cause: "FAILED (77): not allowed: ec2:AssociateAddress",
     first: "associate",
   },
   {
@@ -74,7 +76,7 @@ const FAILINGS: readonly Failing[] = [
       cloud.region.region.setRole(instance.instanceId, "full");
       cloud.region.faults.add({ service: "ec2", effect: { do: "hang-up" } });
     },
-    cause: "FAILED (75): EC2: connection ",
+    cause: "FAILED (75): EC2: connection reset (ECONNRESET)",
     first: "tls",
   },
   {
@@ -84,7 +86,7 @@ const FAILINGS: readonly Failing[] = [
       cloud.region.faults.clear();
       tagWith(taken.allocationId);
     },
-    cause: "yielded: a newer instance has eipalloc-",
+    cause: `yielded: a newer instance has ${taken.allocationId}`,
     first: "holder",
   },
 ];
@@ -128,6 +130,15 @@ test.each(FAILINGS)("$name", { timeout: 120_000 }, async ({ status, breakIt, cau
   const [said = ""] = (await machine.said(UNIT)).slice(-1);
   expect(said.startsWith(cause), said).toBe(true);
   expect(said).toMatch(/; run: eip-heal doctor$/);
+
+  // The journal without its time stamps: but for what an id ends in, all of the cause is in the first columns.
+  const read = `journalctl -u ${UNIT} -t eip-heal --no-pager`;
+  const entry = (await shown(`${read} | cut -c${STAMP + 1}-${STAMP + COLUMNS}`)).at(-2) ?? "";
+  expect(entry).toContain(" eip-heal[");
+  expect(entry).toContain(`]: ${cause.replace(/[0-9a-f]{17}"?$/, "")}`);
+  // And all of it where host and program are left out, too.
+  const bare = (await shown(`${read} -o cat | cut -c1-${COLUMNS}`)).at(-2) ?? "";
+  expect(bare.startsWith(cause), bare).toBe(true);
 
   const seen = await shown("eip-heal status");
   expect(seen.filter((one) => one.length > COLUMNS)).toEqual([]);
