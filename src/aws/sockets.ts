@@ -90,6 +90,7 @@ export function resettableAgents({
     return socket;
   };
 
+  let isClosed = false;
   let ahead: { readonly to: string; readonly socket: Promise<TLSSocket | undefined> } | undefined;
   class Secure extends HttpsAgent {
     override createConnection(options: object, callback?: Connected): undefined {
@@ -100,8 +101,10 @@ export function resettableAgents({
       if (made === undefined) return void openSecure(options, done);
       ahead = undefined;
       void made.then((socket) => {
-        if (socket === undefined || socket.destroyed) openSecure(options, done);
-        else done(null, socket.setTimeout(0).ref());
+        if (socket !== undefined && !socket.destroyed) done(null, socket.setTimeout(0).ref());
+        // Nobody would close a connection that is opened now.
+        else if (isClosed) done(new Error("closed"));
+        else openSecure(options, done);
       });
     }
   }
@@ -132,6 +135,7 @@ export function resettableAgents({
       for (const socket of sockets) socket.resetAndDestroy();
     },
     close: () => {
+      isClosed = true;
       for (const socket of sockets) socket.destroy();
     },
   };

@@ -2,7 +2,8 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { type AddressInfo, connect, createServer } from "node:net";
+import { request as send } from "node:https";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -11,6 +12,7 @@ import { aWorld } from "../../sim/world.ts";
 import { usualUrl } from "../../src/aws/ahead.ts";
 import { connectApi } from "../../src/aws/ec2-api.ts";
 import { awsIn } from "../../src/aws/session.ts";
+import { resettableAgents } from "../../src/aws/sockets.ts";
 import { makeAuthority } from "../support/certificates.ts";
 import { type Front, startFront } from "../support/front.ts";
 
@@ -98,6 +100,25 @@ test("it goes through the proxy as every request does, once", async () => {
   await ec2.first();
   expect(await ask(session)).toEqual({});
   expect(targets).toEqual([`CONNECT localhost:${ec2.port} HTTP/1.1`]);
+  proxy.close();
+});
+
+test("closed while the proxy has yet to answer: no request that waits for it connects anew", async () => {
+  const proxy = createServer((socket) => void socket.resume().on("error", () => {}));
+  proxy.listen(0, "127.0.0.1");
+  const connected = once(proxy, "connection");
+  await once(proxy, "listening");
+  const url = new URL(`http://127.0.0.1:${(proxy.address() as AddressInfo).port}`);
+  const agents = resettableAgents({ proxyFor: () => ({ url, variable: "HTTPS_PROXY" }) });
+  agents.connectAhead(new URL("https://ec2.example"));
+  const [first] = (await connected) as [Socket];
+  // Only an answer to the request of the tunnel is awaited now.
+  await once(first, "data");
+  const request = send({ host: "ec2.example", agent: agents.httpsAgent }).end();
+  const failed = once(request, "error");
+  const again = once(proxy, "connection").then(() => "it connects anew");
+  agents.close();
+  expect(await Promise.race([failed, again])).toEqual([new Error("closed")]);
   proxy.close();
 });
 
