@@ -26,8 +26,11 @@ type Connected = Parameters<HttpsAgent["createConnection"]>[1];
 /** In case of an error the agent ignores the second argument. */
 type Done = (error: Error | null, socket?: TLSSocket) => void;
 
-/** Milliseconds that a connection made ahead is kept. EC2 closes idle ones, and a request sent at that moment is lost. */
-const UNUSED_MS = 5_000;
+/**
+ * Milliseconds that a connection made ahead is kept: several times what loading the SDK and reading the rest of instance
+ * metadata take. EC2 closes idle ones, and a request sent at that moment is lost.
+ */
+const UNUSED_MS = 2_000;
 
 /** The same as those of the SDK's own agents. */
 const OPTIONS: AgentOptions = { keepAlive: true, maxSockets: 50 };
