@@ -400,10 +400,15 @@ export function ec2Over(
       if (rows !== undefined) {
         return elasticIn(rows, publicIp, (row) => isOn(row, target));
       }
-      const places = elasticPlaces(await describeSelf());
-      if (!places.some((one) => one.publicIp === publicIp)) return undefined;
-      const isOwn = (await countHeld(own)) === places.length;
-      return { publicIp, ...(isOwn && { isOwn }) };
+      const look = async (): Promise<ElasticIp | undefined> => {
+        const places = elasticPlaces(await describeSelf());
+        if (!places.some((one) => one.publicIp === publicIp)) return undefined;
+        const isOwn = (await countHeld(own)) === places.length;
+        return { publicIp, ...(isOwn && { isOwn }) };
+      };
+      const found = await look();
+      // Between the two answers the run of another address may have moved that one.
+      return found === undefined || found.isOwn || own.length < 2 ? found : look();
     },
 
     associate: (allocationId: string, target: Target, reassociate: boolean): Promise<void> =>

@@ -16,14 +16,17 @@ function scene(
     tags = "metadata",
     role = "releaser",
     policy,
+    slowMs = 0,
   }: {
     tags?: "metadata" | "EC2";
     role?: string;
     /** What the role allows, given the first address. */
     policy?: (first: string) => PolicyDocument;
+    /** What DescribeInstances takes. */
+    slowMs?: number;
   } = {},
 ) {
-  const world = aWorld();
+  const world = aWorld({ settings: { latencyMs: { DescribeInstances: slowMs } } });
   world.role("releaser", allow(["ec2:*"]));
   const wanted = Array.from({ length: addresses }, () => world.address());
   if (policy) world.role(role, policy(wanted[0]?.allocationId ?? ""));
@@ -147,28 +150,35 @@ describe.concurrent("several addresses", () => {
   });
 
   test.each([
-    ["yes", "releaser"],
-    ["no", "releaser"],
-    ["yes", "old"],
-    ["no", "old"],
-  ])("swapped places are swapped back under DISPLACE=%s by the role %s", async (displace, role) => {
-    const { world, wanted, me } = scene(2, 2, { role });
-    const [first, second] = me.interfaces;
-    const [a, b] = wanted;
-    if (!first || !second || !a || !b) throw new Error("two of each were asked for");
-    world.hold(a, second);
-    world.hold(b, first);
-    const { run, region } = await play(
-      world,
-      me,
-      { environment: { EIP_HEAL_DISPLACE: displace } },
-      { mostWrites: 4 },
-    );
-    expect(run.status, run.log.join("\n")).toBe(0);
-    expect(run.log.join("\n"), "nothing is lost: no warning").not.toContain("disassociated");
-    expect(region.holder(a.allocationId)?.networkInterfaceId).toBe(first.networkInterfaceId);
-    expect(region.holder(b.allocationId)?.networkInterfaceId).toBe(second.networkInterfaceId);
-  });
+    ["yes", "releaser", 0],
+    ["no", "releaser", 0],
+    ["yes", "old", 0],
+    ["no", "old", 0],
+    // One of the two moves while the other run asks what is in its place.
+    ["no", "old", 200],
+    ["no", "old", 220],
+    ["no", "old", 260],
+  ])(
+    "swapped places are swapped back under DISPLACE=%s by the role %s (%i ms)",
+    async (displace, role, slowMs) => {
+      const { world, wanted, me } = scene(2, 2, { role, slowMs });
+      const [first, second] = me.interfaces;
+      const [a, b] = wanted;
+      if (!first || !second || !a || !b) throw new Error("two of each were asked for");
+      world.hold(a, second);
+      world.hold(b, first);
+      const { run, region } = await play(
+        world,
+        me,
+        { environment: { EIP_HEAL_DISPLACE: displace } },
+        { mostWrites: 4 },
+      );
+      expect(run.status, run.log.join("\n")).toBe(0);
+      expect(run.log.join("\n"), "nothing is lost: no warning").not.toContain("disassociated");
+      expect(region.holder(a.allocationId)?.networkInterfaceId).toBe(first.networkInterfaceId);
+      expect(region.holder(b.allocationId)?.networkInterfaceId).toBe(second.networkInterfaceId);
+    },
+  );
 
   test.each(["releaser", "old"])(
     "doctor takes a swap under DISPLACE=no for what it is, by the role %s",
