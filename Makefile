@@ -65,7 +65,7 @@ TEST_PARTS := test-binary test-boot-1 test-boot-2 test-inside test-packages
 
 .PHONY: test-binary
 test-binary: dist/eip-heal .tools/.venv $(filter %-mock,$(GO_TOOLS))
-	@$(VITEST) --maxWorkers=4 --project binary --project faults
+	@$(VITEST) --maxWorkers=5 --project binary --project faults
 
 # Each half in a cloud of its own.
 .PHONY: test-boot-1 test-boot-2
