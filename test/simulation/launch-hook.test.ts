@@ -17,7 +17,7 @@ const START = Date.UTC(2026, 10, 1);
 
 const SECOND = 1_000;
 /** From the end of the boot a hook lasts at least this long: a first heartbeat, or a second, has to arrive before. */
-const LEFT_MS = 20 * SECOND;
+const LEFT_MS = 22 * SECOND;
 /** The slowest way there, and back. */
 const WAY_MS = 3 * SECOND;
 /** Between two losses. */
