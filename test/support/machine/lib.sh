@@ -23,7 +23,11 @@ cached() {
 	# One at a time, and not while a test runs on what is dropped below: it holds the lock shared.
 	mkdir -p "$cache"
 	exec 9>"$cache/$name.lock"
-	flock 9
+	# Who waits for another one to make it must not wait for the test that then holds the lock, too.
+	until flock --nonblock 9; do
+		sleep 1
+		there
+	done
 	there
 	echo "$script: making $result (once)" >&2
 	rm -rf "$cache/$name"-[0-9a-f]*
