@@ -54,7 +54,7 @@ test: tools check dist/eip-heal ## run every test that this machine can run
 	@rm -f $(TEST_SUMMARY)
 	@echo "The tests run side by side; each part prints all that it has to say when it is through."
 	@status=0; \
-	$(MAKE) --no-print-directory --keep-going --jobs=5 --output-sync=target $(TEST_PARTS) || status=$$?; \
+	$(MAKE) --no-print-directory --keep-going --jobs=4 --output-sync=target $(TEST_PARTS) || status=$$?; \
 	cat $(TEST_SUMMARY); \
 	[ $$status = 0 ] || echo "A part has failed: look for \"***\" above." >&2; \
 	exit $$status
