@@ -32,12 +32,19 @@ async function rechecking(script: Script) {
   };
 }
 
-/** The instance without the public address at the place of this one. */
-function denying(self: Instance, denied: string | undefined): Instance {
-  const interfaces = self.interfaces.map((one, at) =>
-    denied === [A, B][at] ? { ...one, publicIps: {} } : one,
-  );
-  return { ...self, interfaces };
+/** An EC2 beside which instance metadata does not show the address that was named last by `deny`. */
+function deniable() {
+  const ec2 = anEc2();
+  let denied: string | undefined;
+  const instance = (): Instance => {
+    const self = ec2.instance();
+    const interfaces = self.interfaces.map((one, at) =>
+      denied === [A, B][at] ? { ...one, publicIps: {} } : one,
+    );
+    return { ...self, interfaces };
+  };
+  const deny = (address?: string) => void (denied = address);
+  return { ...ec2, deny, script: { ...ec2.script, instance } };
 }
 
 test("one that others keep moving away is left alone; the others are brought back", async () => {
@@ -82,13 +89,9 @@ test("one that others keep moving away is left alone; the others are brought bac
 });
 
 test("one that instance metadata denies again and again is associated anew, and no other one", async () => {
-  const ec2 = anEc2();
-  let isDenied = false;
-  const again = await rechecking({
-    ...ec2.script,
-    instance: () => denying(ec2.instance(), isDenied ? A : undefined),
-  });
-  isDenied = true;
+  const ec2 = deniable();
+  const again = await rechecking(ec2.script);
+  ec2.deny(A);
   ec2.writes.length = 0;
   await again();
   const { memory } = await again();
@@ -106,17 +109,13 @@ test("one that instance metadata denies again and again is associated anew, and 
 });
 
 test("how often one disagreed says nothing of another one that has drifted", async () => {
-  const ec2 = anEc2();
-  let denied: string | undefined;
-  const again = await rechecking({
-    ...ec2.script,
-    instance: () => denying(ec2.instance(), denied),
-  });
+  const ec2 = deniable();
+  const again = await rechecking(ec2.script);
   ec2.writes.length = 0;
-  denied = A;
+  ec2.deny(A);
   await again();
   await again();
-  denied = B;
+  ec2.deny(B);
   await again();
   expect(ec2.writes).toEqual([]);
 });
@@ -141,31 +140,23 @@ test("one about which everybody agrees is not associated anew because another on
 });
 
 test("one that disagreed and agrees again is not associated anew because another one fails", async () => {
-  const ec2 = anEc2();
-  let isDenied = false;
-  const again = await rechecking({
-    ...ec2.script,
-    instance: () => denying(ec2.instance(), isDenied ? A : undefined),
-  });
+  const ec2 = deniable();
+  const again = await rechecking(ec2.script);
   ec2.writes.length = 0;
-  isDenied = true;
+  ec2.deny(A);
   await again();
   ec2.move(B, other("running", 60));
   const { memory } = await again();
   expect(memory.addresses?.[A]?.disagreements).toBe(2);
-  isDenied = false;
+  ec2.deny();
   await again();
   expect(ec2.writes).toEqual([]);
 });
 
 test("one that instance metadata denies is associated anew though another one fails", async () => {
-  const ec2 = anEc2();
-  let isDenied = false;
-  const again = await rechecking({
-    ...ec2.script,
-    instance: () => denying(ec2.instance(), isDenied ? A : undefined),
-  });
-  isDenied = true;
+  const ec2 = deniable();
+  const again = await rechecking(ec2.script);
+  ec2.deny(A);
   ec2.move(B, other("running", 60));
   ec2.writes.length = 0;
   for (let count = 0; count < 3; count++) await again();

@@ -32,10 +32,8 @@ beforeAll(async () => {
   const deb = join(PROJECT, `dist/eip-heal_${version}_${architecture}.deb`);
   if (!existsSync(deb)) throw new Error(`${deb} is missing: make packages-all builds it`);
   cloud = await Cloud.start(world);
-  const name = `ip-${self.privateIp.replaceAll(".", "-")}`;
-  await cloud.dnsmasq.add({ name, mac: self.mac, ip: self.privateIp });
   machine = await VirtualMachine.create(
-    { name, mac: self.mac, image, architecture, kernel },
+    { ...(await cloud.reserve(self)), image, architecture, kernel },
     async (root) => {
       await copyFile(deb, join(root, PACKAGE));
       await cloud.trustIn(root);

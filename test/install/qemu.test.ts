@@ -63,10 +63,8 @@ beforeAll(async () => {
     await install(builder, deb);
     await cloud.trustIn(builder.root);
   });
-  const name = `ip-${self.privateIp.replaceAll(".", "-")}`;
-  await cloud.dnsmasq.add({ name, mac: self.mac, ip: self.privateIp });
   machine = await VirtualMachine.create(
-    { name, mac: self.mac, image: ami, architecture, kernel },
+    { ...(await cloud.reserve(self)), image: ami, architecture, kernel },
     async (root) => {
       await putProbe(root);
       await quickenRechecks(root);

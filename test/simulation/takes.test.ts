@@ -36,57 +36,53 @@ function stage(world: World) {
   return { time, region, accepted, optionsOf };
 }
 
+/** Two that take an address whatever, so many milliseconds apart, from one that is older than both. */
+async function twoThatAlwaysTake(
+  apart: number,
+  passage: (action: string) => Passage = () => quick,
+) {
+  const world = aWorld();
+  const address = world.address();
+  world.hold(address, world.instance());
+  const older = world.instance({ role: "full" });
+  const newer = world.instance({ role: "full" });
+  const { time, accepted, region, optionsOf } = stage(world);
+  const settings = {
+    EIP_HEAL_ALLOCATION_ID: address.allocationId,
+    EIP_HEAL_TAKEOVER: "always",
+  };
+  const ends = [older, newer].map(async ({ instanceId }, index) => {
+    await time.sleep(index * apart);
+    return runOnVirtualTime({ ...optionsOf(instanceId, settings), passage });
+  });
+  await time.run();
+  const holder = () => region.holder(address.allocationId)?.instanceId;
+  return { ends: await Promise.all(ends), accepted, holder, older, newer };
+}
+
 describe("takes", () => {
   test("two that always take do so once each; then the newer one has it", async () => {
-    const world = aWorld();
-    const address = world.address();
-    world.hold(address, world.instance());
-    const older = world.instance({ role: "full" });
-    const newer = world.instance({ role: "full" });
-    const { time, accepted, region, optionsOf } = stage(world);
-    const settings = {
-      EIP_HEAL_ALLOCATION_ID: address.allocationId,
-      EIP_HEAL_TAKEOVER: "always",
-    };
-    const ends = [older, newer].map(async ({ instanceId }, index) => {
-      await time.sleep(index * 1_500);
-      return runOnVirtualTime(optionsOf(instanceId, settings));
-    });
-    await time.run();
-    const [first, second] = await Promise.all(ends);
+    const { ends, accepted, holder, older, newer } = await twoThatAlwaysTake(1_500);
+    const [first, second] = ends;
     expect(first).toMatchObject({ end: "failed", status: 69 });
     expect(second).toMatchObject({ end: "settled" });
     expect(accepted).toEqual([older.instanceId, newer.instanceId]);
-    expect(region.holder(address.allocationId)?.instanceId).toBe(newer.instanceId);
+    expect(holder()).toBe(newer.instanceId);
   });
 
   test.each([0, 700, 1_400, 2_100])(
     "two that always take, whose writes are answered too late, do not go on for ever (%d ms apart)",
     async (apart) => {
-      const world = aWorld();
-      const address = world.address();
-      world.hold(address, world.instance());
-      const older = world.instance({ role: "full" });
-      const newer = world.instance({ role: "full" });
-      const { time, accepted, region, optionsOf } = stage(world);
-      const settings = {
-        EIP_HEAL_ALLOCATION_ID: address.allocationId,
-        EIP_HEAL_TAKEOVER: "always",
-      };
-      const ends = [older, newer].map(async ({ instanceId }, index) => {
-        await time.sleep(index * apart);
-        const passage = (action: string): Passage =>
-          action === "AssociateAddress"
-            ? { thereMs: 100, backMs: 2 * FLIGHT_MS }
-            : { thereMs: 10, backMs: 790 };
-        return runOnVirtualTime({ ...optionsOf(instanceId, settings), passage });
-      });
-      await time.run();
-      const [first, second] = await Promise.all(ends);
+      const { ends, accepted, holder, newer } = await twoThatAlwaysTake(apart, (action) =>
+        action === "AssociateAddress"
+          ? { thereMs: 100, backMs: 2 * FLIGHT_MS }
+          : { thereMs: 10, backMs: 790 },
+      );
+      const [first, second] = ends;
       expect(first).toMatchObject({ end: "failed", status: 69 });
       expect(second).toMatchObject({ end: "settled" });
       expect(accepted.length).toBeLessThanOrEqual(4);
-      expect(region.holder(address.allocationId)?.instanceId).toBe(newer.instanceId);
+      expect(holder()).toBe(newer.instanceId);
     },
   );
 

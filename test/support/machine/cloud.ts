@@ -79,12 +79,20 @@ export class Cloud {
     instance: Pick<BuiltInstance, "mac" | "privateIp">,
     image: Image,
   ): Promise<Machine> {
-    // As EC2 names its instances by default.
-    const name = `ip-${instance.privateIp.replaceAll(".", "-")}`;
-    await this.dnsmasq.add({ name, mac: instance.mac, ip: instance.privateIp });
-    const machine = await Machine.create({ name, mac: instance.mac, image });
+    const machine = await Machine.create({ ...(await this.reserve(instance)), image });
     this.#machines.push(machine);
     return machine;
+  }
+
+  /** Has DHCP reserve the private IP of an instance; the name and the MAC address by which a machine then gets it. */
+  async reserve({
+    mac,
+    privateIp: ip,
+  }: Pick<BuiltInstance, "mac" | "privateIp">): Promise<{ name: string; mac: string }> {
+    // As EC2 names its instances by default.
+    const name = `ip-${ip.replaceAll(".", "-")}`;
+    await this.dnsmasq.add({ name, mac, ip });
+    return { name, mac };
   }
 
   /**
