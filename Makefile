@@ -240,11 +240,9 @@ endef
 .tools/.ansible: test/install/ansible.txt | tools
 	$(call environment,ansible)
 
-# Its files only: installed, it would take this machine in hand at the next boot.
-.tools/.cloud-init: | tools
-	rm -rf .tools/cloud-init && mkdir -p .tools/cloud-init
-	cd .tools/cloud-init && apt-get -qq download cloud-init && dpkg-deb --extract cloud-init_*.deb . || \
-		echo "no cloud-init to be had: what tests its user data and units is skipped" >&2
+# Jinja, which renders the units of cloud-init, is among the linters.
+.tools/.cloud-init: test/packages/cloud-init.sh .tools/.lint
+	bash $<
 	@touch $@
 
 # A Go module that replaces others, which "go install" does not take.
