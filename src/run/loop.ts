@@ -75,8 +75,8 @@ export async function reconcile(
   try {
     for (;;) {
       // A hold that has begun is finished even past the deadline: the address is here, and only has to be confirmed. So is
-      // what follows from its end, unless that is another request to EC2.
-      if (effect.do !== "end" && effect.do !== "fail") context.defer(state.phase.at === "holding");
+      // what follows if it fails, unless that is another request to EC2.
+      if (effect.do !== "fail") context.defer(state.phase.at === "holding");
       for (const line of state.warnings) log.warn(line);
       const isAnswered = answeredAt !== undefined && now() - answeredAt <= FRESH_MS;
       if (dependsOnService(effect) && !isAnswered) {

@@ -46,6 +46,23 @@ describe.concurrent("a pool", () => {
     expect(calls).toEqual(["DescribeAddresses"]);
   });
 
+  test("of several on this instance the one at its place stays, and none is swapped", async () => {
+    const world = aWorld();
+    const [elsewhere, here] = [world.address({ tags: POOL }), world.address({ tags: POOL })];
+    const me = world.instance({
+      tags: POOL,
+      role: "full",
+      metadataTags: true,
+      enis: [{ privateIps: ["10.0.0.20"] }, { privateIps: ["10.0.1.20"], deviceIndex: 1 }],
+    });
+    world.hold(elsewhere, me, "10.0.1.20");
+    world.hold(here, me, "10.0.0.20");
+    const { run, calls } = await play(world, me);
+    expect(run.status, run.log.join("\n")).toBe(0);
+    expect(run.result).toMatchObject({ change: "none", allocationId: here.allocationId });
+    expect(calls).toEqual(["DescribeAddresses"]);
+  });
+
   test("own zone's first, another zone's never", async () => {
     const world = aWorld();
     const other = world.address({ tags: { ...POOL, "eip-zone": "us-east-1a" } });

@@ -11,6 +11,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { Effect, FaultRule } from "../../sim/faults.ts";
 import { type RunningRegion, startRegion } from "../../sim/server.ts";
 import { aWorld, type BuiltInstance } from "../../sim/world.ts";
 import { type AgentRun, runAgent } from "../support/agent.ts";
@@ -45,12 +46,18 @@ afterEach(async () => {
 
 const agent = (...flags: string[]): Promise<AgentRun> =>
   runAgent(region, me.instanceId, { flags, runtime, environment: { EIP_HEAL_DEADLINE: "10s" } });
+/** The address is here, and a run has verified it. What was not just written is not held, so this takes no time. */
+const verified = (): Promise<AgentRun> => {
+  region.region.associate(allocationId, me.instanceId);
+  return agent();
+};
 /** EC2 calls made by what is done. */
 async function during(what: () => Promise<AgentRun>): Promise<AgentRun & { calls: string[] }> {
   const before = region.calls.length;
   const run = await what();
   return { ...run, calls: region.calls.slice(before).map(({ action }) => action) };
 }
+const DENIED: Effect = { do: "error", code: "UnauthorizedOperation", status: 403 };
 /** A heal waits for it. */
 const NO_INTERFACE = { EIP_HEAL_INTERFACE: "7", EIP_HEAL_DEADLINE: "4s" };
 const holder = () => region.holder(allocationId)?.instanceId;
@@ -103,7 +110,7 @@ describe("recheck", () => {
   test.each(["an older instance", "nobody"])(
     "heals when %s has the address, and says what it found",
     async (who) => {
-      await agent();
+      await verified();
       region.region.disassociate(allocationId);
       if (who !== "nobody") region.region.associate(allocationId, older.instanceId);
       const { status, log } = await agent("recheck");
@@ -118,7 +125,7 @@ describe("recheck", () => {
   );
 
   test("leaves it to a newer instance, says so once, and goes on being in order", async () => {
-    await agent();
+    await verified();
     region.region.associate(allocationId, newer.instanceId);
     const first = await agent("recheck");
     expect(first.status, first.log.join("\n")).toBe(0);
@@ -167,7 +174,7 @@ describe("recheck", () => {
   });
 
   test("touches nothing while instance metadata is silent", async () => {
-    await agent();
+    await verified();
     region.region.associate(allocationId, older.instanceId);
     await region.unplug(me.instanceId);
     const { status, calls, log, env, result } = await during(() => agent("recheck"));
@@ -179,7 +186,7 @@ describe("recheck", () => {
   });
 
   test("makes the mapping again when EC2 shows the address here and metadata does not, round after round", async () => {
-    await agent();
+    await verified();
     region.region.configure({ imdsStalenessMs: 3_600_000 }); // metadata shows what was an hour ago: nothing
     const rounds = [];
     let told = "";
@@ -197,7 +204,7 @@ describe("recheck", () => {
   });
 
   test("stops moving after a handful of times within an hour", async () => {
-    await agent();
+    await verified();
     const ends = [];
     for (let i = 0; i < 7; i++) {
       region.region.disassociate(allocationId);
@@ -216,7 +223,7 @@ describe("recheck", () => {
   });
 
   test("counts the moves of one recheck too, when others take the address away at once", async () => {
-    await agent();
+    await verified();
     region.region.associate(allocationId, older.instanceId);
     const rival = setInterval(() => {
       if (holder() === me.instanceId) region.region.associate(allocationId, older.instanceId);
@@ -239,7 +246,7 @@ describe("recheck", () => {
   });
 
   test("out of service: told once, and nobody believes any longer that the address is here", async () => {
-    await agent();
+    await verified();
     region.region.setLifecycle(me.instanceId, "Standby");
     const { status, log, calls, env, result } = await during(() => agent("recheck"));
     expect({ status, calls, env }).toEqual({ status: 0, calls: [], env: undefined });
@@ -254,7 +261,7 @@ describe("recheck", () => {
   });
 
   test("with --json it prints what it has found, or else the last result", async () => {
-    const healed = await agent();
+    const healed = await verified();
     const { stdout } = await agent("recheck", "--json");
     expect(JSON.parse(stdout)).toEqual(healed.result);
     region.region.disassociate(allocationId);
@@ -266,7 +273,7 @@ describe("recheck", () => {
     ["an interface", NO_INTERFACE],
     ["a private address", { EIP_HEAL_PRIVATE_IP: "10.9.9.9" }],
   ])("waits for %s that is not there any more, and tells it once", async (_, place) => {
-    await agent();
+    await verified();
     const run = () =>
       runAgent(region, me.instanceId, {
         flags: ["recheck"],
@@ -282,7 +289,7 @@ describe("recheck", () => {
   });
 
   test("goes on after one look at instance metadata that had no private address", async () => {
-    await agent();
+    await verified();
     const path = "/latest/meta-data/network/interfaces/macs/";
     region.faults.add({
       service: "imds",
@@ -293,6 +300,50 @@ describe("recheck", () => {
     expect(await agent("recheck")).toMatchObject({ status: 0, result: { outcome: "settled" } });
     region.region.disassociate(allocationId);
     expect(await agent("recheck")).toMatchObject({ status: 0, result: { outcome: "settled" } });
+  });
+
+  test.each<[number, FaultRule]>([
+    [75, { service: "ec2", effect: { do: "reset" } }],
+    [77, { service: "ec2", action: "AssociateAddress", effect: DENIED }],
+  ])("goes on after a recheck that ended with %d: nobody has to act", async (failed, fault) => {
+    region.faults.add(fault);
+    const first = await runAgent(region, me.instanceId, {
+      flags: ["recheck"],
+      runtime,
+      environment: { EIP_HEAL_DEADLINE: "4s" },
+    });
+    expect(first.status, first.log.join("\n")).toBe(failed);
+    expect(first.result).toMatchObject({ outcome: "failed", exitStatus: failed });
+    region.faults.clear();
+    const { status, log } = await agent("recheck");
+    expect(status, log.join("\n")).toBe(0);
+    expect(holder()).toBe(me.instanceId);
+  });
+
+  test.each(["settled", "released"])(
+    "looks for itself where /run has a result of another instance, as in an image: %s",
+    async (outcome) => {
+      await verified();
+      const path = join(runtime, "result.json");
+      const record = JSON.parse(readFileSync(path, "utf8")) as object;
+      writeFileSync(path, JSON.stringify({ ...record, outcome, instanceId: older.instanceId }));
+      const { status, calls, result } = await during(() => agent("recheck"));
+      expect({ status, calls }).toEqual({ status: 0, calls: ["DescribeAddresses"] });
+      expect(result).toMatchObject({ outcome: "settled", instanceId: me.instanceId });
+    },
+  );
+
+  test("asks EC2 nothing on a machine that need not be configured, and is not", async () => {
+    region.region.tag(me.instanceId, { "allocation-id": null });
+    const optional = (...flags: string[]) =>
+      runAgent(region, me.instanceId, {
+        flags,
+        runtime,
+        environment: { EIP_HEAL_OPTIONAL: "yes", EIP_HEAL_DEADLINE: "4s" },
+      });
+    expect((await optional()).result).toMatchObject({ outcome: "idle", idle: "not-configured" });
+    const { status, log, calls } = await during(() => optional("recheck"));
+    expect({ status, log, calls }).toEqual({ status: 0, log: [], calls: [] });
   });
 
   test("does not repeat a mistake that somebody has to correct", async () => {
@@ -309,7 +360,7 @@ describe("recheck", () => {
 
 describe("release", () => {
   test("gives the address up, and rechecks leave it so", async () => {
-    await agent();
+    await verified();
     const { status, log, env, result, calls } = await during(() => agent("release"));
     expect(status, log.join("\n")).toBe(0);
     expect(log[0]).toContain(`released ${allocationId} (${publicIp})`);
@@ -321,7 +372,7 @@ describe("release", () => {
   });
 
   test("does nothing if another instance has the address by now", async () => {
-    await agent();
+    await verified();
     region.region.associate(allocationId, newer.instanceId);
     const { status, log, calls } = await during(() => agent("release"));
     expect(status, log.join("\n")).toBe(0);
@@ -331,7 +382,7 @@ describe("release", () => {
   });
 
   test("never takes the address from whoever got it after the look", async () => {
-    await agent();
+    await verified();
     const moved = new Promise<void>((done) => {
       const timer = setInterval(() => {
         if (!region.calls.some(({ at, action }) => action === "DescribeAddresses" && at > started))
@@ -359,7 +410,7 @@ describe("a release that does not come to its end", () => {
   test.each(["reset", "silence"] as const)(
     "but for its answer, which is lost with the address (%s), has come to its end",
     async (how) => {
-      await agent();
+      await verified();
       region.faults.add({
         service: "ec2",
         action: "DisassociateAddress",
@@ -372,10 +423,40 @@ describe("a release that does not come to its end", () => {
     },
   );
 
+  test("was lost on its way: EC2 shows the address here, so nothing is said to be released", async () => {
+    await verified();
+    region.faults.add({ service: "ec2", action: "DisassociateAddress", effect: { do: "reset" } });
+    const { status, env, result, calls } = await during(() => agent("release"));
+    expect(status).toBe(75);
+    expect(calls.filter((action) => action === "DisassociateAddress")).not.toEqual([]);
+    expect(holder()).toBe(me.instanceId);
+    expect(env).toContain(publicIp);
+    expect(result).toMatchObject({ outcome: "settled" });
+  });
+
+  test("lacks the permission to see which association to end: no request to end one is sent", async () => {
+    await verified();
+    region.region.setPolicy("releaser", {
+      Statement: [
+        {
+          Effect: "Allow",
+          Action: ["ec2:DescribeInstances", "ec2:AssociateAddress"],
+          Resource: "*",
+        },
+      ],
+    });
+    const { status, log, result, calls } = await during(() => agent("release"));
+    expect(status).toBe(77);
+    expect(log[0]).toContain("by which association only ec2:DescribeAddresses tells");
+    expect(calls).not.toContain("DisassociateAddress");
+    expect(holder()).toBe(me.instanceId);
+    expect(result).toMatchObject({ outcome: "settled" });
+  });
+
   test.each(["stopped", "out of time"])(
     "and is %s when EC2 has done it: rechecks leave it so",
     async (how) => {
-      await agent();
+      await verified();
       region.faults.add({
         service: "ec2",
         action: "DisassociateAddress",
@@ -403,7 +484,7 @@ describe("a release that does not come to its end", () => {
   );
 
   test("is not undone by a recheck that is under way", async () => {
-    await agent();
+    await verified();
     region.region.associate(allocationId, older.instanceId);
     const recheck = agent("recheck");
     while (holder() !== me.instanceId) await new Promise((done) => setTimeout(done, 5));
@@ -416,7 +497,7 @@ describe("a release that does not come to its end", () => {
   });
 
   test("is refused: the result is what it was", async () => {
-    await agent();
+    await verified();
     region.region.setPolicy("releaser", {
       Statement: [
         { Effect: "Allow", Action: ["ec2:Describe*", "ec2:AssociateAddress"], Resource: "*" },
@@ -429,7 +510,7 @@ describe("a release that does not come to its end", () => {
   });
 
   test("leaves the last result and the variables of other units as they are", async () => {
-    await agent();
+    await verified();
     region.faults.add({ service: "ec2", effect: { do: "error", code: "RequestLimitExceeded" } });
     const { status, env, result } = await agent("release");
     expect(status).toBe(75);
@@ -440,7 +521,7 @@ describe("a release that does not come to its end", () => {
   });
 
   test("is not undone: a second one finds nothing to do, and rechecks go on leaving it so", async () => {
-    await agent();
+    await verified();
     await agent("release");
     const second = await agent("release");
     expect(second.status).toBe(0);
@@ -488,7 +569,7 @@ describe("release from a pool", () => {
 
 describe("an address whose mapping is to be made anew", () => {
   test("is not said to be when no answer has said so, and tried again by the next recheck", async () => {
-    await agent();
+    await verified();
     region.region.configure({ imdsStalenessMs: 3_600_000 });
     await agent("recheck");
     await agent("recheck");
@@ -504,7 +585,7 @@ describe("an address whose mapping is to be made anew", () => {
 
 describe("the result files", () => {
   test("stay when somebody mistypes a flag", async () => {
-    await agent();
+    await verified();
     const { status, env } = await agent("--takeover", "newst");
     expect(status).toBe(64);
     expect(env).toContain(publicIp);
@@ -513,7 +594,7 @@ describe("the result files", () => {
   const files = () => readdirSync(runtime).toSorted();
 
   test("of a run that could not begin are not those of the run before", async () => {
-    await agent();
+    await verified();
     const { status, env, result } = await runAgent(region, me.instanceId, {
       runtime,
       environment: { EIP_HEAL_TAKEOVER: "newst" },
@@ -529,7 +610,7 @@ describe("the result files", () => {
   });
 
   test("are not those of the unit that calls", async () => {
-    await agent();
+    await verified();
     const before = files();
     // ExecStop= of another unit: its RUNTIME_DIRECTORY= is not ours to write to.
     const { log } = await runAgent(region, me.instanceId, {
@@ -550,7 +631,7 @@ describe("the result files", () => {
     for (let id = now; id < Math.min(now + 3_000, highest); id++) {
       symlinkSync(victim, join(runtime, `result.json.${id}`));
     }
-    const { result } = await agent();
+    const { result } = await verified();
     expect(performance.now()).toBeLessThan(until);
     expect(result).toMatchObject({ outcome: "settled" });
     expect(readFileSync(victim, "utf8")).toBe("precious");
@@ -577,7 +658,7 @@ describe("a spot instance that is about to go", () => {
   });
 
   test("a recheck that finds the address elsewhere says so once, and touches nothing", async () => {
-    await agent();
+    await verified();
     region.region.disassociate(allocationId);
     region.region.setSpotAction(me.instanceId, "terminate");
     const first = await during(() => agent("recheck"));

@@ -141,6 +141,12 @@ describe("a run", () => {
     expect(said(shown)).toEqual([`warn ${line}`]);
     const one = { ...script, instance: () => ({ ...SELF, tag: TAG }) };
     expect(said(await play(one, { settings: {} }))).toEqual([]);
+    // Nor is anything said of a pool alone, or of one tag that is meant for both.
+    const pool = { tags: () => ({ "eip-pool": "web" }), observe: () => IS_HERE };
+    expect(said(await play(pool, { settings: {} }))).toEqual([]);
+    const same = { tags: () => ({ "allocation-id": ALLOCATION }), observe: () => IS_HERE };
+    const settings = { EIP_HEAL_POOL_TAG: "allocation-id" };
+    expect(said(await play(same, { settings }))).toEqual([]);
   });
 
   test("in a dry run does everything but the write", async () => {
@@ -248,6 +254,12 @@ describe("an address that may be here when time is up", () => {
     expect(outcome).toMatchObject({ end: "failed", status: EXIT.TEMPFAIL, isPlaced: true });
   });
 
+  test("is not if EC2 has shown nothing yet", async () => {
+    const settings = { ...SETTINGS, EIP_HEAL_DEADLINE: "5s" };
+    const { outcome } = await play({ observe: () => silence }, { settings });
+    expect(outcome).toMatchObject({ end: "failed", isPlaced: false });
+  });
+
   test("is not if EC2 refused it", async () => {
     const observe = inTurn<typeof IS_HERE | Failure>(WITH_OLDER, silence);
     const associate = () => new Failure("denied", { why: "not allowed" });
@@ -312,6 +324,17 @@ describe("a group that does not show whether this instance is in service", () =>
     expect(asked.filter((call) => call === `observe ${ALLOCATION}`).length).toBeGreaterThan(12);
     expect(asked.filter((call) => call === "member").length).toBeGreaterThan(12);
     expect(outcome.ms).toBeGreaterThan(60_000);
+  });
+
+  test("is not waited for any longer once it shows that", async () => {
+    const { outcome } = await play({
+      instance: inTurn<Instance>(MEMBER, SELF),
+      member: () => undefined,
+      observe: inTurn(WITH_OLDER, WITH_OLDER, IS_HERE),
+      associate: () => {},
+    });
+    expect(outcome).toMatchObject({ end: "settled", change: "taken", tries: 2 });
+    expect(outcome.ms).toBeLessThan(60_000);
   });
 
   test("is asked only once if it refuses", async () => {
@@ -470,6 +493,16 @@ test("somebody who ends the run is named, with what was being done", async () =>
   expect(outcome).toMatchObject({ end: "stopped", ms: 20_000 });
   expect(outcome).toMatchObject({
     because: expect.stringMatching(/^stopped by SIGTERM while /) as string,
+  });
+});
+
+test("what it took is counted from its own beginning", async () => {
+  const { time, ports } = scripted({ observe: inTurn(IS_FREE, IS_HERE), associate: () => {} });
+  await inTime(time, time.sleep(5_000));
+  const { signal } = new AbortController();
+  expect(await inTime(time, heal(settingsOf(SETTINGS), ports, {}, signal))).toMatchObject({
+    end: "settled",
+    ms: 6_000,
   });
 });
 

@@ -36,6 +36,8 @@ interface Script {
   readonly moves?: Moves;
   /** Is the address given up, given what was recorded of the last write? */
   readonly isGivenUp?: (sent: SentWrite | undefined) => boolean;
+  /** Nothing that is recorded of writes can be read. */
+  readonly isForgetful?: boolean;
   readonly stop?: AbortController;
   /** Why this instance is about to be interrupted, given how often that has been asked, or why that is not known. */
   readonly interrupted?: string | Failure | ((asked: number) => string | undefined);
@@ -109,7 +111,7 @@ async function play(script: Script) {
   };
   const writes: (SentWrite | undefined)[] = [sent];
   const lastWrite = {
-    read: () => writes.at(-1),
+    read: () => (script.isForgetful === true ? undefined : writes.at(-1)),
     record: (write: SentWrite | undefined) => void writes.push(write),
   };
   const remember = (memory: Memory) => void memories.push(memory);
@@ -294,6 +296,13 @@ describe("the loop", () => {
     ]);
   });
 
+  test("goes without the record of writes where it cannot be read", async () => {
+    const free = { shown: [address(NOBODY), address(HERE), address(HERE)], isForgetful: true };
+    expect((await play(free)).end).toMatchObject({ end: "settled" });
+    const refusal = new Failure("denied", { why: "not allowed" });
+    expect((await play({ ...free, refusal })).end).toMatchObject({ kind: "denied" });
+  });
+
   test("an address that is given up is not associated, and that is looked at once the write is recorded", async () => {
     const moves = COUNTED();
     const { end, log, writes } = await play({
@@ -305,6 +314,11 @@ describe("the loop", () => {
     expect(log).toEqual(["observe", "ask"]);
     expect(writes).toEqual([undefined, { at: 0, wroteThisBoot: false }, undefined]);
     expect(moves.log).toEqual(["begin", "refused"]);
+    const uncounted = await play({
+      shown: [address(NOBODY)],
+      isGivenUp: (sent) => sent !== undefined,
+    });
+    expect((uncounted.end as Error).message).toBe("given up");
   });
 
   test("others are told no longer that it is here once EC2 has shown it with a newer instance", async () => {

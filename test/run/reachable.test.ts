@@ -140,8 +140,9 @@ describe("a run that waits for requests", () => {
       expect(looksAfter(waited.calls, 6_000)).toBe(1);
       expect(waited.gets).toEqual([6_000, 7_500, 9_000]);
       expect(waited.outcome.asOf).toBe(9_000);
-      const { calls } = await play({ ...free(), publicIpBy: () => SHOWN });
-      expect(looksAfter(calls, 6_000)).toBe(0);
+      const { asked } = await play({ ...free(), publicIpBy: () => SHOWN });
+      // Before the write, after it, and after the hold.
+      expect(asked().filter((call) => call.startsWith("observe"))).toHaveLength(3);
     });
 
     test("EC2 is looked at again after 15 s, unless the look may not be finished before the deadline", async () => {
@@ -235,6 +236,25 @@ describe("a run that waits for requests", () => {
         ends.push(outcome.end);
       }
       expect(ends).toEqual(["settled", "failed"]);
+    });
+
+    test("a look that EC2 refuses was not cut short: the refusal is the cause", async () => {
+      const refusal = new Failure("denied", { why: "not allowed" });
+      const { outcome } = await play(
+        {
+          observe: inTurn<typeof IS_HERE | Failure>(
+            observed(address(NOBODY)),
+            IS_HERE,
+            IS_HERE,
+            refusal,
+          ),
+          associate: () => {},
+          takes: (request) => (request === "GET" ? 1_500 : 0),
+          publicIpBy: () => SHOWN,
+        },
+        { settings: { EIP_HEAL_DEADLINE: "8s" } },
+      );
+      expect(outcome).toMatchObject({ end: "failed", status: EXIT.NOPERM, isPlaced: true });
     });
 
     test("one that is too old is not enough, and the failure says what was not done", async () => {

@@ -33,7 +33,7 @@ type Attempt = {
 };
 
 async function play(attempts: readonly Attempt[], options: Play = {}) {
-  const { deadlineMs = 600_000, stopAt, last, written = "no", wasWaitedOut = false } = options;
+  const { deadlineMs = 600_000, stopAt, last, written, wasWaitedOut = false } = options;
   const { time, ports, log } = scripted();
   const { clock } = ports;
   const stop = new AbortController();
@@ -64,12 +64,7 @@ async function play(attempts: readonly Attempt[], options: Play = {}) {
   };
   const ended = await inTime(
     time,
-    retry(
-      context,
-      attempt,
-      () => written,
-      () => wasWaitedOut,
-    ).finally(limit.release),
+    retry(context, attempt, written && (() => written), () => wasWaitedOut).finally(limit.release),
   );
   return { ended, begunAt, log, step: context.step };
 }
@@ -154,8 +149,10 @@ describe("time that is up in the middle of an attempt", () => {
     const yielded = failure("yielded");
     const answered = await after(yielded);
     expect(answered.ended).toEqual({ failure: yielded, status: EXIT.UNAVAILABLE, tries: 1 });
-    const silent = await after(failure("unreachable"));
-    expect(silent.ended).toHaveProperty("failure.message", expect.stringMatching(/^the deadline/));
+    for (const kind of ["unreachable", "throttled"] as const) {
+      const { ended } = await after(failure(kind));
+      expect(ended).toHaveProperty("failure.message", expect.stringMatching(/^the deadline/));
+    }
     expect((await after(yielded, 2_000)).ended).toHaveProperty("stopped");
   });
 

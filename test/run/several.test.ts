@@ -186,7 +186,10 @@ describe("an address that comes a minute after the other one", () => {
     expect(ec2.writes).toEqual([A, B, A]);
   });
 
-  test("does not go on for ever if each is moved away while the other one is brought back", async () => {
+  test.each([
+    ["does not go on for ever", "10m", [A, B, A, B, A]],
+    ["goes on past the deadline only once", "70s", [A, B, A]],
+  ])("%s if each is moved away while the other one is brought back", async (_, deadline, moved) => {
     const ec2 = anEc2();
     const ended: string[] = [];
     const { work } = run(
@@ -200,11 +203,20 @@ describe("an address that comes a minute after the other one", () => {
       },
       // So that bringing one back takes longer than the look at the other one counts.
       { takes: (request) => (request === "observe" || request === "associate" ? 1_000 : 0) },
+      { EIP_HEAL_DEADLINE: deadline },
     );
     await work;
-    expect(ended).toEqual([A, `${B}@1`, A, `${B}@1`, A]);
-    expect(ec2.writes).toEqual([A, B, A, B, A]);
+    expect(ended).toEqual(moved.map((name) => (name === A ? A : `${B}@1`)));
+    expect(ec2.writes).toEqual(moved);
   });
+});
+
+test("they are known by a tag that only EC2 shows, too", async () => {
+  const ec2 = anEc2();
+  const script = { ...ec2.script, tags: () => ({ "allocation-id": LIST }) };
+  const outcome = await begin(script, {}, "").work;
+  expect(outcome).toMatchObject({ end: "settled", each: [{ name: A }, { name: `${B}@1` }] });
+  expect(ec2.writes).toEqual([A, B]);
 });
 
 test("the time that it takes to read the tag is part of the deadline", async () => {
