@@ -14,7 +14,7 @@ ACTIONLINT := 1.7.12
 METADATA_MOCK := 1.13.0
 OPENTOFU := 1.10.6
 # What each run of tests within "make test" comes to, for its end.
-TEST_SUMMARY := dist/test-summary.txt
+TEST_SUMMARY := dist/test-summary.jsonl
 LINTERS := .tools/.lint .tools/.checkov .tools/.cloud-init
 # Where Go is.
 GO_TOOLS := $(if $(shell command -v go 2>/dev/null),.tools/bin/ec2-metadata-mock .tools/bin/actionlint)
@@ -55,8 +55,8 @@ test: tools check dist/eip-heal ## run every test that this machine can run
 	@echo "The tests run side by side; each part prints all that it has to say when it is through."
 	@status=0; \
 	$(MAKE) --no-print-directory --keep-going --jobs=4 --output-sync=target $(TEST_PARTS) || status=$$?; \
-	cat $(TEST_SUMMARY); \
 	[ $$status = 0 ] || echo "A part has failed: look for \"***\" above." >&2; \
+	$(NODE) test/tools/summary.ts $(TEST_SUMMARY) || status=1; \
 	exit $$status
 
 # The parts of "make test", the longest first; each waits for what it needs only. Tests that boot machines or run the binary

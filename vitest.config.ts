@@ -18,14 +18,14 @@ const cloud = (name: string, include: string[]) => ({
   test: { ...project(name, include, 300_000).test, fileParallelism: false },
 });
 
-// For test/support/properties.ts, in every worker; test/tools/summary.ts prints it.
+// For test/support/properties.ts, in every worker; test/tools/reporter.ts prints it.
 process.env["EIP_HEAL_TEST_FRESH_SEED"] ??=
   process.env["EIP_HEAL_TEST_SEED"] ?? String(Date.now() % 2 ** 31);
 
 export default defineConfig({
   test: {
     sequence: { sequencer: LongestFirst },
-    reporters: ["default", "./test/tools/summary.ts"],
+    reporters: ["default", "./test/tools/reporter.ts"],
     projects: [
       project(
         "unit",
