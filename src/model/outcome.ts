@@ -55,6 +55,8 @@ export type Outcome = End & {
   readonly ms: number;
   /** When EC2 was last sent a request that this outcome rests on, in milliseconds of the run's clock; absent: never. */
   readonly asOf?: number | undefined;
+  /** The same by the clock of the reconciler, which goes on while this machine is suspended: what tells how old it is. */
+  readonly seenAt?: number | undefined;
   /** What became of the lifecycle hook, if one is configured. */
   readonly hook?: HookEnd;
   /** Of several addresses: what became of each. The rest is then as model/each.ts has put it together. */

@@ -42,12 +42,24 @@ export function hasEndedAsBefore(
   return before?.outcome === outcome.end && isReasonSame;
 }
 
+/** Whether the run has failed because of one of the addresses, or left one alone, while it knows what became of each. */
+export function isIncomplete(each: readonly OfEntry[]): boolean {
+  return each.some(
+    ({ outcome: one }) => one.end === "failed" || (one.end === "idle" && one.why === "resting"),
+  );
+}
+
 /**
- * If all addresses are here: those that EC2 showed here so long before the last one that somebody may have moved them away
- * since, so that "all are here" would rest on an old look.
+ * The addresses that EC2 has shown here so long ago that somebody may have moved them away since, so that "all are here", or
+ * "2 of 3 are here", would rest on an old look: long before the last one if all are here, else long before now.
+ *
+ * @param now by the reconciler's clock, in milliseconds
  */
-export function outdated(each: readonly OfEntry[]): readonly OfEntry[] {
-  if (each.some(({ outcome }) => outcome.end !== "settled")) return [];
-  const latest = Math.max(...each.map(({ outcome: { asOf = 0 } }) => asOf));
-  return each.filter(({ outcome: { asOf = 0 } }) => latest - asOf > SUSPECT_MS);
+export function outdated(each: readonly OfEntry[], now: number): readonly OfEntry[] {
+  const here = each.filter(({ outcome }) => outcome.end === "settled");
+  if (here.length < each.length && !isIncomplete(each)) return [];
+  const latest = isIncomplete(each)
+    ? now
+    : Math.max(...here.map(({ outcome: { seenAt = 0 } }) => seenAt));
+  return here.filter(({ outcome: { seenAt = 0 } }) => latest - seenAt > SUSPECT_MS);
 }

@@ -112,7 +112,11 @@ export async function healOne(
   };
 
   let asOf: number | undefined;
-  const onRequest = (at: number) => void (asOf = at);
+  let seenAt: number | undefined;
+  const onRequest = (at: number, atSeen: number) => {
+    asOf = at;
+    seenAt = atSeen;
+  };
 
   let hasWarned = false;
   /** The last run of the unit has said so, too. */
@@ -253,6 +257,7 @@ export async function healOne(
       tries,
       ms: clock.now() - startedAt,
       asOf,
+      seenAt,
     };
   } finally {
     limit.release();

@@ -6,9 +6,10 @@ import { nameEntry, type Placed, type Several } from "../model/several.ts";
 import { together } from "../model/each.ts";
 import { HOLD_MS } from "../reconcile/bounds.ts";
 import type { LastResult } from "../reconcile/drift.ts";
-import { lastOf, outdated } from "../reconcile/each.ts";
+import { isIncomplete, lastOf, outdated } from "../reconcile/each.ts";
 import { settingsFor } from "./desired.ts";
 import { type HealOptions as OneOptions, healOne } from "./heal-one.ts";
+import { reconcilerTime } from "./loop.ts";
 import type { HealPorts, Moves } from "./ports.ts";
 
 /**
@@ -58,26 +59,29 @@ async function healEach(
   /** Stops all of them after a bug in one. */
   const broken = new AbortController();
   const stop = AbortSignal.any([stopRequest, broken.signal]);
-  const healEntry = async (entry: Placed, more: Partial<OneOptions> & { leastMs: number }) => {
-    const { leastMs, ...override } = more;
+  /** Milliseconds until the deadline, but at least these. */
+  const left = (leastMs: number) => Math.max(leastMs, settings.deadlineMs - spent());
+  const healEntry = async (entry: Placed, more: Partial<OneOptions> & { deadlineMs: number }) => {
+    const { deadlineMs, ...override } = more;
     const name = nameEntry(entry);
     const others = entries.filter((one) => one !== entry);
     const own = settingsFor(settings, entry);
     const last = options.lastOnBoot ?? options.lastOfUnit;
+    const isAdded = wasAnother(entry, last);
+    const address = nameDesired(entry.address);
+    const lastWrite = ports.lastWriteOf(address, namesOf(entry, last), isAdded);
+    // The result of this run does not tell the next one that.
+    if (isAdded && options.dryRun !== true) lastWrite.record(lastWrite.read());
     const outcome = await healOne(
       {
         // Requests leave this instance by one address only: the first in the list is the one that they can show.
         ...(entry === entries[0] ? own : withoutReachable(own)),
-        deadlineMs: Math.max(leastMs, settings.deadlineMs - spent()),
+        deadlineMs,
       },
       {
         ...ports,
         log: naming(name, ports.log),
-        lastWrite: ports.lastWriteOf(
-          nameDesired(entry.address),
-          namesOf(entry, last),
-          wasAnother(entry, last),
-        ),
+        lastWrite,
       },
       {
         ...options,
@@ -111,19 +115,23 @@ async function healEach(
     return Promise.all(runs);
   };
   let each = await forEach(async (entry) => {
-    const ended = { name: nameEntry(entry), outcome: await healEntry(entry, { leastMs: 1_000 }) };
+    const outcome = await healEntry(entry, { deadlineMs: left(1_000) });
+    const ended = { name: nameEntry(entry), outcome };
     options.onEnd?.(ended);
     return ended;
   });
   // Somebody may have moved an address away while this run waited for another one.
   for (let round = 0; round < CONFIRMATIONS; round++) {
     const before = each;
-    const old = outdated(before);
+    const old = outdated(before, reconcilerTime(ports.clock));
+    if (old.length === 0) break;
+    const hasFailed = isIncomplete(before);
     // Past the deadline once: as a hold that has begun, what was said to be here is still looked at.
-    if (old.length === 0 || (round > 0 && spent() > settings.deadlineMs)) break;
-    // What was ordered has been done: from now on a newer instance has it rightly, even if this run took it before.
+    if (round > 0 && (hasFailed || spent() > settings.deadlineMs)) break;
     const again = {
-      leastMs: HOLD_MS,
+      // A run that has failed is not prolonged by more than a look, and what that brings back is held.
+      deadlineMs: hasFailed ? HOLD_MS : left(HOLD_MS),
+      // What was ordered has been done: from now on a newer instance has it rightly, even if this run took it before.
       force: false,
       isOrdered: false,
       mustShow: false,
@@ -133,9 +141,11 @@ async function healEach(
       const ended = before[index] as OfEntry;
       if (!old.includes(ended)) return ended;
       const outcome = await healEntry(entry, again);
-      const { asOf } = outcome;
+      const { asOf, seenAt } = outcome;
       const isStillHere = outcome.end === "settled" && outcome.change === "none";
-      if (isStillHere) return { ...ended, outcome: { ...ended.outcome, asOf } };
+      if (isStillHere) return { ...ended, outcome: { ...ended.outcome, asOf, seenAt } };
+      // Success needs that look. A failure says what was shown last.
+      if (hasFailed && seenAt === undefined) return ended;
       options.onEnd?.({ ...ended, outcome });
       return { ...ended, outcome };
     });

@@ -27,8 +27,11 @@ export interface Recorders {
   readonly lastWrite: LastWrite;
   /** Called with the machine's memory before each effect. */
   readonly remember: (memory: Memory) => void;
-  /** Called with the time of each look that EC2 has answered, and of each write before it is sent. */
-  readonly onRequest: (at: number) => void;
+  /**
+   * Called with the time of each look that EC2 has answered, and of each write before it is sent; `seenAt`: the same by the
+   * reconciler's clock.
+   */
+  readonly onRequest: (at: number, seenAt: number) => void;
   /** Throws if the address has been released meanwhile. */
   readonly stopIfReleased: () => void;
   /** Removes the published address; `asOf`: when that became untrue or was found to be. */
@@ -141,7 +144,7 @@ export async function reconcile(
           );
           lookedAt = lookSentAt;
           shownAsOf = askedAt;
-          onRequest(lookSentAt);
+          onRequest(lookSentAt, askedAt);
           const date = clock.date().getTime();
           return { type: "observed", observation, askedAt, date, now: now() };
         }
@@ -163,7 +166,7 @@ export async function reconcile(
             throw stopped;
           }
           if (effect.isMove) withdraw(sentAt);
-          onRequest(sentAt);
+          onRequest(sentAt, now());
           await withStep(context, effect.step, () =>
             connection.ec2.associate(effect.allocationId, target, effect.reassociate),
           );

@@ -248,18 +248,21 @@ export function lastWriteIn(
   const shared = "last-write";
   const fileOf = (name: string) => `${shared}-${name.replaceAll(".", "-")}`;
   const path = join(folder, address === undefined ? shared : fileOf(address));
+  const readAll = (names: readonly string[]) =>
+    names.flatMap((name) => readWrite(join(folder, name)) ?? []);
   /** There may have been one address before and several now, or the other way round, this one among them. */
-  const names = () =>
-    address === undefined
-      ? namesIn(folder).filter((name) => LAST_WRITE.test(name))
-      : [shared, ...[address, ...formerly].map(fileOf)];
+  const writesKnown = () => {
+    if (address === undefined) {
+      return readAll(namesIn(folder).filter((name) => LAST_WRITE.test(name)));
+    }
+    const own = readAll([address, ...formerly].map(fileOf));
+    // What is recorded for this one began with what was known of the only one then.
+    const newer = readAll([shared]).filter(({ at }) => own.every((one) => one.at < at));
+    return [...own, ...newer.map((one) => (wasAnother ? { ...one, wroteThisBoot: false } : one))];
+  };
   return {
     read: () => {
-      const writes = names().flatMap((name) => {
-        const write = readWrite(join(folder, name));
-        if (write === undefined) return [];
-        return name === shared && wasAnother ? { ...write, wroteThisBoot: false } : write;
-      });
+      const writes = writesKnown();
       const [latest] = writes.toSorted((one, other) => other.at - one.at);
       return latest && { ...latest, wroteThisBoot: writes.some((one) => one.wroteThisBoot) };
     },

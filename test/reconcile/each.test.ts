@@ -185,17 +185,25 @@ describe("what a recheck compares one of several addresses with", () => {
   });
 });
 
-describe("that all are here, by looks of which some are old", () => {
-  const at = (asOf: number) => settled("a", asOf);
+describe("how many are here, by looks of which some are old", () => {
+  const at = (seenAt: number): Outcome => ({ ...settled("a"), seenAt });
+  const names = (each: readonly OfEntry[], now: number) =>
+    outdated(each, now).map(({ name }) => name);
 
-  test("those are looked at again that are older than the last one by more than a late request needs", () => {
+  test("if all are, those are looked at again that are older than the last one by more than a late request needs", () => {
     const each = entries(at(0), at(1), at(SUSPECT_MS + 1));
-    expect(outdated(each).map(({ name }) => name)).toEqual(["eipalloc-0"]);
-    expect(outdated(entries(at(5), at(5)))).toEqual([]);
+    expect(names(each, 2 * SUSPECT_MS)).toEqual(["eipalloc-0"]);
+    expect(names(entries(at(5), at(5)), 2 * SUSPECT_MS)).toEqual([]);
   });
 
-  test("none, unless all are here", () => {
-    expect(outdated(entries(at(0), at(SUSPECT_MS + 1), stopped))).toEqual([]);
-    expect(outdated(entries(at(0), idle, at(SUSPECT_MS + 1)))).toEqual([]);
+  test("if one is not, those that are older than that now", () => {
+    for (const one of [failed("held", EXIT.TEMPFAIL), { ...idle, why: "resting" } as Outcome]) {
+      expect(names(entries(at(0), one, at(1)), SUSPECT_MS + 1)).toEqual(["eipalloc-0"]);
+    }
+  });
+
+  test("none, if the run was stopped or has nothing to do", () => {
+    expect(outdated(entries(at(0), at(SUSPECT_MS + 1), stopped), 9 * SUSPECT_MS)).toEqual([]);
+    expect(outdated(entries(at(0), idle, at(SUSPECT_MS + 1)), 9 * SUSPECT_MS)).toEqual([]);
   });
 });

@@ -73,6 +73,7 @@ describe("a run", () => {
       tries: 1,
       ms: 0,
       asOf: 0,
+      seenAt: 0,
     });
     expect(calls).toEqual(["0 instance", "0 connect", `0 observe ${ALLOCATION}`, "0 close"]);
   });

@@ -60,6 +60,8 @@ export interface Script {
   readonly complete?: () => boolean | Failure;
   readonly heartbeat?: () => boolean | Failure;
   readonly publicIpBy?: () => ShownIp | Failure;
+  /** Milliseconds during which the machine has been suspended by now; else none. */
+  readonly suspended?: () => number;
   /** Milliseconds that each request takes, by its name; else none. */
   readonly takes?: (request: string) => number;
 }
@@ -109,7 +111,7 @@ export function scripted(script: Script = {}): Scripted {
     clock: {
       now: () => time.now() - LAUNCHED,
       date: () => new Date(time.now()),
-      suspended: () => 0,
+      suspended: script.suspended ?? (() => 0),
       random: () => 0.5,
       sleep: (ms, signal) => time.sleep(ms, signal),
     },

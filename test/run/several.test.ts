@@ -5,9 +5,11 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { isNameOf } from "../../src/model/address.ts";
 import { EXIT, Failure } from "../../src/model/failure.ts";
+import { HOLD_MS, SUSPECT_MS } from "../../src/reconcile/bounds.ts";
 import type { LastResult } from "../../src/reconcile/drift.ts";
 import { conclude } from "../../src/reconcile/hook.ts";
 import { heal, type HealOptions } from "../../src/run/heal.ts";
+import { resultRecord } from "../../src/report/report.ts";
 import { lastWriteIn } from "../../src/system/results.ts";
 import { ME, other } from "../reconcile/fixtures.ts";
 import { settingsOf } from "../support/settings.ts";
@@ -50,12 +52,12 @@ describe("a bug in the run of one address", () => {
 describe("an address that comes a minute after the other one", () => {
   const LATE = 60_000;
   /** EC2 does not answer for the second address until it is late. */
-  function late(ec2: ReturnType<typeof anEc2>, now: () => number): Script {
+  function late(ec2: ReturnType<typeof anEc2>, now: () => number, until = LATE): Script {
     const silence = new Failure("unreachable", { why: "no answer" });
     return {
       ...ec2.script,
       observe: (desired) =>
-        isNameOf(desired, { allocationId: B }) && now() < LATE
+        isNameOf(desired, { allocationId: B }) && now() < until
           ? silence
           : observed(ec2.look(desired)),
     };
@@ -186,6 +188,27 @@ describe("an address that comes a minute after the other one", () => {
     expect(ec2.writes).toEqual([A, B, A]);
   });
 
+  test("is looked at again if the machine has slept in between, by whose own clock that was a moment ago", async () => {
+    const ec2 = anEc2();
+    let suspendedMs = 0;
+    const { work, time } = begin({
+      ...late(ec2, () => time.now() - begun, HOLD_MS),
+      suspended: () => suspendedMs,
+    });
+    const begun = time.now();
+    void time.sleep(HOLD_MS + 1).then(() => {
+      suspendedMs = 3_600_000;
+      ec2.move(A, other("running", 60));
+    });
+    const outcome = await work;
+    expect(outcome).toMatchObject({
+      end: "failed",
+      status: EXIT.UNAVAILABLE,
+      each: [{ outcome: { end: "failed" } }, { outcome: { end: "settled" } }],
+    });
+    expect(outcome.each?.[1]?.outcome.asOf).toBeLessThan(HOLD_MS + SUSPECT_MS);
+  });
+
   test.each([
     ["does not go on for ever", "10m", [A, B, A, B, A]],
     ["goes on past the deadline only once", "70s", [A, B, A]],
@@ -217,6 +240,55 @@ test("they are known by a tag that only EC2 shows, too", async () => {
   const outcome = await begin(script, {}, "").work;
   expect(outcome).toMatchObject({ end: "settled", each: [{ name: A }, { name: `${B}@1` }] });
   expect(ec2.writes).toEqual([A, B]);
+});
+
+describe("in a run that fails because of the other address, what is said of the first", () => {
+  const DEADLINE = 30_000;
+  /** EC2 never answers for the second address, and for the first as long as it is not silent. */
+  function run(ec2: ReturnType<typeof anEc2>, isSilent: () => boolean = () => false) {
+    const silence = new Failure("unreachable", { why: "no answer" });
+    const observe: Script["observe"] = (desired) =>
+      isNameOf(desired, { allocationId: B }) || isSilent() ? silence : observed(ec2.look(desired));
+    const deadline = { EIP_HEAL_DEADLINE: `${DEADLINE / 1_000}s` };
+    return begin({ ...ec2.script, observe }, {}, LIST, deadline);
+  }
+
+  test("is what EC2 shows at the end of the run", async () => {
+    const ec2 = anEc2();
+    const { work, asked } = run(ec2);
+    expect(await work).toMatchObject({
+      end: "failed",
+      each: [{ outcome: { end: "settled", change: "associated" } }, { outcome: { end: "failed" } }],
+    });
+    expect(asked().filter((call) => call === `observe ${A}`)).toHaveLength(4);
+    expect(ec2.writes).toEqual([A]);
+  });
+
+  test("is that it is here, once it has been brought back from where it was moved meanwhile", async () => {
+    const ec2 = anEc2();
+    const { work, time } = run(ec2);
+    void time.sleep(DEADLINE / 2).then(() => ec2.move(A, other("running", -60)));
+    const { each } = await work;
+    expect(each?.[0]?.outcome).toMatchObject({ end: "settled", change: "taken" });
+    expect(ec2.writes).toEqual([A, A]);
+  });
+
+  test("is that it is not here, if a newer instance has taken it meanwhile", async () => {
+    const ec2 = anEc2();
+    const { work, time } = run(ec2);
+    void time.sleep(DEADLINE / 2).then(() => ec2.move(A, other("running", 60)));
+    const { each } = await work;
+    expect(each?.[0]?.outcome).toMatchObject({ end: "failed", status: EXIT.UNAVAILABLE });
+  });
+
+  test("is what EC2 has shown last, if it does not answer at the end, and the run ends soon", async () => {
+    const ec2 = anEc2();
+    const { work, time } = run(ec2, () => time.now() - begun > DEADLINE / 2);
+    const begun = time.now();
+    const { each, ms } = await work;
+    expect(each?.[0]?.outcome).toMatchObject({ end: "settled", change: "associated" });
+    expect(ms).toBeLessThanOrEqual(DEADLINE + HOLD_MS);
+  });
 });
 
 test("the time that it takes to read the tag is part of the deadline", async () => {
@@ -286,17 +358,30 @@ test("an address that goes by another name since the last run has written on thi
 
 describe("when there was only one, which has written on this boot", () => {
   /** What the others read of it decides whether they are taken as in the first run of a boot. */
-  async function play(lastOnBoot: LastResult | undefined) {
+  async function play(
+    lastOnBoot: LastResult | undefined,
+    { isLate = false }: { isLate?: boolean } = {},
+  ) {
     const ec2 = anEc2();
     for (const one of [A, B]) ec2.move(one, other("running", 60));
-    const { time, ports } = scripted(ec2.script);
+    const silence = new Failure("unreachable", { why: "no answer" });
+    let answers = !isLate;
+    const observe: Script["observe"] = (desired) =>
+      answers ? observed(ec2.look(desired)) : silence;
+    const { time, ports } = scripted({ ...ec2.script, observe });
     const settings = settingsOf({ EIP_HEAL_ALLOCATION_ID: LIST, EIP_HEAL_TAKEOVER: "always" });
     const folder = mkdtempSync(join(tmpdir(), "eip-heal-"));
     try {
       lastWriteIn(folder).record({ at: -60_000, wroteThisBoot: true });
       const lastWriteOf: typeof ports.lastWriteOf = (...names) => lastWriteIn(folder, ...names);
       const stop = new AbortController().signal;
-      await inTime(time, heal(settings, { ...ports, lastWriteOf }, { lastOnBoot }, stop));
+      const run = (last: LastResult | undefined) =>
+        inTime(time, heal(settings, { ...ports, lastWriteOf }, { lastOnBoot: last }, stop));
+      const outcome = await run(lastOnBoot);
+      if (isLate) {
+        answers = true;
+        await run(resultRecord(outcome, new Date(time.now())) as unknown as LastResult);
+      }
     } finally {
       rmSync(folder, { recursive: true });
     }
@@ -306,6 +391,11 @@ describe("when there was only one, which has written on this boot", () => {
 
   test("another one that is added is still taken by `always`", async () => {
     expect(await play({ ...settled, allocationId: A, publicIp: IPS[A] ?? "" })).toEqual([B]);
+  });
+
+  test("and by the next run if EC2 does not answer the first one", async () => {
+    const last = { ...settled, allocationId: A, publicIp: IPS[A] ?? "" };
+    expect(await play(last, { isLate: true })).toEqual([B]);
   });
 
   test("neither is taken if it is not known which one that was", async () => {

@@ -36,6 +36,16 @@ test("what the only one has carried out is not counted for another one, but may 
   expect(last.read()).toEqual({ at: 7, wroteThisBoot: true });
 });
 
+test("once that is recorded of the other one it counts, though nothing tells any more that it was another", () => {
+  lastWriteIn(folder).record({ at: 5, wroteThisBoot: true });
+  const added = lastWriteIn(folder, OTHER, [], true);
+  added.record(added.read());
+  expect(lastWriteIn(folder, OTHER).read()).toEqual({ at: 5, wroteThisBoot: false });
+  // Until it is the only one and writes.
+  lastWriteIn(folder).record({ at: 9, wroteThisBoot: true });
+  expect(lastWriteIn(folder, OTHER).read()).toEqual({ at: 9, wroteThisBoot: true });
+});
+
 test("the only one that is left knows what was written when there were several", () => {
   lastWriteIn(folder, ONE).record({ at: 9, wroteThisBoot: false });
   lastWriteIn(folder, OTHER).record({ at: 7, wroteThisBoot: true });
