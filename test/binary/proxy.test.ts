@@ -126,6 +126,21 @@ async function play(
 describe("by a proxy", unless(absent), () => {
   const withPassword = (port: number, password: string) =>
     `http://user:${password}@127.0.0.1:${port}`;
+  const PASSWORD = "s3cret";
+  /** It is written so in the variable, and must not be seen anywhere, neither so nor as it is. */
+  const ENCODED = "s3%63ret";
+  const mustNotShow = (output: string) => {
+    for (const text of [PASSWORD, ENCODED]) expect(output).not.toContain(text);
+  };
+  /** Both variables, so that what asks for instance metadata would go there if it obeyed any. */
+  const variablesFor = ({ port }: Proxy, password: string | undefined) => {
+    const url = password === undefined ? `http://127.0.0.1:${port}` : withPassword(port, ENCODED);
+    return { HTTPS_PROXY: url, HTTP_PROXY: url };
+  };
+  const WAYS: readonly { how: string; way: { readonly password?: string } }[] = [
+    { how: "without a password", way: {} },
+    { how: "with a password", way: { password: PASSWORD } },
+  ];
 
   test.concurrent.each<{
     name: string;
@@ -142,17 +157,17 @@ describe("by a proxy", unless(absent), () => {
     },
     {
       name: "a password",
-      password: "pass",
-      variables: (port) => ({ HTTPS_PROXY: withPassword(port, "p%61ss") }),
+      password: PASSWORD,
+      variables: (port) => ({ HTTPS_PROXY: withPassword(port, ENCODED) }),
     },
   ])("heals with $name", async ({ password, variables }) =>
     play({ ...(password !== undefined && { password }) }, async ({ scene, proxy, ec2Host }) => {
       Object.assign(scene.environment, variables(proxy.port));
-      const { status, log } = await scene.run();
+      const { status, log } = await scene.run("--log-level", "debug");
       expect(status, log.join("\n")).toBe(0);
       expect(scene.region.holder(scene.allocationId)?.instanceId).toBe(scene.me.instanceId);
       expect(new Set(proxy.requests())).toEqual(new Set([`CONNECT ${ec2Host} HTTP/1.1`]));
-      expect(log.join("\n")).not.toContain("p%61ss");
+      mustNotShow(log.join("\n"));
     }),
   );
 
@@ -180,26 +195,29 @@ describe("by a proxy", unless(absent), () => {
       expect(proxy.requests()).toContain(`CONNECT ${ec2Host} HTTP/1.1`);
     }));
 
-  test.concurrent("reaches Auto Scaling for a lifecycle hook", async () =>
+  test.concurrent.each(WAYS)("reaches Auto Scaling for a lifecycle hook, $how", async ({ way }) =>
     play(
       {
+        ...way,
         groups: { web: "wait" },
         instance: { group: "web", lifecycle: "InService" },
       },
       async ({ scene, proxy, ec2Host, autoScalingHost }) => {
-        scene.environment["HTTPS_PROXY"] = `http://127.0.0.1:${proxy.port}`;
+        Object.assign(scene.environment, variablesFor(proxy, way.password));
         scene.environment["EIP_HEAL_LIFECYCLE_HOOK"] = "wait";
         const { region } = scene.region;
         region.setPolicy("full", { Statement: [{ Effect: "Allow", Action: "*", Resource: "*" }] });
         region.waitUnderHook(scene.me.instanceId, "wait");
-        const { status, log } = await scene.run();
+        const { status, log, result } = await scene.run("--log-level", "debug");
         expect(status, log.join("\n")).toBe(0);
-        expect(log.join("\n")).toContain("CONTINUE");
+        expect(region.lifecycleActions()[0]?.ended).toMatchObject({ result: "CONTINUE" });
         expect(new Set(proxy.requests())).toEqual(
           new Set([`CONNECT ${ec2Host} HTTP/1.1`, `CONNECT ${autoScalingHost} HTTP/1.1`]),
         );
+        mustNotShow(log.join("\n") + JSON.stringify(result));
       },
-    ));
+    ),
+  );
 
   test.concurrent("goes straight to what NO_PROXY names", async () =>
     play({}, async ({ scene, proxy }) => {
@@ -239,9 +257,9 @@ describe("by a proxy", unless(absent), () => {
       tls,
     ));
 
-  test.concurrent("doctor follows it, and says so", async () =>
-    play({}, async ({ scene, proxy, ec2Host }) => {
-      scene.environment["HTTPS_PROXY"] = `http://127.0.0.1:${proxy.port}`;
+  test.concurrent.each(WAYS)("doctor follows it $how, and says so", async ({ way }) =>
+    play(way, async ({ scene, proxy, ec2Host }) => {
+      Object.assign(scene.environment, variablesFor(proxy, way.password));
       const checkup = await doctor(scene);
       expect(checkup, JSON.stringify(checkup, null, 1)).toMatchObject({ healthy: true });
       const found = (id: string) => checkup.checks.find((check) => check.id === id)?.found;
@@ -250,7 +268,12 @@ describe("by a proxy", unless(absent), () => {
       );
       expect(found("route")).toContain(`the proxy 127.0.0.1:${proxy.port} accepts connections`);
       expect(found("tls")).toContain(`by the proxy 127.0.0.1:${proxy.port}`);
-    }));
+      expect(new Set(proxy.requests())).toEqual(new Set([`CONNECT ${ec2Host} HTTP/1.1`]));
+      mustNotShow(JSON.stringify(checkup));
+      const shown = await scene.run("doctor", "--verbose");
+      mustNotShow(shown.stdout + shown.log.join("\n"));
+    }),
+  );
 
   test.concurrent.each<{
     name: string;
