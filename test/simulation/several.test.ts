@@ -18,11 +18,20 @@ import { dice, VirtualTime } from "./time.ts";
 
 const START = Date.UTC(2026, 10, 1);
 
+interface Place {
+  readonly by: number;
+  readonly on: number;
+}
+
 interface Race {
   /** Of each instance: seconds before the start at which EC2 launched it, and milliseconds after it at which its run begins. */
   readonly racers: readonly { readonly launchedBefore: number; readonly beginsAt: number }[];
   /** Which instance has each address at the start, and on which of its two interfaces; undefined: nobody. */
-  readonly held: readonly ({ readonly by: number; readonly on: number } | undefined)[];
+  readonly held: readonly (Place | undefined)[];
+  /** Where an Elastic IP is that none of them should have, if that place is free, and they may displace it. */
+  readonly strange: Place | undefined;
+  /** Does EC2 refuse AllowReassociation=false where another Elastic IP is in the place? */
+  readonly isStrict: boolean;
   /** Milliseconds that a request and its answer take at most. */
   readonly slowestMs: number;
   /** One in so many requests or answers is lost; 0: none. */
@@ -43,14 +52,16 @@ const race = fc.record<Race>({
     { minLength: 1, maxLength: 3 },
   ),
   held: fc.tuple(holding, holding),
+  strange: holding,
+  isStrict: fc.boolean(),
   slowestMs: fc.constantFrom(20, 200, 400),
   loseOneIn: fc.constantFrom(0, 0, 20, 6),
   displace: fc.constantFrom("yes", "no"),
   seed: fc.nat(),
 });
 
-async function play({ racers, held, slowestMs, loseOneIn, displace, seed }: Race) {
-  const world = aWorld();
+async function play({ racers, held, slowestMs, loseOneIn, displace, seed, ...more }: Race) {
+  const world = aWorld({ settings: { strictPlaces: more.isStrict } });
   const addresses = [world.address(), world.address()] as const;
   const instances = racers.map(({ launchedBefore }, index) =>
     world.instance({
@@ -62,18 +73,15 @@ async function play({ racers, held, slowestMs, loseOneIn, displace, seed }: Race
       })),
     }),
   );
-  held.forEach((one, index) => {
-    const at = one && instances[one.by % instances.length]?.interfaces[one.on];
-    const other = held[1 - index];
-    const isTaken =
-      index === 1 &&
-      other?.on === one?.on &&
-      other &&
-      one &&
-      other.by % racers.length === one.by % racers.length;
-    const address = addresses[index];
-    if (at !== undefined && address !== undefined && !isTaken) world.hold(address, at);
-  });
+  const taken = new Set<string>();
+  const hold = (address: { allocationId: string }, place: Place | undefined) => {
+    const at = place && instances[place.by % instances.length]?.interfaces[place.on];
+    if (at === undefined || taken.has(at.networkInterfaceId)) return;
+    taken.add(at.networkInterfaceId);
+    world.hold(address, at);
+  };
+  addresses.forEach((address, index) => hold(address, held[index]));
+  if (displace === "yes") hold(world.address(), more.strange);
   const time = new VirtualTime(START);
   const region = new Region(world.data, time.now);
   const random = dice(seed);
