@@ -94,7 +94,7 @@ async function instanceDetails(
     return undefined;
   }
   const { session, self } = opened;
-  const target = resolveTarget(self, settings.interface, settings.privateIp);
+  const target = resolveTarget(self, settings);
   const vpc = instanceContext.vpcs[target.interfaceId];
   const details = { self, instanceContext, ...(vpc !== undefined && { vpc }) };
   if (any) return details;

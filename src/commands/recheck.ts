@@ -75,7 +75,7 @@ function assessAll(
   memory: RecheckState,
   now: number,
 ): Assessment & { readonly several?: SeveralDrifted } {
-  const targetOf = (one: Settings) => resolveTarget(self, one.interface, one.privateIp);
+  const targetOf = (one: Settings) => resolveTarget(self, one);
   const entries = entriesOf(settings, last);
   if (entries === undefined) return assess(last, self, targetOf(settings), memory, now);
   const found = entries.map((entry) => {

@@ -68,7 +68,7 @@ async function giveUp(
   const { settings } = context;
   const { session, self } = await openSession(context, ports, tagsToRead(settings));
   learn({ instanceId: self.instanceId, region: self.region });
-  const targetOf = (one: Settings) => resolveTarget(self, one.interface, one.privateIp);
+  const targetOf = (one: Settings) => resolveTarget(self, one);
   const several = severalKnown(settings, self);
   if (several === undefined) targetOf(settings);
   const connection = {

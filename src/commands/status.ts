@@ -248,7 +248,7 @@ async function look(context: RunContext, stop: AbortSignal): Promise<Found> {
     known = { self };
     const several = severalKnown(settings, self);
     if (several !== undefined) return await lookAtEach(several, context, stop);
-    const target = resolveTarget(self, settings.interface, settings.privateIp);
+    const target = resolveTarget(self, settings);
     known = { self, target };
     const ec2 = await session.ec2(self);
     try {

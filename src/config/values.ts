@@ -1,7 +1,7 @@
 /** Parses and validates the values of settings. */
 import { fixedAddress, type FixedAddress, type Pool } from "../model/address.ts";
 import { InvalidList, isList, readList, type Several } from "../model/several.ts";
-import { isHookName, isInterfaceId, isIpv4, isMac, isPublicIpv4 } from "../model/ids.ts";
+import { isHookName, isInterfaceId, isIpv4, isIpv6, isMac, isPublicIpv4 } from "../model/ids.ts";
 
 /** An invalid value; the message says what is accepted. */
 export class InvalidValue extends Error {}
@@ -52,9 +52,19 @@ export function addressHint(text: string): string {
   if (isIpv4(text) && !isPublicIpv4(text)) return `${shape}, which ${text} cannot be`;
   if (text.startsWith("eipassoc-"))
     return `${shape}, not an association id, which changes with every move`;
-  const ids = text.match(/eipalloc-[0-9a-f]{8,17}(?![0-9a-z])/g) ?? [];
-  if (ids.length > 1) return `${shape}; several with blanks or commas between`;
-  return ids[0] === undefined ? shape : `${shape}; did you mean ${ids[0]}?`;
+  const meant = addressesIn(text);
+  if (meant.length > 1) return `${shape}; several with blanks or commas between`;
+  if (meant[0] !== undefined) return `${shape}; did you mean ${meant[0]}?`;
+  if (isIpv6(text)) return `${shape}; an IPv6 address cannot be moved`;
+  return text.includes("=") ? `${shape}; its tag is named by EIP_HEAL_ADDRESS_TAG` : shape;
+}
+
+/** Allocation ids and public IPv4 addresses in a text, such as a URL or a public DNS name of EC2. */
+function addressesIn(text: string): string[] {
+  const plain = text.toLowerCase().replace(/^ec2-(\d+)-(\d+)-(\d+)-(\d+)\..*/, "$1.$2.$3.$4");
+  const ids = plain.match(/eipalloc-[0-9a-f]{8,17}(?![0-9a-z])/g) ?? [];
+  const ips = plain.match(/(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.])/g) ?? [];
+  return [...ids, ...ips.filter(isPublicIpv4)];
 }
 
 /** Tag keys are at most 128 characters (EC2 user guide, tag restrictions). */
@@ -65,6 +75,7 @@ export function tagKey(text: string): string {
 function tag(text: string, accepted: string): { key: string; value: string } {
   const equals = text.indexOf("=");
   const value = text.slice(equals + 1);
+  accept(!/^[^=]*\s=|^[^=]*=\s/.test(text), text, `${accepted}; without blanks around the =`);
   accept(equals > 0 && value !== "", text, accepted);
   return { key: tagKey(text.slice(0, equals)), value };
 }

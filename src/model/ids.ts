@@ -33,6 +33,8 @@ export const isGroupName = (text: string): boolean => /^[^\p{C}:]{1,255}$/u.test
 /** API reference, PutLifecycleHook. */
 export const isHookName = (text: string): boolean => /^[A-Za-z0-9\-_/]{1,255}$/.test(text);
 export const isIpv4 = (text: string): boolean => IPV4.test(text);
+export const isIpv6 = (text: string): boolean =>
+  /^[0-9a-f:.]+$/i.test(text) && URL.canParse(`http://[${text}]/`);
 
 /** What cannot be an Elastic IP: this network, private (RFC 1918), loopback, link-local, multicast and above (RFC 6890). */
 const NOT_PUBLIC =

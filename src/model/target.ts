@@ -16,23 +16,30 @@ export interface Target {
   readonly publicIp?: string;
 }
 
+/** Where an Elastic IP belongs, as it was named. */
+export interface Place {
+  /** Device index, interface id or MAC; or a private IPv4 address, for the interface that has it. */
+  readonly interface: number | string;
+  /** A private IPv4 address of that interface; default: the primary one. */
+  readonly privateIp?: string | undefined;
+  /** It was named after the `@` of an address, not by a setting. */
+  readonly afterAt?: boolean;
+}
+
 /** `i-1 eni-1 10.0.0.5`. */
 export function nameTarget({ instanceId, interfaceId, privateIp }: Target): string {
   return `${instanceId} ${interfaceId} ${privateIp}`;
 }
 
 /**
- * Finds the interface and private address that the settings name.
+ * Finds the interface and private address of a place.
  *
- * @param wanted device index, interface id or MAC; or a private IPv4 address, for the interface that has it
- * @param privateIp a private IPv4 address of that interface; default: the primary one
  * @throws Failure `not-yet` while one of them does not exist, with a list of those that do: an interface or an address
  *   may be attached after the boot
  */
 export function resolveTarget(
   self: Instance,
-  wanted: number | string,
-  privateIp: string | undefined,
+  { interface: wanted, privateIp, afterAt }: Place,
 ): Target {
   const found = self.interfaces.find((one) => isMeant(one, wanted));
   if (found === undefined && typeof wanted === "string" && isIpv4(wanted)) {
@@ -48,7 +55,9 @@ export function resolveTarget(
   if (found === undefined) {
     throw new Failure("not-yet", {
       why: `no network interface ${wanted} on ${self.instanceId}`,
-      ...settingOf("EIP_HEAL_INTERFACE", self.interfaces.map(describe)),
+      ...(afterAt === true
+        ? { remedy: `name one of these after the @: ${self.interfaces.map(describe).join(", ")}` }
+        : settingOf("EIP_HEAL_INTERFACE", self.interfaces.map(describe))),
       code: OWN_CODE.noInterface,
       permanentStatus: EXIT.CONFIG,
       isLocal: true,
@@ -58,8 +67,7 @@ export function resolveTarget(
   if (primary === undefined) {
     throw new Failure("not-yet", {
       why: `no private IPv4 address (yet) on ${found.interfaceId}`,
-      remedy:
-        "an Elastic IP needs one: name another interface by EIP_HEAL_INTERFACE, or assign one to it",
+      remedy: `an Elastic IP needs one: name another interface ${afterAt === true ? "after the @" : "by EIP_HEAL_INTERFACE"}, or assign one to it`,
       code: OWN_CODE.noPrivateIp,
       permanentStatus: EXIT.CONFIG,
       isLocal: true,
@@ -86,15 +94,14 @@ export function resolveTarget(
   };
 }
 
-/** Whether those settings name the same place; false as long as the instance does not have it. */
+/** Whether it is the place that is named; false as long as the instance does not have that. */
 export function isAlsoPlaceOf(
   { interfaceId, privateIp }: Target,
   self: Instance,
-  wanted: number | string,
-  wantedIp: string | undefined,
+  place: Place,
 ): boolean {
   try {
-    const other = resolveTarget(self, wanted, wantedIp);
+    const other = resolveTarget(self, place);
     return other.interfaceId === interfaceId && other.privateIp === privateIp;
   } catch (error) {
     if (error instanceof Failure) return false;

@@ -14,6 +14,7 @@ import { OWN_CODE, EXIT, Failure } from "../model/failure.ts";
 import { isAllocationId, isIpv4 } from "../model/ids.ts";
 import { GROUP_TAG, type Instance } from "../model/instance.ts";
 import { nearest } from "../model/nearest.ts";
+import type { Place } from "../model/target.ts";
 import type { Ec2 } from "./ports.ts";
 import { type StepContext, withStep } from "./retrying.ts";
 
@@ -81,12 +82,12 @@ export async function desiredAddress(
 }
 
 /** The settings for one of several addresses: it alone, in its place. */
-export function settingsFor(settings: Settings, { address, place }: Placed): Settings {
+export function settingsFor(settings: Settings, { address, place }: Placed): Settings & Place {
   const { privateIp, addressTag: _, pool: __, ...rest } = settings;
   const alone = { ...rest, allocationId: address };
   if (place === undefined) return { ...alone, ...(privateIp !== undefined && { privateIp }) };
   const isIp = typeof place === "string" && isIpv4(place);
-  return { ...alone, interface: place, ...(isIp && { privateIp: place }) };
+  return { ...alone, interface: place, ...(isIp && { privateIp: place }), afterAt: true };
 }
 
 /** @throws Failure `misconfigured` for an invalid value */

@@ -159,7 +159,7 @@ export async function healOne(
 
     const several = severalKnown(settings, self);
     if (several !== undefined) return several;
-    const target = resolveTarget(self, settings.interface, settings.privateIp);
+    const target = resolveTarget(self, settings);
     refuseSharedPlace(target, self, others);
     facts = { ...facts, interfaceId: target.interfaceId, privateIp: target.privateIp };
     const connection = {
@@ -266,7 +266,7 @@ export async function healOne(
 
 /** @throws Failure if another address of this instance belongs in the same place, where there can be only one */
 function refuseSharedPlace(target: Target, self: Instance, others: readonly Other[]): void {
-  const other = others.find((one) => isAlsoPlaceOf(target, self, one.interface, one.privateIp));
+  const other = others.find((one) => isAlsoPlaceOf(target, self, one));
   if (other === undefined) return;
   throw new Failure("misconfigured", {
     why: `${other.name} belongs on ${nameTarget(target)} too`,

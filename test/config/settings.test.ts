@@ -229,6 +229,8 @@ describe("refused, with what is accepted", () => {
       "the public IPv4 address itself, which 10.0.0.5 cannot be",
     ],
     ["EIP_HEAL_ADDRESS_TAG", "mail", "key=value, such as Name=mail"],
+    ["EIP_HEAL_ADDRESS_TAG", "Name = mail", "such as Name=mail; without blanks around the ="],
+    ["EIP_HEAL_ADDRESS_TAG", "Name =mail", "; without blanks around the ="],
     ["EIP_HEAL_ALLOCATION_ID", "eipassoc-0123456789abcdef0", "not an association id"],
     ["EIP_HEAL_TAKEOVER", "Newest", "never, if-gone, newest, always"],
     ["EIP_HEAL_POOL_TAKEOVER", "newest", "no, oldest"],
@@ -242,6 +244,7 @@ describe("refused, with what is accepted", () => {
     ["EIP_HEAL_INTERFACE", "eth0", "a device index"],
     ["EIP_HEAL_PRIVATE_IP", "10.0.0.256", "an IPv4 address"],
     ["EIP_HEAL_POOL", "web", "key=value"],
+    ["EIP_HEAL_POOL", "eip-pool= web", "; without blanks around the ="],
     ["EIP_HEAL_POOL", "eipalloc-00000001 web", "web is neither"],
     ["EIP_HEAL_LOG_LEVEL", "trace", "error, warn, info"],
   ])("%s=%s", (key, value, accepted) => {

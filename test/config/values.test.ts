@@ -168,9 +168,28 @@ describe.each(VALUES)("%s", (_, parse, means, doNot) => {
   });
 });
 
-test("what looks like another thing of EC2's is told apart", () => {
-  expect(() => addresses("10.0.0.5")).toThrow("10.0.0.5 cannot be");
-  expect(() => addresses("eipassoc-0123456789abcdef0")).toThrow("association id");
-  expect(() => addresses("x")).not.toThrow("association id");
+test.each([
+  ["10.0.0.5", "itself, which 10.0.0.5 cannot be"],
+  ["eipassoc-0123456789abcdef0", "itself, not an association id, which changes with every move"],
+  ["EIPALLOC-0123456789ABCDEF0", "; did you mean eipalloc-0123456789abcdef0?"],
+  ["http://203.0.113.7/", "; did you mean 203.0.113.7?"],
+  ["203.0.113.7/32", "; did you mean 203.0.113.7?"],
+  ["::ffff:203.0.113.7", "; did you mean 203.0.113.7?"],
+  ["ec2-203-0-113-7.compute-1.amazonaws.com", "; did you mean 203.0.113.7?"],
+  ["203.0.113.7;203.0.113.8", "; several with blanks or commas between"],
+  ["2001:db8::1", "; an IPv6 address cannot be moved"],
+  ["Name=mail", "; its tag is named by EIP_HEAL_ADDRESS_TAG"],
+  ["203.0.113.256", "itself"],
+  ["1203.0.113.7.8", "itself"],
+  ["ip-10-0-0-5.ec2.internal", "itself"],
+])("what is no name of an address is told apart: %s", (text, ending) => {
+  expect(() => addresses(text)).toThrow(
+    new InvalidValue(
+      `an allocation id such as eipalloc-0123456789abcdef0, or the public IPv4 address ${ending.startsWith("itself") ? "" : "itself"}${ending}`,
+    ),
+  );
+});
+
+test("what is in no pool is named", () => {
   expect(() => pool("eipalloc-00000001, web")).toThrow("web is neither");
 });

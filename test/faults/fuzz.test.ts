@@ -184,7 +184,7 @@ describe("instance metadata", () => {
           if (self === undefined) return;
           expectValid(self);
           try {
-            resolveTarget(self, 0, undefined);
+            resolveTarget(self, { interface: 0 });
           } catch (error) {
             if (!(error instanceof Failure)) throw error;
           }
@@ -221,7 +221,7 @@ describe("EC2", () => {
             read: async (path: string) => lookUp(tree, path.replace(/\/$/, "")),
           };
           const self = await readInstance(metadata, readIdentity(metadata), [], undefined, true);
-          const here = resolveTarget(self, 0, undefined);
+          const here = resolveTarget(self, { interface: 0 });
           const { accessKeyId, secretAccessKey, token } = credentials.current(me);
           await tried(async (signal) => {
             const api = connectApi({

@@ -42,7 +42,7 @@ describe("the place", () => {
     ["by id", "eni-00000002", undefined, "eni-00000002 10.0.2.5"],
     ["by MAC", "0a:00:00:00:00:02", undefined, "eni-00000002 10.0.2.5"],
   ])("%s", (_, wanted, privateIp, place) => {
-    const target = resolveTarget(SELF, wanted, privateIp);
+    const target = resolveTarget(SELF, { interface: wanted, privateIp });
     expect(`${target.interfaceId} ${target.privateIp}`).toBe(place);
     expect(target.publicIp).toBe(privateIp === undefined ? undefined : "203.0.113.7");
   });
@@ -53,7 +53,7 @@ describe("the place", () => {
     ["no such address", 0, "10.0.9.9", "NoSuchPrivateIp", "one of: 10.0.0.5, 10.0.0.6"],
     ["no address at all", 1, undefined, "NoPrivateIp", "an Elastic IP needs one"],
   ])("%s: waited for, and to be corrected in the end", (_, wanted, privateIp, code, says) => {
-    const failure = failureOf(() => resolveTarget(SELF, wanted, privateIp));
+    const failure = failureOf(() => resolveTarget(SELF, { interface: wanted, privateIp }));
     // Instance metadata costs nobody anything, so it is looked at often.
     expect(failure).toMatchObject({ kind: "not-yet", code, details: { isLocal: true } });
     expect(failure.message).toContain(says);
@@ -62,9 +62,19 @@ describe("the place", () => {
   });
 });
 
+test("a place that was named after an @ is corrected there, not in a setting", () => {
+  const after = (wanted: number | string) =>
+    failureOf(() => resolveTarget(SELF, { interface: wanted, afterAt: true }));
+  expect(after(7).message).toMatch(
+    /^no network interface 7 on i-00000001; name one of these after the @: 0 \(eni-00000000, /,
+  );
+  expect(after(7).details).not.toHaveProperty("setting");
+  expect(after(1).message).toContain("name another interface after the @, or assign one to it");
+});
+
 describe("a place of several, by its private address", () => {
   test("is on the interface that has it", () => {
-    expect(resolveTarget(SELF, "10.0.0.6", "10.0.0.6")).toMatchObject({
+    expect(resolveTarget(SELF, { interface: "10.0.0.6", privateIp: "10.0.0.6" })).toMatchObject({
       interfaceId: "eni-00000000",
       privateIp: "10.0.0.6",
       primaryIp: false,
@@ -72,7 +82,9 @@ describe("a place of several, by its private address", () => {
   });
 
   test("is waited for as long as nobody has it, and all that there are are named", () => {
-    const failure = failureOf(() => resolveTarget(SELF, "10.0.9.9", "10.0.9.9"));
+    const failure = failureOf(() =>
+      resolveTarget(SELF, { interface: "10.0.9.9", privateIp: "10.0.9.9" }),
+    );
     expect(failure).toMatchObject({
       kind: "not-yet",
       code: OWN_CODE.noSuchPrivateIp,
@@ -90,8 +102,8 @@ describe("a place of several, by its private address", () => {
     ["another interface", "eni-00000002", undefined, false],
     ["one that is not there", 7, undefined, false],
   ])("is also that of %s: %s, %s: %s", (_, wanted, wantedIp, isSame) => {
-    const place = resolveTarget(SELF, 0, "10.0.0.6");
-    expect(isAlsoPlaceOf(place, SELF, wanted, wantedIp)).toBe(isSame);
+    const place = resolveTarget(SELF, { interface: 0, privateIp: "10.0.0.6" });
+    expect(isAlsoPlaceOf(place, SELF, { interface: wanted, privateIp: wantedIp })).toBe(isSame);
   });
 });
 
@@ -99,15 +111,15 @@ describe("EC2 is told", () => {
   const [first] = SELF.interfaces as [NetworkInterface];
 
   test("the instance alone where it has one interface, and the interface where it has several", () => {
-    expect(resolveTarget(SELF, 0, undefined).onlyInterface).toBe(false);
+    expect(resolveTarget(SELF, { interface: 0 }).onlyInterface).toBe(false);
     const alone = { ...SELF, interfaces: [first] };
-    expect(resolveTarget(alone, 0, undefined).onlyInterface).toBe(true);
+    expect(resolveTarget(alone, { interface: 0 }).onlyInterface).toBe(true);
   });
 
   test("the private address where it is not the primary one", () => {
-    expect(resolveTarget(SELF, 0, undefined).primaryIp).toBe(true);
-    expect(resolveTarget(SELF, 0, "10.0.0.5").primaryIp).toBe(true);
-    expect(resolveTarget(SELF, 0, "10.0.0.6").primaryIp).toBe(false);
+    expect(resolveTarget(SELF, { interface: 0 }).primaryIp).toBe(true);
+    expect(resolveTarget(SELF, { interface: 0, privateIp: "10.0.0.5" }).primaryIp).toBe(true);
+    expect(resolveTarget(SELF, { interface: 0, privateIp: "10.0.0.6" }).primaryIp).toBe(false);
   });
 });
 
@@ -120,22 +132,24 @@ test.each([
   ],
   ["EIP_HEAL_PRIVATE_IP", 0, "10.0.9.9", "10.0.0.5, 10.0.0.6"],
 ])("whoever has to correct %s is told what there is", (key, wanted, privateIp, accepted) => {
-  const { setting } = failureOf(() => resolveTarget(SELF, wanted, privateIp)).details;
+  const { setting } = failureOf(() =>
+    resolveTarget(SELF, { interface: wanted, privateIp }),
+  ).details;
   expect(setting).toEqual({ key, accepted });
 });
 
 test("a place has the names of the instance, the interface and the private address", () => {
-  const target = resolveTarget(SELF, 0, "10.0.0.6");
+  const target = resolveTarget(SELF, { interface: 0, privateIp: "10.0.0.6" });
   expect(nameTarget(target)).toBe("i-00000001 eni-00000000 10.0.0.6");
   // Without a public address there is none, rather than one that is undefined.
-  expect(resolveTarget(SELF, 0, undefined)).not.toHaveProperty("publicIp");
+  expect(resolveTarget(SELF, { interface: 0 })).not.toHaveProperty("publicIp");
 });
 
 test("a device index is one of card 0, and a text is never an index", () => {
   const second = networkInterface(0, ["10.0.1.5"], { cardIndex: 1, interfaceId: "eni-00000009" });
   const self = { ...SELF, interfaces: [second, ...SELF.interfaces] };
-  expect(resolveTarget(self, 0, undefined).interfaceId).toBe("eni-00000000");
-  expect(() => resolveTarget(SELF, "0", undefined)).toThrow(Failure);
+  expect(resolveTarget(self, { interface: 0 }).interfaceId).toBe("eni-00000000");
+  expect(() => resolveTarget(SELF, { interface: "0" })).toThrow(Failure);
 });
 
 test("a failure of another kind is not that there is no such place", () => {

@@ -107,7 +107,7 @@ export function checkInstance({
       const settings = await settingsHere(resultOf);
       let target: Target;
       try {
-        target = resolveTarget(self, settings.interface, settings.privateIp);
+        target = resolveTarget(self, settings);
       } catch (error) {
         if (!(error instanceof Failure)) throw error;
         const { remedy, setting } = error.details;
