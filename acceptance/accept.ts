@@ -1,5 +1,5 @@
 /** One run: asks whether this is the account that was meant, says the cost, builds, plays, measures, and removes. */
-import { globSync } from "node:fs";
+import { existsSync, globSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { type Aws, AwsError } from "./aws.ts";
@@ -11,7 +11,7 @@ import * as play from "./play.ts";
 import { remove } from "./remove.ts";
 import { type Leftover, report, type Row, succeeded } from "./report.ts";
 
-const ROOT = join(import.meta.dirname, "..");
+const DIST = join(import.meta.dirname, "../dist");
 
 export const EXIT = { ok: 0, failed: 1, usage: 64 } as const;
 
@@ -31,6 +31,8 @@ export interface Outside {
   readonly removalClock: Clock;
   readonly print: (text: string) => void;
   readonly limits?: Limits;
+  /** Where built packages are; default: dist/. */
+  readonly dist?: string;
 }
 
 /**
@@ -40,7 +42,7 @@ export interface Outside {
  * @returns its exit status
  */
 export async function accept(args: readonly string[], outside: Outside): Promise<number> {
-  const { awsIn, clock, removalClock, print, limits = LIMITS } = outside;
+  const { awsIn, clock, removalClock, print, limits = LIMITS, dist = DIST } = outside;
   const usage = (problem: string) => {
     print(`${problem}\n\n${USAGE}`);
     return EXIT.usage;
@@ -73,8 +75,9 @@ export async function accept(args: readonly string[], outside: Outside): Promise
     return left.length === 0 ? EXIT.ok : EXIT.failed;
   }
 
-  const file = options.package ?? builtPackage();
+  const file = options.package ?? builtPackage(dist);
   if (file === undefined) return usage("there is no RPM in dist/: run make packages first");
+  if (!existsSync(file)) return usage(`${file} is not there`);
   const plan: Plan = {
     account,
     region,
@@ -109,7 +112,7 @@ async function carryOut(
       print(`${row.what}: ${row.seen}`);
     });
   } catch (error) {
-    trouble = error instanceof Error ? error.message : String(error);
+    trouble = (error as Error).message;
     print(`ended early: ${trouble}`);
   } finally {
     left = await remove(aws, removalClock, plan, plan.run, print);
@@ -160,8 +163,8 @@ function parse(args: readonly string[]) {
   return values;
 }
 
-function builtPackage(): string | undefined {
+function builtPackage(dist: string): string | undefined {
   const arch = process.arch === "arm64" ? "aarch64" : "x86_64";
-  const [found] = globSync(`dist/eip-heal-*.${arch}.rpm`, { cwd: ROOT });
-  return found && join(ROOT, found);
+  const [found] = globSync(`eip-heal-*.${arch}.rpm`, { cwd: dist });
+  return found && join(dist, found);
 }

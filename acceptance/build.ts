@@ -55,15 +55,15 @@ export async function build(
   const group = await createStack(aws, clock, plan, "group", {
     template: "examples/cloudformation.yaml",
     parameters: {
-      VpcId: network["VpcId"] ?? "",
-      SubnetIds: network["SubnetIds"] ?? "",
+      VpcId: network("VpcId"),
+      SubnetIds: network("SubnetIds"),
       ImageId: image.Value,
       InstanceType: INSTANCE_TYPE[plan.arch],
       AllocationId: address.allocationId,
       UserData: Buffer.from(userData).toString("base64"),
     },
   });
-  return { address, spare, group: group["GroupName"] ?? "" };
+  return { address, spare, group: group("GroupName") };
 }
 
 /** The name of the bucket of a run: a name that nobody else in the world may have. */
@@ -121,14 +121,14 @@ async function withFile<T>(text: string, use: (path: string) => Promise<T>): Pro
   }
 }
 
-/** Creates a stack and waits for it; its outputs. */
+/** Creates a stack and waits for it; its outputs by their names. */
 async function createStack(
   aws: Aws,
   clock: Clock,
   plan: Plan,
   part: "network" | "group",
   { template, parameters }: { template: string; parameters: Record<string, string> },
-): Promise<Record<string, string>> {
+): Promise<(output: string) => string> {
   const name = `${plan.run}-${part}`;
   await aws.call("cloudformation create-stack", {
     StackName: name,
@@ -157,5 +157,9 @@ async function createStack(
       `the stack ${name} is ${StackStatus}: ${StackStatusReason ?? "no reason given"}`,
     );
   }
-  return Object.fromEntries(Outputs.map(({ OutputKey, OutputValue }) => [OutputKey, OutputValue]));
+  return (output) => {
+    const found = Outputs.find(({ OutputKey }) => OutputKey === output);
+    if (found === undefined) throw new Error(`the stack ${name} has no output ${output}`);
+    return found.OutputValue;
+  };
 }

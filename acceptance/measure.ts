@@ -99,6 +99,7 @@ export async function throughTermination(stage: Stage): Promise<Row> {
   const changes: string[] = [];
   let last = "";
   let going = true;
+  let failed: unknown;
   const look = async () => {
     const { Addresses: addresses } = (await aws.call("ec2 describe-addresses", {
       AllocationIds: [built.address.allocationId],
@@ -126,11 +127,17 @@ export async function throughTermination(stage: Stage): Promise<Row> {
   // A call of the command line lasts longer than the pause, so several are under way; no answer is older than they last.
   const waiting: Promise<void>[] = [];
   while (going && clock.now() - begin < limits.address * 1000) {
-    waiting.push(look());
+    // Nobody waits yet for a look that fails, and a failure that nobody waits for would end the whole program.
+    const looking = look().catch((error: unknown) => {
+      failed ??= error;
+      going = false;
+    });
+    waiting.push(looking);
     if (waiting.length >= 4) await waiting.shift();
     await clock.sleep(200);
   }
-  await Promise.allSettled(waiting);
+  await Promise.all(waiting);
+  if (failed !== undefined) throw failed;
   return { what, ok: undefined, seen: changes.join(", ") };
 }
 

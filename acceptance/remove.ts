@@ -26,7 +26,7 @@ export async function remove(
     try {
       await action();
     } catch (error) {
-      left.push({ what, why: error instanceof Error ? error.message : String(error) });
+      left.push({ what, why: (error as Error).message });
     }
   };
   const ours = (tags: Tags | undefined) =>

@@ -1,35 +1,49 @@
 /** The acceptance on an account in memory: what it plays and measures, and that nothing stays whatever happens. */
+import { spawnSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { describe, expect, test } from "vitest";
-import { accept, EXIT } from "../../acceptance/accept.ts";
-import { AwsError, latencyIn } from "../../acceptance/aws.ts";
+import { accept, EXIT, type Outside } from "../../acceptance/accept.ts";
+import { realClock } from "../../acceptance/clock.ts";
 import { describeStates, parse } from "../../acceptance/console.ts";
 import { median } from "../../acceptance/measure.ts";
 import { cost, LIMITS, TAG } from "../../acceptance/plan.ts";
 import { report } from "../../acceptance/report.ts";
-import { Account, ACCOUNT, refusal } from "./account.ts";
+import { inFolder } from "../support/region.ts";
+import { Account, ACCOUNT, refusal, type Trouble } from "./account.ts";
 
-const CONFIRMED = ["--account", ACCOUNT, "--region", "eu-west-1", "--package", "a.x86_64.rpm"];
+const CONFIRMED = [
+  "--account",
+  ACCOUNT,
+  "--region",
+  "eu-west-1",
+  "--package",
+  import.meta.filename,
+];
+const REMOVE = ["--account", ACCOUNT, "--region", "eu-west-1", "--remove"];
 const CHANGES =
   /create|allocate|put-|associate|release|delete|terminate|reboot|stop|start|standby|desired/;
 
 /** Runs it; its exit status, and all that it has printed. */
-async function run(account: Account, args: readonly string[] = CONFIRMED) {
+async function run(
+  account: Account,
+  args: readonly string[] = CONFIRMED,
+  outside: Partial<Outside> = {},
+) {
   const printed: string[] = [];
   const status = await accept(args, {
     awsIn: () => account,
     clock: account.clock,
     removalClock: account.clock,
     print: (text) => printed.push(text),
+    ...outside,
   });
   return { status, text: printed.join("\n") };
 }
 
-function expectNothingLeft(account: Account): void {
-  expect([...account.stacks.keys()]).toEqual([]);
-  expect([...account.addresses.keys()]).toEqual([]);
-  expect([...account.buckets.keys()]).toEqual([]);
-  expect(account.warmPool).toBe(false);
-  expect(account.group).toEqual([]);
+function expectNothingLeft({ stacks, addresses, buckets, ...more }: Account, after = ""): void {
+  const left = [...stacks.keys(), ...addresses.keys(), ...buckets.keys()];
+  expect({ left, warmPool: more.warmPool }, after).toEqual({ left: [], warmPool: false });
 }
 
 describe("without a confirmation", () => {
@@ -42,6 +56,7 @@ describe("without a confirmation", () => {
       `--account is 210987654321, but the credentials belong to ${ACCOUNT}`,
     ],
     ["an unknown flag", [...CONFIRMED, "--force"], "Unknown option '--force'"],
+    ["no such package", CONFIRMED.with(-1, "/no/a.rpm"), "/no/a.rpm is not there"],
   ])("nothing is changed: %s", async (_, args, problem) => {
     const account = new Account();
     const { status, text } = await run(account, args);
@@ -63,6 +78,68 @@ describe("without a confirmation", () => {
       else process.env["AWS_REGION"] = before;
     }
   });
+});
+
+describe("the package", () => {
+  const HERE = process.arch === "arm64" ? "aarch64" : "x86_64";
+  const unnamed = CONFIRMED.slice(0, 4);
+
+  test("is the one that was built for this machine", async () => {
+    await inFolder(async (dist) => {
+      const none = await run(new Account(), unnamed, { dist });
+      expect(none.status).toBe(EXIT.usage);
+      expect(none.text).toContain("there is no RPM in dist/: run make packages first");
+      for (const arch of ["aarch64", "x86_64"])
+        writeFileSync(join(dist, `eip-heal-1.0.0-1.${arch}.rpm`), "");
+      const { status, text } = await run(new Account(), unnamed, { dist });
+      expect(status).toBe(EXIT.ok);
+      expect(text).toContain(`acceptance of ${join(dist, `eip-heal-1.0.0-1.${HERE}.rpm`)} on`);
+    });
+  });
+
+  test.each([
+    ["a.x86_64.rpm", "t3.nano", "x86_64"],
+    ["a.aarch64.rpm", "t4g.nano", "arm64"],
+  ])("decides what is launched: %s", async (name, type, arch) => {
+    const account = new Account();
+    const asked: unknown[] = [];
+    account.besides["ssm get-parameter"] = ({ Name }) => asked.push(Name);
+    account.besides["cloudformation create-stack"] = ({ Parameters }) => asked.push(Parameters);
+    await inFolder(async (folder) => {
+      const file = join(folder, name);
+      writeFileSync(file, "");
+      await run(account, CONFIRMED.with(-1, file));
+    });
+    expect(asked).toEqual([
+      [],
+      expect.stringMatching(`-${arch}$`),
+      expect.arrayContaining([{ ParameterKey: "InstanceType", ParameterValue: type }]),
+    ]);
+  });
+});
+
+describe("as a program", () => {
+  const MAIN = resolve(import.meta.dirname, "../../acceptance/main.ts");
+  test.each([
+    ["misused, says how it is used", [], EXIT.usage, "--account and --region are needed"],
+    ["without the AWS CLI, fails", CONFIRMED, EXIT.failed, "the AWS CLI is not installed"],
+  ])("%s", (_, args, status, said) => {
+    const ended = spawnSync(process.execPath, [MAIN, ...args], { env: { PATH: "/nowhere" } });
+    expect(String(ended.stdout) + String(ended.stderr)).toContain(said);
+    expect(ended.status).toBe(status);
+  });
+});
+
+test("the real clock goes on, and its sleep ends when the run is interrupted", async () => {
+  const interruption = new AbortController();
+  const clock = realClock(interruption.signal);
+  const begin = clock.now();
+  await clock.sleep(1);
+  expect(clock.now()).toBeGreaterThan(begin);
+  const long = clock.sleep(3_600_000);
+  interruption.abort();
+  await expect(long).rejects.toThrow("aborted");
+  await expect(clock.sleep(1)).rejects.toThrow("aborted");
 });
 
 test("the cost is said before anything is made", async () => {
@@ -106,7 +183,9 @@ test("all goes well: every row has its figures, and nothing is left", async () =
   expect(table).toContain("404 from 12 s, InService from 19 s");
   expect(table).toContain("404 from 12 s, Warmed:Stopped from 19 s");
   expect(table).toContain("by id 80 ms [80 to 80], by filter 240 ms [240 to 240]");
-  expect(table).toMatch(/nobody from \d+\.\d s, the new instance from \d+\.\d s/);
+  expect(table).toMatch(
+    /the old instance from 0\.\d s, an interface without an instance from \d+\.\d s, nobody from \d+\.\d s, the new instance from \d+\.\d s/,
+  );
   expect(table).toContain("DryRunOperation: Request would have succeeded");
   expect(table).toContain("--no-dry-run: An error occurred (UnauthorizedOperation)");
   expect(table).toContain("associated eipalloc-1 with here, 1 try, 6.4 s");
@@ -128,6 +207,27 @@ test("an address that does not come, or does not come back, is a failure", async
   expect(after.status).toBe(EXIT.failed);
   expect(after.text).toMatch(/\| ✗ +\| taken off by hand: the recheck brings it back/);
   expectNothingLeft(once);
+});
+
+test("an address on an instance that is no member of the group has not arrived", async () => {
+  const account = new Account();
+  account.answers["autoscaling describe-auto-scaling-groups"] = () => ({ AutoScalingGroups: [] });
+  const { status, text } = await run(account);
+  expect(status).toBe(EXIT.failed);
+  const seen = `not within ${LIMITS.address} s; i-\\d+ has it`;
+  expect(text).toMatch(new RegExp(`\\| ✗ +\\| the group is new: .*\\| ${seen} \\|`));
+  expectNothingLeft(account);
+});
+
+test("a member in standby after which nobody has the address is told so", async () => {
+  const account = new Account();
+  account.besides["ec2 start-instances"] = () => {
+    account.heals = false;
+    for (const id of account.addresses.keys()) account.associate(id, undefined);
+  };
+  const { text } = await run(account);
+  expect(text).toMatch(/after a stop and a start \| .*; meanwhile nobody has the address/);
+  expectNothingLeft(account);
 });
 
 test("a reboot that costs an association is a failure", async () => {
@@ -184,31 +284,17 @@ test("a refusal of AllowReassociation=false is the answer to the question", asyn
 
 describe("ended half-way it removes what there is", () => {
   test.each([
-    "ec2 allocate-address",
-    "s3api create-bucket",
-    "s3api put-object",
-    "ssm get-parameter",
-    "autoscaling describe-auto-scaling-groups",
-    "ec2 get-console-output",
-  ])("at %s", async (command) => {
+    ["because", "because"],
+    [undefined, "no reason given"],
+  ])("at a stack that fails, whose reason is %s", async (reason, said) => {
     const account = new Account();
-    account.answers[command] = () => {
-      throw new Error("the network is gone");
-    };
-    const { status, text } = await run(account);
-    expect(status).toBe(EXIT.failed);
-    expect(text).toContain("**It ended early:** the network is gone");
-    expectNothingLeft(account);
-  });
-
-  test("at a stack that fails", async () => {
-    const account = new Account();
+    account.reason = reason;
     account.answers["cloudformation create-stack"] = ({ StackName, Tags }) => {
       account.stacks.set(String(StackName), { status: "ROLLBACK_COMPLETE", tags: Tags });
       return {};
     };
     const { text } = await run(account);
-    expect(text).toMatch(/the stack \S+-network is ROLLBACK_COMPLETE: because/);
+    expect(text).toMatch(`-network is ROLLBACK_COMPLETE: ${said}\n`);
     expectNothingLeft(account);
   });
 
@@ -222,29 +308,50 @@ describe("ended half-way it removes what there is", () => {
     expectNothingLeft(account);
   });
 
-  test("when interrupted", async () => {
+  test("at a stack without what the others need of it", async () => {
     const account = new Account();
-    const interrupted = new Error("interrupted");
-    const printed: string[] = [];
-    const status = await accept(CONFIRMED, {
-      awsIn: () => account,
-      clock: { now: () => account.now, sleep: () => Promise.reject(interrupted) },
-      removalClock: account.clock,
-      print: (text) => printed.push(text),
-    });
-    expect(status).toBe(EXIT.failed);
-    expect(printed.join("\n")).toContain("**It ended early:** interrupted");
+    account.outputs = ["VpcId"];
+    expect((await run(account)).text).toMatch(/the stack \S+-network has no output SubnetIds/);
     expectNothingLeft(account);
   });
 
-  test("in the middle of the warm pool, which no group can be deleted with", async () => {
-    const account = new Account();
-    account.answers["autoscaling describe-warm-pool"] = () => {
-      if (account.warmPool) throw new Error("the network is gone");
-      return { Instances: [] };
-    };
-    await run(account);
-    expectNothingLeft(account);
+  test("when interrupted, wherever it waits", async () => {
+    for (let at = 1; ; at++) {
+      const account = new Account();
+      let sleeps = 0;
+      const sleep = (ms: number) => {
+        sleeps++;
+        return sleeps < at ? account.clock.sleep(ms) : Promise.reject(new Error("interrupted"));
+      };
+      const { status, text } = await run(account, CONFIRMED, {
+        clock: { ...account.clock, sleep },
+      });
+      expectNothingLeft(account);
+      if (sleeps < at) break;
+      expect(status, `at wait ${at}`).toBe(EXIT.failed);
+      expect(text).toContain("**It ended early:** interrupted");
+    }
+  });
+});
+
+describe("whichever call goes wrong, nothing is left at last", () => {
+  test.each<Trouble>(["lost", "answer lost", "refused", "gone for good"])("%s", async (how) => {
+    // The first one asks whose account it is: nothing is there yet.
+    for (let at = 2; ; at++) {
+      const account = new Account();
+      account.fault = { at, how };
+      const { status, text } = await run(account);
+      if (account.calls.length < at) break;
+      const which = `call ${at}, ${account.calls[at - 1]}`;
+      if (text.includes("Still there")) {
+        expect(status, which).toBe(EXIT.failed);
+        account.fault = undefined;
+        const again = await run(account, REMOVE);
+        expect(again.status, `${which}\n${again.text}`).toBe(EXIT.ok);
+      }
+      expectNothingLeft(account, which);
+      if (how === "gone for good") expect(status, which).toBe(EXIT.failed);
+    }
   });
 });
 
@@ -259,15 +366,29 @@ describe("what cannot be removed", () => {
       if (stack) stack.status = "DELETE_FAILED";
       return {};
     };
+    account.reason = undefined;
     const { status, text } = await run(account);
     expect(status).toBe(EXIT.failed);
     expect(text).toContain("**Still there, and charged for:**");
-    expect(text).toMatch(/- the stack \S+-group: DELETE_FAILED: because/);
+    expect(text).toMatch(/- the stack \S+-group: DELETE_FAILED: no reason given/);
     expect(text).toMatch(/- the address eipalloc-\d+: aws ec2 release-address: .*AuthFailure/);
     expect([...account.buckets]).toEqual([]);
     // Each was tried a second time.
     const tries = account.calls.filter((call) => call === "cloudformation delete-stack");
     expect(tries).toHaveLength(4);
+  });
+
+  test("is a stack whose deletion does not end", async () => {
+    const account = new Account();
+    account.answers["cloudformation delete-stack"] = ({ StackName }) => {
+      const stack = account.stacks.get(String(StackName));
+      if (stack) stack.status = "DELETE_IN_PROGRESS";
+      return {};
+    };
+    const { status, text } = await run(account);
+    expect(status).toBe(EXIT.failed);
+    expect(text).toMatch(/- the stack \S+-group: it was not deleted in time/);
+    expect([...account.buckets]).toEqual([]);
   });
 
   test("nor what cannot even be listed", async () => {
@@ -283,8 +404,6 @@ describe("what cannot be removed", () => {
 });
 
 describe("--remove", () => {
-  const REMOVE = ["--account", ACCOUNT, "--region", "eu-west-1", "--remove"];
-
   test("removes what any run has left, and nothing of others", async () => {
     const account = new Account();
     account.stacks.set(`${TAG}-1-network`, {
@@ -314,6 +433,30 @@ describe("--remove", () => {
     const { status, text } = await run(account, REMOVE);
     expect(status, text).toBe(EXIT.ok);
     expectNothingLeft(account);
+  });
+
+  test("removes a group that has never come to have its outputs", async () => {
+    const account = new Account();
+    const tags = [{ Key: TAG, Value: `${TAG}-1` }];
+    account.stacks.set(`${TAG}-1-group`, { status: "ROLLBACK_COMPLETE", tags });
+    account.outputs = [];
+    const { status, text } = await run(account, REMOVE);
+    expect(status, text).toBe(EXIT.ok);
+    expect(account.calls).not.toContain("autoscaling describe-warm-pool");
+    expectNothingLeft(account);
+  });
+
+  test.each([
+    ["no more", []],
+    ["as deleted", [{ StackStatus: "DELETE_COMPLETE" }]],
+  ])("is satisfied with a stack that is shown %s", async (_, shown) => {
+    const account = new Account();
+    const listed = [{ StackName: `${TAG}-1-network`, Tags: [{ Key: TAG, Value: `${TAG}-1` }] }];
+    account.answers["cloudformation describe-stacks"] = ({ StackName }) => ({
+      Stacks: StackName === undefined ? listed : shown,
+    });
+    const { status, text } = await run(account, REMOVE);
+    expect(status, text).toBe(EXIT.ok);
   });
 
   test("asks EC2 only for addresses with the tag", async () => {
@@ -357,22 +500,6 @@ describe("what is read", () => {
     // EC2 keeps the end: a boot whose beginning is lost is one too.
     expect(parse("EIP-HEAL-ACCEPTANCE log late").boots).toHaveLength(1);
     expect(parse("").boots).toEqual([]);
-  });
-
-  test("an error of the AWS CLI", () => {
-    const said =
-      "\nAn error occurred (Resource.AlreadyAssociated) when calling the AssociateAddress operation: held";
-    expect(new AwsError("ec2 associate-address", said).code).toBe("Resource.AlreadyAssociated");
-    expect(new AwsError("ec2 associate-address", "Could not connect").code).toBe("");
-  });
-
-  test("how long AWS took, by the log of --debug", () => {
-    const debug = [
-      "2026-11-26 19:29:49,876 - MainThread - botocore.endpoint - DEBUG - Sending http request: <AWSPreparedRequest>",
-      "2026-11-26 19:29:50,101 - MainThread - botocore.parsers - DEBUG - Response headers: {}",
-    ].join("\n");
-    expect(latencyIn(debug)).toBe(225);
-    expect(() => latencyIn("")).toThrow("did not log");
   });
 
   test("the middle of values", () => {

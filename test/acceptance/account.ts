@@ -2,6 +2,7 @@
  * A small account in memory, which answers the calls of the acceptance as AWS does, in virtual time: the answers are those
  * of the API's documentation, cut to what is read. What a test needs otherwise it puts into `answers`.
  */
+import { setImmediate } from "node:timers/promises";
 import { type Aws, AwsError } from "../../acceptance/aws.ts";
 import type { Clock } from "../../acceptance/clock.ts";
 
@@ -20,6 +21,12 @@ interface Machine {
   healed?: boolean;
 }
 
+/**
+ * What goes wrong with a call: it does not arrive, its answer gets lost, AWS refuses it, or it is the first of all that do
+ * not arrive any more.
+ */
+export type Trouble = "lost" | "answer lost" | "refused" | "gone for good";
+
 /** A refusal, in the words of the AWS CLI. */
 export function refusal(command: string, code: string, message = "no"): AwsError {
   const operation = command.split(" ").at(-1);
@@ -34,6 +41,7 @@ export class Account implements Aws {
   now = 0;
   readonly calls: string[] = [];
   readonly stacks = new Map<string, { status: string; tags: unknown }>();
+  /** While an instance ends, its association is still there for a while, with an interface and no instance. */
   readonly addresses = new Map<string, { holder?: string; association?: string; tags: unknown }>();
   readonly buckets = new Map<string, Map<string, string>>();
   readonly machines: Machine[] = [];
@@ -47,27 +55,51 @@ export class Account implements Aws {
   rechecks = true;
   /** Whether the console shows what instance.sh writes. */
   speaks = true;
+  /** Why stacks are in the state that they are in. */
+  reason: string | undefined = "because";
+  /** Outputs that stacks have. */
+  outputs = ["VpcId", "SubnetIds", "GroupName"];
   /** Instead of the answers below, by command. */
   answers: Record<string, Answer> = {};
+  /** What happens after the answers, by command. */
+  besides: Record<string, (parameters: Parameters_) => void> = {};
+  /** Which call goes wrong, from 1. */
+  fault: { readonly at: number; readonly how: Trouble } | undefined;
   #count = 0;
+  /** What is still to come, in virtual time. */
+  #coming: { at: number; what: () => void }[] = [];
 
   readonly clock: Clock = {
     now: () => this.now,
     sleep: async (ms) => {
       this.now += ms;
       this.#pass();
+      // As on a real clock, a failure that nobody waits for is noticed meanwhile.
+      await setImmediate();
     },
   };
 
   async call(command: string, parameters: object = {}, flags: readonly string[] = []) {
-    this.calls.push(command);
+    const number = this.calls.push(command);
     // A call takes time as well.
     this.now += 100;
     this.#pass();
     const [, operation = ""] = command.split(" ");
     const answer = this.answers[command] ?? this.#usual[operation];
     if (answer === undefined) throw new Error(`nobody has thought of ${command}`);
-    return answer.call(this, parameters as Parameters_, flags);
+    const how = this.#troubleOf(number);
+    if (how === "refused") throw refusal(command, "InternalError");
+    if (how === "lost" || how === "gone for good") throw new Error("the network is gone");
+    const answered = answer.call(this, parameters as Parameters_, flags);
+    this.besides[command]?.(parameters as Parameters_);
+    if (how === "answer lost") throw new Error("the network is gone");
+    return answered;
+  }
+
+  #troubleOf(call: number): Trouble | undefined {
+    if (this.fault === undefined) return undefined;
+    const { at, how } = this.fault;
+    return call === at || (call > at && how === "gone for good") ? how : undefined;
   }
 
   timed(_command: string, parameters: object): Promise<number> {
@@ -109,6 +141,9 @@ export class Account implements Aws {
 
   /** What time brings: the newest instance heals, and rechecks bring the address back. */
   #pass(): void {
+    const due = this.#coming.filter(({ at }) => at <= this.now);
+    this.#coming = this.#coming.filter(({ at }) => at > this.now);
+    for (const { what } of due) what();
     const [first] = this.addresses.keys();
     const able = this.group.filter(
       ({ state, lifecycle }) => state === "running" && lifecycle === "InService",
@@ -119,6 +154,10 @@ export class Account implements Aws {
     if (newest.healed === true && !this.rechecks) return;
     newest.healed = true;
     this.associate(first, newest.id);
+  }
+
+  #later(ms: number, what: () => void): void {
+    this.#coming.push({ at: this.now + ms, what });
   }
 
   #output(id: string): string {
@@ -152,11 +191,8 @@ export class Account implements Aws {
         .filter(([id]) => AllocationIds === undefined || (AllocationIds as string[]).includes(id))
         .map(([AllocationId, { holder, association }]) => ({
           AllocationId,
-          ...(holder && {
-            InstanceId: holder,
-            NetworkInterfaceId: "eni-1",
-            AssociationId: association,
-          }),
+          ...(holder && { InstanceId: holder }),
+          ...(association && { NetworkInterfaceId: "eni-1", AssociationId: association }),
         })),
     }),
     "associate-address": ({ AllocationId, InstanceId, DryRun, AllowReassociation }) => {
@@ -176,6 +212,8 @@ export class Account implements Aws {
       return {};
     },
     "release-address": ({ AllocationId }) => {
+      if (this.addresses.get(String(AllocationId))?.association !== undefined)
+        throw refusal("ec2 release-address", "InvalidIPAddress.InUse");
       this.addresses.delete(String(AllocationId));
       return {};
     },
@@ -204,8 +242,12 @@ export class Account implements Aws {
       return {};
     },
     "create-stack": ({ StackName, Tags }) => {
-      this.stacks.set(String(StackName), { status: "CREATE_COMPLETE", tags: Tags });
+      const stack = { status: "CREATE_IN_PROGRESS", tags: Tags };
+      this.stacks.set(String(StackName), stack);
       if (String(StackName).endsWith("-group")) this.launch();
+      this.#later(60_000, () => {
+        if (stack.status === "CREATE_IN_PROGRESS") stack.status = "CREATE_COMPLETE";
+      });
       return {};
     },
     "describe-stacks": ({ StackName }) => {
@@ -215,30 +257,26 @@ export class Account implements Aws {
       if (found.length === 0 && StackName !== undefined) {
         throw refusal("cloudformation describe-stacks", "ValidationError", "does not exist");
       }
-      const Outputs = [
-        { OutputKey: "VpcId", OutputValue: "vpc-1" },
-        { OutputKey: "SubnetIds", OutputValue: "subnet-1,subnet-2" },
-        { OutputKey: "GroupName", OutputValue: "run-group-Group-1" },
-      ];
+      const Outputs = this.outputs.map((OutputKey) => ({ OutputKey, OutputValue: "some-1" }));
       const Stacks = found.map(([name, { status, tags }]) => ({
         StackName: name,
         StackStatus: status,
-        StackStatusReason: "because",
+        ...(this.reason !== undefined && { StackStatusReason: this.reason }),
         Tags: tags,
         Outputs,
       }));
       return { Stacks };
     },
     "delete-stack": ({ StackName }) => {
-      const stack = this.stacks.get(String(StackName));
-      if (String(StackName).endsWith("-group") && this.warmPool && stack) {
-        stack.status = "DELETE_FAILED";
-        return {};
-      }
-      this.stacks.delete(String(StackName));
-      if (String(StackName).endsWith("-group")) {
-        for (const machine of this.machines) this.#end(machine);
-      }
+      const name = String(StackName);
+      const stack = this.stacks.get(name);
+      if (stack === undefined) return {};
+      const isGroup = name.endsWith("-group");
+      const isUsed = isGroup ? this.warmPool : this.stacks.has(name.replace(/-network$/, "-group"));
+      stack.status = isUsed ? "DELETE_FAILED" : "DELETE_IN_PROGRESS";
+      if (isUsed) return {};
+      if (isGroup) for (const machine of this.group) this.#end(machine);
+      this.#later(30_000, () => this.stacks.delete(name));
       return {};
     },
     "describe-auto-scaling-groups": () => ({
@@ -266,7 +304,10 @@ export class Account implements Aws {
     },
     "put-warm-pool": () => {
       this.warmPool = true;
-      this.warm = { id: "i-warm", state: "stopped", lifecycle: "", launchedAt: this.now, boots: 1 };
+      const launchedAt = this.now;
+      this.#later(20_000, () => {
+        this.warm = { id: "i-warm", state: "stopped", lifecycle: "", launchedAt, boots: 1 };
+      });
       return {};
     },
     "describe-warm-pool": () => ({
@@ -274,25 +315,31 @@ export class Account implements Aws {
       Instances: this.warm ? [{ InstanceId: this.warm.id }] : [],
     }),
     "delete-warm-pool": () => {
-      this.warmPool = false;
-      this.warm = undefined;
+      this.#later(30_000, () => {
+        this.warmPool = false;
+        this.warm = undefined;
+      });
       return {};
     },
     "enter-standby": ({ InstanceIds }) => {
-      this.#set(InstanceIds, { lifecycle: "Standby" });
+      this.#set(InstanceIds, { lifecycle: "EnteringStandby" });
+      this.#later(10_000, () => this.#set(InstanceIds, { lifecycle: "Standby" }));
       this.launch();
       return {};
     },
     "exit-standby": ({ InstanceIds }) => {
-      this.#set(InstanceIds, { lifecycle: "InService" });
+      this.#set(InstanceIds, { lifecycle: "Pending" });
+      this.#later(10_000, () => this.#set(InstanceIds, { lifecycle: "InService" }));
       return {};
     },
     "stop-instances": ({ InstanceIds }) => {
-      this.#set(InstanceIds, { state: "stopped" });
+      this.#set(InstanceIds, { state: "stopping" });
+      this.#later(20_000, () => this.#set(InstanceIds, { state: "stopped" }));
       return {};
     },
     "start-instances": ({ InstanceIds }) => {
-      this.#set(InstanceIds, { state: "running", boots: 2 });
+      this.#set(InstanceIds, { state: "pending" });
+      this.#later(20_000, () => this.#set(InstanceIds, { state: "running", boots: 2 }));
       return {};
     },
     "reboot-instances": ({ InstanceIds }) => {
@@ -311,16 +358,28 @@ export class Account implements Aws {
     "get-console-output": ({ InstanceId }) => ({ Output: this.#output(String(InstanceId)) }),
   };
 
+  /** Changes instances, but for those that have begun to end. */
   #set(ids: unknown, change: Partial<Machine>): void {
     for (const machine of this.machines) {
-      if ((ids as string[]).includes(machine.id)) Object.assign(machine, change);
+      const isEnding = ["Terminating", "gone"].includes(machine.lifecycle);
+      if ((ids as string[]).includes(machine.id) && !isEnding) Object.assign(machine, change);
     }
   }
 
+  /** It shuts down; then its interface has the address for a moment, and then nobody. */
   #end(machine: Machine): void {
-    Object.assign(machine, { state: "terminated", lifecycle: "gone" });
-    for (const [id, { holder }] of this.addresses) {
-      if (holder === machine.id) this.associate(id, undefined);
-    }
+    Object.assign(machine, { state: "shutting-down", lifecycle: "Terminating" });
+    const held = [...this.addresses.values()].filter(({ holder }) => holder === machine.id);
+    const before = held.map(({ association }) => association);
+    this.#later(10_000, () => {
+      Object.assign(machine, { state: "terminated", lifecycle: "gone" });
+      for (const address of held.filter(({ holder }) => holder === machine.id))
+        delete address.holder;
+    });
+    this.#later(12_000, () => {
+      for (const address of held) {
+        if (before.includes(address.association)) delete address.association;
+      }
+    });
   }
 }

@@ -12,14 +12,17 @@ import { TAG } from "../../acceptance/plan.ts";
 import { hasMoto, type Moto, startMoto } from "../../sim/moto.ts";
 import { DescribeInstancesCommand } from "@aws-sdk/client-ec2";
 import { setTimeout as sleep } from "node:timers/promises";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { delimiter, join } from "node:path";
+import { delimiter, join, resolve } from "node:path";
 import { runAgent } from "../support/agent.ts";
 import { inRegion } from "../support/region.ts";
 import { unless } from "../support/skipping.ts";
 
 const ACCOUNT = "123456789012";
 const REGION = "us-east-1";
+const MAIN = resolve(import.meta.dirname, "../../acceptance/main.ts");
 const hasAws = (process.env["PATH"] ?? "")
   .split(delimiter)
   .some((folder) => existsSync(join(folder, "aws")));
@@ -90,6 +93,29 @@ describe("the acceptance, with moto as AWS", { ...unless(why), timeout: 600_000 
     expect(await aws.call("ec2 describe-addresses")).toMatchObject({ Addresses: [] });
     const { Buckets } = (await aws.call("s3api list-buckets")) as { Buckets: { Name: string }[] };
     expect(Buckets.filter(({ Name }) => Name.startsWith(TAG))).toEqual([]);
+  });
+
+  test("interrupted as a program it goes on to the removal, and says what it did", async () => {
+    // A folder is no package: the upload fails.
+    const args = ["--account", ACCOUNT, "--region", REGION, "--package", import.meta.dirname];
+    const child = spawn(process.execPath, [MAIN, ...args]);
+    let printed = "";
+    let said = "";
+    child.stderr.on("data", (text: Buffer) => (said += text.toString()));
+    child.stdout.on("data", (text: Buffer) => {
+      printed += text.toString();
+      // The addresses are there by now, and the bucket is about to be.
+      if (printed.includes("uploading the package") && said === "") child.kill("SIGINT");
+    });
+    const [status] = (await once(child, "close")) as [number | null];
+    expect(said).toContain("SIGINT: what has been made is removed first, please wait");
+    expect(printed).toMatch(/\*\*It ended early:\*\* aws s3api put-object: .*--body/);
+    expect(printed).toMatch(/(removing the address eipalloc-\w+\n){2}removing the bucket /);
+    expect(printed).toContain("Everything has been removed.");
+    expect(status).toBe(EXIT.failed);
+    const aws = awsCli(REGION);
+    expect(await aws.call("ec2 describe-addresses")).toMatchObject({ Addresses: [] });
+    expect(await aws.call("s3api list-buckets")).toMatchObject({ Buckets: [] });
   });
 
   test("refuses another account, and finds nothing left to remove", async () => {
