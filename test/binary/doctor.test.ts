@@ -277,7 +277,8 @@ describe("with a dead network", () => {
     scenario({ breakIt }, async (scene) => {
       const startedAt = performance.now();
       const checkup = await doctor(scene);
-      expect(performance.now() - startedAt).toBeLessThan(15_000);
+      // Some ten seconds, and what a busy machine adds.
+      expect(performance.now() - startedAt).toBeLessThan(30_000);
       expectSchema(checkup);
       expect(checkup).toMatchObject({ healthy: false, exitStatus: 75 });
     }),

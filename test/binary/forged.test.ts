@@ -120,7 +120,7 @@ test.concurrent.each(Object.entries(CASES))(
         const { flags = [], ...options } = one.options ?? {};
         const ran = await runAgent(region, me.instanceId, {
           ...options,
-          environment: { EIP_HEAL_DEADLINE: "1s", ...options.environment },
+          environment: { EIP_HEAL_DEADLINE: "4s", ...options.environment },
           // The forged argument first: it may stand where a command does.
           flags: [...flags, ...command],
         });

@@ -333,7 +333,8 @@ test("ends when nobody answers", async () =>
     async (scene) => {
       const { status, ms } = await scene.run("status");
       expect(status).toBe(75);
-      expect(ms).toBeLessThan(12_000);
+      // Ten seconds, and what a busy machine adds.
+      expect(ms).toBeLessThan(30_000);
     },
   ));
 

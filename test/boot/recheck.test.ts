@@ -183,13 +183,13 @@ test("suspended between its look and its take: it looks again, and does not rob 
     action: "DescribeInstances",
     instanceId: self.instanceId,
     count: 1,
-    effect: { do: "delay", afterMs: 2_000 },
+    effect: { do: "delay", afterMs: 6_000 },
   });
   cloud.move(address.allocationId, older);
   await eventually("it looks who has the address", () => looks() > seen, { everyMs: 5 });
   await machine.whileSuspended(async () => {
     cloud.move(address.allocationId, newest);
-    await sleep(3_000);
+    await sleep(7_000);
   });
   expect(slow.hits).toBe(1);
 

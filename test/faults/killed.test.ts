@@ -139,7 +139,8 @@ describe("asked to end", () => {
         const at = performance.now();
         agent.kill(name);
         const { status, signal, log, files } = await agent.ended;
-        expect(performance.now() - at).toBeLessThan(2_000);
+        // Less than a hold takes.
+        expect(performance.now() - at).toBeLessThan(5_000);
         expect(signal).toBeNull();
         if (status === 0) {
           // It was through already.

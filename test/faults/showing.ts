@@ -3,7 +3,7 @@ import { expect } from "vitest";
 import { type Course, deadlineOf, type Played, type Row } from "./stage.ts";
 
 /** Milliseconds that a machine with other work to do may add to anything. */
-const NOISE_MS = 15_000;
+export const NOISE_MS = 15_000;
 
 export function expectShown(row: Row, course: Course, played: Played): void {
   expectSound(played);

@@ -41,7 +41,7 @@ describe("two runs of one instance", () => {
           service: "ec2",
           action: "DescribeAddresses",
           count: 1,
-          effect: { do: "delay", afterMs: 4_000 } as never,
+          effect: { do: "delay", afterMs: 10_000 } as never,
         });
         const slow = place.begin();
         await until(() => place.region.calls.some(({ action }) => action === "DescribeAddresses"));
@@ -108,16 +108,16 @@ describe("a release is obeyed", () => {
     "by a heal between its look and its association",
     () =>
       inPlace("nothing", async (place) => {
-        place.region.faults.add({
+        const look = place.region.faults.add({
           service: "ec2",
           action: "DescribeAddresses",
           count: 1,
-          effect: { do: "delay", beforeMs: 3_000 },
+          effect: { do: "hold" },
         });
         const heal = place.begin();
-        await until(() => place.region.calls.length > 0 || heal.logged().includes("looking at"));
-        await sleep(200);
+        await until(() => look.hits > 0);
         expect((await place.agent(["release"])).status).toBe(0);
+        place.region.faults.clear(look);
         expect((await heal.ended).status).toBe(75);
         expect(place.region.calls.some(({ action }) => action === "AssociateAddress")).toBe(false);
         expect(place.result()).toMatchObject({ outcome: "idle", idle: "not-holder" });
