@@ -64,6 +64,8 @@ if [[ -z ${SOURCE_DATE_EPOCH:-} ]]; then
 fi
 export SOURCE_DATE_EPOCH
 
+# Those of another version go: what is in dist/ is tested, signed and released.
+rm -f dist/eip-heal_*_"$ARCH".deb* dist/eip-heal-*."$rpm_arch".rpm*
 rm -rf "$STAGING"
 mkdir -p "$STAGING"
 for page in eip-heal.8 eip-heal.conf.5; do

@@ -1,8 +1,8 @@
 # AMIs of Amazon Linux 2023 and of Debian 12 with eip-heal in them.
 #
 #   packer init .
-#   packer build -only=amazon-ebs.al2023 -var package=eip-heal-0.1.0-1.aarch64.rpm .
-#   packer build -only=amazon-ebs.debian -var package=eip-heal_0.1.0_arm64.deb .
+#   packer build -only=amazon-ebs.al2023 -var package=eip-heal-0.2.0-1.aarch64.rpm .
+#   packer build -only=amazon-ebs.debian -var package=eip-heal_0.2.0_arm64.deb .
 #
 # The package enables the unit and never starts it: the build instance does not grab anyone's address.
 
