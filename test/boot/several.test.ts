@@ -1,11 +1,14 @@
 /**
- * A machine with three addresses on two interfaces, on a real systemd. Each test goes on where the one before has left the
- * machine, which has the first interface only: the others are in instance metadata, and the program looks nowhere else.
+ * A machine with three addresses on two network interfaces, on a real systemd. Each test goes on where the one before has
+ * left the machine.
  */
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { aWorld } from "../../sim/world.ts";
 import { stopAtFirstFailure, tellOnFailure } from "../support/failing.ts";
 import { Cloud, UNIT } from "../support/machine/cloud.ts";
+import type { Builder } from "../support/machine/image.ts";
 import type { Machine } from "../support/machine/machine.ts";
 import { retryAfter } from "../support/machine/rounds.ts";
 
@@ -19,18 +22,35 @@ const self = world.instance({
   metadataTags: true,
   enis: [
     { deviceIndex: 0, privateIps: ["10.0.0.20", "10.0.0.21"] },
-    { deviceIndex: 1, privateIps: ["10.0.1.20"] },
+    { deviceIndex: 1, privateIps: ["10.0.0.30"] },
   ],
 });
 const newer = world.instance();
-const PLACES = ["10.0.0.20", "10.0.0.21", "10.0.1.20"];
+const PLACES = ["10.0.0.20", "10.0.0.21", "10.0.0.30"];
+
+/**
+ * What amazon-ec2-net-utils and cloud-init do for a second interface and for a secondary private address: both by DHCP, the
+ * first with the better route, and the secondary address beside the one that DHCP gives.
+ */
+async function configureNetwork({ root }: Builder): Promise<void> {
+  const folder = join(root, "etc/systemd/network");
+  const second = ["[Match]", "Name=ens6", "[Network]", "DHCP=ipv4", "LinkLocalAddressing=no"];
+  const route = ["[DHCPv4]", "ClientIdentifier=mac", "UseDNS=no", "RouteMetric=2000"];
+  await writeFile(join(folder, "05-second.network"), `${[...second, ...route].join("\n")}\n`);
+  const secondary = join(folder, "10-vpc.network.d");
+  await mkdir(secondary);
+  await writeFile(join(secondary, "secondary.conf"), "[Network]\nAddress=10.0.0.21/24\n");
+}
 
 let cloud: Cloud;
 let machine: Machine;
 
 beforeAll(async () => {
   cloud = await Cloud.start(world);
-  const ami = await cloud.bakeAmi((builder) => retryAfter(builder.root, "2s"));
+  const ami = await cloud.bakeAmi(async (builder) => {
+    await retryAfter(builder.root, "2s");
+    await configureNetwork(builder);
+  });
   machine = await cloud.machine(self, ami);
 });
 
@@ -51,6 +71,9 @@ test("a boot brings each to its place, and tells other units of all", async () =
   await machine.start();
   expect(await machine.waitRunning()).toBe("running");
   expect(places()).toEqual(PLACES);
+  const own = await machine.must(["ip", "-4", "-brief", "address", "show", "up"]);
+  expect(own).toMatch(/^ens5@\S+ +UP +(?=.*\b10\.0\.0\.20\/24)(?=.*\b10\.0\.0\.21\/24)/m);
+  expect(own).toMatch(/^ens6@\S+ +UP +10\.0\.0\.30\/24/m);
   const ips = addresses.map(({ publicIp }) => publicIp);
   expect(await machine.must(["cat", "/run/eip-heal/env"])).toContain(
     `EIP_HEAL_PUBLIC_IPS="${ips.join(" ")}"\n`,

@@ -74,17 +74,20 @@ export class Cloud {
     return image;
   }
 
-  /** The machine behind an instance of the world: its MAC address, and so by DHCP its private IP. Not started yet. */
-  async machine(
-    instance: Pick<BuiltInstance, "mac" | "privateIp">,
-    image: Image,
-  ): Promise<Machine> {
-    const machine = await Machine.create({ ...(await this.reserve(instance)), image });
+  /** The machine behind an instance of the world: the MAC addresses, and so by DHCP the private IPs. Not started yet. */
+  async machine({ interfaces }: Pick<BuiltInstance, "interfaces">, image: Image): Promise<Machine> {
+    const nics = await Promise.all(
+      interfaces.map(({ mac, addresses }) =>
+        this.reserve({ mac, privateIp: addresses[0]?.privateIp ?? "" }),
+      ),
+    );
+    const name = nics[0]?.name ?? "";
+    const machine = await Machine.create({ name, nics, image });
     this.#machines.push(machine);
     return machine;
   }
 
-  /** Has DHCP reserve the private IP of an instance; the name and the MAC address by which a machine then gets it. */
+  /** Has DHCP reserve a private IP of an instance; the name and the MAC address by which a machine then gets it. */
   async reserve({
     mac,
     privateIp: ip,

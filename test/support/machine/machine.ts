@@ -1,4 +1,4 @@
-/** One machine: a real systemd as the first process of a container, with a disk and a network interface of its own. */
+/** One machine: a real systemd as the first process of a container, with a disk and network interfaces of its own. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync, readlinkSync } from "node:fs";
 import { chmod, copyFile, mkdir, writeFile } from "node:fs/promises";
@@ -7,14 +7,19 @@ import { type ControlGroup, makeControlGroup } from "./cgroup.ts";
 import { CLEAN_ENVIRONMENT, type Disk, type Image, mountOver } from "./image.ts";
 import { eventually, must, type Result, run, type RunOptions, succeeded } from "../run.ts";
 
-export interface MachineSpec {
-  /** At most 15 characters, the length of a network interface's name. */
+/** A network interface: one end of it is in the machine, the other on the bridge of the subnet. */
+export interface Nic {
+  /** Of the end on the bridge; at most 15 characters, the length of such a name. */
   readonly name: string;
-  /** DHCP knows the machine by it. */
+  /** DHCP knows the end in the machine by it. */
   readonly mac: string;
+}
+
+export interface MachineSpec {
+  readonly name: string;
   readonly image: Image;
-  /** Name of its interface inside; default: ens5, as on Nitro instances. */
-  readonly nic?: string;
+  /** Inside they are ens5, ens6 and so on, as on Nitro instances. */
+  readonly nics: readonly Nic[];
 }
 
 /** What a machine that asks for a reboot makes systemd-nspawn exit with (--keep-unit). */
@@ -22,8 +27,7 @@ const REBOOT = 133;
 
 export class Machine {
   readonly name: string;
-  readonly #mac: string;
-  readonly #nic: string;
+  readonly #nics: readonly Nic[];
   readonly #disk: Disk;
   readonly #console: string;
   #boots = 0;
@@ -34,8 +38,7 @@ export class Machine {
 
   private constructor(spec: MachineSpec, disk: Disk) {
     this.name = spec.name;
-    this.#mac = spec.mac;
-    this.#nic = spec.nic ?? "ens5";
+    this.#nics = spec.nics;
     this.#disk = disk;
     this.#console = join(disk.root, "..", "console.log");
   }
@@ -207,7 +210,7 @@ export class Machine {
 
   /** Cuts its network off or connects it again: the carrier goes and comes. */
   async link(state: "up" | "down"): Promise<void> {
-    await must(["ip", "link", "set", this.name, state]);
+    for (const { name } of this.#nics) await must(["ip", "link", "set", name, state]);
   }
 
   async #boot(): Promise<void> {
@@ -263,15 +266,16 @@ export class Machine {
     }
   }
 
-  /** A new pair of interfaces for each boot, so that nothing of the boot before is left on it. */
+  /** New pairs of interfaces for each boot, so that nothing of the boot before is left on them. */
   async #plugIn(): Promise<void> {
-    const { name } = this;
-    await run(["ip", "link", "delete", name]);
-    await run(["ip", "netns", "delete", name]);
-    await must(["ip", "netns", "add", name]);
-    const peer = ["peer", "name", this.#nic, "address", this.#mac, "netns", name];
-    await must(["ip", "link", "add", "name", name, "type", "veth", ...peer]);
-    await must(["ip", "link", "set", name, "master", "vpc0", "up"]);
+    for (const { name } of this.#nics) await run(["ip", "link", "delete", name]);
+    await run(["ip", "netns", "delete", this.name]);
+    await must(["ip", "netns", "add", this.name]);
+    for (const [index, { name, mac }] of this.#nics.entries()) {
+      const peer = ["peer", "name", `ens${5 + index}`, "address", mac, "netns", this.name];
+      await must(["ip", "link", "add", "name", name, "type", "veth", ...peer]);
+      await must(["ip", "link", "set", name, "master", "vpc0", "up"]);
+    }
   }
 
   /** The same as exec, or undefined while there is nobody to ask yet. */
