@@ -273,13 +273,19 @@ describe.concurrent("several addresses", () => {
       const age = newer ? 1 : 7_200;
       const other = world.instance({ state, launchTime: Date.now() - age * 1_000 });
       world.hold(second, other);
-      const { run } = await play(
+      const { run, calls } = await play(
         world,
         me,
         { environment: { EIP_HEAL_TAKEOVER: takeover, ...DEADLINE } },
         { mostWrites: 2 },
       );
       expect(run.status, run.log.join("\n")).toBe(status);
+      // In exact numbers: test/simulation/several.test.ts.
+      expect(new Set(calls.filter((action) => action !== "DescribeInstances"))).toEqual(
+        new Set(["DescribeAddresses", "AssociateAddress"]),
+      );
+      const writes = calls.filter((action) => action === "AssociateAddress");
+      expect(writes).toHaveLength(status === 0 ? 2 : 1);
       expect(run.result).toMatchObject({ addresses: [{ outcome: "settled" }, { outcome }] });
       expect(run.env === undefined).toBe(status !== 0);
     },
