@@ -41,7 +41,7 @@ export default defineConfig({
       project("packages", ["test/packages/**/*.test.ts"], 60_000),
       project("faults", ["test/faults/**/*.test.ts"], 120_000),
       cloud("boot", ["test/boot/**/*.test.ts"]),
-      cloud("install", ["test/install/{life,image,recipes}.test.ts"]),
+      cloud("install", ["test/install/{life,image,recipes,dns}.test.ts"]),
       cloud("qemu", ["test/install/qemu.test.ts"]),
       cloud("selinux", ["test/install/selinux.test.ts"]),
       cloud("arm64", ["test/install/arm64.test.ts"]),

@@ -49,6 +49,7 @@ export const SECONDS: Readonly<Record<string, number>> = {
   "test/faults/refused.test.ts": 152,
   "test/faults/results.test.ts": 48,
   "test/faults/two-runs.test.ts": 30,
+  "test/install/dns.test.ts": 50,
   "test/install/life.test.ts": 150,
   "test/install/recipes.test.ts": 112,
   "test/packages/contents.test.ts": 41,

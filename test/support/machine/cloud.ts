@@ -59,13 +59,17 @@ export class Cloud {
   }
 
   /**
-   * Bakes an AMI with the package under test in it, on the plain system.
+   * Bakes an AMI with the package under test in it.
    *
    * @param more what else is done to it
+   * @param from default: the plain system
    */
-  async bakeAmi(more?: (builder: Builder) => Promise<void>): Promise<Image> {
+  async bakeAmi(
+    more?: (builder: Builder) => Promise<void>,
+    from: Image = baseImage(),
+  ): Promise<Image> {
     const deb = await builtPackage();
-    const image = await bake(`ami-${this.#images.length}`, baseImage(), async (builder) => {
+    const image = await bake(`ami-${this.#images.length}`, from, async (builder) => {
       await install(builder, deb);
       await this.trustIn(builder.root);
       await more?.(builder);
