@@ -37,7 +37,9 @@ const MOST = 20;
  */
 export function readList(text: string, hint: (name: string) => string): Several {
   const words = text.split(/[\s,]+/).filter((word) => word !== "");
-  const entries = words.map((word) => readEntry(word, hint));
+  const entries = words.map((word) =>
+    readEntry(word, words.length === 1 ? hint : (name) => `in place of ${word} ${hint(name)}`),
+  );
   if (entries.length === 0 || entries.length > MOST) {
     throw new InvalidList(`1 to ${MOST} addresses with blanks or commas between`);
   }

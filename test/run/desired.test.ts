@@ -104,6 +104,23 @@ describe("the desired address", () => {
     }
   });
 
+  test.each([ALLOCATION, PUBLIC_IP, `${ALLOCATION}, ${PUBLIC_IP}`])(
+    "a pool's tag that has addresses in it has to be corrected: %s",
+    async (value) => {
+      const { found } = await desired({}, { key: "eip-pool", value });
+      expect(found).toMatchObject({ kind: "misconfigured" });
+      expect((found as Failure).message).toContain(
+        `the tag eip-pool is ${JSON.stringify(value)}, on ${ME}; it takes the value of the same tag`,
+      );
+    },
+  );
+
+  test("a pool's tag may have an address in it beside other words", async () => {
+    const found = { kind: "pool", key: "eip-pool", value: `web ${PUBLIC_IP}` };
+    const shown = { key: found.key, value: found.value };
+    expect(await desired({}, shown)).toEqual({ found, asked: [] });
+  });
+
   test("EC2 that does not tell the tags is a failure of that step", async () => {
     const denied = new Failure("denied", { why: "no" });
     const { found } = await desired({}, undefined, denied);
