@@ -92,7 +92,7 @@ async function giveUp(
     });
     await untilLanded(context, ports, ports.lastWrite);
     if (desired.kind !== "several") {
-      const end = await giveUpOne(desired, targetOf(settings));
+      const end = await giveUpOne(desired, targetOf(settings), learn);
       return (
         end ?? {
           end: "idle",
@@ -103,7 +103,11 @@ async function giveUp(
     }
     for (const entry of desired.entries) {
       try {
-        const end = await giveUpOne(entry.address, targetOf(settingsFor(settings, entry)));
+        const end = await giveUpOne(
+          entry.address,
+          targetOf(settingsFor(settings, entry)),
+          () => {},
+        );
         if (end !== undefined) released.push(end.name);
       } catch (error) {
         // The others are released all the same.
@@ -123,10 +127,15 @@ async function giveUp(
     connection.ec2.close();
   }
 
-  /** Releases one address; undefined if this instance does not hold it. */
+  /**
+   * Releases one address; undefined if this instance does not hold it.
+   *
+   * @param found called with the address that is held
+   */
   async function giveUpOne(
     desired: DesiredAddress,
     target: Target,
+    found: (facts: Facts) => void,
   ): Promise<(End & { end: "released" }) | undefined> {
     const { addresses } = await withStep(context, "looking for the address", () =>
       connection.ec2.observe(desired, target),
@@ -136,9 +145,7 @@ async function giveUp(
       // This instance may hold several addresses of the pool, at other targets.
       if (desired.kind === "pool" && !isAt(target, holder)) continue;
       const name = nameAddress(allocationId, publicIp);
-      if (several === undefined) {
-        learn({ allocationId, ...(publicIp !== undefined && { publicIp }) });
-      }
+      found({ allocationId, ...(publicIp !== undefined && { publicIp }) });
       if (holder.associationId === undefined) {
         throw new Failure("denied", {
           why: `${name} is here, and by which association only ec2:DescribeAddresses tells`,

@@ -16,7 +16,7 @@ import {
   other,
   PUBLIC_IP,
 } from "../reconcile/fixtures.ts";
-import { A, anEc2, B } from "../run/pair.ts";
+import { A, anEc2, B, LIST } from "../run/pair.ts";
 import { inTime, inTurn, observed, type Script, scripted, SIGTERM } from "../run/scripted.ts";
 import { settingsOf } from "../support/settings.ts";
 
@@ -32,9 +32,11 @@ interface Play {
   readonly stopAt?: number;
   /** Why others on this machine cannot be told. */
   readonly trouble?: Failure;
+  /** No setting names the address. */
+  readonly isTagged?: boolean;
 }
 
-async function play(script: Script, { settings = {}, sent, stopAt, trouble }: Play = {}) {
+async function play(script: Script, { settings = {}, sent, stopAt, trouble, isTagged }: Play = {}) {
   const world = scripted(script);
   const { time, ports, calls } = world;
   if (sent !== undefined) world.writes.push(sent);
@@ -51,9 +53,9 @@ async function play(script: Script, { settings = {}, sent, stopAt, trouble }: Pl
     });
   };
   const named = { EIP_HEAL_ALLOCATION_ID: ALLOCATION, ...settings };
-  const { EIP_HEAL_ALLOCATION_ID: _, ...byPool } = named;
-  const isPool = "EIP_HEAL_POOL" in settings;
-  const work = release(settingsOf(isPool ? byPool : named), ports, publish, stop.signal);
+  const { EIP_HEAL_ALLOCATION_ID: _, ...byOther } = named;
+  const isOther = isTagged === true || "EIP_HEAL_POOL" in settings;
+  const work = release(settingsOf(isOther ? byOther : named), ports, publish, stop.signal);
   const outcome = await inTime(time, work);
   return { ...world, outcome, intended, asked: world.asked() };
 }
@@ -218,6 +220,22 @@ describe("of several addresses", () => {
     ]);
     // What has been told to the others on this machine stands.
     expect(asked).not.toContain(TAKEN_BACK);
+  });
+
+  test.each([
+    ["a setting", { EIP_HEAL_ALLOCATION_ID: LIST }, undefined],
+    ["a tag that only EC2 shows", {}, { "allocation-id": LIST }],
+  ])("named by %s, the result is of none of them alone", async (_, named, tags) => {
+    const ec2 = anEc2();
+    ec2.move(A, { ...mine("eni-00000000000000000", "10.0.0.5"), associationId: ASSOCIATION });
+    const script: Script = {
+      ...ec2.script,
+      release: () => {},
+      ...(tags && { tags: () => tags }),
+    };
+    const { outcome } = await play(script, { settings: named, isTagged: tags !== undefined });
+    expect(outcome).toMatchObject({ end: "released", name: `${A} (203.0.113.10)` });
+    expect(outcome.facts).toEqual({ instanceId: ME, region: "us-east-1" });
   });
 
   test("none is given up where all are nowhere, and what was said before is true again", async () => {
