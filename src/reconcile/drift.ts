@@ -89,12 +89,13 @@ export function whySkipped(last: LastResult | undefined, self: Instance): string
   // A run of the unit that ended before it learned the instance id was on this boot, so it was this instance's.
   const isOurs = instanceId === self.instanceId || (unit !== undefined && instanceId === undefined);
   if (!isOurs) return undefined;
-  if (unit === HEAL_UNIT && /^(?:failed|yielded|stopped)$/.test(outcome)) {
+  if (unit === HEAL_UNIT && ["failed", "yielded", "stopped"].includes(outcome)) {
     return `${unit} has ended with ${outcome}, and a timer of its own starts it again`;
   }
   const isTerminal =
     outcome === "released" ||
-    (outcome === "idle" && (idle === "not-configured" || idle === "not-holder")) ||
+    idle === "not-configured" ||
+    idle === "not-holder" ||
     (outcome === "failed" && exitStatus !== 75 && exitStatus !== 77);
   return isTerminal ? `the last run ended with ${outcome}, and somebody has to act` : undefined;
 }

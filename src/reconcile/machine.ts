@@ -136,7 +136,6 @@ function onObserved(before: State, answer: TimedObservation, now: number): Step 
   const { phase } = state;
   switch (phase.at) {
     case "observing":
-      return decideOn(state, seen, now);
     case "holding":
       return decideOn(observing(state), seen, now);
     case "reading back":
@@ -197,9 +196,8 @@ function decideOn(before: State, seen: TimedObservation, now: number): Step {
     ...(!isHeldBySelf(address, goal.target) && { mayBeHere: false }),
   });
   // The hold starts over if EC2 showed another holder in between, and continues if a look merely failed.
-  const { shown = { allocationId, since: now } } = before.memory;
-  const isSame = shown.allocationId === allocationId;
-  const shownNow = isSame ? shown : { allocationId, since: now };
+  const { shown } = before.memory;
+  const shownNow = shown?.allocationId === allocationId ? shown : { allocationId, since: now };
   const isHere = decision.do === "settled";
   const updated = remember(state, {
     shown: isHere ? shownNow : undefined,

@@ -26,7 +26,7 @@ export type ResultWrite = { readonly isEnvTrue: boolean } & (
 
 /** Whether the address has been released on purpose, or is being released. */
 export function isReleased({ outcome, idle }: Pick<LastResult, "outcome" | "idle">): boolean {
-  return outcome === "released" || (outcome === "idle" && idle === "not-holder");
+  return outcome === "released" || idle === "not-holder";
 }
 
 /**

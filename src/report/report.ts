@@ -91,7 +91,6 @@ function endOf(outcome: Outcome): EndOfRun {
         text: outcome.isUnderWay
           ? `about to release ${outcome.name}`
           : `released ${outcome.name}, ${seconds(outcome.ms)}`,
-        isNamed: true,
       };
     case "stopped":
       return { level: "warn", status: EXIT.TEMPFAIL, text: `${outcome.because}, ${spent}` };
@@ -376,9 +375,9 @@ function names({ allocationId = "", publicIp, instanceId, interfaceId, privateIp
 }
 
 function origin(from: PreviousHolder, { instanceId }: Facts): string {
-  if (from.kind === "interface") return `taken from ${nameHolder(from)}`;
+  if (from.kind === "interface" || from.instanceId !== instanceId) {
+    return `taken from ${nameHolder(from)}`;
+  }
   const { interfaceId, privateIp } = from;
-  return from.instanceId === instanceId
-    ? `moved from ${interfaceId === undefined ? "another place" : `${interfaceId} ${privateIp}`} of this instance`
-    : `taken from ${nameHolder(from)}`;
+  return `moved from ${interfaceId === undefined ? "another place" : `${interfaceId} ${privateIp}`} of this instance`;
 }

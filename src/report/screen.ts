@@ -131,13 +131,13 @@ function wrapCommand(command: string, width: number): string[] {
   const lines = fill(words, width - 2);
   return lines.flatMap((line, index) => {
     const end = index < lines.length - 1 ? " \\" : "";
-    if (line.length <= width || !line.startsWith("'{")) return [`${line}${end}`];
+    if (!line.startsWith("'{")) return [`${line}${end}`];
     return fill(`${line}${end}`.match(JSON_PARTS) ?? [], width, "");
   });
 }
 
 /** JSON up to the next comma or opening bracket; strings stay whole. */
-const JSON_PARTS = /(?:"(?:[^"\\]|\\.)*"|[^",[{])*[,[{]|.+$/g;
+const JSON_PARTS = /(?:"(?:[^"\\]|\\.)*"|[^",[{])*[,[{]|.+/g;
 
 /** Where to split a word: after the last `:`, `/` or `,` that fits, if that fills more than half of the line. */
 function breakIn(word: string, width: number): number {

@@ -63,7 +63,7 @@ const GROUPS: Record<string, Group> = {
 
 /** The argument of an option in a command, as a shell gives it. */
 function argument(command: string, option: string): string {
-  const words = execFileSync("bash", ["-c", `printf '%s\\0' ${command}`])
+  const words = execFileSync("bash", ["--norc", "-c", `printf '%s\\0' ${command}`])
     .toString()
     .split("\0");
   return words[words.indexOf(`--${option}`) + 1] ?? "";

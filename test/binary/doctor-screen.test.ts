@@ -116,7 +116,11 @@ describe("the screen", () => {
         .slice(from, shown.findIndex((line) => line.endsWith("}'")) + 1)
         .join("\n")
         .replace("$ ", "");
-      const pasted = execFileSync("bash", ["-c", `aws() { printf '%s\\0' "$@"; }\n${copied}`]);
+      const pasted = execFileSync("bash", [
+        "--norc",
+        "-c",
+        `aws() { printf '%s\\0' "$@"; }\n${copied}`,
+      ]);
       const words = pasted.toString().split("\0");
       expect(words.slice(0, 5)).toEqual([
         "iam",

@@ -145,7 +145,7 @@ export class Operator {
   #execute(command: string): void {
     const { region } = this.#scene.region;
     const { instanceId } = this.#scene.me;
-    const words = execFileSync("bash", ["-c", `printf '%s\\0' ${command}`]);
+    const words = execFileSync("bash", ["--norc", "-c", `printf '%s\\0' ${command}`]);
     const [program = "", service = "", action = "", ...rest] = words.toString().split("\0");
     const options = new Map<string, string>();
     for (let at = 0; at < rest.length; at += 2) options.set(rest[at] ?? "", rest[at + 1] ?? "");

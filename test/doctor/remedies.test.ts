@@ -16,7 +16,10 @@ const SELF = {
 function wordsOf(command: string): string[] {
   const script = `aws() { printf '%s\\0' "$@"; }\n${command}`;
   const env = { PATH: "/nonexistent" };
-  return execFileSync("/bin/bash", ["-c", script], { env }).toString().split("\0").slice(0, -1);
+  return execFileSync("/bin/bash", ["--norc", "-c", script], { env })
+    .toString()
+    .split("\0")
+    .slice(0, -1);
 }
 
 /** A command as a terminal of so many columns shows it. */

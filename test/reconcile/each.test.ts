@@ -129,7 +129,9 @@ describe("several addresses", () => {
       false,
       false,
     ]);
-    expect(hasEndedAsBefore({ name: "another", outcome: denied }, last)).toBe(false);
+    for (const outcome of [denied, settled("a"), idle]) {
+      expect(hasEndedAsBefore({ name: "another", outcome }, last)).toBe(false);
+    }
   });
 
   test("the last result of one is that of its name only", () => {

@@ -55,6 +55,10 @@ test("that another address carries the tag of the one that is here is told once 
     `${ALLOCATION} (${PUBLIC_IP}) is kept, because it is on this instance; but ${alike[0]} carries the tag Name=mail, too, and no other instance could tell which is meant: leave the tag on that one only`,
   ]);
   expect(play(goal(BY_TAG), [look], first.memory).warnings).toEqual([]);
+  const two = { shows: { ...look.shows, alike: [...alike, "eipalloc-00000000000000003"] } };
+  expect(play(goal(BY_TAG), [two]).warnings).toEqual([
+    expect.stringContaining(`but ${alike[0]}, eipalloc-00000000000000003 carry the tag`),
+  ]);
 });
 
 test("a throttled claim is sent again without a look if the name is known to be that of the address", () => {

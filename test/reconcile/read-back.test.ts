@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import type { AddressState } from "../../src/model/address.ts";
 import { begin, next } from "../../src/reconcile/machine.ts";
-import { type Memory, NOTHING_DONE } from "../../src/reconcile/state.ts";
+import { type Goal, type Memory, NOTHING_DONE } from "../../src/reconcile/state.ts";
 import { FRESH_MS, SLOWEST_LOOK_MS } from "../../src/reconcile/bounds.ts";
 import {
   after,
@@ -113,6 +113,35 @@ describe("EC2 shows a write", () => {
     const left = shows(address({ kind: "interface", interfaceId: "eni-00000000000000008" }));
     const { done } = play(GOAL, [FREE, "held", left, left, "accepts", HERE_NOW, HERE_NOW]);
     expect(done.slice(0, 5)).toEqual(["observe", "associate", "observe anew", "observe", "take"]);
+  });
+
+  test("of somebody else's by what is no instance, too", () => {
+    const gateway = shows(address({ kind: "other", what: "a NAT gateway" }));
+    const { done, failure } = play(GOAL, [FREE, "held", gateway, gateway]);
+    expect(done).toEqual(["observe", "associate", "observe anew", "observe"]);
+    expect(failure).toMatchObject({ kind: "misconfigured" });
+  });
+
+  test("by this instance, wherever on it the address is", () => {
+    const elsewhere = shows(address({ ...HERE, interfaceId: "eni-00000000000000009" }));
+    const { done, memory } = play(GOAL, [FREE, "unreachable", elsewhere, "denied"]);
+    expect(done).toEqual(["observe", "associate", "observe anew", "take"]);
+    expect(memory).toMatchObject({ wroteThisBoot: true });
+  });
+
+  test("but not one that was refused: always takes what a newer instance has got meanwhile", () => {
+    const always: Goal = { ...GOAL, takeover: "always" };
+    const { done, end } = play(always, [
+      FREE,
+      "held",
+      HELD_BY_NEWER,
+      HELD_BY_NEWER,
+      "accepts",
+      HERE_NOW,
+      HERE_NOW,
+    ]);
+    expect(done.slice(0, 5)).toEqual(["observe", "associate", "observe anew", "observe", "take"]);
+    expect(end).toMatchObject({ end: "settled", change: "taken" });
   });
 
   test("although it was not answered, and then this boot has written", () => {
@@ -384,6 +413,13 @@ describe("an instance with several Elastic IPs, where EC2 does not show which is
     const others = address(other("running"), { ...there });
     const { done } = play(GOAL, [somewhere, "accepts", shows(withIp(PUBLIC_IP), others)]);
     expect(done).toEqual(["observe", "probe", "observe"]);
+  });
+
+  test("one that another instance has got meanwhile was not associated by the probe", () => {
+    const { done, failure, warnings } = play(GOAL, [somewhere, "accepts", HELD_BY_NEWER]);
+    expect(done).toEqual(["observe", "probe", "observe"]);
+    expect(failure).toMatchObject({ kind: "yielded" });
+    expect(warnings).toEqual([]);
   });
 
   test("one that had been let go just before was associated by the probe, which displaced another", () => {

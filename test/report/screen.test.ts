@@ -170,6 +170,11 @@ describe("a command can be copied as it stands", () => {
     expect(commandIn({ ...TERMINAL, columns: 24 }, `echo 'a b c d e f g h' "i j k l m n"`)).toEqual(
       ["  $ echo \\", "    'a b c d e f g h' \\", `    "i j k l m n"`],
     );
+    const list = "'a, b, c, d, e, f, g, h, i, j'";
+    expect(commandIn({ ...TERMINAL, columns: 24 }, `echo ${list}`)).toEqual([
+      "  $ echo \\",
+      `    ${list}`,
+    ]);
   });
 
   test("inside JSON after a comma or bracket that is in no string", () => {

@@ -73,7 +73,7 @@ describe("several addresses", () => {
     expect(lineOf(would(1), would(2))).toBe(
       "would associate eipalloc-1 (203.0.113.1) with i-1 eni-1 10.0.0.1; dry run, nothing was changed; would associate eipalloc-2 (203.0.113.2) with i-1 eni-2 10.0.0.2; dry run, nothing was changed",
     );
-    expect(lineOfEntry(would(1), false).level).toBe("debug");
+    expect(lineOfEntry(would(1), false)).toEqual({ level: "debug", text: lineOf(would(1)) });
   });
 
   test("stopped: why, and how many are here", () => {
@@ -82,6 +82,20 @@ describe("several addresses", () => {
       /SIGTERM.*; 1 of 2 addresses are here$/,
     );
   });
+
+  test.each([
+    ["not-in-service", "nothing to do: it is so; 0 of 2 addresses are here"],
+    ["resting", "eipalloc-1: it is so; 0 of 2 addresses are here"],
+  ] as const)(
+    "nothing to do (%s): named only if it may be another matter for each",
+    (why, line) => {
+      const idle = (name: string): OfEntry => ({
+        name,
+        outcome: { end: "idle", because: "it is so", why, facts: {}, tries: 1, ms: 0 },
+      });
+      expect(lineOf(idle("eipalloc-1"), idle("eipalloc-2"))).toBe(line);
+    },
+  );
 
   test("what only looks like the status of the run stays", () => {
     const why = "it said FAILED (12): no";
@@ -98,7 +112,7 @@ describe("several addresses", () => {
     expect(lineOfEntry(away("eipalloc-2@2", EXIT.CONFIG, "misconfigured"), true).level).toBe(
       "debug",
     );
-    expect(lineOfEntry(here(1), false).level).toBe("info");
+    expect(lineOfEntry(here(1), false)).toEqual({ level: "info", text: lineOf(here(1)) });
   });
 
   test("it is a move if one was moved", () => {

@@ -17,7 +17,7 @@ export const SECONDS: Readonly<Record<string, number>> = {
   "test/binary/moto.test.ts": 76,
   "test/binary/patience.test.ts": 75,
   "test/binary/policy.test.ts": 189,
-  "test/binary/recheck.test.ts": 417,
+  "test/binary/recheck.test.ts": 290,
   "test/binary/scenarios.test.ts": 248,
   "test/binary/slow.test.ts": 81,
   "test/binary/status.test.ts": 50,
