@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { FIXED_SEED, freshSeed } from "../support/properties.ts";
 import { dice } from "../simulation/time.ts";
+import { pairOf, type PairScenario } from "./pair.ts";
 import { BEYOND, BROKEN, QUICK, type Row, SAMPLED, STATES } from "./scenarios.ts";
 import { chooser, sample } from "./schedules.ts";
 import { explore } from "./search.ts";
@@ -27,6 +28,31 @@ describe("beyond the bounds", () => {
 
 describe("without one of its rules", () => {
   test.each(BROKEN)("$name", expectExplored);
+});
+
+describe("two addresses of one instance end in their places, and both runs say so", () => {
+  const WAYS = [
+    {},
+    { mayNotDisplace: true },
+    { isStrict: true },
+    { isStrict: true, mayNotDisplace: true },
+  ];
+  test.each<{ at: PairScenario["at"]; states: readonly number[] }>([
+    { at: ["there", "there"], states: [17_434, 49_085, 17_434, 49_085] },
+    { at: ["there", "nobody"], states: [13_836, 23_039, 35_245, 33_712] },
+    { at: ["J", "there"], states: [14_314, 25_052, 14_314, 25_052] },
+  ])("$at, and an answer is lost", ({ at, states }) => {
+    const explorations = WAYS.map((way) => explore(pairOf({ at, ...way, losses: 1 })));
+    for (const { endings } of explorations) {
+      expect(endings.map(({ name }) => name)).toEqual(["0, 1; settled, settled"]);
+    }
+    expect(explorations.map((one) => one.states)).toEqual(states);
+  });
+
+  test("broken: neither run knows of the other address", () => {
+    const broken = pairOf({ at: ["there", "there"], mayNotDisplace: true, areUnrelated: true });
+    expect(problemsOf(explore(broken))).toEqual(["one is not in its place, or its run has failed"]);
+  });
 });
 
 describe.each([FIXED_SEED, freshSeed()])(

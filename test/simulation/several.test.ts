@@ -1,7 +1,7 @@
 /**
  * Several addresses per instance, on virtual time: agents of the real heal code race for two of them, and one agent is alone
- * with one that somebody has, every call counted. The explorer knows one address per instance: with several each has a run
- * of its own, and all that these have to do with each other is that one may find another one's address in its place.
+ * with one that somebody has, every call counted. That each of two runs may find the other one's address in its place is
+ * explored, too: test/explorer/pair.ts.
  */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
