@@ -75,6 +75,14 @@ const MISTAKES: readonly Mistake[] = [
     says: /at most one address without a place/,
   },
   {
+    name: "the tag of the pool holds an address",
+    breakIt: tag({ "allocation-id": null, "eip-pool": AN_ID }),
+    status: 78,
+    line: /^FAILED \(78\): the tag eip-pool is "eipalloc-\w+", on i-\w+; it takes the value of the same tag/,
+    first: "wanted",
+    says: /name an address by the tag allocation-id, or set EIP_HEAL_POOL to a list$/,
+  },
+  {
     name: "the tag holds an ARN",
     breakIt: withTag(({ allocationId }) => `arn:aws:ec2:us-east-1:1:elastic-ip/${allocationId}`),
     status: 78,
