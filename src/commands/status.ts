@@ -16,7 +16,7 @@ import {
   RECHECK_UNIT,
   RETRY_TIMER,
 } from "../reconcile/drift.ts";
-import { isUnderWay, type Unit } from "../model/unit.ts";
+import { howEnded, isUnderWay, type Unit } from "../model/unit.ts";
 import { linesOf, type Row } from "../report/screen.ts";
 import type { Settings } from "../config/settings.ts";
 import { desiredAddress, settingsFor, severalKnown, tagsToRead } from "../run/desired.ts";
@@ -63,6 +63,8 @@ export interface AddressStatus {
   /** DescribeAddresses was allowed, so holders other than instances are visible. */
   readonly direct?: boolean;
   readonly lastRun: LastRun;
+  /** How the last run of eip-heal.service was ended before it could record a result, if it was. */
+  readonly ended?: string;
   /** Milliseconds until eip-heal.service is retried; undefined unless it has failed. */
   readonly retryInMs?: number;
   /** Milliseconds until the next recheck; undefined if none is scheduled. */
@@ -107,22 +109,25 @@ export async function status(
 
 type Units = Pick<
   AddressStatus,
-  "retryInMs" | "recheckInMs" | "underWay" | "hasRecheckTimer" | "late"
+  "ended" | "retryInMs" | "recheckInMs" | "underWay" | "hasRecheckTimer" | "late"
 >;
 
 /** The run that systemd has in progress, and the runs that its timers will start. */
 async function unitsOf(machine: StatusPorts["machine"], signal: AbortSignal): Promise<Units> {
-  const [retry, confirm, recheck, underWay, late] = await Promise.all([
+  const [heal, retry, confirm, recheck, underWay, late] = await Promise.all([
+    machine.unit(HEAL_UNIT, signal),
     machine.unit(RETRY_TIMER, signal),
     machine.unit(CONFIRM_TIMER, signal),
     machine.unit(RECHECK_TIMER, signal),
     runUnderWay(machine, signal),
     lateNetwork(machine, signal),
   ]);
+  const ended = heal && howEnded(heal);
   const retryInMs = soonest(retry);
   const recheckInMs = soonest(confirm, recheck);
   return {
     hasRecheckTimer: recheck?.activity === "active",
+    ...(ended !== undefined && { ended }),
     ...(retryInMs !== undefined && { retryInMs }),
     ...(recheckInMs !== undefined && { recheckInMs }),
     ...(underWay !== undefined && { underWay }),
@@ -326,7 +331,7 @@ function whyNotHere(
 /** The rows for the terminal. @param now milliseconds since the epoch */
 export function rowsOf(addressStatus: AddressStatus, now: number): Row[] {
   const { here, exitStatus, message, lastRun } = addressStatus;
-  const { retryInMs, underWay, late, unseen } = addressStatus;
+  const { ended, retryInMs, underWay, late, unseen } = addressStatus;
   const { each = [{ name: undefined, found: addressStatus }] } = addressStatus;
   return [
     {
@@ -343,7 +348,10 @@ export function rowsOf(addressStatus: AddressStatus, now: number): Row[] {
             text: `eip-heal.service is run with ${unseen.what}, which this command has not had; run: ${unseen.command}`,
           },
         ]),
-    { label: "last run", text: lastRunOf(lastRun, now) },
+    ...(ended === undefined
+      ? []
+      : [{ label: "service", text: `the last run of eip-heal.service was ${ended}` }]),
+    { label: ended === undefined ? "last run" : "last result", text: lastRunOf(lastRun, now) },
     ...(late === undefined ? [] : [{ label: "network", text: sayLate(late) }]),
     ...(underWay === undefined ? [] : [{ label: "now", text: `a ${underWay} is under way` }]),
     ...(retryInMs === undefined ? [] : [{ label: "next try", text: `in ${seconds(retryInMs)}` }]),
@@ -431,7 +439,7 @@ export const STATUS_VERSION_OF_SEVERAL = 2;
 /** What `status --json` prints. */
 export function statusRecord(addressStatus: AddressStatus, at: Date): Record<string, unknown> {
   const { each, lastRun } = addressStatus;
-  const { retryInMs, recheckInMs, underWay, late } = addressStatus;
+  const { ended, retryInMs, recheckInMs, underWay, late } = addressStatus;
   return {
     version: each === undefined ? STATUS_VERSION : STATUS_VERSION_OF_SEVERAL,
     at: at.toISOString(),
@@ -440,6 +448,7 @@ export function statusRecord(addressStatus: AddressStatus, at: Date): Record<str
       addresses: each.map(({ name, found }) => ({ wanted: name, ...foundRecord(found) })),
     }),
     ...(lastRun.known && { lastRun: lastRun.result }),
+    ...(ended !== undefined && { ended }),
     ...(retryInMs !== undefined && { retryInMs: Math.round(retryInMs) }),
     ...(recheckInMs !== undefined && { recheckInMs: Math.round(recheckInMs) }),
     ...(late && {

@@ -8,7 +8,7 @@ export interface Unit {
   readonly isQueued: boolean;
   /** `success`, `exit-code` … */
   readonly result: string;
-  /** Exit status of its last run; undefined if it has not run. */
+  /** Exit status of its last run, or the number of the signal that ended it; undefined if it has not run. */
   readonly exitStatus?: number;
   readonly needsReload: boolean;
   /** Names of the variables set by Environment=, in a drop-in for example. Their values may be secrets. */
@@ -30,3 +30,35 @@ export interface Unit {
 export function isUnderWay(unit: Unit | undefined): boolean {
   return unit !== undefined && (unit.isQueued || unit.activity.endsWith("ing"));
 }
+
+/** Signals that end a run by number (signal(7)), with whose they are. */
+const SIGNALS: Readonly<Record<number, string>> = {
+  4: "SIGILL",
+  5: "SIGTRAP, as by Node if it has too little memory",
+  6: "SIGABRT, as by Node if it has too little memory",
+  7: "SIGBUS",
+  9: "SIGKILL, by somebody or by the kernel for lack of memory",
+  11: "SIGSEGV, as by Node if it has too little memory",
+  31: "SIGSYS, by the sandbox",
+};
+
+/**
+ * How the last run of a failed unit was ended, so that it could neither say why nor record a result: words to follow
+ * "was"; undefined if it has ended by itself.
+ */
+export function howEnded({ activity, result, exitStatus = 0 }: Unit): string | undefined {
+  if (activity !== "failed") return undefined;
+  switch (result) {
+    case "oom-kill":
+      return "ended by the kernel, for lack of memory (oom-kill)";
+    case "signal":
+    case "core-dump":
+      return `ended by signal ${exitStatus}${exitStatus in SIGNALS ? ` (${SIGNALS[exitStatus]})` : ""}`;
+    default:
+      return undefined;
+  }
+}
+
+/** What to do about a run that was ended for lack of memory, or perhaps was. */
+export const MORE_MEMORY =
+  "is the memory of this instance used up, or limited by a drop-in? systemctl cat eip-heal shows its limits, journalctl -u eip-heal what was said";

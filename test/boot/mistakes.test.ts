@@ -2,8 +2,8 @@
  * Mistakes that show only on a machine: what the unit and doctor say first, and that the cure, pasted, heals. Each test goes
  * on where the one before has left the machine.
  */
-import { readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { aWorld } from "../../sim/world.ts";
 import { stopAtFirstFailure, tellOnFailure } from "../support/failing.ts";
@@ -130,6 +130,30 @@ test("a result that nobody can read: status says so, and its cure replaces it", 
   await machine.sh(command);
   expect((await machine.exec(["eip-heal", "status"])).stdout).toMatch(/^last run: .* ago: /m);
   expect(isHere()).toBe(true);
+});
+
+test("too little memory: who is asked says that the run was ended, since it could not", async () => {
+  const dropIn = join(machine.root, `etc/systemd/system/${UNIT}.d/memory.conf`);
+  await mkdir(dirname(dropIn), { recursive: true });
+  // Node does not start with it. systemd-nspawn takes no notice of MemoryMax=.
+  await writeFile(dropIn, "[Service]\nLimitAS=300M\n");
+  await machine.must(["systemctl", "daemon-reload"]);
+  expect((await machine.exec(["systemctl", "restart", UNIT])).status).not.toBe(0);
+
+  const ended = "ended by signal 5 (SIGTRAP, as by Node if it has too little memory)";
+  const { stdout } = await machine.exec(["eip-heal", "status"]);
+  expect(stdout).toMatch(/^last result: .* ago: /m);
+  expect(stdout).toContain(`the last run of ${UNIT} was ${ended}`);
+  const json = (await machine.exec(["eip-heal", "status", "--json"])).stdout;
+  expect(JSON.parse(json)).toMatchObject({ here: true, ended });
+  const check = checkOf(await doctor(), "unit");
+  expect(check).toMatchObject({ mark: "warning", found: expect.stringContaining(ended) });
+  expect(check.cure).toMatch(/^is the memory of this instance used up, or limited/);
+
+  await rm(dropIn);
+  await machine.must(["systemctl", "daemon-reload"]);
+  await machine.must(["systemctl", "restart", UNIT]);
+  expect((await machine.exec(["eip-heal", "status"])).stdout).not.toContain("was ended");
 });
 
 async function doctor(): Promise<Checkup> {

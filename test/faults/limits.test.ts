@@ -31,6 +31,12 @@ test("too few open files", async () => {
   expect(log.join("\n")).not.toMatch(/^ +at |bug in eip-heal/m);
 });
 
+test("too little memory for Node: it ends before our first line, says so itself, and nothing is recorded", async () => {
+  const { status, log, result, env } = await limited("-c 0 -v 400000");
+  expect(log.join("\n")).toMatch(/^# Fatal process out of memory/m);
+  expect([status, result, env]).toEqual([null, undefined, undefined]);
+});
+
 test.each(["-n 32", "-v 1048576"])("what the manual says is enough: %s", async (limit) => {
   const { status, log } = await limited(limit);
   expect(log).toEqual([expect.stringContaining("is already associated with")]);

@@ -1,6 +1,6 @@
 /** Checks whether our systemd units are set up to run at the next boot, and until then. */
 import { seconds } from "../../model/duration.ts";
-import { isUnderWay, type Unit } from "../../model/unit.ts";
+import { howEnded, isUnderWay, MORE_MEMORY, type Unit } from "../../model/unit.ts";
 import { CONFIRM_TIMER, HEAL_UNIT, RECHECK_TIMER, RECHECK_UNIT } from "../../reconcile/drift.ts";
 import type { Machine } from "../ports.ts";
 import { type Finding, ok } from "../runner.ts";
@@ -16,12 +16,15 @@ export function findingOfUnit(
   unseen: UnseenEnvironment | undefined,
 ): Finding<undefined> {
   const { enablement, activity, result, exitStatus } = unit;
+  const ended = howEnded(unit);
   const last =
     exitStatus === undefined || activity === "activating"
       ? activity
       : result === "success"
         ? `${activity}, its last run succeeded`
-        : `${activity}, its last run ended with exit status ${exitStatus} (${result})`;
+        : ended !== undefined
+          ? `${activity}, its last run was ${ended}`
+          : `${activity}, its last run ended with exit status ${exitStatus} (${result})`;
   const warn = (found: string, remedy: string, ...commands: string[]): Finding<undefined> => ({
     mark: "warning",
     found: `eip-heal.service is ${found}`,
@@ -64,6 +67,7 @@ export function findingOfUnit(
       unseen.command,
     );
   }
+  if (ended?.includes("memory") === true) return warn(`${enablement}; ${last}`, MORE_MEMORY);
   if (activity === "failed") {
     return warn(
       `${enablement}; ${last}`,
