@@ -179,7 +179,7 @@ const ROWS: { readonly [F in keyof Settings]-?: RowOf<F> } = {
     default: "10min",
     meaning: "how long one run keeps trying, 1s to 1h",
     explanation:
-      "How long one run keeps trying, from `1s` to `1h`: `90s`, `10min` or `1min 30s`; a number alone means seconds. The last try begins a second before. The boot does not wait for it.",
+      "How long one run keeps trying, from `1s` to `1h`: `90s`, `10min` or `1min 30s`; a number alone means seconds. The last try begins a second before. What goes on longer: a hold that has begun, and completing a lifecycle hook, which is tried for 30 seconds in any case. The boot does not wait for it.",
     parse: duration,
   },
   waitReachable: {
