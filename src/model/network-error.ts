@@ -22,8 +22,17 @@ const CERTIFICATE =
   /^(CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERR_TLS_|HOSTNAME_MISMATCH|INVALID_CA)/;
 
 /** Errors of this machine or its DNS resolver: trying again sends nothing to AWS. */
-const LOCAL =
-  /^(ENOTFOUND|EAI_AGAIN|ENETUNREACH|EHOSTUNREACH|EADDRNOTAVAIL|EACCES|EPERM|EMFILE|ENFILE)$/;
+const LOCAL: readonly string[] = [
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "ENETUNREACH",
+  "EHOSTUNREACH",
+  "EADDRNOTAVAIL",
+  "EACCES",
+  "EPERM",
+  "EMFILE",
+  "ENFILE",
+];
 
 export interface NetworkTrouble {
   readonly why: string;
@@ -45,7 +54,7 @@ export function networkTrouble(code: string): NetworkTrouble | undefined {
   const words = Object.hasOwn(WORDS, code) ? WORDS[code] : undefined;
   return words === undefined
     ? undefined
-    : { why: `${words} (${code})`, ...(LOCAL.test(code) && { isLocal: true }) };
+    : { why: `${words} (${code})`, ...(LOCAL.includes(code) && { isLocal: true }) };
 }
 
 /** The first error code found in an error, its causes or its aggregated errors, down to `depth` levels. */

@@ -36,7 +36,7 @@ const MOST = 20;
  * @throws InvalidList
  */
 export function readList(text: string, hint: (name: string) => string): Several {
-  const words = text.split(/[\s,]+/).filter((word) => word !== "");
+  const words = text.split(/[\s,]/).filter((word) => word !== "");
   const entries = words.map((word) =>
     readEntry(word, words.length === 1 ? hint : (name) => `in place of ${word} ${hint(name)}`),
   );

@@ -2,7 +2,7 @@
 
 /** The host, without the brackets of an IPv6 address. */
 export function hostOf({ hostname }: URL): string {
-  return hostname.replace(/^\[|\]$/g, "");
+  return hostname.replace(/[[\]]/g, "");
 }
 
 /** The port, or the default one of HTTP or HTTPS. */

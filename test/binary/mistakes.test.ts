@@ -266,8 +266,10 @@ describe.concurrent("a mistake that nothing fails of is a warning in log and doc
       });
     }));
 
-  test("both tags, in doctor", () =>
+  test("both tags", () =>
     scenario({ breakIt: tag({ "eip-pool": "web" }) }, async (scene) => {
+      const { log } = await scene.run();
+      expect(log[0]).toMatch(/^the tag allocation-id counts, and eip-pool=web is ignored: /);
       const { checks, healthy } = await doctor(scene);
       expect(healthy).toBe(true);
       expect(checks.find(({ id }) => id === "wanted")).toMatchObject({

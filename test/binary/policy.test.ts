@@ -225,7 +225,7 @@ async function perform(
   });
 }
 
-describe.each(Object.entries(VARIANTS))("the policy for %s", (_, variant) => {
+describe.concurrent.each(Object.entries(VARIANTS))("the policy for %s", (_, variant) => {
   test.concurrent.each(variant.sids)("is sufficient, and not without %s", async (sid) => {
     const printed = await print(variant);
     expect(printed.status, printed.log.join("\n")).toBe(0);

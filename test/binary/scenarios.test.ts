@@ -152,8 +152,8 @@ const associations = (region: RunningRegion) =>
     .filter(({ action }) => action === "AssociateAddress")
     .map(({ params }) => params["AllowReassociation"]);
 
-describe.each(["full", "old"] as const)("with the %s role", (role) => {
-  describe.each(ROWS)("held by %s", (_, holder, ends) => {
+describe.concurrent.each(["full", "old"] as const)("with the %s role", (role) => {
+  describe.concurrent.each(ROWS)("held by %s", (_, holder, ends) => {
     const cases = casesOf(ends, role);
     test.concurrent.each(cases)("policy $takeover, $way.name", async ({ takeover, way }) => {
       const end = ends[takeover];

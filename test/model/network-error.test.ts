@@ -18,6 +18,8 @@ describe("trouble on the way", () => {
     ["EADDRNOTAVAIL", true],
     ["EACCES", true],
     ["EPERM", true],
+    ["EMFILE", true],
+    ["ENFILE", true],
   ])("%s is said in words, with the code; on this machine: %s", (code, isLocal) => {
     const trouble = networkTrouble(code);
     expect(trouble?.why).toMatch(new RegExp(`^[a-zA-Z ]+ \\(${code}\\)$`));

@@ -105,6 +105,13 @@ describe("a place of several, by its private address", () => {
     const place = resolveTarget(SELF, { interface: 0, privateIp: "10.0.0.6" });
     expect(isAlsoPlaceOf(place, SELF, { interface: wanted, privateIp: wantedIp })).toBe(isSame);
   });
+
+  test("is another one on an interface in another VPC that has the same private address", () => {
+    const interfaces = [networkInterface(0, ["10.0.0.5"]), networkInterface(1, ["10.0.0.5"])];
+    const self = { ...SELF, interfaces };
+    const place = resolveTarget(self, { interface: 0, privateIp: undefined });
+    expect(isAlsoPlaceOf(place, self, { interface: 1, privateIp: undefined })).toBe(false);
+  });
 });
 
 describe("EC2 is told", () => {
