@@ -46,7 +46,7 @@ export async function answer(
     const { bytes = OVERLONG, of = "x" } = verdict.effect;
     return flood(response, bytes, of);
   }
-  const right = instead ?? work();
+  const right = rewritten(instead ?? work(), verdict.effect);
   await pause(verdict.afterMs);
   if (verdict.effect?.do === "lose-answer") {
     return verdict.effect.how === "reset" ? breakOff(response, "reset") : NO_ANSWER;
@@ -91,6 +91,10 @@ function insteadOfWork(
     default:
       return undefined;
   }
+}
+
+function rewritten(right: Answer, effect: Verdict["effect"]): Answer {
+  return effect?.do === "rewrite" ? { ...right, body: effect.body(right.body) } : right;
 }
 
 function breakOff(response: ServerResponse, how: "reset" | "hang-up"): number {

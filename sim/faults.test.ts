@@ -24,6 +24,11 @@ test.each([
   [{ do: "lose-answer", how: "silence" }, "ETIMEDOUT", true],
   [{ do: "html" }, /./, false],
   [{ do: "garbage" }, /./, false],
+  [
+    { do: "rewrite", body: (right: string) => right.replace(/eipassoc-\w+/, "forged") },
+    "200 forged",
+    true,
+  ],
   [{ do: "no-association-id" }, "200 undefined", true],
   [{ do: "lie" }, /^200 eipassoc-0[0-9a-f]{16}$/, false],
   [{ do: "delay", beforeMs: 20, afterMs: 20 }, /^200 eipassoc-/, true],

@@ -2,6 +2,7 @@
 import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import type { Answer } from "../../sim/answering.ts";
+import { type Field, fieldsOf } from "../support/fields.ts";
 
 /** What is done to one right answer. */
 export type Lie =
@@ -324,28 +325,10 @@ export function tell(right: Answer, lie: Lie): Told {
   }
 }
 
-interface FieldOf {
-  /** Where the value begins. */
-  readonly at: number;
-  readonly value: string;
-  /** The field as a whole, with its name. */
-  readonly all: string;
-  readonly allAt: number;
-}
-
-/** The nth field of XML, JSON or a list of lines. */
-function nth(text: string, n: number): FieldOf {
-  const fields: FieldOf[] = [];
-  const pattern = text.trimStart().startsWith("<")
-    ? /<(\w+)>([^<]*)<\/\1>/g
-    : text.trimStart().startsWith("{")
-      ? /("\w+")\s*:\s*("(?:[^"\\]|\\.)*"|[^,}\]\s]+)/g
-      : /()(.+)/g;
-  for (const match of text.matchAll(pattern)) {
-    const [all, , value = ""] = match;
-    fields.push({ all, allAt: match.index, value, at: match.index + all.lastIndexOf(value) });
-  }
-  const whole = { all: text, allAt: 0, value: text, at: 0 };
+/** The nth field, counted modulo how many there are; of none the whole. */
+function nth(text: string, n: number): Field {
+  const fields = fieldsOf(text);
+  const whole = { name: "", all: text, allAt: 0, value: text, at: 0 };
   return fields[n % Math.max(1, fields.length)] ?? whole;
 }
 
@@ -353,7 +336,7 @@ function nth(text: string, n: number): FieldOf {
 function edit(
   text: string,
   n: number,
-  change: (field: FieldOf) => readonly [part: string, by: string] | "",
+  change: (field: Field) => readonly [part: string, by: string] | "",
 ): string {
   const field = nth(text, n);
   const changed = change(field);
