@@ -34,6 +34,10 @@ demo: dist/eip-heal ## watch it heal, be replaced and yield, on a simulated regi
 cast: dist/eip-heal ## record the demo and draw it: docs/demo.svg
 	@$(NODE) demo/cast.ts
 
+.PHONY: screens
+screens: tools dist/.packages ## let machines fail, and put what an 80-column terminal then shows into docs/failures.md
+	@EIP_HEAL_TEST_SCREENS=write bash test/support/machine/enter.sh $(VITEST) --project boot columns
+
 .PHONY: bench
 bench: dist/eip-heal ## compare with a bare Node, the user-data script and curl, and put the table into docs/performance.md (minutes)
 	@bash test/tools/deps.sh bench
@@ -145,7 +149,7 @@ check: node_modules/.installed ## type check, lint, formatting
 	oxfmt --check
 
 .PHONY: docs
-docs: node_modules/.installed ## write what is made from the tables in the code: settings file, completions, tables of the manual and the README
+docs: node_modules/.installed ## write what is made from the tables in the code: settings file, completions, tables of the manual and of docs/reference.md
 	@$(NODE) docs/generate/main.ts
 
 .PHONY: format

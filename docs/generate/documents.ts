@@ -7,7 +7,7 @@ import { bashCompletion } from "./bash.ts";
 import { confFile } from "./conf.ts";
 import { fishCompletion } from "./fish.ts";
 import { FILE_REGIONS, PROGRAM_REGIONS } from "./manual.ts";
-import { README_REGIONS } from "./readme.ts";
+import { REFERENCE_REGIONS } from "./reference.ts";
 import { replaceRegion } from "./text.ts";
 import { zshCompletion } from "./zsh.ts";
 
@@ -21,7 +21,7 @@ const WHOLE: Readonly<Record<string, () => string>> = {
 };
 
 const PARTLY: Readonly<Record<string, Regions>> = {
-  "README.md": README_REGIONS,
+  "docs/reference.md": REFERENCE_REGIONS,
   "packaging/eip-heal.8": PROGRAM_REGIONS,
   "packaging/eip-heal.conf.5": FILE_REGIONS,
 };

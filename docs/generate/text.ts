@@ -101,11 +101,17 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
  * Writes what a program makes between two comments of a file that somebody else writes:
  * `<!-- NAME (make docs) -->` and `<!-- /NAME -->`, or the same after `.\"` in a manual page.
  *
+ * @param by what writes it
  * @throws Error where the comments are not there
  */
-export function replaceRegion(text: string, name: string, content: string): string {
+export function replaceRegion(
+  text: string,
+  name: string,
+  content: string,
+  by = "make docs",
+): string {
   const lines = text.split("\n");
-  const [start, end] = [`${name} (make docs)`, `/${name}`].map((mark) =>
+  const [start, end] = [`${name} (${by})`, `/${name}`].map((mark) =>
     lines.findIndex((line) => [`<!-- ${mark} -->`, `.\\" ${mark}`].includes(line)),
   );
   if (start === undefined || end === undefined || start < 0 || end < start) {

@@ -1,6 +1,6 @@
 /**
  * The table of settings: key, default, meaning and explanation of each. The command line, `--help`, /etc/eip-heal.conf, the
- * manual, the completions and the README are generated from these rows (make docs).
+ * manual, the completions and docs/reference.md are generated from these rows (make docs).
  */
 import { TAKEOVERS, type Takeover } from "../reconcile/ownership.ts";
 import { POOL_TAKEOVERS, type PoolTakeover } from "../reconcile/pool.ts";
@@ -61,7 +61,7 @@ interface Row<T> {
   readonly placeholder: string;
   /** All valid values, if the list is closed. */
   readonly choices?: readonly string[];
-  /** Half a line, for `--help` and the README. */
+  /** Half a line, for `--help` and docs/reference.md. */
   readonly meaning: string;
   /** Sentences for the settings file and the manual, in the markup of docs/generate/text.ts. */
   readonly explanation: string;

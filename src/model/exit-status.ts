@@ -1,8 +1,8 @@
-/** What the exit statuses mean. `--help`, the manual and the README are generated from this table (make docs). */
+/** What the exit statuses mean. `--help`, the manual and docs/reference.md are generated from this table (make docs). */
 import type { EXIT } from "./failure.ts";
 
 export interface StatusRow {
-  /** Half a line, for `--help` and the README. */
+  /** Half a line, for `--help` and docs/reference.md. */
   readonly meaning: string;
   /** Sentences for the manual. */
   readonly explanation: string;

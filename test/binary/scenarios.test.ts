@@ -1,5 +1,5 @@
 /**
- * The main job, row by row of the table in the README: the real binary against the simulated region,
+ * The main job, row by row of the table in docs/how-it-decides.md: the real binary against the simulated region,
  * for each takeover policy and under both roles, with every call counted.
  */
 import { describe, expect, test } from "vitest";

@@ -19,7 +19,7 @@ const RECIPE = resolve(import.meta.dirname, "../../examples/monitoring");
 const ALARM = "eip-heal-alarm.service";
 const METRICS = "eip-heal-textfile.service";
 const COLLECTED = "/var/lib/prometheus/node-exporter";
-/** A service that requires the address, as README has it, and has the same alarm. */
+/** A service that requires the address, as docs/operate.md has it, and has the same alarm. */
 const APP = "my-server.service";
 const APP_UNIT = `[Unit]
 Requires=${UNIT}

@@ -1,15 +1,19 @@
 /**
  * What somebody at a terminal of 80 columns sees of a run that has failed: systemctl status and the journal show the cause,
- * and the line ends in the command to go on with.
+ * and the line ends in the command to go on with. docs/failures.md shows some of these screens: `make screens` writes them.
  */
+import { readFileSync, writeFileSync } from "node:fs";
+import { resolve } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { allow } from "../../sim/iam.ts";
 import { aWorld } from "../../sim/world.ts";
+import { replaceRegion } from "../../docs/generate/text.ts";
 import { tellOnFailure } from "../support/failing.ts";
-import { Cloud, CONF, UNIT } from "../support/machine/cloud.ts";
+import { Cloud, CONF, EC2_ADDRESS, UNIT } from "../support/machine/cloud.ts";
 import type { Machine } from "../support/machine/machine.ts";
 
 const COLUMNS = 80;
+const PAGE = resolve(import.meta.dirname, "../../docs/failures.md");
 /** Of a time stamp in the journal, with the blank after it: `Nov 27 00:24:16 `. */
 const STAMP = 16;
 /** What makes colours and links. */
@@ -17,27 +21,33 @@ const CONTROL = new RegExp(String.raw`\u001b(?:\[[0-9;]*[A-Za-z]|\]8;;[^\u001b]*
 
 const world = aWorld();
 world.role("look", allow(["ec2:DescribeInstances", "ec2:DescribeAddresses"]));
+world.group("web");
 const { allocationId } = world.address();
 const instance = world.instance({
   tags: { "allocation-id": allocationId },
   metadataTags: true,
-  launchTime: Date.now() - 3_600_000,
+  autoPublicIp: true,
+  group: "web",
+  lifecycle: "InService",
+  launchTime: Date.UTC(2026, 10, 27, 2),
 });
 /** Not the one that it has since its boot. */
 const free = world.address();
 const taken = world.address();
-world.hold(taken, world.instance({ launchTime: Date.now() }));
+world.hold(taken, world.instance({ launchTime: Date.UTC(2026, 10, 27, 3) }));
 
 let cloud: Cloud;
 let machine: Machine;
 
-const tagWith = (id: string) =>
+const tagWith = (id: string | null) =>
   cloud.region.region.tag(instance.instanceId, { "allocation-id": id });
 
 interface Failing {
   readonly name: string;
+  /** The part of the page that shows it. */
+  readonly region?: string;
   readonly status: number;
-  readonly breakIt: () => void;
+  readonly breakIt: () => unknown;
   /** How its line begins: all of the cause. */
   readonly cause: string;
   /** What doctor begins with. */
@@ -47,6 +57,7 @@ interface Failing {
 const FAILINGS: readonly Failing[] = [
   {
     name: "an address that is not there",
+    region: "address",
     status: 78,
     breakIt: () => tagWith("eipalloc-0fffffffffffffff0"),
     cause: "FAILED (78): no address eipalloc-0fffffffffffffff0",
@@ -60,7 +71,16 @@ const FAILINGS: readonly Failing[] = [
     first: "desired",
   },
   {
+    name: "no tag",
+    region: "tag",
+    status: 78,
+    breakIt: () => tagWith(null),
+    cause: "FAILED (78): no tag allocation-id or eip-pool (yet)",
+    first: "desired",
+  },
+  {
     name: "a role that may not associate",
+    region: "permission",
     status: 77,
     breakIt: () => {
       tagWith(free.allocationId);
@@ -70,35 +90,43 @@ const FAILINGS: readonly Failing[] = [
     first: "associate",
   },
   {
-    name: "an EC2 that nobody reaches",
+    name: "no way to EC2",
+    region: "route",
     status: 75,
     breakIt: () => {
       cloud.region.region.setRole(instance.instanceId, "full");
-      cloud.region.faults.add({ service: "ec2", effect: { do: "hang-up" } });
+      return machine.must(["ip", "route", "add", "unreachable", `${EC2_ADDRESS}/32`]);
     },
-    cause: "FAILED (75): EC2: connection reset (ECONNRESET)",
-    first: "tls",
+    cause: "FAILED (75): EC2: no route to it (EHOSTUNREACH)",
+    first: "route",
   },
   {
     name: "a newer instance that has it",
+    region: "newer",
     status: 69,
     breakIt: () => {
-      cloud.region.faults.clear();
       tagWith(taken.allocationId);
+      return machine.must(["ip", "route", "del", "unreachable", `${EC2_ADDRESS}/32`]);
     },
     cause: `yielded: a newer instance has ${taken.allocationId}`,
     first: "holder",
   },
 ];
 
+/** What the page shows, by the name of its part. */
+const screens = new Map<string, string>();
+
 beforeAll(async () => {
   cloud = await Cloud.start(world);
   const ami = await cloud.bakeAmi(async (builder) => {
-    await builder.must(["sh", "-c", `echo EIP_HEAL_DEADLINE=5s >>${CONF}`]);
+    await builder.must(["sh", "-c", `echo EIP_HEAL_DEADLINE=10s >>${CONF}`]);
   });
   machine = await cloud.machine(instance, ami);
   await machine.start();
   await machine.waitUnit(UNIT);
+  cloud.free(allocationId);
+  // All process ids have as many digits from here on, as those of a machine that has run for some time.
+  await machine.sh("until [ $(sh -c 'echo $$') -ge 1000 ]; do :; done");
 });
 
 afterAll(async () => {
@@ -114,8 +142,9 @@ async function shown(command: string): Promise<string[]> {
   return text.replaceAll("\r", "").replaceAll(CONTROL, "").split("\n");
 }
 
-test.each(FAILINGS)("$name", { timeout: 120_000 }, async ({ status, breakIt, cause, first }) => {
-  breakIt();
+test.each(FAILINGS)("$name", { timeout: 120_000 }, async (failing) => {
+  const { status, cause, first, region } = failing;
+  await failing.breakIt();
   expect((await machine.exec(["systemctl", "restart", UNIT])).status).not.toBe(0);
 
   const unit = await shown(`systemctl status --no-pager ${UNIT}`);
@@ -148,4 +177,68 @@ test.each(FAILINGS)("$name", { timeout: 120_000 }, async ({ status, breakIt, cau
 
   const checkup = await shown("eip-heal doctor");
   expect(checkup.find((one) => one.startsWith("✗"))).toMatch(new RegExp(`^✗ ${first} `));
+
+  if (region === undefined) return;
+  const [run] = await machine.show(UNIT, "InvocationID");
+  const journal = await shown(`journalctl _SYSTEMD_INVOCATION_ID=${run} --no-pager`);
+  const shows: [string, string[]][] = [
+    ["systemctl status eip-heal", unit],
+    ["journalctl -u eip-heal -t eip-heal", journal.map(chopped)],
+    ["eip-heal status", seen],
+    ["sudo eip-heal doctor", withoutWhatIsWell(checkup)],
+  ];
+  screens.set(region, shows.map(([command, lines]) => screenOf(command, lines)).join("\n\n"));
 });
+
+test("docs/failures.md shows these screens", () => {
+  const page = readFileSync(PAGE, "utf8");
+  let now = page;
+  for (const [name, content] of screens) now = replaceRegion(now, name, content, "make screens");
+  if (process.env["EIP_HEAL_TEST_SCREENS"] === "write") {
+    writeFileSync(PAGE, now);
+    return;
+  }
+  expect([...page.matchAll(/\(make screens\)/g)]).toHaveLength(screens.size);
+  // Where a line breaks depends on how long a run took.
+  const words = (text: string) => text.replaceAll(/\s/g, "");
+  if (words(now) !== words(page)) expect(now, "run: make screens").toBe(page);
+});
+
+/** A line as the pager shows it. */
+function chopped(line: string): string {
+  return line.length > COLUMNS ? `${line.slice(0, COLUMNS - 1)}>` : line;
+}
+
+/** What doctor shows without its ✓ checks. */
+function withoutWhatIsWell(lines: readonly string[]): string[] {
+  let isWell = false;
+  return lines.filter((line) => {
+    if (!line.startsWith(" ")) isWell = line.startsWith("✓");
+    return !isWell;
+  });
+}
+
+/** What differs from run to run, and what a page has instead: times, and ids that nobody chose. */
+const VARYING: readonly (readonly [RegExp, string])[] = [
+  [/\b[A-Z][a-z]{2} \d{2} \d{2}:\d{2}:\d{2}\b/g, "Nov 27 03:00:00"],
+  [/\bsince .*; .* ago$/gm, "since Fri 2026-11-27 03:00:00 UTC; 5s ago"],
+  [/(?<=\b(?:Duration|CPU): ).*$/gm, "200ms"],
+  [/(?<=\b(?:eip-heal\[|PID: |Process: ))\d+/g, "2345"],
+  [/\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b/g, "8f77c0de-5b1a-4c55-9f0e-3d2a1b4c5d6e"],
+  [/[\w-]{100,}/g, "ENCODED"],
+  [/(?<=^ +next try +in ).*$/gm, "55 s"],
+  [/\b[\d.]+ s ago\b/g, "5 s ago"],
+  [/(?<=\bafter\s+)(?:1 try|\d+ tries)(?=,)/g, "5 tries"],
+  [/(?<=\btries,\s+)[\d.]+ s\b/g, "9 s"],
+  [/(?<=\b1 try,\s+)[\d.]+ s\b/g, "0.1 s"],
+  [/…[\d.]+ s$/gm, "…4 s"],
+];
+
+/** A command and what it has shown, as the page has them. */
+function screenOf(command: string, lines: readonly string[]): string {
+  let text = lines.join("\n").trimEnd();
+  for (const [varying, instead] of VARYING) text = text.replaceAll(varying, instead);
+  return [`$ ${command}`, ...text.split("\n")]
+    .map((line) => (line === "" ? "" : `    ${line}`))
+    .join("\n");
+}

@@ -20,9 +20,9 @@ import { place } from "../support/machine/place.ts";
 import { CONFIRM, RECHECK, RETRY, retryAfter } from "../support/machine/rounds.ts";
 import { eventually } from "../support/run.ts";
 
-/** As README has it: a service that must not start without the address. Its program notes each start. */
+/** As docs/operate.md has it: a service that must not start without the address. Its program notes each start. */
 const APP = "my-server.service";
-const APP_UNIT = readmeUnit();
+const APP_UNIT = documentedUnit();
 const STARTS = "/var/lib/my-server-starts";
 const APP_PROGRAM = `#!/bin/sh
 echo "$*" >>${STARTS}
@@ -475,12 +475,12 @@ async function prepare(builder: Builder): Promise<void> {
   await builder.must(["systemctl", "enable", "--quiet", APP]);
 }
 
-/** The unit that README shows, as it stands there. */
-function readmeUnit(): string {
-  const readme = readFileSync(resolve(import.meta.dirname, "../../README.md"), "utf8");
+/** The unit that docs/operate.md shows, as it stands there. */
+function documentedUnit(): string {
+  const page = readFileSync(resolve(import.meta.dirname, "../../docs/operate.md"), "utf8");
   const section =
-    readme.split(/^#+ /m).find((text) => text.startsWith("Services that need the address\n")) ?? "";
+    page.split(/^#+ /m).find((text) => text.startsWith("Services that need the address\n")) ?? "";
   const unit = (/(?:^ {4}.*\n)+/m.exec(section)?.[0] ?? "").replaceAll(/^ {4}/gm, "");
-  if (!/^Requires=eip-heal\.service$/m.test(unit)) throw new Error(`not README's unit: ${unit}`);
+  if (!/^Requires=eip-heal\.service$/m.test(unit)) throw new Error(`not the page's unit: ${unit}`);
   return unit;
 }

@@ -43,7 +43,7 @@ systemctl show --property=ActiveState --value ${UNIT} >/run/user-data
 --==--
 `;
 
-/** As README has it: a service that must not start without the address. */
+/** As docs/operate.md has it: a service that must not start without the address. */
 const SERVICE = "needs-address.service";
 const NEEDS_ADDRESS = `[Unit]
 Requires=${UNIT}

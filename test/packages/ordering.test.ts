@@ -59,7 +59,7 @@ function upstreams(family: string, network: string): string | undefined {
     .find((folder) => existsSync(join(folder, network)));
 }
 
-/** As the README has it. */
+/** As docs/operate.md has it. */
 const NEEDS_ADDRESS = `[Unit]
 Requires=eip-heal.service
 After=eip-heal.service multi-user.target

@@ -21,7 +21,7 @@ const verdict = (
   unknownForMs = 0,
 ) => decide(TARGET, "us-east-1a", address(holder, more), takeover, unknownForMs).do;
 
-// The table of the README, row by row; columns in the order of TAKEOVERS.
+// The table of docs/how-it-decides.md, row by row; columns in the order of TAKEOVERS.
 const ROWS: [string, Holder, Partial<AddressState>, string[]][] = [
   ["nobody", { kind: "nobody" }, {}, ["associate", "associate", "associate", "associate"]],
   [

@@ -1,11 +1,11 @@
-/** The tables of README.md: regions of it. */
+/** The tables of docs/reference.md: regions of it. */
 import { SETTINGS, type SettingRow } from "../../src/config/settings.ts";
 import { STATUSES } from "../../src/model/exit-status.ts";
 import { EXIT } from "../../src/model/failure.ts";
 import { listed, table } from "./text.ts";
 
 /** By name. */
-export const README_REGIONS: Readonly<Record<string, () => string>> = {
+export const REFERENCE_REGIONS: Readonly<Record<string, () => string>> = {
   settings: () => table(["key", "default", "meaning"], SETTINGS.map(settingCells)),
   statuses: () =>
     table(
