@@ -47,7 +47,7 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
     "not-yet",
     {
       permanentStatus: EXIT.CONFIG,
-      remedy: "is it released, in another region or in another account?",
+      remedy: "was it released, or is it in another region or account?",
     },
   ],
   "Resource.AlreadyAssociated": ["held"],

@@ -84,7 +84,7 @@ export function cannotBeFound(kind: keyof typeof WITHOUT, host: string): Failure
 }
 
 /** What may have become of an address that is not here. */
-export const ELSEWHERE = "is it released, in another region or in another account?";
+export const ELSEWHERE = "was it released, or is it in another region or account?";
 
 /**
  * The failure if EC2 does not show the address.

@@ -37,7 +37,7 @@ export const CHECKS = [
   ["launch-hook", "the group of the lifecycle hook is known, if one is set"],
   ["optional", "what the role may do besides, and what is worse without it"],
   ["unit", "the unit is enabled, and how its last run ended"],
-  ["recheck", "the timer of the rechecks"],
+  ["recheck", "the recheck timer"],
   ["versions", "which versions are at work"],
 ] as const;
 export type CheckId = (typeof CHECKS)[number][0];

@@ -227,6 +227,18 @@ export function tagCommands(
   ];
 }
 
+/** The commands that remove a tag from the instance and from its group. */
+export function untagCommands(
+  { instanceId, region }: Instance,
+  group: string | undefined,
+  key: string,
+): string[] {
+  return [
+    remedies.untagResource(region, instanceId, key),
+    ...(group === undefined ? [] : [remedies.untagGroup(region, group, key)]),
+  ];
+}
+
 /** For a desired address that is known without EC2. */
 const NO_EC2 = { tags: () => Promise.reject(new Error("EC2 was asked for what is known")) };
 

@@ -67,6 +67,17 @@ export function tagGroup(region: string, group: string, { key, value }: Tag): st
   return `aws autoscaling create-or-update-tags --region ${region} --tags ${tag}`;
 }
 
+/** Removes the tag of this key from an instance. */
+export function untagResource(region: string, resource: string, key: string): string {
+  return `aws ec2 delete-tags --region ${region} --resources ${resource} --tags ${structure({ Key: key })}`;
+}
+
+/** Removes the tag of this key from an Auto Scaling group; the instances that it has launched keep theirs. */
+export function untagGroup(region: string, group: string, key: string): string {
+  const tag = structure({ ResourceId: group, ResourceType: "auto-scaling-group", Key: key });
+  return `aws autoscaling delete-tags --region ${region} --tags ${tag}`;
+}
+
 interface Tag {
   readonly key: string;
   readonly value: string;

@@ -58,7 +58,7 @@ export interface ExplainedStatement {
 /** Optional permissions, with what is missing without them as the end of a sentence that begins with "without it". */
 export const OPTIONAL = {
   "ec2:DescribeNetworkInterfaces":
-    "an address on an interface that an instance has left behind when it was terminated has to be let go by hand",
+    "an address left on the interface of a terminated instance has to be disassociated by hand",
   "autoscaling:DescribeAutoScalingInstances":
     "nothing is taken from a running instance for a minute where instance metadata does not show yet whether this one is in service",
 } as const;

@@ -13,7 +13,7 @@ const WORDS: Readonly<Record<string, string>> = {
   ETIMEDOUT: "no connection in time",
   EACCES: "blocked on this machine",
   EPERM: "blocked on this machine",
-  EPROTO: "what it speaks is not TLS",
+  EPROTO: "it does not speak TLS",
   EMFILE: "this process may open no more files",
   ENFILE: "this machine may open no more files",
 };

@@ -98,7 +98,7 @@ function endOf(outcome: Outcome): EndOfRun {
       const { failure, status } = outcome;
       return failure.kind === "yielded"
         ? { level: "warn", status, text: `yielded: ${failure.details.why}, ${spent}` }
-        : { level: "error", status, text: `${failure.message}; gave up after ${spent}` };
+        : { level: "error", status, text: `${failure.message}${gaveUp(outcome)}` };
     }
   }
 }
@@ -124,7 +124,7 @@ function reportEach(outcome: Outcome, each: readonly OfEntry[]): Report {
       const text =
         failure.kind === "yielded"
           ? `yielded: ${name}: ${failure.details.why}; ${count}, ${spent}`
-          : `${name}: ${failure.message}; ${count}; gave up after ${spent}`;
+          : `${name}: ${failure.message}; ${count}${gaveUp(outcome)}`;
       return { ...own, line: lastLine(one, text) };
     }
     case "idle":
@@ -153,6 +153,11 @@ export function lineOfEntry({ name, outcome }: OfEntry, isKnown: boolean): Line 
 
 function nameFound({ allocationId = "", publicIp }: Facts): string {
   return nameAddress(allocationId, publicIp);
+}
+
+function gaveUp(outcome: Outcome): string {
+  // What is wrong with the settings ends a run before its first try.
+  return outcome.tries === 0 ? "" : `; gave up after ${spentOf(outcome)}`;
 }
 
 function spentOf({ tries, ms }: Outcome): string {

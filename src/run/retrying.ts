@@ -122,9 +122,7 @@ export async function retry<T>(
     if (isNew) logged = { failure: last, at: now };
     const { afterMs, patienceMs } = decision;
     const patience =
-      patienceMs === undefined
-        ? ""
-        : `; it may only be late, and is waited for up to ${seconds(patienceMs)}`;
+      patienceMs === undefined ? "" : `; it may only be late: waiting up to ${seconds(patienceMs)}`;
     log[isNew ? "warn" : "debug"](`${last.message}${patience}; next try in ${seconds(afterMs)}`);
     context.step = `waiting after: ${last.message}`;
     try {

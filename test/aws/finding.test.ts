@@ -104,7 +104,7 @@ describe("that EC2 does not show", () => {
   ])("%o is waited for, and then somebody has to act", (desired, why, code) => {
     const failure = notFound(desired, HOST, "us-east-1");
     expect(failure).toMatchObject({ kind: "not-yet", code, details: { why } });
-    expect(failure.details.remedy).toContain("in another region or in another account?");
+    expect(failure.details.remedy).toContain("in another region or account?");
     expect(statusOf(failure)).toBe(EXIT.CONFIG);
     expect(notFound(desired, HOST, "us-east-1", "name another").message).toContain(
       `${why}; name another`,

@@ -153,7 +153,7 @@ describe("what is missing around the instance", () => {
       () => mistagged,
       {},
       78,
-      ["no Elastic IP 203.0.113.7 in us-east-1", "in another region or in another account?"],
+      ["no Elastic IP 203.0.113.7 in us-east-1", "in another region or account?"],
     ],
     [
       "an id that EC2 does not know",

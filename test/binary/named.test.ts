@@ -121,7 +121,7 @@ describe.concurrent("a tag of the address", () => {
         expect(status).toBe(78);
         expect(log[0]).toMatch(said);
         expect(log[0]).toContain("leave it on the one that is meant");
-        expect(log[0]).toContain("it may only be late, and is waited for up to");
+        expect(log[0]).toContain("it may only be late: waiting up to");
         expect(it.region.calls.map(({ action }) => action)).not.toContain("AssociateAddress");
         const { first, checks, exitStatus } = await doctor(it);
         expect(first).toBe("address");

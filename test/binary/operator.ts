@@ -12,8 +12,8 @@ export class Operator {
   readonly #authority: string;
   /** The address that is chosen where a cure leaves the choice. */
   #chosen: string;
-  /** Tags of Auto Scaling groups, which the instances have that are launched from now on. */
-  readonly groupTags: Record<string, Record<string, string>> = {};
+  /** Tags of Auto Scaling groups, which the instances have that are launched from now on; null: removed. */
+  readonly groupTags: Record<string, Record<string, string | null>> = {};
   /** What was put into the role, by name. */
   readonly #policies = new Map<string, PolicyDocument["Statement"]>();
 
@@ -52,6 +52,15 @@ export class Operator {
   #rename(place: string, name: string, meant: string): void {
     if (place !== this.#scene.confFile) throw new Error(`there is no place ${place}`);
     this.#scene.conf = this.#scene.conf?.map((line) => line.replace(`${name}=`, `${meant}=`));
+  }
+
+  /** Keeps the line of a setting that is meant. */
+  #keep(place: string, name: string): void {
+    if (place !== this.#scene.confFile) throw new Error(`there is no place ${place}`);
+    const isMeant = (line: string) => line === `${name}=${this.#chosen}`;
+    this.#scene.conf = this.#scene.conf?.filter(
+      (line) => !line.startsWith(`${name}=`) || isMeant(line),
+    );
   }
 
   /** A role has its policies by name: a second one of the same name takes the place of the first. */
@@ -137,6 +146,10 @@ export class Operator {
         /rename (\w+) to (EIP_HEAL_\w+) in (the environment|[^\s,]+), or remove it there/,
         (name, meant, place) => this.#rename(place, name, meant),
       ],
+      [
+        /^keep one line with (\w+) in (\S+): the last one, or the one that is meant/,
+        (name, place) => this.#keep(place, name),
+      ],
       [/^wait: EC2 limits/, () => this.#scene.region.faults.clear()],
       [/let HTTPS pass it untouched/, () => this.#scene.region.faults.clear()],
     ];
@@ -188,6 +201,17 @@ export class Operator {
         const { Key: key = "", Value: value = "" } = structureOf(option("tags"));
         const resource = option("resources").replace("ALLOCATION_ID", this.#chosen);
         region.tag(resource, { [key]: value.replace("ALLOCATION_ID", this.#chosen) });
+        return;
+      }
+      case "aws ec2 delete-tags": {
+        const { Key: key = "" } = structureOf(option("tags"));
+        region.tag(option("resources"), { [key]: null });
+        return;
+      }
+      case "aws autoscaling delete-tags": {
+        const { ResourceId = "", ResourceType, Key = "" } = structureOf(option("tags"));
+        expect(ResourceType).toBe("auto-scaling-group");
+        this.groupTags[ResourceId] = { ...this.groupTags[ResourceId], [Key]: null };
         return;
       }
       case "aws autoscaling create-or-update-tags": {

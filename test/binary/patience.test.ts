@@ -14,8 +14,8 @@ describe.concurrent("after a run that has waited for an address that EC2 does no
       // It says once for how long it waits, and that is half a minute.
       const first = await run("90s");
       expect(first.status, first.log.join("\n")).toBe(78);
-      const waiting = first.log.filter((line) => line.includes("is waited for up to"));
-      expect(waiting).toEqual([expect.stringContaining("is waited for up to 30.0 s") as string]);
+      const waiting = first.log.filter((line) => line.includes("waiting up to"));
+      expect(waiting).toEqual([expect.stringContaining("waiting up to 30.0 s") as string]);
       expect(first.result).toMatchObject({
         outcome: "failed",
         code: "InvalidAllocationID.NotFound",
@@ -28,7 +28,7 @@ describe.concurrent("after a run that has waited for an address that EC2 does no
       expect(second.log.join("\n")).not.toContain("is waited for");
 
       const elsewhere = await run("8s", "eipalloc-0000000000000000e");
-      expect(elsewhere.log.join("\n")).toContain("is waited for up to");
+      expect(elsewhere.log.join("\n")).toContain("waiting up to");
 
       // The last word of another instance, whose image this one was made of, is none.
       await run("90s");

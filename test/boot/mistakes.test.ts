@@ -1,15 +1,23 @@
 /**
- * Mistakes that show only on a machine: what the unit and doctor say first, and that the cure, pasted, heals. Each test goes
- * on where the one before has left the machine.
+ * Mistakes that show only on a machine: what the unit and doctor say first, and that the cure, pasted, heals this instance
+ * and the next one of its group, whose image has had the same. Each test goes on where the one before has left the machine.
  */
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { appendFile, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { aWorld } from "../../sim/world.ts";
 import { stopAtFirstFailure, tellOnFailure } from "../support/failing.ts";
 import { Cloud, CONF, EC2_ADDRESS, UNIT } from "../support/machine/cloud.ts";
 import type { Machine } from "../support/machine/machine.ts";
-import { CONFIRM, confirmAfter, quickenRechecks, TIMER } from "../support/machine/rounds.ts";
+import {
+  CONFIRM,
+  confirmAfter,
+  quickenRechecks,
+  retryAfter,
+  TIMER,
+} from "../support/machine/rounds.ts";
 import { eventually } from "../support/run.ts";
 
 interface Check {
@@ -31,11 +39,17 @@ interface Checkup {
 const world = aWorld();
 const address = world.address();
 const tags = { "allocation-id": address.allocationId };
-const self = world.instance({ tags, metadataTags: true, autoPublicIp: true });
+const inGroup = { tags, metadataTags: true, autoPublicIp: true };
+const self = world.instance(inGroup);
+/** Launched an hour later. */
+const launched = world.instance(inGroup);
+/** What makes it heal in this group: commands that were pasted, and lines of the settings file. */
+const cures = { commands: new Array<string>(), settings: new Array<string>() };
 
 let cloud: Cloud;
 let machine: Machine;
-const isHere = () => cloud.region.holder(address.allocationId)?.instanceId === self.instanceId;
+const holder = () => cloud.region.holder(address.allocationId)?.instanceId;
+const isHere = () => holder() === self.instanceId;
 
 beforeAll(async () => {
   cloud = await Cloud.start(world);
@@ -66,14 +80,17 @@ test("the timer was forgotten, and the address is moved away: who is asked says 
   const checkup = await doctor();
   expect(checkup).toMatchObject({ healthy: true, exitStatus: 0 });
   expect(checkup.message).toMatch(/; 1 warning$/);
-  const holder = checkOf(checkup, "holder");
-  expect(holder).toMatchObject({ mark: "warning", commands: [`systemctl enable --now ${TIMER}`] });
-  expect(holder.found).toMatch(/, and no unit starts one before the next boot$/);
+  const check = checkOf(checkup, "holder");
+  expect(check).toMatchObject({ mark: "warning", commands: [`systemctl enable --now ${TIMER}`] });
+  expect(check.found).toMatch(/, and no unit starts one before the next boot$/);
   const status = await machine.exec(["eip-heal", "status"]);
   expect(status.status).toBe(75);
   expect(status.stdout).toMatch(/^next recheck: none, the timer is off$/m);
 
-  await machine.sh(holder.commands?.join("\n") ?? "");
+  expect(check.cure).toMatch(
+    /the recheck timer: enable it here, and in the image for the instances/,
+  );
+  await paste(check);
   await eventually("the address is back", isHere);
   expect(checkOf(await doctor(), "holder").mark).toBe("ok");
   await machine.must(["systemctl", "disable", "--quiet", "--now", TIMER]);
@@ -104,6 +121,7 @@ test("the interface by the name that this machine has for it", async () => {
     expect(isHere()).toBe(true);
   }
   await writeConf(before);
+  cures.settings.push("EIP_HEAL_INTERFACE=0");
 });
 
 test("no way out: named first, by the unit and by doctor, and healed once there is one", async () => {
@@ -155,6 +173,73 @@ test("too little memory: who is asked says that the run was ended, since it coul
   await machine.must(["systemctl", "restart", UNIT]);
   expect((await machine.exec(["eip-heal", "status"])).stdout).not.toContain("was ended");
 });
+
+test("the unit is disabled: the boot heals nothing and says nothing, and doctor does", async () => {
+  await machine.must(["systemctl", "disable", "--quiet", UNIT]);
+  await machine.reboot();
+  await machine.waitRunning();
+  expect(await machine.said(UNIT)).toEqual([]);
+  cloud.free(address.allocationId);
+  const status = await machine.exec(["eip-heal", "status"]);
+  expect(status.stdout).toMatch(/^last run: none since boot$/m);
+
+  const checkup = await doctor();
+  expect(checkup).toMatchObject({ healthy: true, exitStatus: 0 });
+  const odd = checkup.checks.find(({ mark }) => mark !== "ok");
+  expect(odd).toMatchObject({
+    id: "unit",
+    mark: "warning",
+    found: expect.stringMatching(/is disabled, so that nothing heals at boot;/) as unknown,
+    cure: "enable it, here, and in the image for the instances to come",
+  });
+  if (odd !== undefined) await paste(odd);
+  await machine.reboot();
+  await machine.waitUnit(UNIT);
+  expect(isHere()).toBe(true);
+});
+
+test("an agent that is not root: the file is not for it, and status prints the same", async () => {
+  const asNobody = (...argv: string[]) => machine.exec(["setpriv", "--reuid=nobody", ...argv]);
+  expect((await asNobody("cat", "/run/eip-heal/result.json")).stderr).toMatch(/Permission denied/);
+  const { status, stdout } = await asNobody("eip-heal", "status", "--json");
+  expect(status).toBe(0);
+  expect(JSON.parse(stdout)).toMatchObject({ here: true, instanceId: self.instanceId });
+});
+
+test("the next instance, whose image had the same mistakes and the same cures, heals as soon as there is a way out", async () => {
+  const ami = await cloud.bakeAmi(async (builder) => {
+    await quickenRechecks(builder.root);
+    await retryAfter(builder.root, "3s");
+    await builder.must(["systemctl", "disable", "--quiet", UNIT]);
+    // Nothing is started in an image.
+    for (const command of cures.commands)
+      await builder.must(["sh", "-euc", command.replace(" --now", "")]);
+    const lines = ["EIP_HEAL_DEADLINE=5s", ...cures.settings].map((line) => `${line}\n`);
+    await appendFile(join(builder.root, CONF), lines.join(""));
+  });
+  const next = await cloud.machine(launched, ami);
+  await cloud.reachable(EC2_ADDRESS, false);
+  await next.start();
+  await next.waitUnit(UNIT, "failed");
+  const [first] = await next.said(UNIT);
+  // Whichever is over first, the time for a connection or the kernel's for an answer on the link.
+  expect(first).toMatch(/^(?:no connection to EC2 within 3 s|EC2: no route to it) /);
+  expect(isHere()).toBe(true);
+
+  await cloud.reachable(EC2_ADDRESS, true);
+  await next.waitUnit(UNIT);
+  expect(holder()).toBe(launched.instanceId);
+  // And its timer is on: what is moved away comes back.
+  cloud.free(address.allocationId);
+  await eventually("the address is back", () => holder() === launched.instanceId);
+});
+
+/** Runs the commands of a cure, which the next image gets as well. */
+async function paste({ commands = [] }: Check): Promise<void> {
+  expect(commands).not.toEqual([]);
+  for (const command of commands) await machine.sh(command);
+  cures.commands.push(...commands);
+}
 
 async function doctor(): Promise<Checkup> {
   return JSON.parse((await machine.exec(["eip-heal", "doctor", "--json"])).stdout) as Checkup;

@@ -68,7 +68,7 @@ describe("a command can be pasted, whatever the tags hold", () => {
       ? (JSON.parse(word) as unknown[])[0]
       : Object.fromEntries(word.split(",").map((pair) => pair.split(/=(.*)/s).slice(0, 2)));
 
-  test.each(trials(40))("tagResource, tagGroup (seed $seed)", (trial) => {
+  test.each(trials(40))("of a tag (seed $seed)", (trial) => {
     fc.assert(
       fc.property(text, text, fc.integer({ min: 20, max: 200 }), (key, value, columns) => {
         const { region, instanceId } = SELF;
@@ -78,6 +78,10 @@ describe("a command can be pasted, whatever the tags hold", () => {
         const group = remedies.tagGroup(region, value, { key, value: "eipalloc-1" });
         const tag = structureOf(wordsOf(shown(group, columns)).at(-1));
         expect(tag).toMatchObject({ ResourceId: value, Key: key, Value: "eipalloc-1" });
+        const untagging = remedies.untagResource(region, instanceId, key);
+        expect(structureOf(wordsOf(shown(untagging, columns)).at(-1))).toEqual({ Key: key });
+        const untagged = structureOf(wordsOf(remedies.untagGroup(region, value, key)).at(-1));
+        expect(untagged).toMatchObject({ ResourceId: value, Key: key });
       }),
       trial,
     );

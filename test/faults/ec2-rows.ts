@@ -75,7 +75,7 @@ export const EC2: Row[] = [
     begin: ({ region }) => ({
       environment: { AWS_ENDPOINT_URL_EC2: region.ec2Url.replace("http:", "https:") },
     }),
-    told: [DESCRIBE, "what it speaks is not TLS"],
+    told: [DESCRIBE, "it does not speak TLS"],
     status: 75,
     isForGood: true,
   },

@@ -33,6 +33,7 @@ import {
   nameGroup,
   nameOf,
   tagCommands,
+  untagCommands,
   valueOrFailure,
 } from "../context.ts";
 import { isLeftAway } from "./units.ts";
@@ -63,10 +64,12 @@ export function checkAddress({
         const other = wanted.kind !== "pool" && (await ignoredPool(resultOf));
         if (!other) return ok(found, wanted);
         const { key, value } = other;
+        const group = await groupOf(resultOf);
         return {
           mark: "warning",
           found: `${found}; the tag ${key}=${value} is there too, and is ignored`,
-          remedy: `remove one of the two tags, here and from ${nameGroup(await groupOf(resultOf))}`,
+          remedy: `remove one of the two tags, such as the ignored one, here and from ${nameGroup(group)}`,
+          commands: untagCommands(self, group, key),
           value: wanted,
         };
       } catch (error) {
@@ -408,7 +411,7 @@ function leftAway<T>(found: string, value: T): Finding<T> {
     mark: "warning",
     found: `${found}, and no unit starts one before the next boot`,
     remedy:
-      "bring it here once: sudo eip-heal; or within a minute, and whenever it is moved away, by the timer of the rechecks",
+      "bring it here once: sudo eip-heal; or within a minute, and whenever it is moved away, by the recheck timer: enable it here, and in the image for the instances to come",
     commands: [`systemctl enable --now ${RECHECK_TIMER}`],
     value,
   };
@@ -424,7 +427,7 @@ function listOf(key: string, pools: Readonly<Record<string, number>>): string {
   const names = Object.entries(pools).map(
     ([value, count]) => `${key}=${value} (${count} ${count === 1 ? "address" : "addresses"})`,
   );
-  if (names.length === 0) return ", nor does any carry another one of that key";
+  if (names.length === 0) return `, and none has the key ${key}`;
   const more = names.length > NAMED ? ` and ${names.length - NAMED} more` : "";
   return `; there are ${names.slice(0, NAMED).join(", ")}${more}`;
 }

@@ -46,7 +46,7 @@ export function checkInstance({
         if (reached) {
           return failing(
             error,
-            "a connection is made and no token comes back: in a container, let its answer travel one hop more",
+            "the connection is made, but no token comes back: in a container, allow the response one more hop",
             [remedies.modifyMetadata(self, "--http-put-response-hop-limit 2")],
           );
         }

@@ -6,6 +6,9 @@ import type { Machine } from "../ports.ts";
 import { type Finding, ok } from "../runner.ts";
 import type { UnseenEnvironment } from "../unit-environment.ts";
 
+/** Where what the image has wrong must be corrected. */
+const EVERYWHERE = "here, and in the image for the instances to come";
+
 /**
  * The finding about eip-heal.service, which runs the heal at boot.
  *
@@ -41,7 +44,7 @@ export function findingOfUnit(
   if (enablement === "masked") {
     return warn(
       `masked; ${last}`,
-      "unmask and enable it",
+      `unmask and enable it, ${EVERYWHERE}`,
       "systemctl unmask eip-heal",
       "systemctl enable eip-heal",
     );
@@ -49,7 +52,7 @@ export function findingOfUnit(
   if (!/^(enabled|static|alias)$/.test(enablement)) {
     return warn(
       `${enablement}, so that nothing heals at boot; ${last}`,
-      "enable it",
+      `enable it, ${EVERYWHERE}`,
       "systemctl enable eip-heal",
     );
   }
@@ -71,7 +74,7 @@ export function findingOfUnit(
   if (activity === "failed") {
     return warn(
       `${enablement}; ${last}`,
-      "when nothing else has failed here it succeeds with its next try, within a minute; or start it now",
+      "once nothing else fails here, its next try succeeds, within a minute; or start it now",
       "systemctl start eip-heal",
     );
   }
