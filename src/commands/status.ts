@@ -123,7 +123,8 @@ async function unitsOf(machine: StatusPorts["machine"], signal: AbortSignal): Pr
     lateNetwork(machine, signal),
   ]);
   const ended = heal && howEnded(heal);
-  const retryInMs = soonest(retry);
+  // After a success the timer may still elapse once, and then has nothing to start.
+  const retryInMs = heal?.activity === "active" ? undefined : soonest(retry);
   const recheckInMs = soonest(confirm, recheck);
   return {
     hasRecheckTimer: recheck?.activity === "active",

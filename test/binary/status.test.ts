@@ -239,6 +239,12 @@ test("tells when the unit is tried again, which is no recheck", async () =>
     expect(stdout).toMatch(/^next try: in \d+ min( \d+ s)?$/m);
     expect(stdout).toMatch(/^next recheck: none, the timer is off$/m);
 
+    scene.systemd({
+      "eip-heal.service": { ...retry, UnitFileState: "enabled" },
+      "eip-heal-retry.timer": { ...retry, NextElapseUSecMonotonic: "1y" },
+    });
+    expect((await scene.run("status")).stdout).not.toContain("next try");
+
     scene.systemd({ "eip-heal-retry.timer": { ...retry, NextElapseUSecMonotonic: "infinity" } });
     expect((await scene.run("status")).stdout).not.toContain("next try");
   }));

@@ -2,10 +2,8 @@
  * Mistakes that show only on a machine: what the unit and doctor say first, and that the cure, pasted, heals this instance
  * and the next one of its group, whose image has had the same. Each test goes on where the one before has left the machine.
  */
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { appendFile, readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { aWorld } from "../../sim/world.ts";
 import { stopAtFirstFailure, tellOnFailure } from "../support/failing.ts";
