@@ -41,6 +41,7 @@ describe("settings", () => {
     ["an unknown flag", { flags: ["--takeovr", "never"] }, 64, ["--takeovr", "eip-heal help"]],
     ["an unknown command", { flags: ["hael"] }, 64, ["'hael'", "heal"]],
     ["a flag without its value", { flags: ["--takeover"] }, 64, ["--takeover"]],
+    ["--config without its value", { flags: ["--config"] }, 64, ["--config", "eip-heal help"]],
     [
       "a bad value by flag",
       { flags: ["--takeover", "newst"] },
@@ -128,6 +129,8 @@ describe("settings", () => {
     const { status: got, log } = await runAgent(region, tagged, options);
     expect(got, log.join("\n")).toBe(status);
     for (const part of told) expect(log.join("\n")).toContain(part);
+    // There is one event, and a line for it.
+    if (status === 64) expect(log).toHaveLength(1);
   });
 
   test("every problem at once", async () => {

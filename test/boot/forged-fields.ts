@@ -49,6 +49,16 @@ function here(world: World): string {
   return me.instanceId;
 }
 
+/** One that waits under a lifecycle hook, and has its address. */
+function underHook(world: World, metadataTags: boolean): string {
+  world.role("hook", HOOK_ROLE);
+  world.group(GROUP, { name: HOOK });
+  const spec = { role: "hook", group: GROUP, lifecycle: "InService", metadataTags };
+  const { address, me } = tagged(world, spec);
+  world.hold(address, me);
+  return me.instanceId;
+}
+
 export const SCENES: Readonly<Record<string, Scene>> = {
   "a newer instance has the address": {
     people(world) {
@@ -143,27 +153,19 @@ export const SCENES: Readonly<Record<string, Scene>> = {
     forges: { DisassociateAddress: ALL },
   },
   "a lifecycle hook": {
-    people(world) {
-      world.role("hook", HOOK_ROLE);
-      world.group(GROUP, { name: HOOK });
-      const spec = { role: "hook", group: GROUP, lifecycle: "InService", metadataTags: true };
-      const { address, me } = tagged(world, spec);
-      world.hold(address, me);
-      return me.instanceId;
-    },
+    people: (world) => underHook(world, true),
     before: (region, me) => void region.region.waitUnderHook(me, HOOK),
     environment: { EIP_HEAL_LIFECYCLE_HOOK: HOOK },
     forges: { [`${TAG}/aws:autoscaling:groupName`]: ALL, CompleteLifecycleAction: ALL },
   },
-  "a lifecycle hook of a group that only Auto Scaling knows, and a heal that takes long": {
-    people(world) {
-      world.role("hook", HOOK_ROLE);
-      world.group(GROUP, { name: HOOK });
-      const spec = { role: "hook", group: GROUP, lifecycle: "InService", metadataTags: false };
-      const { address, me } = tagged(world, spec);
-      world.hold(address, me);
-      return me.instanceId;
-    },
+  "a lifecycle hook of a group that only Auto Scaling knows": {
+    people: (world) => underHook(world, false),
+    before: (region, me) => void region.region.waitUnderHook(me, HOOK),
+    environment: { EIP_HEAL_LIFECYCLE_HOOK: HOOK },
+    forges: { DescribeAutoScalingInstances: ALL },
+  },
+  "a lifecycle hook, and a heal that takes long": {
+    people: (world) => underHook(world, true),
     before(region, me) {
       region.region.waitUnderHook(me, HOOK);
       // The first heartbeat is sent after eight seconds.
@@ -171,7 +173,7 @@ export const SCENES: Readonly<Record<string, Scene>> = {
       region.faults.add({ service: "ec2", action: "DescribeAddresses", count: 1, effect });
     },
     environment: { EIP_HEAL_LIFECYCLE_HOOK: HOOK },
-    forges: { DescribeAutoScalingInstances: ALL, RecordLifecycleActionHeartbeat: ALL },
+    forges: { RecordLifecycleActionHeartbeat: ALL },
   },
 };
 
