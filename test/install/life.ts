@@ -101,8 +101,8 @@ export class Life {
     const { machine } = this;
     const { region } = this.cloud;
     const ask = () => machine.show(UNIT, "InvocationID", "ActiveState", "UnitFileState");
-    // The recheck that follows the last heal asks too, should it be time for it.
-    await machine.must(["systemctl", "stop", CONFIRM, RECHECK]);
+    // The recheck that follows the last heal asks too, should it be time for it. 0.1.0 has no timer for it.
+    await machine.exec(["systemctl", "stop", CONFIRM, RECHECK]);
     const unit = await ask();
     const asked = [region.calls.length, region.imdsRequests.length];
     await doing();

@@ -8,12 +8,12 @@ import { basename, join } from "node:path";
 import { place } from "../support/machine/place.ts";
 import { must } from "../support/run.ts";
 import { Signer } from "./signer.ts";
-import { changeConf, damaged, debAs, haveGenerator, rpmAs, unpack } from "./versions.ts";
+import { asFirst, changeConf, damaged, debAs, rpmAs, unpack, type Unpacked } from "./versions.ts";
 import { HOST } from "./web.ts";
 
 const PROJECT = join(import.meta.dirname, "../..");
 
-/** Versions lower than whatever is built, which are hardly compressed and thus quickly installed; with a generator. */
+/** Versions lower than whatever is built, with the units of 0.1.0; hardly compressed and thus quickly installed. */
 export const OLDER = "0.0.0.8";
 export const PREVIOUS = "0.0.0.9";
 /** Higher than whatever is built, and with another configuration file. */
@@ -96,15 +96,17 @@ async function make(
     unpack(deb, join(scratch, "deb")),
     unpack(rpm, join(scratch, "rpm")),
   ]);
-  for (const tree of [debTree, rpmTree]) await haveGenerator(tree, true);
-  await publish("now", [...(await makeVersion(OLDER)), ...(await makeVersion(PREVIOUS))]);
-  for (const tree of [debTree, rpmTree]) await haveGenerator(tree, false);
+  const first = await Promise.all([asFirst(debTree), asFirst(rpmTree)]);
+  await publish("now", [
+    ...(await makeVersion(OLDER, ...first)),
+    ...(await makeVersion(PREVIOUS, ...first)),
+  ]);
   // The repository grows: old versions stay.
   await copyStage("now", "later");
   await changeConf(debTree);
   await changeConf(rpmTree);
-  await publish("later", await makeVersion(NEXT));
-  for (const { root } of [debTree, rpmTree]) await rm(root, { recursive: true });
+  await publish("later", await makeVersion(NEXT, debTree, rpmTree));
+  for (const { root } of [debTree, rpmTree, ...first]) await rm(root, { recursive: true });
 
   await copyStage("now", "unsigned");
   for (const file of [
@@ -145,10 +147,10 @@ async function make(
   await signer.detach(join(bare, "repodata/repomd.xml"), join(bare, "repodata/repomd.xml.asc"));
   await cp(join(stage("now"), "rpm/RPM-GPG-KEY-eip-heal"), join(bare, "RPM-GPG-KEY-eip-heal"));
 
-  async function makeVersion(version: string): Promise<string[]> {
+  async function makeVersion(version: string, ofDeb: Unpacked, ofRpm: Unpacked): Promise<string[]> {
     const files = await Promise.all([
-      debAs(version, debTree, scratch),
-      rpmAs(version, rpmTree, scratch),
+      debAs(version, ofDeb, scratch),
+      rpmAs(version, ofRpm, scratch),
     ]);
     await signer.signRpm(files[1]);
     return files;

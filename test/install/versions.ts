@@ -1,6 +1,6 @@
 /** The package under test under other versions: its past and its future. */
 import { existsSync } from "node:fs";
-import { appendFile, cp, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { appendFile, chmod, cp, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { must } from "../support/run.ts";
 
@@ -26,20 +26,30 @@ export async function changeConf({ root }: Unpacked): Promise<void> {
   await appendFile(join(root, "etc/eip-heal.conf"), "\n# A setting that is new in this version.\n");
 }
 
-/** What 0.1.0 had, and nobody has any more. */
+/** The units and the generator of 0.1.0, without their comments. */
+const FIRST = join(import.meta.dirname, "0.1.0");
+const UNITS = "usr/lib/systemd/system";
 const GENERATOR = "usr/lib/systemd/system-generators/eip-heal-generator";
-const GENERATED = `#!/bin/sh
-mkdir -p "$1/eip-heal.service.d"
-printf '[Service]\\nPrivateUsers=no\\n' >"$1/eip-heal.service.d/10-user-namespaces.conf"
-`;
+/** What 0.1.0 did not have. */
+const ADDED = ["etc/needrestart", "usr/share/fish", "usr/share/zsh", "usr/share/man/man5"];
 
-/** Adds the generator of 0.1.0 to the files of a package, or takes it away again. */
-export async function haveGenerator({ root }: Unpacked, there: boolean): Promise<void> {
-  const file = join(root, GENERATOR);
-  await rm(dirname(file), { recursive: true, force: true });
-  if (!there) return;
-  await mkdir(dirname(file));
-  await writeFile(file, GENERATED, { mode: 0o755 });
+/** The same package with what matters for an upgrade as 0.1.0 had it: units, generator and list of files. */
+export async function asFirst({ file, root }: Unpacked): Promise<Unpacked> {
+  const first = `${root}-0.1.0`;
+  // Links, so nothing may be written into what is there.
+  await must(["cp", "-al", root, first]);
+  for (const path of [UNITS, ...ADDED])
+    await rm(join(first, path), { recursive: true, force: true });
+  await cp(FIRST, join(first, UNITS), { recursive: true });
+  await mkdir(join(first, dirname(GENERATOR)));
+  await rename(join(first, UNITS, basename(GENERATOR)), join(first, GENERATOR));
+  await chmod(join(first, GENERATOR), 0o755);
+  const conffiles = join(first, "DEBIAN/conffiles");
+  if (existsSync(conffiles)) {
+    await rm(conffiles);
+    await writeFile(conffiles, "/etc/eip-heal.conf\n");
+  }
+  return { file, root: first };
 }
 
 /** Packs a .deb under another version, in `folder`. Not compressed, for speed. */
@@ -142,14 +152,15 @@ async function specOf(rpm: string, root: string, version: string): Promise<strin
     ...(await script("PREUN", "%preun")),
     ...(await script("POSTUN", "%postun")),
     "%files",
-    ...lines(files).map((line) => {
-      const [mode = "", user, group, flags = "", name] = line.split("\t");
+    ...lines(files).flatMap((line) => {
+      const [mode = "", user, group, flags = "", name = ""] = line.split("\t");
+      if (!existsSync(join(root, name))) return [];
       const isFolder = mode.startsWith("04");
       const kinds = [
         ...(isFolder ? ["%dir"] : []),
         ...(flags.includes("c") ? [`%config${flags.includes("n") ? "(noreplace)" : ""}`] : []),
       ];
-      return `${kinds.join(" ")} %attr(${mode.slice(-4)},${user},${group}) "${name}"`.trim();
+      return [`${kinds.join(" ")} %attr(${mode.slice(-4)},${user},${group}) "${name}"`.trim()];
     }),
     ...(existsSync(join(root, GENERATOR)) ? [`%attr(0755,root,root) "/${GENERATOR}"`] : []),
     "",
