@@ -43,8 +43,8 @@ function tagged(world: World, spec: Parameters<World["instance"]>[0] = {}) {
 }
 
 /** An instance that has its address. */
-function here(world: World): string {
-  const { address, me } = tagged(world);
+function here(world: World, role = "full"): string {
+  const { address, me } = tagged(world, { role });
   world.hold(address, me);
   return me.instanceId;
 }
@@ -144,11 +144,15 @@ export const SCENES: Readonly<Record<string, Scene>> = {
     forges: { ["meta-data/spot/instance-action"]: ALL, AssociateAddress: ALL },
   },
   "an address that is here": {
-    people: here,
+    // Some texts are names of hooks. Whether the instance waits under one is asked, and a refusal would be waited out.
+    people(world) {
+      world.role("hook", HOOK_ROLE);
+      return here(world, "hook");
+    },
     forges: {},
   },
   "an address that is released": {
-    people: here,
+    people: (world) => here(world),
     flags: ["release"],
     forges: { DisassociateAddress: ALL },
   },

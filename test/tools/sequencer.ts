@@ -27,7 +27,7 @@ export const SECONDS: Readonly<Record<string, number>> = {
   "test/boot/confirm.test.ts": 46,
   "test/boot/environment-file.test.ts": 3,
   "test/boot/fleet.test.ts": 38,
-  "test/boot/forged.test.ts": 150,
+  "test/boot/forged.test.ts": 60,
   "test/boot/hardened.test.ts": 60,
   "test/boot/hostile.test.ts": 81,
   "test/boot/keys.test.ts": 19,
