@@ -120,6 +120,21 @@ describe("a virtual machine with eip-heal", { timeout: VM_TEST_MS }, () => {
     await machine.sh(`rm -r ${DROP_INS}; systemctl daemon-reload`);
   });
 
+  test("who asks about a run that the kernel has ended for lack of memory is told so", async () => {
+    await machine.sh(
+      `mkdir -p ${DROP_INS}; printf '[Service]\\nMemoryMax=8M\\n' >${DROP_INS}/memory.conf; systemctl daemon-reload`,
+    );
+    expect((await machine.exec(["systemctl", "restart", UNIT])).status).not.toBe(0);
+    expect(await machine.show(UNIT, "Result")).toEqual(["oom-kill"]);
+    const ended = "ended by the kernel, for lack of memory (oom-kill)";
+    for (const command of ["status", "doctor"]) {
+      expect((await machine.exec(["eip-heal", command])).stdout).toContain(ended);
+    }
+    await machine.sh(`rm -r ${DROP_INS}; systemctl daemon-reload`);
+    await machine.must(["systemctl", "restart", UNIT]);
+    expect((await machine.exec(["eip-heal", "status"])).stdout).not.toContain(ended);
+  });
+
   test("a reboot heals, on an image that has been hardened since", async () => {
     for (const [file, text] of Object.entries(HARDENED))
       await machine.sh(`mkdir -p "$(dirname ${file})"; cat >${file} <<'END'\n${text}END`);
