@@ -1,7 +1,7 @@
-/** How a run was ended that could not say so itself. */
-import { expect, test } from "vitest";
+/** What systemd says of a unit: whether its run is under way, and how one was ended that could not say so itself. */
+import { describe, expect, test } from "vitest";
 import { findingOfUnit } from "../../src/doctor/checks/units.ts";
-import { howEnded, type Unit } from "../../src/model/unit.ts";
+import { howEnded, isUnderWay, type Unit } from "../../src/model/unit.ts";
 
 const FAILED: Unit = {
   enablement: "enabled",
@@ -14,6 +14,23 @@ const FAILED: Unit = {
   environmentFiles: [],
   dropIns: [],
 };
+
+describe("a service is under way", () => {
+  test.each([
+    ["while it is starting", { activity: "activating" }, true],
+    ["while it is stopping", { activity: "deactivating" }, true],
+    ["while it is waiting for another unit", { activity: "inactive", isQueued: true }, true],
+    ["not after it has ended well", { activity: "active" }, false],
+    ["not after it has failed", { activity: "failed" }, false],
+    ["not before its first start", { activity: "inactive" }, false],
+  ])("%s", (_, state, expected) => {
+    expect(isUnderWay({ ...FAILED, ...state })).toBe(expected);
+  });
+
+  test("not if systemd cannot be asked", () => {
+    expect(isUnderWay(undefined)).toBe(false);
+  });
+});
 
 test.each([
   [{ result: "oom-kill", exitStatus: 9 }, "ended by the kernel, for lack of memory (oom-kill)"],
