@@ -2,13 +2,13 @@
  * A role that may do nothing, and somebody who pastes what doctor prints, once, as all that the role may do: with that this
  * instance heals, and so does the next one of its group, which has another id.
  */
-import { execFileSync } from "node:child_process";
 import { describe, expect, test } from "vitest";
 import type { InstanceSpec } from "../../sim/build.ts";
 import type { PolicyDocument } from "../../sim/iam.ts";
 import { aWorld, type World } from "../../sim/world.ts";
 import { type AgentRun, runAgent } from "../support/agent.ts";
 import { inRegion } from "../support/region.ts";
+import { wordsOf } from "../support/words.ts";
 
 interface Group {
   readonly world?: Parameters<typeof aWorld>[0];
@@ -63,9 +63,7 @@ const GROUPS: Record<string, Group> = {
 
 /** The argument of an option in a command, as a shell gives it. */
 function argument(command: string, option: string): string {
-  const words = execFileSync("bash", ["--norc", "-c", `printf '%s\\0' ${command}`])
-    .toString()
-    .split("\0");
+  const words = wordsOf(command);
   return words[words.indexOf(`--${option}`) + 1] ?? "";
 }
 

@@ -1,9 +1,9 @@
 /** Somebody who does what doctor prints, literally, and nothing else. */
-import { execFileSync } from "node:child_process";
 import { isDeepStrictEqual } from "node:util";
 import { expect } from "vitest";
 import type { PolicyDocument } from "../../sim/iam.ts";
 import type { Scene } from "../support/scenario.ts";
+import { wordsOf } from "../support/words.ts";
 import type { Check } from "./checkup.ts";
 
 export class Operator {
@@ -158,8 +158,7 @@ export class Operator {
   #execute(command: string): void {
     const { region } = this.#scene.region;
     const { instanceId } = this.#scene.me;
-    const words = execFileSync("bash", ["--norc", "-c", `printf '%s\\0' ${command}`]);
-    const [program = "", service = "", action = "", ...rest] = words.toString().split("\0");
+    const [program = "", service = "", action = "", ...rest] = wordsOf(command);
     const options = new Map<string, string>();
     for (let at = 0; at < rest.length; at += 2) options.set(rest[at] ?? "", rest[at + 1] ?? "");
     const option = (name: string) => options.get(`--${name}`) ?? "";

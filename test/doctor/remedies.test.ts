@@ -1,7 +1,7 @@
-import { execFileSync } from "node:child_process";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { trials } from "../support/properties.ts";
+import { wordsOf } from "../support/words.ts";
 import * as remedies from "../../src/doctor/remedies.ts";
 import { linesOf } from "../../src/report/screen.ts";
 
@@ -11,16 +11,6 @@ const SELF = {
   zone: "us-east-1a",
   interfaces: [],
 };
-
-/** The arguments that a shell makes of a command that is pasted into it; nothing else may happen. */
-function wordsOf(command: string): string[] {
-  const script = `aws() { printf '%s\\0' "$@"; }\n${command}`;
-  const env = { PATH: "/nonexistent" };
-  return execFileSync("/bin/bash", ["--norc", "-c", script], { env })
-    .toString()
-    .split("\0")
-    .slice(0, -1);
-}
 
 /** A command as a terminal of so many columns shows it. */
 function shown(command: string, columns: number): string {
@@ -115,7 +105,7 @@ describe("a command can be pasted, whatever the tags hold", () => {
         for (const pasted of [command, shown(command, columns)]) {
           const words = wordsOf(pasted);
           expect(words.slice(0, -1)).toEqual(
-            "iam put-role-policy --role-name web --policy-name eip-heal --policy-document".split(
+            "aws iam put-role-policy --role-name web --policy-name eip-heal --policy-document".split(
               " ",
             ),
           );
