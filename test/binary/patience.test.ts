@@ -25,7 +25,7 @@ describe.concurrent("after a run that has waited for an address that EC2 does no
       const second = await run("90s");
       expect(second.status, second.log.join("\n")).toBe(78);
       expect(second.result).toMatchObject({ tries: 1, waitedOut: true });
-      expect(second.log.join("\n")).not.toContain("is waited for");
+      expect(second.log.join("\n")).not.toContain("waiting up to");
 
       const elsewhere = await run("8s", "eipalloc-0000000000000000e");
       expect(elsewhere.log.join("\n")).toContain("waiting up to");
