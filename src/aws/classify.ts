@@ -13,6 +13,7 @@ import {
   lacksPermission,
 } from "../model/failure.ts";
 import { allowing, printing } from "../model/permission.ts";
+import { ELSEWHERE } from "./finding.ts";
 
 /** The services that are called, by their prefixes in IAM. */
 export type Service = "ec2" | "autoscaling";
@@ -43,13 +44,7 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   "InvalidNetworkInterfaceID.NotFound": ["not-yet"],
   InvalidInstanceID: ["not-yet"],
   IncorrectInstanceState: ["not-yet"],
-  "InvalidAllocationID.NotFound": [
-    "not-yet",
-    {
-      permanentStatus: EXIT.CONFIG,
-      remedy: "was it released, or is it in another region or account?",
-    },
-  ],
+  "InvalidAllocationID.NotFound": ["not-yet", { permanentStatus: EXIT.CONFIG, remedy: ELSEWHERE }],
   "Resource.AlreadyAssociated": ["held"],
   "Gateway.NotAttached": [
     "not-yet",
