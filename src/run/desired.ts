@@ -1,7 +1,7 @@
 /** Which address is desired: by setting, by an instance tag in instance metadata, or by one that only EC2 shows. */
 import { namedBySetting, type Settings } from "../config/settings.ts";
 import { addressHint } from "../config/values.ts";
-import { fixedAddress, type Pool } from "../model/address.ts";
+import { fixedAddress } from "../model/address.ts";
 import {
   InvalidList,
   isList,
@@ -96,12 +96,19 @@ function desiredByTag(
   { instanceId }: Instance,
   found: { readonly key: string; readonly value: string },
 ): DesiredAddresses {
-  if (found.key !== tag) return poolByTag(tag, instanceId, found);
   const invalid = (accepted: string) =>
     new Failure("misconfigured", {
-      why: `the tag ${tag} is ${JSON.stringify(found.value)}, on ${instanceId}`,
+      why: `the tag ${found.key} is ${JSON.stringify(found.value)}, on ${instanceId}`,
       remedy: `it takes ${accepted}`,
     });
+  if (found.key !== tag) {
+    const words = found.value.split(/[\s,]+/);
+    if (words.some((word) => fixedAddress(word) === undefined)) return { kind: "pool", ...found };
+    // Some expect that, since EIP_HEAL_POOL takes a list.
+    throw invalid(
+      `the value of the same tag of the pool's addresses; name an address by the tag ${tag}, or set EIP_HEAL_POOL to a list`,
+    );
+  }
   if (isList(found.value)) {
     try {
       return readList(found.value, addressHint);
@@ -112,20 +119,6 @@ function desiredByTag(
   const desired = fixedAddress(found.value);
   if (desired === undefined) throw invalid(addressHint(found.value));
   return desired;
-}
-
-/** @throws Failure `misconfigured` for addresses, which some expect there, as EIP_HEAL_POOL takes a list of them */
-function poolByTag(
-  tag: string,
-  instanceId: string,
-  found: Readonly<Record<"key" | "value", string>>,
-): Pool {
-  const names = found.value.split(/[\s,]+/);
-  if (!names.every((name) => fixedAddress(name) !== undefined)) return { kind: "pool", ...found };
-  throw new Failure("misconfigured", {
-    why: `the tag ${found.key} is ${JSON.stringify(found.value)}, on ${instanceId}`,
-    remedy: `it takes the value of the same tag of the pool's addresses; name an address by the tag ${tag}, or set EIP_HEAL_POOL to a list`,
-  });
 }
 
 /** What to do about an instance without the tag. */
