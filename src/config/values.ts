@@ -75,7 +75,7 @@ export function tagKey(text: string): string {
 function tag(text: string, accepted: string): { key: string; value: string } {
   const equals = text.indexOf("=");
   const value = text.slice(equals + 1);
-  accept(!/^[^=]*\s=|^[^=]*=\s/.test(text), text, `${accepted}; without blanks around the =`);
+  accept(!/^[^=]*(?:\s=|=\s)/.test(text), text, `${accepted}; without blanks around the =`);
   accept(equals > 0 && value !== "", text, accepted);
   return { key: tagKey(text.slice(0, equals)), value };
 }
