@@ -58,7 +58,3 @@ export function howEnded({ activity, result, exitStatus = 0 }: Unit): string | u
       return undefined;
   }
 }
-
-/** What to do about a run that was ended for lack of memory, or perhaps was. */
-export const MORE_MEMORY =
-  "is the memory of this instance used up, or limited by a drop-in? systemctl cat eip-heal shows its limits, journalctl -u eip-heal what was said";

@@ -188,7 +188,7 @@ test("the unit is disabled: the boot heals nothing and says nothing, and doctor 
     id: "unit",
     mark: "warning",
     found: expect.stringMatching(/is disabled, so that nothing heals at boot;/) as unknown,
-    cure: "enable it, here, and in the image for the instances to come",
+    cure: "enable it here, and in the image for the instances to come",
   });
   if (odd !== undefined) await paste(odd);
   await machine.reboot();

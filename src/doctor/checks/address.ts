@@ -36,7 +36,7 @@ import {
   untagCommands,
   valueOrFailure,
 } from "../context.ts";
-import { isLeftAway } from "./units.ts";
+import { EVERYWHERE, isLeftAway } from "./units.ts";
 
 /** The checks of the address, by the same rules as in a heal. */
 export function checkAddress({
@@ -410,8 +410,7 @@ function leftAway<T>(found: string, value: T): Finding<T> {
   return {
     mark: "warning",
     found: `${found}, and no unit starts one before the next boot`,
-    remedy:
-      "bring it here once: sudo eip-heal; or within a minute, and whenever it is moved away, by the recheck timer: enable it here, and in the image for the instances to come",
+    remedy: `bring it here once: sudo eip-heal; or within a minute, and whenever it is moved away, by the recheck timer: enable it ${EVERYWHERE}`,
     commands: [`systemctl enable --now ${RECHECK_TIMER}`],
     value,
   };

@@ -1,13 +1,13 @@
 /** Checks whether our systemd units are set up to run at the next boot, and until then. */
 import { seconds } from "../../model/duration.ts";
-import { howEnded, isUnderWay, MORE_MEMORY, type Unit } from "../../model/unit.ts";
+import { howEnded, isUnderWay, type Unit } from "../../model/unit.ts";
 import { CONFIRM_TIMER, HEAL_UNIT, RECHECK_TIMER, RECHECK_UNIT } from "../../reconcile/drift.ts";
 import type { Machine } from "../ports.ts";
 import { type Finding, ok } from "../runner.ts";
 import type { UnseenEnvironment } from "../unit-environment.ts";
 
-/** Where what the image has wrong must be corrected. */
-const EVERYWHERE = "here, and in the image for the instances to come";
+/** Where the state of a unit is corrected, which an instance has from its image. */
+export const EVERYWHERE = "here, and in the image for the instances to come";
 
 /**
  * The finding about eip-heal.service, which runs the heal at boot.
@@ -44,7 +44,7 @@ export function findingOfUnit(
   if (enablement === "masked") {
     return warn(
       `masked; ${last}`,
-      `unmask and enable it, ${EVERYWHERE}`,
+      `unmask and enable it ${EVERYWHERE}`,
       "systemctl unmask eip-heal",
       "systemctl enable eip-heal",
     );
@@ -52,7 +52,7 @@ export function findingOfUnit(
   if (!/^(enabled|static|alias)$/.test(enablement)) {
     return warn(
       `${enablement}, so that nothing heals at boot; ${last}`,
-      `enable it, ${EVERYWHERE}`,
+      `enable it ${EVERYWHERE}`,
       "systemctl enable eip-heal",
     );
   }
@@ -70,7 +70,12 @@ export function findingOfUnit(
       unseen.command,
     );
   }
-  if (ended?.includes("memory") === true) return warn(`${enablement}; ${last}`, MORE_MEMORY);
+  if (ended?.includes("memory") === true) {
+    return warn(
+      `${enablement}; ${last}`,
+      "is the memory of this instance used up, or limited by a drop-in? systemctl cat eip-heal shows its limits, journalctl -u eip-heal what was said",
+    );
+  }
   if (activity === "failed") {
     return warn(
       `${enablement}; ${last}`,
