@@ -3,6 +3,8 @@ import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { describe, expect, test } from "vitest";
 import { FULL_ROLE, HOOK_ROLE, type PolicyDocument } from "../../sim/iam.ts";
+import type { RunningRegion } from "../../sim/server.ts";
+import { eventually } from "../support/run.ts";
 import {
   CONTINUED,
   GRACE_MS,
@@ -13,6 +15,10 @@ import {
   type Setting,
   sleep,
 } from "./under-hook.ts";
+
+/** Waits until Auto Scaling has refused a call with this code. */
+const refused = ({ calls }: RunningRegion, code: string) =>
+  eventually(code, () => calls.some(({ error }) => error === code));
 
 describe.concurrent("time", () => {
   test(
@@ -81,9 +87,9 @@ describe.concurrent("the instance does not wait", { timeout: PATIENCE_MS }, () =
     const { run, wait, calls, hook } = await play({
       waits: false,
       me: { group: GROUP, lifecycle: undefined },
-      meanwhile: async ({ calls, region }, { instanceId }) => {
-        while (!calls.some(({ error }) => error === "ValidationError")) await sleep(20);
-        region.waitUnderHook(instanceId, HOOK);
+      meanwhile: async (region, { instanceId }) => {
+        await refused(region, "ValidationError");
+        region.region.waitUnderHook(instanceId, HOOK);
       },
     });
     expect(run.status, run.log.join("\n")).toBe(0);
@@ -220,9 +226,9 @@ describe.concurrent("Auto Scaling does not play along", { timeout: PATIENCE_MS }
   test("a permission that comes meanwhile is good enough", async () => {
     const { run, calls } = await play({
       role: "full",
-      meanwhile: async ({ calls, region }) => {
-        while (!calls.some(({ error }) => error === "AccessDenied")) await sleep(20);
-        region.setPolicy("full", HOOK_ROLE);
+      meanwhile: async (region) => {
+        await refused(region, "AccessDenied");
+        region.region.setPolicy("full", HOOK_ROLE);
       },
     });
     expect(run.status, run.log.join("\n")).toBe(0);
@@ -309,10 +315,10 @@ describe.concurrent("Auto Scaling does not play along", { timeout: PATIENCE_MS }
       environment: { EIP_HEAL_TAKEOVER: "if-gone" },
       world: (world, allocationId) =>
         world.hold({ allocationId }, world.instance({ instanceId: "i-00000000000000001" })),
-      meanwhile: async ({ calls, region }) => {
-        while (!calls.some(({ error }) => error === "AccessDenied")) await sleep(20);
-        region.setPolicy("hook", HOOK_ROLE);
-        region.terminate("i-00000000000000001");
+      meanwhile: async (region) => {
+        await refused(region, "AccessDenied");
+        region.region.setPolicy("hook", HOOK_ROLE);
+        region.region.terminate("i-00000000000000001");
       },
     });
     expect(run.status, run.log.join("\n")).toBe(0);

@@ -204,7 +204,6 @@ describe.concurrent("a mistake", { timeout: 120_000 }, () => {
 
 interface Oddity {
   readonly name: string;
-  readonly start?: Start;
   readonly breakIt: (scene: Scene) => void;
   /** The first line that a run logs. */
   readonly line: RegExp;
@@ -215,16 +214,16 @@ interface Oddity {
   readonly next?: string;
 }
 
+const MISSPELT = ["TAKEOVER=never", "eip_heal_takeover=never", "EIPHEAL_TAKEOVER=never"];
+
 const ODDITIES: readonly Oddity[] = [
-  ...["TAKEOVER=never", "eip_heal_takeover=never", "EIPHEAL_TAKEOVER=never"].map(
-    (setting): Oddity => {
-      const [key = ""] = setting.split("=");
-      const told = new RegExp(`^${key} in \\S+ is ignored; did you mean EIP_HEAL_TAKEOVER\\?$`);
-      const breakIt = conf(setting);
-      // What was meant counts from then on: nothing is taken.
-      return { name: setting, breakIt, line: told, check: "settings", found: told, next: "failed" };
-    },
-  ),
+  ...MISSPELT.map((setting): Oddity => {
+    const [key = ""] = setting.split("=");
+    const told = new RegExp(`^${key} in \\S+ is ignored; did you mean EIP_HEAL_TAKEOVER\\?$`);
+    const breakIt = conf(setting);
+    // What was meant counts from then on: nothing is taken.
+    return { name: setting, breakIt, line: told, check: "settings", found: told, next: "failed" };
+  }),
   {
     name: "a key given twice",
     breakIt: (scene) => {
@@ -246,8 +245,8 @@ const ODDITIES: readonly Oddity[] = [
 ];
 
 describe.concurrent("a mistake that nothing fails of is a warning in log and doctor", () => {
-  test.each(ODDITIES)("$name", ({ start, breakIt, line, check, found, next = "settled" }) =>
-    scenario({ start: { ...start, ...inGroup }, breakIt }, async (scene) => {
+  test.each(ODDITIES)("$name", ({ breakIt, line, check, found, next = "settled" }) =>
+    scenario({ start: inGroup, breakIt }, async (scene) => {
       const before = tagsOf(scene);
       const operator = new Operator(scene);
       const odd = await scene.run();
@@ -272,13 +271,11 @@ describe.concurrent("a mistake that nothing fails of is a warning in log and doc
     }),
   );
 
-  test.each(["TAKEOVER=never", "eip_heal_takeover=never", "EIPHEAL_TAKEOVER=never"])(
-    "%s, offline",
-    (setting) =>
-      scenario({ breakIt: conf(setting) }, async (scene) => {
-        const offline = await scene.run("check-config");
-        expect(offline.log[0]).toMatch(/ is ignored; did you mean EIP_HEAL_TAKEOVER\?$/);
-      }),
+  test.each(MISSPELT)("%s, offline", (setting) =>
+    scenario({ breakIt: conf(setting) }, async (scene) => {
+      const offline = await scene.run("check-config");
+      expect(offline.log[0]).toMatch(/ is ignored; did you mean EIP_HEAL_TAKEOVER\?$/);
+    }),
   );
 });
 

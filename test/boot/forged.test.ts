@@ -224,14 +224,15 @@ async function startServer() {
 
 test("every call of AWS, and all that a run reads of instance metadata, is forged", () => {
   const actions = ["ec2-api.ts", "auto-scaling-api.ts"].flatMap((name) => {
-    const source = readFileSync(resolve(import.meta.dirname, "../../src/aws", name), "utf8");
-    return [...source.matchAll(/^  (\w+)Command,$/gm)].map(([, action = ""]) => action);
+    const code = readFileSync(resolve(import.meta.dirname, "../../src/aws", name), "utf8");
+    return [...code.matchAll(/^  (\w+)Command,$/gm)].map(([, action = ""]) => action);
   });
   const asked = new Set(scenes.flatMap((one) => one.asked));
   const forged = new Set(Object.values(SCENES).flatMap(({ forges }) => Object.keys(forges)));
   expect([...forged].toSorted()).toEqual([...asked].toSorted());
   expect([...forged].filter(isAction).toSorted()).toEqual(actions.toSorted());
 });
+
 test("the journal holds our lines and no other", async () => {
   const server = await startServer();
   try {
