@@ -36,7 +36,7 @@ export type Effect =
   | { readonly do: "garbage" }
   /** 200 with a body of so many bytes (64 MiB), of a text over and over ("x"). Not applied. */
   | { readonly do: "overlong"; readonly bytes?: number; readonly of?: string }
-  /** Applied; of the body of the answer this is made. For tests in the same process: a function is no JSON. */
+  /** Applied; the body of the answer is replaced by what this makes of it. For tests in the same process: a function is no JSON. */
   | { readonly do: "rewrite"; readonly body: (right: string) => string }
   /** Applied; the answer to AssociateAddress is 200 but has no association id. */
   | { readonly do: "no-association-id" }

@@ -31,7 +31,7 @@ export function isUnderWay(unit: Unit | undefined): boolean {
   return unit !== undefined && (unit.isQueued || unit.activity.endsWith("ing"));
 }
 
-/** Signals that end a run by number (signal(7)), with whose they are. */
+/** Signals by number (signal(7)), with who may have sent them. */
 const SIGNALS: Readonly<Record<number, string>> = {
   4: "SIGILL",
   5: "SIGTRAP, as by Node if it has too little memory",

@@ -70,7 +70,7 @@ async function healEach(
     const isAdded = wasAnother(entry, last);
     const address = nameDesired(entry.address);
     const lastWrite = ports.lastWriteOf(address, namesOf(entry, last), isAdded);
-    // The result of this run does not tell the next one that.
+    // The result of this run has all of them, so the next one cannot tell which of them was alone before.
     if (isAdded && options.dryRun !== true) lastWrite.record(lastWrite.read());
     const outcome = await healOne(
       {

@@ -185,7 +185,7 @@ export const SCENES: Readonly<Record<string, Scene>> = {
 export interface Field {
   /** As in a scene. */
   readonly answer: string;
-  /** The whole body without it; that of an error if it is the name of a part of one. */
+  /** A field of the body, or a part of an error that is answered instead; undefined: the whole body. */
   readonly name?: string;
 }
 const ERROR = ["error code", "error message", "error request id"];
