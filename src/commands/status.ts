@@ -7,6 +7,7 @@ import { decide, type Decision, whyInterrupted, whyNotInService } from "../recon
 import { UNKNOWN_FOR_MS } from "../reconcile/bounds.ts";
 import { EXIT, type ExitStatus, Failure } from "../model/failure.ts";
 import { statusOf } from "../reconcile/retry.ts";
+import { namedTwice, type OtherAddress } from "../reconcile/state.ts";
 import { type Choice, choose, whyNoneOf } from "../reconcile/pool.ts";
 import {
   CONFIRM_TIMER,
@@ -224,10 +225,13 @@ async function lookAtEach(
   stop: AbortSignal,
 ): Promise<Found> {
   const each = await Promise.all(
-    entries.map(async (entry) => ({
-      name: nameEntry(entry),
-      found: await look({ ...context, settings: settingsFor(context.settings, entry) }, stop),
-    })),
+    entries.map(async (entry) => {
+      const settings = settingsFor(context.settings, entry);
+      const others = entries
+        .filter((other) => other !== entry)
+        .map((other) => ({ name: nameEntry(other), address: other.address }));
+      return { name: nameEntry(entry), found: await look({ ...context, settings }, stop, others) };
+    }),
   );
   const worst = firstToCount(each, ({ found }) => found.exitStatus);
   const count = `${each.filter(({ found }) => found.here).length} of ${each.length} addresses are here`;
@@ -239,7 +243,12 @@ async function lookAtEach(
   return { ...each[0]?.found, here, exitStatus, message, each };
 }
 
-async function look(context: RunContext, stop: AbortSignal): Promise<Found> {
+/** @param others the further addresses that this instance should have */
+async function look(
+  context: RunContext,
+  stop: AbortSignal,
+  others: readonly OtherAddress[] = [],
+): Promise<Found> {
   const { settings, ports, signal } = context;
   let known: Pick<AddressStatus, "self" | "target" | "address" | "direct"> = {};
   const away = (exitStatus: ExitStatus, message: string): Found => ({
@@ -278,6 +287,8 @@ async function look(context: RunContext, stop: AbortSignal): Promise<Found> {
       }
       const { address, decision } = choice;
       known = { self, target, address, direct };
+      const twice = namedTwice({ others }, address);
+      if (twice !== undefined) throw twice;
       if (decision.do === "settled") {
         return { here: true, exitStatus: EXIT.OK, message: "the address is here", ...known };
       }

@@ -45,9 +45,9 @@ import {
   isOwn,
   ownIds,
   type Memory,
+  namedTwice,
   NO_ATTEMPT,
   observing,
-  otherOwn,
   type Phase,
   remember,
   type TimedObservation,
@@ -182,8 +182,8 @@ function decideOn(before: State, seen: TimedObservation, now: number): Step {
     return fail(elsewhere, new Failure("held", { why: choice.why }));
   }
   const { address, decision } = choice;
-  const twin = otherOwn(goal, address);
-  if (twin !== undefined) return fail(counted, namedTwice(address, twin));
+  const twice = namedTwice(goal, address);
+  if (twice !== undefined) return fail(counted, twice);
   const { allocationId, publicIp } = address;
   const state = remember(counted, {
     unknownSince,
@@ -264,14 +264,6 @@ function carryOut(
         : fail(state, new Failure("misconfigured", { why, remedy }));
     }
   }
-}
-
-/** The failure if another name in the list of this instance's addresses is that of the same address. */
-function namedTwice({ allocationId, publicIp }: AddressState, twin: string): Failure {
-  return new Failure("misconfigured", {
-    why: `${nameAddress(allocationId, publicIp)} is named twice, also by ${twin}`,
-    remedy: "name it once, where it belongs",
-  });
 }
 
 function serviceUnknown(name: string, from: PreviousHolder): Failure {

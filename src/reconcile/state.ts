@@ -9,9 +9,10 @@ import {
   type FixedAddress,
   type InstanceFacts,
   isNameOf,
+  nameAddress,
   type Observation,
 } from "../model/address.ts";
-import type { Failure } from "../model/failure.ts";
+import { Failure } from "../model/failure.ts";
 import type { Change, End } from "../model/outcome.ts";
 import type { Target } from "../model/target.ts";
 import { type Displaced, type Displacement, NOTHING_DISPLACED } from "./displacement.ts";
@@ -45,12 +46,22 @@ export interface OtherAddress {
 }
 
 /** The name of this address if it is another one of this instance. */
-export function otherOwn(
+function otherOwn(
   { others = [] }: Pick<Goal, "others">,
   address: Partial<ElasticIp>,
 ): string | undefined {
   const { allocationId = "", publicIp = "" } = address;
   return others.find((one) => isNameOf(one.address, { allocationId, publicIp }))?.name;
+}
+
+/** The failure if another name in the list of this instance's addresses is that of the same address. */
+export function namedTwice(own: Pick<Goal, "others">, address: AddressState): Failure | undefined {
+  const twin = otherOwn(own, address);
+  if (twin === undefined) return undefined;
+  return new Failure("misconfigured", {
+    why: `${nameAddress(address.allocationId, address.publicIp)} is named twice, also by ${twin}`,
+    remedy: "name it once, where it belongs",
+  });
 }
 
 /** Whether this Elastic IP is another one of this instance: nothing is lost if it is displaced. */

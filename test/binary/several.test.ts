@@ -319,10 +319,20 @@ describe.concurrent("several addresses", () => {
     const { allocationId, publicIp } = wanted[0] ?? {};
     const options = { environment: { EIP_HEAL_ALLOCATION_ID: `${allocationId} ${publicIp}@1` } };
     const { run } = await play(world, me, options, { mostWrites: 0 });
+    const twice = `${allocationId} (${publicIp}) is named twice, also by ${publicIp}@1`;
     expect(run.status, run.log.join("\n")).toBe(78);
-    expect(run.log.at(-1)).toContain(
-      `${allocationId} (${publicIp}) is named twice, also by ${publicIp}@1; name it once`,
-    );
+    expect(run.log.at(-1)).toContain(`${twice}; name it once`);
+    await inRegion(world, async (region) => {
+      const ask = (...flags: string[]) =>
+        runAgent(region, me.instanceId, { ...options, flags: [...flags, "--json"] });
+      const shown = await ask("status");
+      expect(shown.status).toBe(78);
+      expect(JSON.parse(shown.stdout)).toMatchObject({ here: false });
+      expect(shown.stdout).toContain(`${twice}; name it once`);
+      const checkup = await ask("doctor");
+      expect(JSON.parse(checkup.stdout)).toMatchObject({ exitStatus: 78, first: "address" });
+      expect(checkup.stdout).toContain(twice);
+    });
   });
 
   test("a list of one: brought to its place, and not asked for again", async () => {

@@ -18,7 +18,7 @@ import { borderGroupOf } from "../../model/ids.ts";
 import type { Instance } from "../../model/instance.ts";
 import { nearest } from "../../model/nearest.ts";
 import { statusOf } from "../../reconcile/retry.ts";
-import { isOwn, ownIds } from "../../reconcile/state.ts";
+import { isOwn, namedTwice, ownIds } from "../../reconcile/state.ts";
 import { choose, POOL_TAKEOVERS, whyNoneOf } from "../../reconcile/pool.ts";
 import * as remedies from "../remedies.ts";
 import { namedBySetting, type Settings } from "../../config/settings.ts";
@@ -193,6 +193,8 @@ export function checkAddress({
 
       const [address] = observation.addresses;
       if (address === undefined) throw new Error("an observation of an address without it");
+      const twice = namedTwice({ others: await others(resultOf) }, address);
+      if (twice !== undefined) throw twice;
       // If even a free address would be refused, it cannot be used in this zone at all.
       const free = decide(
         target,
