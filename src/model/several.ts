@@ -1,6 +1,7 @@
 /** Several Elastic IPs for one instance, each in a place of its own: `eipalloc-1 eipalloc-2@1 eipalloc-3@10.0.0.9`. Pure. */
 import { type DesiredAddress, type FixedAddress, fixedAddress, nameDesired } from "./address.ts";
 import { isInterfaceId, isIpv4, isMac } from "./ids.ts";
+import { jsonOf } from "./text.ts";
 
 /** One of several addresses. */
 export interface Placed {
@@ -38,7 +39,10 @@ const MOST = 20;
 export function readList(text: string, hint: (name: string) => string): Several {
   const words = text.split(/[\s,]/).filter((word) => word !== "");
   const entries = words.map((word) =>
-    readEntry(word, words.length === 1 ? hint : (name) => `in place of ${word} ${hint(name)}`),
+    readEntry(
+      word,
+      words.length === 1 ? hint : (name) => `in place of ${jsonOf(word)} ${hint(name)}`,
+    ),
   );
   if (entries.length === 0 || entries.length > MOST) {
     throw new InvalidList(`1 to ${MOST} addresses with blanks or commas between`);

@@ -14,6 +14,7 @@ import { OWN_CODE, EXIT, Failure } from "../model/failure.ts";
 import { isAllocationId, isIpv4 } from "../model/ids.ts";
 import { GROUP_TAG, type Instance } from "../model/instance.ts";
 import { nearest } from "../model/nearest.ts";
+import { jsonOf } from "../model/text.ts";
 import type { Place } from "../model/target.ts";
 import type { Ec2 } from "./ports.ts";
 import { type StepContext, withStep } from "./retrying.ts";
@@ -98,7 +99,7 @@ function desiredByTag(
 ): DesiredAddresses {
   const invalid = (accepted: string) =>
     new Failure("misconfigured", {
-      why: `the tag ${found.key} is ${JSON.stringify(found.value)}, on ${instanceId}`,
+      why: `the tag ${found.key} is ${jsonOf(found.value)}, on ${instanceId}`,
       remedy: `it takes ${accepted}`,
     });
   if (found.key !== tag) {

@@ -188,7 +188,7 @@ async function on<T>(
 }
 
 /** A missing permission shows at once; waiting for it to come into force is another test's business. */
-const BRIEF = "3s";
+const BRIEF = "8s";
 
 /** Before there is a policy: just enough to read the tags. */
 const READER: PolicyDocument = {

@@ -31,8 +31,9 @@ describe("a list", () => {
   });
 
   test.each([
-    ["an unknown name", `${A} mail@1`, "in place of mail@1 no address: mail"],
-    ["no name", `${A} @1`, "in place of @1 no address: "],
+    ["an unknown name", `${A} mail@1`, `in place of "mail@1" no address: mail`],
+    ["control characters", `${A} \x1b[1m`, String.raw`in place of "\u001b[1m" no address: `],
+    ["no name", `${A} @1`, `in place of "@1" no address: `],
     ["one name, an unknown one", "mail@1", /^no address: mail$/],
     ["a place that is none", `${A}@eth0`, `after the @ of ${A}`],
     ["an empty place", `${A}@`, `after the @ of ${A}`],
