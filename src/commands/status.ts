@@ -123,7 +123,7 @@ async function unitsOf(machine: StatusPorts["machine"], signal: AbortSignal): Pr
     runUnderWay(machine, signal),
     lateNetwork(machine, signal),
   ]);
-  const ended = heal && howEnded(heal);
+  const ended = heal && howEnded(heal)?.words;
   // After a success the timer may still elapse once, and then has nothing to start.
   const retryInMs = heal?.activity === "active" ? undefined : soonest(retry);
   const recheckInMs = soonest(confirm, recheck);

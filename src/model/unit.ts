@@ -31,29 +31,45 @@ export function isUnderWay(unit: Unit | undefined): boolean {
   return unit !== undefined && (unit.isQueued || unit.activity.endsWith("ing"));
 }
 
+/** How a run was ended, so that it could neither say why nor record a result. */
+export interface Ending {
+  /** To follow "was". */
+  readonly words: string;
+  /** There may have been too little memory. */
+  readonly mayLackMemory: boolean;
+}
+
+const BY_NODE = "as by Node if it has too little memory";
+
 /** Signals by number (signal(7)), with who may have sent them. */
 const SIGNALS: Readonly<Record<number, string>> = {
   4: "SIGILL",
-  5: "SIGTRAP, as by Node if it has too little memory",
-  6: "SIGABRT, as by Node if it has too little memory",
   7: "SIGBUS",
-  9: "SIGKILL, by somebody or by the kernel for lack of memory",
-  11: "SIGSEGV, as by Node if it has too little memory",
   31: "SIGSYS, by the sandbox",
 };
+/** Those that may have been for lack of memory. */
+const SIGNALS_FOR_MEMORY: Readonly<Record<number, string>> = {
+  5: `SIGTRAP, ${BY_NODE}`,
+  6: `SIGABRT, ${BY_NODE}`,
+  9: "SIGKILL, by somebody or by the kernel for lack of memory",
+  11: `SIGSEGV, ${BY_NODE}`,
+};
 
-/**
- * How the last run of a failed unit was ended, so that it could neither say why nor record a result: words to follow
- * "was"; undefined if it has ended by itself.
- */
-export function howEnded({ activity, result, exitStatus = 0 }: Unit): string | undefined {
+/** How the last run of a failed unit was ended; undefined if it has ended by itself. */
+export function howEnded({ activity, result, exitStatus = 0 }: Unit): Ending | undefined {
   if (activity !== "failed") return undefined;
   switch (result) {
     case "oom-kill":
-      return "ended by the kernel, for lack of memory (oom-kill)";
+      return { words: "ended by the kernel, for lack of memory (oom-kill)", mayLackMemory: true };
     case "signal":
-    case "core-dump":
-      return `ended by signal ${exitStatus}${exitStatus in SIGNALS ? ` (${SIGNALS[exitStatus]})` : ""}`;
+    case "core-dump": {
+      const forMemory = SIGNALS_FOR_MEMORY[exitStatus];
+      const signal = forMemory ?? SIGNALS[exitStatus];
+      return {
+        words: `ended by signal ${exitStatus}${signal === undefined ? "" : ` (${signal})`}`,
+        mayLackMemory: forMemory !== undefined,
+      };
+    }
     default:
       return undefined;
   }

@@ -42,7 +42,7 @@ test.each([
   [{ result: "signal", exitStatus: 1 }, "ended by signal 1"],
 ])("%j", (ends, words) => {
   const unit = { ...FAILED, ...ends };
-  expect(howEnded(unit)).toBe(words);
+  expect(howEnded(unit)?.words).toBe(words);
   const { mark, found, remedy = "" } = findingOfUnit(unit, undefined);
   expect(mark).toBe("warning");
   expect(found).toBe(`eip-heal.service is enabled; failed, its last run was ${words}`);

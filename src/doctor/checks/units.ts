@@ -26,7 +26,7 @@ export function findingOfUnit(
       : result === "success"
         ? `${activity}, its last run succeeded`
         : ended !== undefined
-          ? `${activity}, its last run was ${ended}`
+          ? `${activity}, its last run was ${ended.words}`
           : `${activity}, its last run ended with exit status ${exitStatus} (${result})`;
   const warn = (found: string, remedy: string, ...commands: string[]): Finding<undefined> => ({
     mark: "warning",
@@ -70,7 +70,7 @@ export function findingOfUnit(
       unseen.command,
     );
   }
-  if (ended?.includes("memory") === true) {
+  if (ended?.mayLackMemory === true) {
     return warn(
       `${enablement}; ${last}`,
       "is the memory of this instance used up, or limited by a drop-in? systemctl cat eip-heal shows its limits, journalctl -u eip-heal what was said",
