@@ -15,14 +15,18 @@ const OTHER = { name: "zizmor finds nothing", reason: "there is no zizmor" };
 
 describe("the summary", () => {
   test("says of all runs together how long, how many, what was skipped and why", () => {
-    const { text } = summaryOf([run("unit", OTHER), run("boot 1/2", ALLOWED)], false);
+    const another = { ...OTHER, name: "zizmor is pinned" };
+    const { text } = summaryOf([run("unit", OTHER), run("boot 1/2", ALLOWED, another)], false);
     expect(text.split("\n")).toEqual([
       "unit: 9 s, 2 files, 3 passed, 0 failed, 1 skipped",
-      "boot 1/2: 9 s, 2 files, 3 passed, 0 failed, 1 skipped",
+      "boot 1/2: 9 s, 2 files, 3 passed, 0 failed, 2 skipped",
       "skipped:",
-      "  zizmor finds nothing: there is no zizmor",
-      "  actionlint has nothing to say: needs actionlint, a Go module",
-      "6 passed, 0 failed, 2 skipped",
+      "  there is no zizmor:",
+      "    zizmor finds nothing",
+      "    zizmor is pinned",
+      "  needs actionlint, a Go module:",
+      "    actionlint has nothing to say",
+      "6 passed, 0 failed, 3 skipped",
     ]);
   });
 

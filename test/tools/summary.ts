@@ -51,7 +51,10 @@ export function summaryOf(runs: readonly Run[], isCi: boolean): Summary {
   const text = [
     ...projects.map(lineOf),
     ...(skipped.length > 0 ? ["skipped:"] : []),
-    ...skipped.map(({ name, reason }) => `  ${name}: ${reason}`),
+    ...[...Map.groupBy(skipped, ({ reason }) => reason)].flatMap(([reason, tests]) => [
+      `  ${reason}:`,
+      ...tests.map(({ name }) => `    ${name}`),
+    ]),
     ...(refused.length > 0 ? ["with CI set these may not be skipped:"] : []),
     ...refused.map(({ name }) => `  ${name}`),
     `${total("passed")} passed, ${total("failed")} failed, ${total("skipped")} skipped`,
