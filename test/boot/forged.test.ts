@@ -34,7 +34,7 @@ import {
 const TEXTS = 1_000;
 /** Runs at once: most of their time they wait for the next try. */
 const LANES = 10;
-/** Bytes that one text in fifty has. */
+/** Bytes that the long texts, one in fifty, come close to. */
 const LONG = 100_000;
 /** What each text begins with, so that what begins otherwise is ours or forged. */
 const MARK = "w-";
@@ -74,7 +74,7 @@ function* texts(): Generator<string, never> {
     for (const seed of [FIXED_SEED, freshSeed()]) {
       const sampled = fc.sample(HOSTILE_TEXT, { seed: seed + round, numRuns: 50 });
       for (const [n, text] of sampled.entries()) {
-        // Not cut: the first words of a line of ours would be found in each that begins with them.
+        // Whole texts only: a cut could leave the first letters of a real line, which would then count as forged.
         const times = n === 0 ? Math.floor(LONG / Buffer.byteLength(`${text}\n`)) : 1;
         yield MARK + Array(times).fill(text).join("\n").toWellFormed();
       }
